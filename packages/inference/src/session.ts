@@ -1,0 +1,64 @@
+import { type DType, type Tensor, TesseraError, tensor } from '@tessera/protocol';
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+
+export interface SessionOptions {
+  /** Threads inside one operator. 1 is best when several processes share the cores (docs/performance.md). */
+  readonly threads: number;
+  /** `cuda` needs onnxruntime-node installed with its CUDA files. */
+  readonly device: 'cpu' | 'cuda';
+}
+
+/**
+ * A loaded ONNX graph. `run` blocks the thread it is called on (ONNX Runtime's Node binding is synchronous), so a
+ * session belongs to a worker thread that serves nothing else.
+ */
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  /** Runs the graph; `fetches` names the outputs to compute (every fetched output is copied out). */
+  run(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]): Promise<Record<string, Tensor>>;
+  release(): Promise<void>;
+}
+
+class OrtSession implements Session {
+  constructor(private readonly inner: InferenceSession) {}
+
+  get inputNames(): readonly string[] {
+    return this.inner.inputNames;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.inner.outputNames;
+  }
+
+  async run(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]): Promise<Record<string, Tensor>> {
+    const inputs: Record<string, OrtTensor> = {};
+    for (const [name, value] of Object.entries(feeds)) {
+      inputs[name] = new OrtTensor(value.dtype, value.data as Float32Array, value.shape);
+    }
+    const results = await this.inner.run(inputs, fetches as string[]);
+    const outputs: Record<string, Tensor> = {};
+    for (const name of fetches) {
+      const result = results[name];
+      if (result === undefined) throw new TesseraError('INTERNAL', `the graph gave no output ${name}`);
+      outputs[name] = tensor(result.type as DType, result.dims, result.data as Float32Array);
+    }
+    return outputs;
+  }
+
+  async release(): Promise<void> {
+    await this.inner.release();
+  }
+}
+
+/** Loads an ONNX graph. The path is kept open by name: external data lies beside the file. */
+export async function createSession(graphPath: string, options: SessionOptions): Promise<Session> {
+  const inner = await InferenceSession.create(graphPath, {
+    executionProviders: options.device === 'cuda' ? ['cuda', 'cpu'] : ['cpu'],
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    // A spinning pool takes the core that another stage on the same node needs.
+    extra: { session: { intra_op: { allow_spinning: '0' } } },
+  });
+  return new OrtSession(inner);
+}

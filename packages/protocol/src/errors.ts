@@ -1,0 +1,217 @@
+/** gRPC status codes by name, so that this table needs no gRPC library. */
+export type GrpcStatusName =
+  | 'CANCELLED'
+  | 'UNKNOWN'
+  | 'INVALID_ARGUMENT'
+  | 'DEADLINE_EXCEEDED'
+  | 'NOT_FOUND'
+  | 'RESOURCE_EXHAUSTED'
+  | 'FAILED_PRECONDITION'
+  | 'ABORTED'
+  | 'UNIMPLEMENTED'
+  | 'INTERNAL'
+  | 'UNAVAILABLE';
+
+interface ErrorRow {
+  readonly grpc: GrpcStatusName;
+  readonly http: number;
+  /** Whether the same call may succeed later without a change by the caller. */
+  readonly retryable: boolean;
+  readonly meaning: string;
+  readonly whatToDo: string;
+}
+
+/** Every failure that Tessera names. docs/errors.md is made from this table. */
+export const errorTable = {
+  REQUEST_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'The request breaks the contract: a field is missing, unknown, out of range or in the wrong order.',
+    whatToDo: 'Correct the field that the message names.',
+  },
+  PROMPT_EMPTY: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'The conversation has no message, or its last message has neither text nor media.',
+    whatToDo: 'Send at least one user message with text or media.',
+  },
+  PROMPT_TOO_LONG: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'Prompt and media spans together are longer than the model context.',
+    whatToDo: 'Shorten the conversation, send fewer pictures, or use a model with a longer context.',
+  },
+  MEDIA_NOT_RECOGNISED: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'The bytes are of no media format that the model takes.',
+    whatToDo: 'Send JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG.',
+  },
+  MEDIA_CORRUPT: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'The media has a readable header but cannot be decoded to its end.',
+    whatToDo: 'Send the whole file again; check that the upload was not cut.',
+  },
+  MEDIA_EMPTY: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'The media has no bytes or no pixels.',
+    whatToDo: 'Send a picture of at least 1x1 pixel.',
+  },
+  MEDIA_TOO_LARGE: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 413,
+    retryable: false,
+    meaning: 'The media has more bytes or more pixels than the limit that the message names.',
+    whatToDo: 'Scale the picture down, or raise the limit of the deployment.',
+  },
+  MEDIA_TOO_MANY: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'The request carries more media items than the limit that the message names.',
+    whatToDo: 'Send fewer media items in one request.',
+  },
+  MEDIA_MISSING: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'A message refers to media whose parts were not sent completely.',
+    whatToDo: 'Send every part of each media item, the last one marked last, before closing the request stream.',
+  },
+  TENSOR_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 400,
+    retryable: false,
+    meaning: 'A tensor has the wrong type, shape or number of bytes.',
+    whatToDo: 'Ask Describe for the shapes that the stage takes.',
+  },
+  MESSAGE_TOO_LARGE: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 413,
+    retryable: false,
+    meaning: 'A message is over the size limit of the connection it would travel on.',
+    whatToDo: 'Send media in parts no larger than the limit that the message names.',
+  },
+  MODEL_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    meaning: 'No model of that name is served here.',
+    whatToDo: 'Ask Describe for the name of the model that is served.',
+  },
+  UNSUPPORTED: {
+    grpc: 'UNIMPLEMENTED',
+    http: 501,
+    retryable: false,
+    meaning: 'The model that is served, or this version of Tessera, cannot do what was asked.',
+    whatToDo: 'Ask Describe what the model can do.',
+  },
+  CHECKPOINT_INVALID: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    retryable: false,
+    meaning: 'A checkpoint or bundle is incomplete, corrupt or of an unknown kind.',
+    whatToDo: 'Fetch the model again; the message names the file and what is wrong with it.',
+  },
+  CONFIG_INVALID: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    retryable: false,
+    meaning: 'A setting of a service is unknown or out of range.',
+    whatToDo: 'Correct the setting that the message names; docs/configuration.md lists all of them.',
+  },
+  QUEUE_FULL: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    http: 429,
+    retryable: true,
+    meaning: 'A queue is at its limit: nothing was admitted.',
+    whatToDo: 'Try again after the delay in RetryInfo, or scale the stage that the message names.',
+  },
+  STAGE_UNAVAILABLE: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    meaning: 'No replica of a stage is ready, or it died and did not come back in time.',
+    whatToDo: 'Try again; look at the health of the stage that the message names.',
+  },
+  DRAINING: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    meaning: 'The process is shutting down and takes no new work.',
+    whatToDo: 'Try again: another replica will answer.',
+  },
+  DEADLINE_EXCEEDED: {
+    grpc: 'DEADLINE_EXCEEDED',
+    http: 504,
+    retryable: true,
+    meaning: 'The deadline passed before the answer was complete.',
+    whatToDo: 'Allow more time, or ask for fewer tokens or steps.',
+  },
+  CANCELLED: {
+    grpc: 'CANCELLED',
+    http: 499,
+    retryable: false,
+    meaning: 'The caller went away or cancelled.',
+    whatToDo: 'Nothing: the work was stopped and its memory freed.',
+  },
+  DELIVERY_EXHAUSTED: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    meaning: 'A job was delivered as often as allowed and never finished.',
+    whatToDo: 'Try again; the log of the stage that the message names says why its workers failed.',
+  },
+  INTERNAL: {
+    grpc: 'INTERNAL',
+    http: 500,
+    retryable: false,
+    meaning: 'A fault in Tessera itself.',
+    whatToDo: 'Report it with the request id; the log of the service has the cause.',
+  },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export function isErrorCode(value: string): value is ErrorCode {
+  return Object.hasOwn(errorTable, value);
+}
+
+/** The one error class. A failure has a code of the table, a sentence for the caller, and maybe a cause and a delay. */
+export class TesseraError extends Error {
+  override readonly name = 'TesseraError';
+
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly options: { cause?: unknown; retryAfterMs?: number } = {},
+  ) {
+    super(message, { cause: options.cause });
+  }
+
+  get row(): ErrorRow {
+    return errorTable[this.code];
+  }
+
+  get retryable(): boolean {
+    return this.row.retryable;
+  }
+
+  /** Turns anything thrown into a TesseraError; used where an error leaves a process. */
+  static from(reason: unknown): TesseraError {
+    if (reason instanceof TesseraError) return reason;
+    if (reason instanceof Error && (reason.name === 'AbortError' || reason.name === 'CancelledError')) {
+      return new TesseraError('CANCELLED', 'the request was cancelled', { cause: reason });
+    }
+    const message = reason instanceof Error ? reason.message : String(reason);
+    return new TesseraError('INTERNAL', message, { cause: reason });
+  }
+}
