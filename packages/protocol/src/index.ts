@@ -1,2 +1,4 @@
 export * from './errors.js';
+export * from './messages.js';
 export * from './tensor.js';
+export * from './tensor-message.js';
