@@ -1,0 +1,171 @@
+import { z } from 'zod';
+
+/** The one version of bundle.json that this code writes and reads. */
+export const bundleFormatVersion = 1;
+
+/** The file that makes a folder a bundle. */
+export const manifestFileName = 'bundle.json';
+
+const count = z.number().int().positive();
+const tokenId = z.number().int().nonnegative();
+const finite = z.number();
+/** A file name inside the bundle: one level, so nothing can reach out of the folder. */
+const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'is not a plain file name');
+const size = z.strictObject({ height: count, width: count });
+const channels = z.array(finite).length(3);
+
+/** encoder.onnx: pixel_values float32 [batch, 3, height, width] -> features float32 [batch, patches, width]. */
+const encoderSection = z.strictObject({ graph: fileName, inputSize: size, patches: count, width: count });
+
+/** connector.onnx: features float32 [batch, patches, width] -> visual_tokens float32 [batch, tokens, llmWidth]. */
+const connectorSection = z.strictObject({
+  graph: fileName,
+  patches: count,
+  width: count,
+  tokens: count,
+  llmWidth: count,
+});
+
+/** Ids of the tokens that mean something to the runtime. One that the model lacks is absent. */
+const specialTokens = z.strictObject({
+  /** Stands for one visual token; its embedding is replaced. */
+  mediaPad: tokenId.optional(),
+  visionStart: tokenId.optional(),
+  visionEnd: tokenId.optional(),
+  /** The LLM writes it when it asks for a picture. */
+  generationStart: tokenId.optional(),
+  generationEnd: tokenId.optional(),
+  /** Before the thumbnail's tokens, and before each tile's, of a picture cut into tiles. */
+  thumbnail: tokenId.optional(),
+  tile: tokenId.optional(),
+});
+
+/** llm.onnx: its inputs and outputs are described beside the graph, in @tessera/compiler's llm/causal-lm.ts. */
+const llmSection = z.strictObject({
+  graph: fileName,
+  layers: count,
+  hiddenSize: count,
+  heads: count,
+  kvHeads: count,
+  headDim: count,
+  vocabSize: count,
+  /** The longest sequence, prompt and answer together, that positions are defined for. */
+  maxPositions: count,
+  /** Any of these ends the answer. */
+  eosTokenIds: z.array(tokenId).min(1),
+  tokens: specialTokens,
+});
+
+/**
+ * generator.onnx: sample float32 [batch, channels, height, width], timestep float32 [batch] (sigma * numTrainTimesteps)
+ * and condition float32 [batch, conditionLength, conditionWidth] -> predicted, of the sample's shape.
+ */
+const generatorSection = z.strictObject({
+  graph: fileName,
+  /** Raw little-endian float32 [conditionLength, conditionWidth]: the condition of "nothing asked for". */
+  nullCondition: fileName,
+  height: count,
+  width: count,
+  channels: count,
+  conditionLength: count,
+  conditionWidth: count,
+  defaultSteps: count,
+  defaultGuidance: finite.nonnegative(),
+  numTrainTimesteps: count,
+  /** Bends the sigmas: s' = shift * s / (1 + (shift - 1) * s); 1 leaves them linear. */
+  shift: finite.positive(),
+  /** What the network predicts: the clean picture, the noise, or the velocity (noise - picture). */
+  predictionType: z.enum(['sample', 'epsilon', 'velocity']),
+});
+
+/** How a decoded picture becomes pixel_values: (value * rescaleFactor - mean) / std for each of R, G, B. */
+const preprocessingSection = z.strictObject({
+  /** Transparency is laid on this colour, and padding filled with it: RGB, 0 to 255. */
+  background: z.array(z.number().int().min(0).max(255)).length(3),
+  size,
+  resample: z.enum(['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming']),
+  /** pad: to the aspect ratio with the background; crop: the centre; stretch: neither. */
+  fit: z.enum(['pad', 'crop', 'stretch']),
+  rescaleFactor: finite.positive(),
+  mean: channels,
+  std: channels,
+  highResolution: z.strictObject({
+    /** resize: one view of `size`; tile: parts of tileSize, row by row, and the whole as a thumbnail first. */
+    mode: z.enum(['resize', 'tile']),
+    tileSize: count,
+    maxTiles: count,
+    thumbnail: z.boolean(),
+  }),
+});
+
+/** Defaults for a request that does not say. */
+const generationSection = z.strictObject({
+  maxNewTokens: count,
+  doSample: z.boolean(),
+  temperature: finite.nonnegative(),
+  topP: finite.min(0).max(1),
+  /** 0: no limit. */
+  topK: z.number().int().nonnegative(),
+  repetitionPenalty: finite.positive(),
+  padTokenId: tokenId.optional(),
+});
+
+export const stageNames = ['encoder', 'connector', 'llm', 'generator'] as const;
+export type StageName = (typeof stageNames)[number];
+
+/** What bundle.json holds: all that a service must know of a compiled model besides the weights. */
+export const bundleManifest = z
+  .strictObject({
+    formatVersion: z.literal(bundleFormatVersion),
+    name: z.string().min(1).max(128),
+    /** First 12 hex digits of the content digest: names the model in NATS subjects and in Describe. */
+    revision: z.string().regex(/^[0-9a-f]{12}$/),
+    weights: z.enum(['float32', 'int8']),
+    /** Parameters of each stage as the checkpoint publishes them; 0 where the model lacks the stage. */
+    parameters: z.record(z.enum(stageNames), z.number().int().nonnegative()),
+    /** Every other file of the folder. */
+    files: z.record(
+      fileName,
+      z.strictObject({ bytes: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),
+    ),
+    encoder: encoderSection.optional(),
+    connector: connectorSection.optional(),
+    llm: llmSection,
+    generator: generatorSection.optional(),
+    /** Present where an encoder is. */
+    preprocessing: preprocessingSection.optional(),
+    generation: generationSection,
+  })
+  .superRefine((manifest, context) => {
+    const problem = (path: string[], message: string): void =>
+      context.addIssue({ code: 'custom', path, message, input: manifest });
+    for (const stage of stageNames) {
+      const section = manifest[stage];
+      if (section !== undefined && !Object.hasOwn(manifest.files, section.graph)) {
+        problem([stage, 'graph'], `${section.graph} is not among the files`);
+      }
+    }
+    const { encoder, connector, llm, generator, preprocessing } = manifest;
+    if (
+      (encoder === undefined) !== (connector === undefined) ||
+      (encoder === undefined) !== (preprocessing === undefined)
+    ) {
+      problem(['encoder'], 'encoder, connector and preprocessing come together or not at all');
+    }
+    if (encoder && connector && (encoder.patches !== connector.patches || encoder.width !== connector.width)) {
+      problem(['connector'], 'the connector does not take what the encoder gives');
+    }
+    if (connector && connector.llmWidth !== llm.hiddenSize)
+      problem(['connector', 'llmWidth'], 'is not the LLM hidden size');
+    if (generator && !Object.hasOwn(manifest.files, generator.nullCondition)) {
+      problem(['generator', 'nullCondition'], `${generator.nullCondition} is not among the files`);
+    }
+  });
+
+export type BundleManifest = z.infer<typeof bundleManifest>;
+export type EncoderSection = z.infer<typeof encoderSection>;
+export type ConnectorSection = z.infer<typeof connectorSection>;
+export type LlmSection = z.infer<typeof llmSection>;
+export type GeneratorSection = z.infer<typeof generatorSection>;
+export type PreprocessingSection = z.infer<typeof preprocessingSection>;
+export type GenerationSection = z.infer<typeof generationSection>;

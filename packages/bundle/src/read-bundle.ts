@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { TesseraError } from '@tessera/protocol';
+import { z } from 'zod';
+import { type BundleManifest, bundleManifest, manifestFileName, type StageName } from './manifest.js';
+
+/** A manifest is a few kilobytes; anything near this is not one. */
+const maxManifestBytes = 4 * 1024 * 1024;
+
+/** A compiled model on disk: the manifest, and where its files are. */
+export class Bundle {
+  constructor(
+    /** Absolute. */
+    readonly dir: string,
+    readonly manifest: BundleManifest,
+  ) {}
+
+  /**
+   * The absolute path of one of the bundle's files, e.g. `bundle.file('tokenizer.json')`.
+   * @throws TesseraError CHECKPOINT_INVALID when the manifest does not list it
+   */
+  file(name: string): string {
+    if (!Object.hasOwn(this.manifest.files, name)) {
+      throw new TesseraError('CHECKPOINT_INVALID', `the bundle in ${this.dir} has no file ${name}`);
+    }
+    return join(this.dir, name);
+  }
+
+  /**
+   * What the manifest says of a stage.
+   * @throws TesseraError UNSUPPORTED when the model has no such stage
+   */
+  stage<S extends StageName>(name: S): NonNullable<BundleManifest[S]> {
+    const section = this.manifest[name];
+    if (section === undefined) {
+      throw new TesseraError('UNSUPPORTED', `the model ${this.manifest.name} has no ${name}`);
+    }
+    return section as NonNullable<BundleManifest[S]>;
+  }
+
+  /**
+   * Reads every file and compares its digest with the manifest's.
+   * @throws TesseraError CHECKPOINT_INVALID naming the first file that differs
+   */
+  async verify(): Promise<void> {
+    for (const [name, expected] of Object.entries(this.manifest.files)) {
+      const hash = createHash('sha256');
+      await pipeline(createReadStream(this.file(name)), hash);
+      if (hash.digest('hex') !== expected.sha256) {
+        throw new TesseraError('CHECKPOINT_INVALID', `${this.file(name)}: its contents are not what was compiled`);
+      }
+    }
+  }
+}
+
+async function readManifest(path: string): Promise<BundleManifest> {
+  const invalid = (why: string, cause?: unknown): TesseraError =>
+    new TesseraError('CHECKPOINT_INVALID', `${path}: ${why}`, { cause });
+  let value: unknown;
+  try {
+    if ((await stat(path)).size > maxManifestBytes) throw invalid(`is larger than ${maxManifestBytes} bytes`);
+    value = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    if (error instanceof TesseraError) throw error;
+    if (error instanceof SyntaxError) throw invalid('is not JSON', error);
+    throw invalid('cannot be read; compile the checkpoint first', error);
+  }
+  const result = bundleManifest.safeParse(value);
+  if (!result.success) throw invalid(z.prettifyError(result.error).replaceAll('\n', ' '), result.error);
+  return result.data;
+}
+
+/**
+ * Opens a compiled model. Checks the manifest, and that each file is there with its size; `verify` checks contents.
+ * @throws TesseraError CHECKPOINT_INVALID naming the file that is missing or wrong
+ */
+export async function readBundle(dir: string): Promise<Bundle> {
+  const root = resolve(dir);
+  const bundle = new Bundle(root, await readManifest(join(root, manifestFileName)));
+  await Promise.all(
+    Object.entries(bundle.manifest.files).map(async ([name, expected]) => {
+      const path = bundle.file(name);
+      const found = await stat(path).catch((cause: unknown) => {
+        throw new TesseraError('CHECKPOINT_INVALID', `${path}: is missing`, { cause });
+      });
+      if (!found.isFile() || found.size !== expected.bytes) {
+        throw new TesseraError('CHECKPOINT_INVALID', `${path}: has ${found.size} bytes, not ${expected.bytes}`);
+      }
+    }),
+  );
+  return bundle;
+}
