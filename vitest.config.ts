@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['packages/*/src/**/*.test.ts', 'services/*/src/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['**/dist/**', '**/node_modules/**'],
+    globalSetup: ['test/support/global-setup.ts'],
+    pool: 'forks',
+    // The suite starts real servers and models: two files at a time is what two cores carry.
+    maxWorkers: 2,
+    // Generous on purpose: a time limit here only ends what hangs; nothing asserts a duration.
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
+    teardownTimeout: 30_000,
+  },
+});
