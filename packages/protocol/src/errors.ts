@@ -185,14 +185,20 @@ export function isErrorCode(value: string): value is ErrorCode {
   return Object.hasOwn(errorTable, value);
 }
 
-/** The one error class. A failure has a code of the table, a sentence for the caller, and maybe a cause and a delay. */
+/** The one error class. A failure has a code of the table, a sentence for the caller, and maybe a cause, a delay and a field. */
 export class TesseraError extends Error {
   override readonly name = 'TesseraError';
 
   constructor(
     readonly code: ErrorCode,
     message: string,
-    readonly options: { cause?: unknown; retryAfterMs?: number } = {},
+    readonly options: {
+      cause?: unknown;
+      /** When trying again is worth it, in milliseconds from now. */
+      retryAfterMs?: number;
+      /** The path of the request's field that is wrong, such as `messages[0].parts`. */
+      field?: string;
+    } = {},
   ) {
     super(message, { cause: options.cause });
   }

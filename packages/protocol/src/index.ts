@@ -1,3 +1,4 @@
+export * from './descriptors.js';
 export * from './errors.js';
 export * from './messages.js';
 export * from './tensor.js';
