@@ -1,0 +1,26 @@
+import { resolve } from 'node:path';
+import { compileCheckpoint } from '@tessera/compiler';
+import { note, progress } from '../terminal.js';
+
+export type Weights = 'float32' | 'int8';
+
+/** Compiles a checkpoint into a bundle. */
+export async function compile(
+  checkpoint: string,
+  options: { out: string; weights: Weights; json: boolean },
+  signal: AbortSignal,
+): Promise<void> {
+  const out = resolve(options.out);
+  const bar = progress('compiling');
+  try {
+    await compileCheckpoint(resolve(checkpoint), out, {
+      weights: options.weights,
+      onProgress: ({ done, total, label }) => bar.update(done, total, label),
+      signal,
+    });
+  } finally {
+    bar.stop();
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify({ bundle: out, weights: options.weights })}\n`);
+  else note(`bundle written: ${out}`);
+}

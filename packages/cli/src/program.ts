@@ -1,0 +1,163 @@
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { TesseraError } from '@tessera/protocol';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type AskOptions, ask, draw } from './commands/ask.js';
+import { compile, type Weights } from './commands/compile.js';
+import { inspect } from './commands/inspect.js';
+import { defaultCacheDir, up } from './commands/up.js';
+import { exitCodeOf, exitCodes } from './exit-codes.js';
+import { bold } from './terminal.js';
+
+/** The port that `tessera up` listens on and `tessera ask` calls, unless told otherwise. */
+export const defaultGatewayPort = 7070;
+
+/** The model that comes with Tessera. */
+const demoModelDir = resolve(fileURLToPath(import.meta.url), '../../../../models/demo');
+
+/** Runs one command line; returns the exit status and never throws. */
+export async function run(argv: readonly string[]): Promise<number> {
+  const stop = new AbortController();
+  let interrupted = false;
+  const onSignal = (): void => {
+    // A second Ctrl-C does not wait for the drain.
+    if (interrupted) process.exit(exitCodes.interrupted);
+    interrupted = true;
+    stop.abort(new TesseraError('CANCELLED', 'interrupted'));
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  const program = buildProgram(stop.signal);
+  try {
+    await program.parseAsync(argv as string[]);
+    return exitCodes.ok;
+  } catch (reason) {
+    if (isCommanderExit(reason)) return reason.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const error = TesseraError.from(reason);
+    process.stderr.write(`${bold('tessera:')} ${error.message} [${error.code}]\n  ${error.row.whatToDo}\n`);
+    return exitCodeOf(error);
+  } finally {
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
+  }
+}
+
+function isCommanderExit(reason: unknown): reason is { exitCode: number } {
+  return (
+    reason instanceof Error &&
+    'exitCode' in reason &&
+    String((reason as { code?: unknown }).code).startsWith('commander.')
+  );
+}
+
+function buildProgram(signal: AbortSignal): Command {
+  const program = new Command('tessera')
+    .description('Serves a multimodal large language model as separate services, and talks to it.')
+    .version('0.1.0')
+    .exitOverride()
+    .showHelpAfterError('(--help says what can be asked)')
+    .addHelpText('after', exitCodeHelp());
+
+  program
+    .command('up')
+    .description('run NATS and every service on this machine, in the foreground; Ctrl-C drains and stops them')
+    .option('--model <dir>', 'checkpoint to serve', demoModelDir)
+    .addOption(weightsOption())
+    .option('--cache <dir>', 'where compiled models are kept', defaultCacheDir())
+    .option('--nats-url <url>', 'use this NATS server instead of starting one')
+    .option('--port <n>', 'gRPC port of the gateway; 0 takes any free one', wholeNumber(0, 65535), defaultGatewayPort)
+    .option('--grace-ms <n>', 'how long a service may take to drain', wholeNumber(0, 3_600_000), 30_000)
+    .option('--json', 'one line of JSON a service', false)
+    .option('--verbose', 'show every log line of the services', false)
+    .action((options) => up(options, signal));
+
+  chatOptions(program.command('ask'))
+    .description('ask a question, with pictures or without; the answer streams to stdout')
+    .argument('<question>', 'what to ask')
+    .option('--out <file>', 'where a drawing is saved, if the model draws one')
+    .action((question: string, options: AskOptions) => ask(question, options, signal));
+
+  chatOptions(program.command('draw'))
+    .description('ask for a drawing and save it as PNG')
+    .argument('<request>', 'what to draw, said as a request: "Draw a red apple on a blue background."')
+    .requiredOption('--out <file>', 'where the drawing is saved')
+    .action((request: string, options: AskOptions & { out: string }) => draw(request, options, signal));
+
+  program
+    .command('inspect')
+    .description('show the parameters of each stage of a model; config.json alone is enough')
+    .argument('<dir>', 'folder of a checkpoint, or of a config.json')
+    .option('--json', 'as JSON', false)
+    .action((dir: string, options: { json: boolean }) => inspect(dir, options));
+
+  program
+    .command('compile')
+    .description('compile a checkpoint into a bundle: one ONNX graph a stage, and a manifest')
+    .argument('<dir>', 'folder of the checkpoint')
+    .requiredOption('--out <dir>', 'folder to write')
+    .addOption(weightsOption())
+    .option('--json', 'the result as JSON', false)
+    .action((dir: string, options: { out: string; weights: Weights; json: boolean }) => compile(dir, options, signal));
+
+  return program;
+}
+
+function chatOptions(command: Command): Command {
+  return command
+    .option('--image <file>', 'a picture to show; may be given several times', collect, [])
+    .option('--system <text>', 'instructions that hold for the whole conversation')
+    .option('--seed <n>', 'the same seed gives the same answer', seed)
+    .option('--temperature <n>', '0 is greedy', decimal)
+    .option('--max-tokens <n>', 'the most tokens to write', wholeNumber(1, 1_000_000))
+    .option('--steps <n>', 'denoising steps of a drawing', wholeNumber(1, 1000))
+    .option('--guidance <n>', 'how closely a drawing keeps to its request', decimal)
+    .option('--timeline', 'show what each stage did, and when', false)
+    .option('--json', 'print the whole answer as JSON when it is complete', false)
+    .option('--timeout-ms <n>', 'give up after this long', wholeNumber(1, 86_400_000), 120_000)
+    .addOption(
+      new Option('--address <host:port>', 'gRPC address of the gateway')
+        .env('TESSERA_ADDRESS')
+        .default(`127.0.0.1:${defaultGatewayPort}`),
+    );
+}
+
+function weightsOption(): Option {
+  return new Option('--weights <kind>', 'how weights are stored').choices(['float32', 'int8']).default('float32');
+}
+
+function collect(value: string, earlier: string[]): string[] {
+  return [...earlier, value];
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
+
+function decimal(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+function seed(text: string): bigint {
+  if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 2n ** 64n) {
+    throw new InvalidArgumentError('It must be a whole number from 0 to 2^64 - 1.');
+  }
+  return BigInt(text);
+}
+
+function exitCodeHelp(): string {
+  return `
+Exit status:
+  ${exitCodes.ok}    done
+  ${exitCodes.failed}    it failed; the message says why
+  ${exitCodes.usage}    the command line, a file or a setting is wrong
+  ${exitCodes.unavailable}    the server cannot be reached, is full or is shutting down; try again
+  ${exitCodes.interrupted}  ended by Ctrl-C`;
+}

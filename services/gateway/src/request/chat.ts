@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type ChatMessage,
+  type ChatStart,
+  type ContentPart,
+  type MediaPart,
+  type ModelInfo,
+  RequestState,
+  TesseraError,
+} from '@tessera/protocol';
+import type { Bus } from '@tessera/runtime';
+import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
+import type { EnginePool } from '../dispatch/engine-pool.js';
+import { type ChatEvent, ChatRequest } from './chat-request.js';
+import { type Conversation, type ConversationLimits, checkConversation } from './conversation.js';
+import { type IntakeLimits, type MediaBudget, MediaIntake } from './media-intake.js';
+import { type MediaModel, type PlannedItem, planMedia } from './media-plan.js';
+import { RequestLifecycle, type StateListener } from './request-state.js';
+
+export interface ChatLimits extends ConversationLimits, IntakeLimits {
+  /** Pixels of one picture. */
+  readonly mediaPixels: number;
+  /** Requests in flight in this gateway; beyond it new ones are refused at once. */
+  readonly requests: number;
+  readonly tilesPerJob: number;
+  readonly attempts: number;
+}
+
+export interface ChatDependencies {
+  readonly bus: Bus;
+  readonly engines: EnginePool;
+  readonly model: ModelInfo;
+  /** Absent for a model that takes text only. */
+  readonly media: MediaModel | undefined;
+  readonly limits: ChatLimits;
+  readonly budget: MediaBudget;
+  readonly onState: StateListener;
+  /** Told once a request has an id, for logs and traces. */
+  readonly onEnd: (end: { requestId: string; state: RequestState; durationMs: number; error?: TesseraError }) => void;
+}
+
+export interface ChatCall {
+  readonly signal: AbortSignal;
+  /** When the caller's deadline passes, Unix milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/** The gateway's core: a conversation and its media go in, typed events come out. Knows nothing of any front door. */
+export class Chat {
+  private active = 0;
+
+  constructor(private readonly dependencies: ChatDependencies) {}
+
+  /** Requests in flight. */
+  get inFlight(): number {
+    return this.active;
+  }
+
+  /**
+   * Answers one conversation. Leaving the generator early cancels the request in every stage.
+   * @param parts the media that the messages name; read until all are whole
+   * @throws TesseraError of the error table
+   */
+  async *run(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncGenerator<ChatEvent> {
+    const { bus, engines, limits, model, budget } = this.dependencies;
+    if (this.active >= limits.requests) {
+      throw new TesseraError('QUEUE_FULL', `the gateway has ${this.active} requests in flight, its limit`, {
+        retryAfterMs: 1000,
+      });
+    }
+    if (start.model !== '' && start.model !== model.name) {
+      throw new TesseraError(
+        'MODEL_NOT_FOUND',
+        `the model served here is ${model.name}, not ${JSON.stringify(start.model)}`,
+      );
+    }
+    const conversation = checkConversation(start, limits);
+    this.active++;
+    const requestId = randomBytes(12).toString('hex');
+    const lifecycle = new RequestLifecycle(this.dependencies.onState);
+    const stop = new AbortController();
+    const signal = AbortSignal.any([call.signal, stop.signal]);
+    const intake = new MediaIntake(conversation.mediaIds, limits, budget);
+    const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
+    let sent = false;
+    let failure: TesseraError | undefined;
+    try {
+      yield { $case: 'accepted', value: { requestId, model, seed } };
+      const planned = await this.receive(intake, parts, signal);
+      const text = { ...conversation.text, seed };
+      const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
+      const { deadlineMs } = call;
+      const encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs, signal });
+      const messages = numberMedia(conversation, planned.itemOf);
+      const request = new ChatRequest(
+        { requestId, messages, items: planned.items, text, draw, deadlineMs },
+        { bus, engines, encodes, lifecycle, maxAttempts: limits.attempts },
+      );
+      sent = true;
+      yield* request.run(signal);
+    } catch (reason) {
+      failure = signal.aborted ? TesseraError.from(signal.reason) : TesseraError.from(reason);
+      throw failure;
+    } finally {
+      stop.abort();
+      intake.release();
+      this.active--;
+      if (!lifecycle.ended) {
+        lifecycle.enter(
+          failure === undefined || failure.code === 'CANCELLED' ? RequestState.CANCELLED : RequestState.FAILED,
+        );
+      }
+      if (sent) this.cleanUp(requestId, lifecycle.state);
+      this.dependencies.onEnd({ requestId, state: lifecycle.state, durationMs: lifecycle.nowMs(), error: failure });
+    }
+  }
+
+  private async receive(
+    intake: MediaIntake,
+    parts: AsyncIterable<MediaPart>,
+    signal: AbortSignal,
+  ): Promise<{ items: PlannedItem[]; itemOf: Map<string, number> }> {
+    if (!intake.complete) {
+      for await (const part of parts) {
+        signal.throwIfAborted();
+        intake.add(part);
+        if (intake.complete) break;
+      }
+    }
+    signal.throwIfAborted();
+    const { limits, media } = this.dependencies;
+    return await planMedia(intake.finish(), media, { maxBytes: limits.itemBytes, maxPixels: limits.mediaPixels });
+  }
+
+  /** Not awaited by the caller: its answer is complete, or it is gone. Messages also age out by themselves. */
+  private cleanUp(requestId: string, state: RequestState): void {
+    const { bus } = this.dependencies;
+    const done = state === RequestState.DONE ? bus.finish(requestId) : bus.cancel(requestId);
+    done.catch(() => undefined);
+  }
+}
+
+/** The engine knows media by number; names are the client's. */
+function numberMedia(conversation: Conversation, itemOf: ReadonlyMap<string, number>): ChatMessage[] {
+  return conversation.messages.map(({ role, content }) => ({
+    role,
+    content: content.map(
+      ({ part }): ContentPart =>
+        part?.$case === 'mediaId' ? { part: { $case: 'mediaId', value: String(itemOf.get(part.value)) } } : { part },
+    ),
+  }));
+}

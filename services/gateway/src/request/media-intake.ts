@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import { type MediaPart, TesseraError } from '@tessera/protocol';
+
+export interface IntakeLimits {
+  readonly itemBytes: number;
+  readonly partBytes: number;
+}
+
+/** A media item as it was received, whole. */
+export interface ReceivedMedia {
+  readonly bytes: Uint8Array;
+  /** SHA-256 of the bytes, hex. */
+  readonly digest: string;
+}
+
+/** Bytes of media that all requests together may hold; one is shared by the whole gateway. */
+export class MediaBudget {
+  private used = 0;
+
+  constructor(private readonly limitBytes: number) {}
+
+  get usedBytes(): number {
+    return this.used;
+  }
+
+  /** @throws TesseraError QUEUE_FULL when the requests in flight hold too much already */
+  take(bytes: number): void {
+    if (this.used + bytes > this.limitBytes) {
+      throw new TesseraError(
+        'QUEUE_FULL',
+        `the gateway holds ${this.used} bytes of media for requests in flight, and its limit is ${this.limitBytes}`,
+        { retryAfterMs: 1000 },
+      );
+    }
+    this.used += bytes;
+  }
+
+  give(bytes: number): void {
+    this.used -= bytes;
+  }
+}
+
+/** Collects the parts of one request's media. What it took from the budget it gives back on `release`. */
+export class MediaIntake {
+  private readonly items = new Map<string, { chunks: Uint8Array[]; bytes: number; complete: boolean }>();
+  private held = 0;
+
+  constructor(
+    mediaIds: Iterable<string>,
+    private readonly limits: IntakeLimits,
+    private readonly budget: MediaBudget,
+  ) {
+    for (const id of mediaIds) this.items.set(id, { chunks: [], bytes: 0, complete: false });
+  }
+
+  add(part: MediaPart): void {
+    const item = this.items.get(part.mediaId);
+    if (item === undefined) {
+      throw new TesseraError(
+        'REQUEST_INVALID',
+        `a part was sent for media_id ${quote(part.mediaId)}, which no message names`,
+      );
+    }
+    if (item.complete) {
+      throw new TesseraError(
+        'REQUEST_INVALID',
+        `a part was sent for media_id ${quote(part.mediaId)} after its last part`,
+      );
+    }
+    if (part.data.length > this.limits.partBytes) {
+      throw new TesseraError(
+        'MESSAGE_TOO_LARGE',
+        `a part of media_id ${quote(part.mediaId)} has ${part.data.length} bytes; the limit of one part is ${this.limits.partBytes}`,
+      );
+    }
+    if (item.bytes + part.data.length > this.limits.itemBytes) {
+      throw new TesseraError(
+        'MEDIA_TOO_LARGE',
+        `media_id ${quote(part.mediaId)} has more than ${this.limits.itemBytes} bytes, the limit of one media item`,
+      );
+    }
+    this.budget.take(part.data.length);
+    this.held += part.data.length;
+    item.bytes += part.data.length;
+    item.chunks.push(part.data);
+    item.complete = part.last;
+  }
+
+  get complete(): boolean {
+    return [...this.items.values()].every((item) => item.complete);
+  }
+
+  /** The items by media_id. @throws TesseraError MEDIA_MISSING naming the first item that is not whole */
+  finish(): Map<string, ReceivedMedia> {
+    const received = new Map<string, ReceivedMedia>();
+    for (const [id, item] of this.items) {
+      if (!item.complete) {
+        throw new TesseraError(
+          'MEDIA_MISSING',
+          item.bytes === 0
+            ? `a message names media_id ${quote(id)}, but no part of it was sent`
+            : `media_id ${quote(id)} ended after ${item.bytes} bytes without a part marked last`,
+        );
+      }
+      const bytes = Buffer.concat(item.chunks);
+      item.chunks = [];
+      received.set(id, { bytes, digest: createHash('sha256').update(bytes).digest('hex') });
+    }
+    return received;
+  }
+
+  release(): void {
+    this.budget.give(this.held);
+    this.held = 0;
+    this.items.clear();
+  }
+}
+
+function quote(id: string): string {
+  return JSON.stringify(id.length > 64 ? `${id.slice(0, 64)}…` : id);
+}

@@ -1,0 +1,117 @@
+import { RequestState, type Span, TesseraError } from '@tessera/protocol';
+
+/**
+ * The states of a request and where each may go. Every state of architecture.md's failure contract is here: queued,
+ * encoding and connecting run beside prefilling (the engine waits for tiles), generating and delivering end it.
+ */
+const transitions: Readonly<Record<RequestState, readonly RequestState[]>> = {
+  [RequestState.UNSPECIFIED]: [RequestState.RECEIVING],
+  [RequestState.RECEIVING]: [RequestState.QUEUED, RequestState.FAILED, RequestState.CANCELLED],
+  [RequestState.QUEUED]: [RequestState.PREFILLING, RequestState.FAILED, RequestState.CANCELLED],
+  [RequestState.PREFILLING]: [
+    RequestState.DECODING,
+    // The engine died before its first token: another one takes the request.
+    RequestState.QUEUED,
+    RequestState.DONE,
+    RequestState.FAILED,
+    RequestState.CANCELLED,
+  ],
+  [RequestState.DECODING]: [
+    RequestState.GENERATING,
+    RequestState.QUEUED,
+    RequestState.DONE,
+    RequestState.FAILED,
+    RequestState.CANCELLED,
+  ],
+  [RequestState.GENERATING]: [RequestState.DONE, RequestState.FAILED, RequestState.CANCELLED],
+  [RequestState.DONE]: [],
+  [RequestState.FAILED]: [],
+  [RequestState.CANCELLED]: [],
+};
+
+/** The word for a state, as metrics, spans and docs write it. */
+export function stateName(state: RequestState): string {
+  return RequestState[state].toLowerCase();
+}
+
+/** Where a request may go from a state; docs/requests.md is made from this. */
+export function nextStates(state: RequestState): readonly RequestState[] {
+  return transitions[state];
+}
+
+export type StateListener = (entered: RequestState, left: RequestState) => void;
+
+/** One request's way through the states, and the spans that its time line shows. */
+export class RequestLifecycle {
+  private readonly acceptedAt = performance.now();
+  private readonly acceptedAtEpochMs = Date.now();
+  private current: RequestState = RequestState.UNSPECIFIED;
+  private enteredAtMs = 0;
+  private readonly recorded: Span[] = [];
+
+  constructor(private readonly listener: StateListener) {
+    this.enter(RequestState.RECEIVING);
+  }
+
+  get state(): RequestState {
+    return this.current;
+  }
+
+  get ended(): boolean {
+    return transitions[this.current].length === 0;
+  }
+
+  get spans(): readonly Span[] {
+    return this.recorded;
+  }
+
+  /** Milliseconds since the request was accepted, on the gateway's monotonic clock. */
+  nowMs(): number {
+    return performance.now() - this.acceptedAt;
+  }
+
+  /** Goes into a state; a step that the table does not have is a fault in the gateway. */
+  enter(next: RequestState): void {
+    if (!transitions[this.current].includes(next)) {
+      throw new TesseraError('INTERNAL', `a request cannot go from ${stateName(this.current)} to ${stateName(next)}`);
+    }
+    const nowMs = this.nowMs();
+    if (this.current !== RequestState.UNSPECIFIED) {
+      this.recorded.push({
+        stage: 'gateway',
+        name: stateName(this.current),
+        startMs: this.enteredAtMs,
+        durationMs: nowMs - this.enteredAtMs,
+      });
+    }
+    const left = this.current;
+    this.current = next;
+    this.enteredAtMs = nowMs;
+    this.listener(next, left);
+  }
+
+  /**
+   * Records what a stage measured. Stages know their own wall clock only, so the place on the time line is as exact as
+   * the clocks agree; the durations are exact.
+   */
+  addStageWork(
+    timing: { stage: string; queueMs: number; busyMs: number; endedAtMs: number },
+    name: string,
+    place: { item?: number; tile?: number },
+  ): void {
+    const endMs = timing.endedAtMs - this.acceptedAtEpochMs;
+    const startMs = Math.max(0, endMs - timing.busyMs);
+    this.recorded.push({
+      stage: timing.stage,
+      name: 'queue',
+      startMs: Math.max(0, startMs - timing.queueMs),
+      durationMs: timing.queueMs,
+      ...place,
+    });
+    this.recorded.push({ stage: timing.stage, name, startMs, durationMs: timing.busyMs, ...place });
+  }
+
+  addSpan(span: Span): void {
+    this.recorded.push(span);
+  }
+}
