@@ -1,0 +1,80 @@
+import { TesseraError } from '@tessera/protocol';
+import type { Metadata } from 'sharp';
+import type { ImageFormat, ImageInfo } from '../media-info.js';
+import { type MediaLimits, withDefaultLimits } from '../media-limits.js';
+import { declaredSize } from './declared-size.js';
+import { native } from './native.js';
+import { sniffFormat } from './sniff-format.js';
+import { checkDeclaredSvgSize, svgDrawingSize } from './svg-size.js';
+
+function checkSize({ width, height }: { width: number; height: number }, limits: MediaLimits): void {
+  if (width === 0 || height === 0) throw new TesseraError('MEDIA_EMPTY', `the picture has ${width}x${height} pixels`);
+  if (width * height > limits.maxPixels) {
+    throw new TesseraError(
+      'MEDIA_TOO_LARGE',
+      `the picture has ${width}x${height} = ${width * height} pixels; the limit is ${limits.maxPixels}`,
+    );
+  }
+  if (Math.max(width, height) > limits.maxSide) {
+    throw new TesseraError(
+      'MEDIA_TOO_LARGE',
+      `the picture has ${width}x${height} pixels; the limit for one side is ${limits.maxSide}`,
+    );
+  }
+}
+
+/** libvips names AVIF after its container; a HEIF of another codec is not AVIF. */
+function isFormat(metadata: Metadata, format: ImageFormat): boolean {
+  return format === 'avif'
+    ? metadata.format === 'heif' && metadata.compression === 'av1'
+    : metadata.format === (format as string);
+}
+
+async function readHeader(bytes: Uint8Array, format: ImageFormat, limits: MediaLimits): Promise<Metadata> {
+  try {
+    // The pixel limit is ours to check: sharp's own would not tell the figures.
+    return await native(bytes, { limitInputPixels: false }).metadata();
+  } catch (reason) {
+    const declared = declaredSize(bytes, format);
+    if (declared !== undefined) checkSize(declared, limits);
+    const words = reason instanceof Error ? reason.message : String(reason);
+    if (format === 'svg' && /bad dimensions|zero-sized/.test(words)) {
+      throw new TesseraError('MEDIA_EMPTY', 'the SVG has no size and draws nothing', { cause: reason });
+    }
+    throw new TesseraError('MEDIA_CORRUPT', `the header of the ${format.toUpperCase()} picture is cut or damaged`, {
+      cause: reason,
+    });
+  }
+}
+
+/**
+ * Reads a picture's header, never its pixels. What it accepts may still prove cut or damaged when it is decoded.
+ * @throws TesseraError MEDIA_EMPTY (no bytes, no pixels), MEDIA_NOT_RECOGNISED, MEDIA_TOO_LARGE (over a limit, with the
+ *   figures) or MEDIA_CORRUPT (a header that ends too early)
+ */
+export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<MediaLimits>): Promise<ImageInfo> {
+  const limits = withDefaultLimits(partialLimits);
+  if (bytes.length === 0) throw new TesseraError('MEDIA_EMPTY', 'the media item has no bytes');
+  if (bytes.length > limits.maxBytes) {
+    throw new TesseraError(
+      'MEDIA_TOO_LARGE',
+      `the media item has ${bytes.length} bytes; the limit is ${limits.maxBytes}`,
+    );
+  }
+  const format = sniffFormat(bytes);
+  if (format === undefined) {
+    throw new TesseraError('MEDIA_NOT_RECOGNISED', 'the bytes are no JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG picture');
+  }
+  if (format === 'svg') checkDeclaredSvgSize(bytes);
+
+  const metadata = await readHeader(bytes, format, limits);
+  if (!isFormat(metadata, format)) {
+    throw new TesseraError(
+      'MEDIA_NOT_RECOGNISED',
+      `the bytes begin as ${format.toUpperCase()} but hold something else (${metadata.format})`,
+    );
+  }
+  const { width, height } = format === 'svg' ? svgDrawingSize(metadata.width, metadata.height) : metadata.autoOrient;
+  checkSize({ width, height }, limits);
+  return { kind: 'image', format, width, height, pages: metadata.pages ?? 1 };
+}
