@@ -1,0 +1,136 @@
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import {
+  type BundleManifest,
+  bundleFormatVersion,
+  bundleManifest,
+  manifestFileName,
+  type StageName,
+} from '@tessera/bundle';
+import { TesseraError } from '@tessera/protocol';
+import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
+import { contentDigest, fileDigest } from './content-digest.js';
+import { countParameters } from './count-parameters.js';
+import type { WeightPrecision } from './graph/index.js';
+import { weightBytes, writeGraph } from './graph/write-graph.js';
+import { graphFile, manifestSections, nullConditionFile } from './manifest-sections.js';
+import { modulePlaced, type StageFamilies, stageGraphs } from './models/model-plan.js';
+import { planModel } from './models/registry.js';
+import { temporarySibling } from './temporary-sibling.js';
+
+export interface CompileProgress {
+  readonly stage: StageName;
+  /** Bytes of weights written so far, and in all, over every stage. */
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface CompileOptions {
+  readonly weights: WeightPrecision;
+  readonly onProgress?: (progress: CompileProgress) => void;
+  readonly signal?: AbortSignal;
+  /** The checkpoint's content digest, where the caller has it already. */
+  readonly digest?: string;
+}
+
+/** What the runtime reads as it was published. */
+const copiedFiles = ['tokenizer.json', 'tokenizer_config.json'];
+
+/**
+ * Compiles a published checkpoint to a bundle in `outDir`, which must not exist yet. The bundle is written beside it and
+ * renamed when whole, so `outDir` is complete or absent, whatever happens.
+ * @throws TesseraError CHECKPOINT_INVALID naming the file at fault; UNSUPPORTED for a model that can only be inspected
+ */
+export async function compileCheckpoint(
+  checkpointDir: string,
+  outDir: string,
+  options: CompileOptions,
+): Promise<BundleManifest> {
+  const target = resolve(outDir);
+  if (await stat(target).catch(() => undefined)) {
+    throw new TesseraError('REQUEST_INVALID', `${target} exists already; name a folder that does not`);
+  }
+  await mkdir(dirname(target), { recursive: true });
+  const work = temporarySibling(target);
+  await mkdir(work);
+  try {
+    const manifest = await writeBundle(resolve(checkpointDir), work, options);
+    await rename(work, target);
+    return manifest;
+  } catch (error) {
+    await rm(work, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function writeBundle(dir: string, work: string, options: CompileOptions): Promise<BundleManifest> {
+  const { weights, signal } = options;
+  const config = await readJson(dir, 'config.json');
+  if (config === undefined) throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, 'config.json')}: is missing`);
+  const plan = planModel(config);
+  if (plan.families === undefined) {
+    throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
+  }
+  const configs = {
+    tokenizer: await readJson(dir, 'tokenizer.json'),
+    preprocessor: await readJson(dir, 'preprocessor_config.json'),
+    generation: await readJson(dir, 'generation_config.json'),
+  };
+  const sections = manifestSections(plan, plan.families, configs);
+  const digest = options.digest ?? (await contentDigest(dir, weights, (path) => fileDigest(path, signal)));
+  const checkpoint = await Checkpoint.open(dir);
+  try {
+    await writeStages(checkpoint, plan.families, work, options);
+  } finally {
+    await checkpoint.close();
+  }
+  for (const name of copiedFiles) {
+    await copyFile(join(dir, name), join(work, name)).catch((cause: unknown) => {
+      throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, name)}: cannot be read`, { cause });
+    });
+  }
+  const manifest = bundleManifest.parse({
+    formatVersion: bundleFormatVersion,
+    name: basename(dir),
+    revision: digest.slice(0, 12),
+    weights,
+    parameters: countParameters(plan),
+    files: await describeFiles(work, signal),
+    ...sections,
+  });
+  await writeFile(join(work, manifestFileName), `${JSON.stringify(manifest, null, 2)}\n`);
+  return manifest;
+}
+
+async function writeStages(
+  checkpoint: Checkpoint,
+  families: StageFamilies,
+  work: string,
+  { weights, onProgress, signal }: CompileOptions,
+): Promise<void> {
+  const builds = Object.entries(stageGraphs(families)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];
+  const graphs = builds.map(([stage, build]) => ({ stage, graph: build(checkpoint, weights) }));
+  const totalBytes = graphs.reduce((sum, { graph }) => sum + weightBytes(graph), 0);
+  let doneBytes = 0;
+  for (const { stage, graph } of graphs) {
+    const onWritten = (bytes: number): void => {
+      doneBytes += bytes;
+      onProgress?.({ stage, doneBytes, totalBytes });
+    };
+    await writeGraph(graph, join(work, graphFile[stage]), { signal, onWritten });
+  }
+  if (families.generator) {
+    const { family } = families.generator;
+    const values = await family.nullCondition(modulePlaced(checkpoint, families.generator)).read(signal);
+    await writeFile(join(work, nullConditionFile), values);
+  }
+}
+
+async function describeFiles(dir: string, signal?: AbortSignal): Promise<BundleManifest['files']> {
+  const files: BundleManifest['files'] = {};
+  for (const name of (await readdir(dir)).sort()) {
+    const path = join(dir, name);
+    files[name] = { bytes: (await stat(path)).size, sha256: await fileDigest(path, signal) };
+  }
+  return files;
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { weightFiles } from './checkpoint/checkpoint.js';
+import type { WeightPrecision } from './graph/index.js';
+
+/** Raised whenever the same checkpoint would compile to something else. */
+export const compilerVersion = 1;
+
+/** Configuration that a bundle is made from; copied files among it. */
+const configFiles = [
+  'config.json',
+  'generation_config.json',
+  'model.safetensors.index.json',
+  'preprocessor_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+];
+
+export async function fileDigest(path: string, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, { signal });
+  return hash.digest('hex');
+}
+
+/**
+ * SHA-256 (hex) of everything that decides a bundle's content: the compiler, how weights are held, and the checkpoint's
+ * files. `digestOf` lets a caller remember the digests of large files.
+ */
+export async function contentDigest(
+  dir: string,
+  weights: WeightPrecision,
+  digestOf: (path: string) => Promise<string>,
+): Promise<string> {
+  const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${weights}\n`);
+  const large = await weightFiles(dir);
+  const present = new Set(await readdir(dir));
+  for (const name of [...configFiles.filter((file) => present.has(file)), ...large]) {
+    hash.update(`${name} ${await digestOf(join(dir, name))}\n`);
+  }
+  return hash.digest('hex');
+}

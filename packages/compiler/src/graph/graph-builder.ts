@@ -1,0 +1,158 @@
+import { bytesPerElement, type DType, elementCount } from '@tessera/protocol';
+import type { WeightPrecision } from './precision.js';
+import { Value } from './value.js';
+
+/** A number, or the name of a size known only when the graph runs. */
+export type Dimension = number | string;
+export type Attribute = number | string | readonly number[] | { readonly float: number };
+
+export interface GraphNode {
+  readonly op: string;
+  readonly domain: string;
+  readonly name: string;
+  readonly inputs: readonly (Value | undefined)[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+export interface TensorSpec {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+export interface GraphPort extends Omit<TensorSpec, 'shape'> {
+  readonly value: Value;
+  readonly shape: readonly Dimension[];
+}
+
+/** Tensors that are made together from the same source; each array holds a tensor's bytes, in the order of `tensors`. */
+export interface WeightGroup {
+  readonly tensors: readonly (TensorSpec & { readonly value: Value; readonly bytes: number })[];
+  load(signal?: AbortSignal): Promise<readonly ArrayBufferView[]>;
+}
+
+/** Operators beyond ONNX's own that ONNX Runtime brings. */
+export const microsoft = 'com.microsoft';
+
+/**
+ * A graph under construction: inputs, nodes, weights, outputs. Weights are promises until the graph is written, so
+ * building costs no memory for them. The functions beside this file (`add`, `linear`, `layerNorm`...) add the nodes.
+ */
+export class GraphBuilder {
+  readonly inputs: GraphPort[] = [];
+  readonly outputs: GraphPort[] = [];
+  readonly nodes: GraphNode[] = [];
+  readonly weights: WeightGroup[] = [];
+  private readonly scopes: string[] = [];
+  private readonly shared = new Map<string, Value[]>();
+  private readonly taken = new Set<string>();
+  private readonly counters = new Map<string, number>();
+
+  constructor(
+    readonly name: string,
+    /** How linear layers and convolutions hold their weights. */
+    readonly precision: WeightPrecision,
+  ) {}
+
+  input(name: string, dtype: DType, shape: readonly Dimension[]): Value {
+    this.taken.add(name);
+    const value = new Value(this, name, 'input');
+    this.inputs.push({ value, dtype, shape });
+    return value;
+  }
+
+  /** Publishes a value under a name. */
+  output(name: string, value: Value, dtype: DType, shape: readonly Dimension[]): void {
+    // A computed value takes the name itself: a copying node would keep callers from giving it a buffer of their own.
+    const published = value.kind === 'computed' ? value : (this.node('Identity', [value])[0] as Value);
+    published.publishAs(name);
+    this.taken.add(name);
+    this.outputs.push({ value: published, dtype, shape });
+  }
+
+  /** Nodes and weights made inside `body` get names below `name`. */
+  scope<T>(name: string, body: () => T): T {
+    this.scopes.push(name);
+    try {
+      return body();
+    } finally {
+      this.scopes.pop();
+    }
+  }
+
+  /** Adds an operator. An undefined input is an optional one left out. */
+  node(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Readonly<Record<string, Attribute>> = {},
+    options: { readonly domain?: string; readonly outputs?: number } = {},
+  ): Value[] {
+    const name = this.uniqueName(op);
+    const count = options.outputs ?? 1;
+    const outputs = Array.from(
+      { length: count },
+      (_, i) => new Value(this, count === 1 ? name : `${name}:${i}`, 'computed'),
+    );
+    this.nodes.push({ op, domain: options.domain ?? '', name, inputs, outputs, attributes });
+    return outputs;
+  }
+
+  /** A small tensor known now. The same one twice is one. */
+  constant(dtype: DType, shape: readonly number[], data: ArrayBufferView): Value {
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    const key = `${dtype}[${shape.join()}]${bytes.toString('base64')}`;
+    const load = (): Promise<ArrayBufferView[]> => Promise.resolve([data]);
+    return this.sharedWeights(key, () => [this.uniqueName('constant', false)], [{ dtype, shape }], load)[0] as Value;
+  }
+
+  int64(...values: readonly number[]): Value {
+    return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  float32(value: number): Value {
+    return this.constant('float32', [], Float32Array.of(value));
+  }
+
+  /** A tensor of the model. Asked for again under the same name, it is the same one (tied weights). */
+  weight(name: string, spec: TensorSpec, load: (signal?: AbortSignal) => Promise<ArrayBufferView>): Value {
+    return this.weightGroup([name], [spec], async (signal) => [await load(signal)])[0] as Value;
+  }
+
+  /** Several tensors that come from one computation, such as quantised values and their scales. */
+  weightGroup(names: readonly string[], specs: readonly TensorSpec[], load: WeightGroup['load']): Value[] {
+    return this.sharedWeights(names.join('\n'), () => names, specs, load);
+  }
+
+  private sharedWeights(
+    key: string,
+    names: () => readonly string[],
+    specs: readonly TensorSpec[],
+    load: WeightGroup['load'],
+  ): Value[] {
+    const known = this.shared.get(key);
+    if (known !== undefined) return known;
+    const values = names().map((name) => {
+      this.taken.add(name);
+      return new Value(this, name, 'weight');
+    });
+    const tensors = specs.map((spec, i) => ({
+      ...spec,
+      value: values[i] as Value,
+      bytes: elementCount(spec.shape) * bytesPerElement[spec.dtype],
+    }));
+    this.weights.push({ tensors, load });
+    this.shared.set(key, values);
+    return values;
+  }
+
+  private uniqueName(base: string, scoped = true): string {
+    const path = scoped ? [...this.scopes, base].join('/') : base;
+    let name = path;
+    for (let i = this.counters.get(path) ?? 0; this.taken.has(name); ) {
+      name = `${path}_${++i}`;
+      this.counters.set(path, i);
+    }
+    this.taken.add(name);
+    return name;
+  }
+}

@@ -1,0 +1,11 @@
+export * from './activation.js';
+export * from './arithmetic.js';
+export * from './attention.js';
+export * from './convolution.js';
+export { GraphBuilder } from './graph-builder.js';
+export * from './linear.js';
+export * from './normalization.js';
+export * from './parameter-value.js';
+export type { WeightPrecision } from './precision.js';
+export * from './shape.js';
+export type { Operand, Value } from './value.js';

@@ -1,0 +1,134 @@
+import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { DType } from '@tessera/protocol';
+import onnxProto from 'onnx-proto';
+import type { Attribute, GraphBuilder, GraphNode, GraphPort, TensorSpec } from './graph-builder.js';
+import { microsoft } from './graph-builder.js';
+
+const { onnx } = onnxProto;
+
+/** ONNX Runtime maps weights straight from the file when they begin on a page. */
+const pageBytes = 4096;
+/** Smaller tensors stay in the graph file: shape operands must be there for shape inference. */
+const inlineBytes = 1024;
+
+const dataType: Readonly<Record<DType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+};
+
+function attributeProto([name, value]: [string, Attribute]): onnxProto.onnx.IAttributeProto {
+  const { AttributeType } = onnx.AttributeProto;
+  if (typeof value === 'string') return { name, type: AttributeType.STRING, s: Buffer.from(value) };
+  if (typeof value === 'number') return { name, type: AttributeType.INT, i: value };
+  if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float };
+  return { name, type: AttributeType.INTS, ints: [...value] };
+}
+
+function nodeProto(node: GraphNode): onnxProto.onnx.INodeProto {
+  return {
+    opType: node.op,
+    domain: node.domain,
+    name: node.name,
+    input: node.inputs.map((value) => value?.name ?? ''),
+    output: node.outputs.map((value) => value.name),
+    attribute: Object.entries(node.attributes).map(attributeProto),
+  };
+}
+
+function portProto({ value, dtype, shape }: GraphPort): onnxProto.onnx.IValueInfoProto {
+  const dim = shape.map((size) => (typeof size === 'string' ? { dimParam: size } : { dimValue: size }));
+  return { name: value.name, type: { tensorType: { elemType: dataType[dtype], shape: { dim } } } };
+}
+
+/** The weights' file: tensors on page boundaries, in the order they come. */
+class WeightFile {
+  private position = 0;
+
+  constructor(
+    private readonly handle: FileHandle,
+    private readonly name: string,
+  ) {}
+
+  async append(bytes: Uint8Array): Promise<onnxProto.onnx.IStringStringEntryProto[]> {
+    const offset = Math.ceil(this.position / pageBytes) * pageBytes;
+    for (let done = 0; done < bytes.length; ) {
+      done += (await this.handle.write(bytes, done, Math.min(bytes.length - done, 1 << 28), offset + done))
+        .bytesWritten;
+    }
+    this.position = offset + bytes.length;
+    return [
+      { key: 'location', value: this.name },
+      { key: 'offset', value: String(offset) },
+      { key: 'length', value: String(bytes.length) },
+    ];
+  }
+}
+
+export interface WriteGraphOptions {
+  readonly signal?: AbortSignal;
+  /** Bytes of weights that were just written. */
+  readonly onWritten?: (bytes: number) => void;
+}
+
+/** Bytes of weights that writing the graph will produce. */
+export function weightBytes(graph: GraphBuilder): number {
+  return graph.weights.reduce(
+    (sum, group) => sum + group.tensors.reduce((bytes, tensor) => bytes + tensor.bytes, 0),
+    0,
+  );
+}
+
+/**
+ * Writes `path` (the graph) and `path`.data (its weights). Tensors are loaded, written and forgotten one group at a
+ * time, so memory is bounded by the largest tensor, not by the model.
+ */
+export async function writeGraph(graph: GraphBuilder, path: string, options: WriteGraphOptions = {}): Promise<void> {
+  const dataPath = `${path}.data`;
+  const handle = await open(dataPath, 'w');
+  const initializer: onnxProto.onnx.ITensorProto[] = [];
+  try {
+    const file = new WeightFile(handle, basename(dataPath));
+    for (const group of graph.weights) {
+      options.signal?.throwIfAborted();
+      const arrays = await group.load(options.signal);
+      for (const [i, { value, dtype, shape, bytes }] of group.tensors.entries()) {
+        const data = tensorData(arrays[i], { dtype, shape }, bytes, value.name);
+        const proto = { name: value.name, dims: [...shape], dataType: dataType[dtype] };
+        if (bytes < inlineBytes) initializer.push({ ...proto, rawData: data });
+        else initializer.push({ ...proto, dataLocation: 1, externalData: await file.append(data) });
+        options.onWritten?.(bytes);
+      }
+    }
+  } finally {
+    await handle.close();
+  }
+  const model = onnx.ModelProto.create({
+    irVersion: 10,
+    producerName: 'tessera',
+    opsetImport: [
+      { domain: '', version: 21 },
+      { domain: microsoft, version: 1 },
+    ],
+    graph: {
+      name: graph.name,
+      node: graph.nodes.map(nodeProto),
+      initializer,
+      input: graph.inputs.map(portProto),
+      output: graph.outputs.map(portProto),
+    },
+  });
+  await writeFile(path, onnx.ModelProto.encode(model).finish());
+}
+
+function tensorData(source: ArrayBufferView | undefined, spec: TensorSpec, bytes: number, name: string): Uint8Array {
+  if (source?.byteLength !== bytes) {
+    throw new Error(`${name}: ${source?.byteLength} bytes do not fill ${spec.dtype} [${spec.shape.join(', ')}]`);
+  }
+  return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+}

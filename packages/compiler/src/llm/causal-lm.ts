@@ -1,0 +1,119 @@
+import type { Module } from '../checkpoint/parameters.js';
+import {
+  GraphBuilder,
+  gatherPerBatch,
+  type RotaryTables,
+  scatterNd,
+  unsqueeze,
+  type Value,
+  type WeightPrecision,
+} from '../graph/index.js';
+
+/** What every layer's attention shares in one run of the graph. */
+export interface AttentionInputs {
+  /** int64 [batch, seq]. */
+  readonly positions: Value;
+  readonly tables: RotaryTables;
+  /** int32 [batch] and int32 [1]: see causalLmGraph. */
+  readonly lastPositions: Value;
+  readonly totalLength: Value;
+}
+
+/** One layer's cache, or the new rows for it: float32 [batch, kvHeads, rows, headDim] each. */
+export interface KeyValue {
+  readonly key: Value;
+  readonly value: Value;
+}
+
+export interface LayerResult {
+  /** [batch, seq, hiddenSize]. */
+  readonly hidden: Value;
+  readonly fresh: KeyValue;
+  readonly present: KeyValue;
+}
+
+/**
+ * An LLM family, opened with a config: the pieces that a graph is put together from, each of which can stand in a
+ * graph of its own, so that a model can be cut at any layer and any expert.
+ */
+export interface LanguageModel {
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+  /** ids int64 [batch, seq] -> [batch, seq, hiddenSize]. */
+  embed(ids: Value, weights: Module): Value;
+  rotaryTables(g: GraphBuilder): RotaryTables;
+  layer(index: number, hidden: Value, past: KeyValue, attention: AttentionInputs, weights: Module): LayerResult;
+  /** rows [n, hiddenSize] -> [n, hiddenSize]; only where the layer has experts. */
+  expert?(layer: number, expert: number, rows: Value, weights: Module): Value;
+  /** The norm after the last layer. */
+  finalNorm(hidden: Value, weights: Module): Value;
+  /** rows [n, hiddenSize], normed -> [n, vocabSize]. */
+  logits(rows: Value, weights: Module): Value;
+}
+
+/**
+ * llm.onnx: one step of any mixture of sequences.
+ *
+ * Inputs:
+ * - input_ids int64 [batch, seq]
+ * - media_embeddings float32 [media_rows, hidden] and media_positions int64 [media_rows, 2]: rows that stand in place of
+ *   the embeddings at (row, column) of input_ids; media_rows may be 0
+ * - position_ids int64 [batch, seq]
+ * - past_key.L, past_value.L float32 [batch, kvHeads, capacity, headDim]: each sequence's cache from its row 0 on
+ * - seqlens_k int32 [batch]: each sequence's length with this step's tokens, less one
+ * - total_sequence_length int32 [1]: the largest length
+ * - logit_positions int64 [batch]: the column whose logits are wanted
+ *
+ * Outputs:
+ * - logits float32 [batch, vocab]
+ * - hidden float32 [batch, seq, hidden], after the last norm
+ * - new_key.L, new_value.L float32 [batch, kvHeads, seq, headDim]: the rows to append to the cache
+ * - present_key.L, present_value.L: the cache with those rows in it, for a caller who binds past and present to one
+ *   buffer; others do not fetch them
+ *
+ * What ONNX Runtime's CPU attention allows in one call: several sequences of different lengths from their beginning,
+ * padded on the right; one sequence over a past; or one token for each of several sequences over pasts of any length.
+ * The pasts must hold as many rows as the longest sequence has before this step; more is allowed and costs a larger
+ * copy where past and present are not one buffer.
+ */
+export function causalLmGraph(model: LanguageModel, weights: Module, precision: WeightPrecision): GraphBuilder {
+  const { layers, hiddenSize, kvHeads, headDim, vocabSize } = model;
+  const g = new GraphBuilder('llm', precision);
+  const ids = g.input('input_ids', 'int64', ['batch', 'seq']);
+  const media = g.input('media_embeddings', 'float32', ['media_rows', hiddenSize]);
+  const mediaPositions = g.input('media_positions', 'int64', ['media_rows', 2]);
+  const attention: AttentionInputs = {
+    positions: g.input('position_ids', 'int64', ['batch', 'seq']),
+    lastPositions: g.input('seqlens_k', 'int32', ['batch']),
+    totalLength: g.input('total_sequence_length', 'int32', [1]),
+    tables: model.rotaryTables(g),
+  };
+  const logitPositions = g.input('logit_positions', 'int64', ['batch']);
+
+  const cacheInput = (kind: string, layer: number): Value =>
+    g.input(`past_${kind}.${layer}`, 'float32', ['batch', kvHeads, 'capacity', headDim]);
+  const cacheOutput = (name: string, layer: number, { key, value }: KeyValue, rows: string): void => {
+    const shape = ['batch', kvHeads, rows, headDim];
+    g.output(`${name}_key.${layer}`, key, 'float32', shape);
+    g.output(`${name}_value.${layer}`, value, 'float32', shape);
+  };
+
+  let hidden = scatterNd(model.embed(ids, weights), mediaPositions, media);
+  for (let layer = 0; layer < layers; layer++) {
+    const past = { key: cacheInput('key', layer), value: cacheInput('value', layer) };
+    const result = g.scope(`layers.${layer}`, () => model.layer(layer, hidden, past, attention, weights));
+    cacheOutput('new', layer, result.fresh, 'seq');
+    cacheOutput('present', layer, result.present, 'present_rows');
+    hidden = result.hidden;
+  }
+  const normed = model.finalNorm(hidden, weights);
+  const wanted = gatherPerBatch(normed, unsqueeze(logitPositions, 1));
+  g.output('logits', model.logits(wanted, weights), 'float32', ['batch', vocabSize]);
+  g.output('hidden', normed, 'float32', ['batch', 'seq', hiddenSize]);
+  return g;
+}
