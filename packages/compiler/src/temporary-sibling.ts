@@ -7,14 +7,15 @@ const marker = '.part-';
 /** Of another machine's leftovers nothing is known but their age; no compilation goes this long without writing. */
 const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
-const host = hostname().replaceAll(/[^A-Za-z0-9]/g, '');
+export const thisHost = hostname().replaceAll(/[^A-Za-z0-9]/g, '');
 
 /** Where to write what shall appear as `path` when it is whole: on the same file system, and telling who writes. */
 export function temporarySibling(path: string): string {
-  return `${path}${marker}${host}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  return `${path}${marker}${thisHost}-${process.pid}-${randomBytes(4).toString('hex')}`;
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process of this machine runs. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -31,7 +32,7 @@ export async function removeAbandoned(dir: string): Promise<void> {
     const path = join(dir, name);
     const found = await stat(path).catch(() => undefined);
     const abandoned =
-      writerHost === host ? !isAlive(Number(pid)) : found && Date.now() - found.mtimeMs > abandonedAfterMs;
+      writerHost === thisHost ? !isAlive(Number(pid)) : found && Date.now() - found.mtimeMs > abandonedAfterMs;
     if (abandoned) await rm(path, { recursive: true, force: true });
   }
 }

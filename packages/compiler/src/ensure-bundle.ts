@@ -1,0 +1,61 @@
+import { mkdir, rm, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { readBundle } from '@tessera/bundle';
+import { TesseraError } from '@tessera/protocol';
+import { type CompileOptions, compileCheckpoint } from './compile-checkpoint.js';
+import { contentDigest } from './content-digest.js';
+import { DigestMemo } from './digest-memo.js';
+import { withFileLock } from './file-lock.js';
+import { removeAbandoned } from './temporary-sibling.js';
+
+export interface EnsuredBundle {
+  /** Absolute; give it to readBundle. */
+  readonly dir: string;
+  /** Whether it was compiled now, rather than found. */
+  readonly compiled: boolean;
+}
+
+async function isWhole(dir: string): Promise<boolean> {
+  if (!(await stat(dir).catch(() => undefined))) return false;
+  return readBundle(dir).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * The bundle of a checkpoint: found in `cacheDir` by the checkpoint's content, or else compiled into it. Processes that
+ * ask at once compile once. What killed compilations left behind is removed, and a damaged bundle compiled again.
+ * @throws TesseraError as compileCheckpoint
+ */
+export async function ensureBundle(
+  checkpointDir: string,
+  cacheDir: string,
+  options: Omit<CompileOptions, 'digest'>,
+): Promise<EnsuredBundle> {
+  const { weights, signal } = options;
+  const checkpoint = resolve(checkpointDir);
+  const cache = resolve(cacheDir);
+  if (!(await stat(join(checkpoint, 'config.json')).catch(() => undefined))) {
+    throw new TesseraError('CHECKPOINT_INVALID', `${join(checkpoint, 'config.json')}: is missing`);
+  }
+  await mkdir(cache, { recursive: true });
+  const memo = await DigestMemo.open(join(cache, 'digests.json'));
+  const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal));
+  await memo.save();
+  const dir = join(cache, `${basename(checkpoint)}-${weights}-${digest.slice(0, 12)}`);
+  if (await isWhole(dir)) return { dir, compiled: false };
+  return withFileLock(`${dir}.lock`, signal, async () => {
+    if (await isWhole(dir)) return { dir, compiled: false };
+    await removeAbandoned(cache);
+    await rm(dir, { recursive: true, force: true });
+    try {
+      await compileCheckpoint(checkpoint, dir, { ...options, digest });
+      return { dir, compiled: true };
+    } catch (error) {
+      // Another process may have put the same bundle there first.
+      if (await isWhole(dir)) return { dir, compiled: false };
+      throw error;
+    }
+  });
+}

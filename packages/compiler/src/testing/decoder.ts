@@ -1,0 +1,139 @@
+import type { LlmSection } from '@tessera/bundle';
+import type { Session } from '@tessera/inference';
+import { type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
+
+export interface MediaRows {
+  /** [rows, hiddenSize]. */
+  readonly embeddings: Float32Array;
+  /** Column of the first row's place; the rest follow, skipping nothing that is not `pad`. */
+  readonly columns: readonly number[];
+}
+
+export interface StepResult {
+  /** [batch, vocab]. */
+  readonly logits: Float32Tensor;
+  /** [batch, seq, hidden]. */
+  readonly hidden: Float32Tensor;
+}
+
+/** The plainest caller of llm.onnx: a cache per sequence, grown by appending the new rows. */
+export class Decoder {
+  /** Per sequence, layer and kind, the rows so far: [kvHeads][length * headDim]. */
+  private readonly caches: Float32Array[][][];
+  readonly lengths: number[];
+
+  constructor(
+    private readonly session: Session,
+    private readonly llm: LlmSection,
+    private readonly capacity: number,
+    sequences: number,
+  ) {
+    const size = llm.kvHeads * capacity * llm.headDim;
+    this.caches = Array.from({ length: sequences }, () =>
+      Array.from({ length: llm.layers }, () => [new Float32Array(size), new Float32Array(size)]),
+    );
+    this.lengths = new Array(sequences).fill(0);
+  }
+
+  /**
+   * One step of some of the sequences: `ids` right-padded to one length, of which `valid` are real.
+   * `capacity` is what the graph is shown of the caches.
+   */
+  async step(
+    sequences: readonly number[],
+    ids: readonly (readonly number[])[],
+    options: { media?: MediaRows; capacity?: number; total?: number } = {},
+  ): Promise<StepResult> {
+    const { kvHeads, headDim, hiddenSize, layers } = this.llm;
+    const batch = sequences.length;
+    const seq = Math.max(...ids.map((row) => row.length));
+    const shown = options.capacity ?? this.capacity;
+    const padded = ids.flatMap((row) => [...row, ...new Array(seq - row.length).fill(0)]);
+    const starts = sequences.map((sequence) => this.lengths[sequence] as number);
+    const ends = starts.map((start, row) => start + (ids[row] as readonly number[]).length);
+    const media = options.media ?? { embeddings: new Float32Array(0), columns: [] };
+    const feeds: Record<string, Tensor> = {
+      input_ids: tensor('int64', [batch, seq], BigInt64Array.from(padded, BigInt)),
+      media_embeddings: tensor('float32', [media.columns.length, hiddenSize], media.embeddings),
+      media_positions: tensor(
+        'int64',
+        [media.columns.length, 2],
+        BigInt64Array.from(media.columns.flatMap((column) => [0n, BigInt(column)])),
+      ),
+      position_ids: tensor(
+        'int64',
+        [batch, seq],
+        BigInt64Array.from(starts.flatMap((start) => Array.from({ length: seq }, (_, i) => BigInt(start + i)))),
+      ),
+      seqlens_k: tensor(
+        'int32',
+        [batch],
+        Int32Array.from(ends, (end) => end - 1),
+      ),
+      total_sequence_length: tensor('int32', [1], Int32Array.of(options.total ?? Math.max(...ends))),
+      logit_positions: tensor(
+        'int64',
+        [batch],
+        BigInt64Array.from(ids, (row) => BigInt(row.length - 1)),
+      ),
+    };
+    const fetches = ['logits', 'hidden'];
+    for (let layer = 0; layer < layers; layer++) {
+      for (const [kind, name] of ['key', 'value'].entries()) {
+        const past = new Float32Array(batch * kvHeads * shown * headDim);
+        for (const [row, sequence] of sequences.entries()) {
+          for (let head = 0; head < kvHeads; head++) {
+            const cache = this.cache(sequence, layer, kind);
+            const from = head * this.capacity * headDim;
+            const rows = cache.subarray(from, from + Math.min(shown, starts[row] as number) * headDim);
+            past.set(rows, (row * kvHeads + head) * shown * headDim);
+          }
+        }
+        feeds[`past_${name}.${layer}`] = tensor('float32', [batch, kvHeads, shown, headDim], past);
+        fetches.push(`new_${name}.${layer}`);
+      }
+    }
+    const results = await this.session.run(feeds, fetches);
+    for (let layer = 0; layer < layers; layer++) {
+      for (const [kind, name] of ['key', 'value'].entries()) {
+        const fresh = results[`new_${name}.${layer}`] as Float32Tensor;
+        for (const [row, sequence] of sequences.entries()) {
+          const count = (ids[row] as readonly number[]).length;
+          for (let head = 0; head < kvHeads; head++) {
+            const from = (row * kvHeads + head) * seq * headDim;
+            const to = (head * this.capacity + (starts[row] as number)) * headDim;
+            this.cache(sequence, layer, kind).set(fresh.data.subarray(from, from + count * headDim), to);
+          }
+        }
+      }
+    }
+    for (const [row, sequence] of sequences.entries()) this.lengths[sequence] = ends[row] as number;
+    return { logits: results.logits as Float32Tensor, hidden: results.hidden as Float32Tensor };
+  }
+
+  private cache(sequence: number, layer: number, kind: number): Float32Array {
+    return this.caches[sequence]?.[layer]?.[kind] as Float32Array;
+  }
+}
+
+export function argmax(values: Float32Array): number {
+  return values.reduce((best, value, index) => (value > (values[best] as number) ? index : best), 0);
+}
+
+/** Decodes one prompt greedily: the ids up to the end token, which is left out. */
+export async function greedy(
+  decoder: Decoder,
+  llm: LlmSection,
+  prompt: readonly number[],
+  media: MediaRows | undefined,
+  maxTokens: number,
+): Promise<{ ids: number[]; prefill: StepResult }> {
+  const prefill = await decoder.step([0], [prompt], { media });
+  const ids: number[] = [];
+  let next = argmax(prefill.logits.data);
+  while (!llm.eosTokenIds.includes(next) && ids.length < maxTokens) {
+    ids.push(next);
+    next = argmax((await decoder.step([0], [[next]])).logits.data);
+  }
+  return { ids, prefill };
+}
