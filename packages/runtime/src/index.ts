@@ -1,1 +1,27 @@
-export {};
+export * from './abort.js';
+export * from './deadline.js';
+export * from './describe-errors.js';
+export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
+export { type CallTimes, type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
+export { fromClientError, toServerError } from './grpc/error-status.js';
+export { type GrpcService, grpcService } from './grpc/grpc-service.js';
+export { refuseUnknownFields } from './grpc/unknown-fields.js';
+export * from './nats/index.js';
+export * from './service/run-service.js';
+export * from './service/service.js';
+export * from './service/start-service.js';
+export * from './settings/common-settings.js';
+export * from './settings/describe-settings.js';
+export { loadSettings, settingsFrom } from './settings/load-settings.js';
+export * from './settings/setting.js';
+export * from './telemetry/describe-metrics.js';
+export * from './telemetry/log.js';
+export * from './telemetry/metric-table.js';
+export * from './telemetry/metrics.js';
+export {
+  currentTraceId,
+  currentTraceparent,
+  parseTraceparent,
+  traceparentHeader,
+  withTraceparent,
+} from './telemetry/trace.js';

@@ -1,0 +1,11 @@
+import type { CallContext } from 'nice-grpc-common';
+import type { Logger } from '../telemetry/log.js';
+
+/** What a handler knows of its call besides gRPC's own: `context.signal` aborts for a TesseraError as its reason. */
+export interface CallFacts {
+  /** When the answer must be complete, Unix ms: the caller's deadline, held within the service's limits. */
+  readonly deadlineMs: number;
+  readonly log: Logger;
+}
+
+export type TesseraCallContext = CallContext & CallFacts;

@@ -1,0 +1,52 @@
+import { TesseraError } from '@tessera/protocol';
+import type { ServerMiddleware } from 'nice-grpc-common';
+import { abortable } from '../abort.js';
+import { signalWithDeadline } from '../deadline.js';
+import type { CallFacts } from './call-facts.js';
+import { deadlineHeader } from './deadline-header.js';
+import { drive } from './drive.js';
+
+export interface DeadlineLimits {
+  /** For callers that set none. */
+  readonly defaultMs: number;
+  readonly maximumMs: number;
+}
+
+/** A caller hangs up when its own timer fires, which is a network's transit before ours does. */
+const transitMs = 100;
+
+/**
+ * Gives each call a deadline. When it passes, the handler's signal aborts and the call ends, even if the handler does
+ * not heed its signal. When the caller leaves, the signal aborts and the handler's own end is awaited.
+ */
+export function deadlineMiddleware(limits: DeadlineLimits): ServerMiddleware<Pick<CallFacts, 'deadlineMs'>> {
+  return async function* withDeadline(call, context) {
+    const startedMs = Date.now();
+    const asked = context.metadata.get(deadlineHeader);
+    const deadlineMs =
+      asked === undefined
+        ? startedMs + Math.min(limits.defaultMs, limits.maximumMs)
+        : Math.min(Number(asked), startedMs + limits.maximumMs);
+    using deadline = signalWithDeadline(undefined, deadlineMs);
+    const handler = new AbortController();
+    const onDeadline = () => handler.abort(deadline.signal.reason);
+    const onLeave = () =>
+      handler.abort(
+        Date.now() >= deadlineMs - transitMs
+          ? new TesseraError('DEADLINE_EXCEEDED', 'the deadline passed before the answer was complete')
+          : new TesseraError('CANCELLED', 'the caller went away'),
+      );
+    deadline.signal.addEventListener('abort', onDeadline, { once: true });
+    context.signal.addEventListener('abort', onLeave, { once: true });
+    if (context.signal.aborted) onLeave();
+    if (deadline.signal.aborted) onDeadline();
+    try {
+      return yield* drive(call.next(call.request, { ...context, signal: handler.signal, deadlineMs }), (next) =>
+        abortable(next(), deadline.signal),
+      );
+    } finally {
+      deadline.signal.removeEventListener('abort', onDeadline);
+      context.signal.removeEventListener('abort', onLeave);
+    }
+  };
+}

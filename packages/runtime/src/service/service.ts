@@ -1,0 +1,35 @@
+import type { GrpcService } from '../grpc/grpc-service.js';
+import type { CommonSettings } from '../settings/common-settings.js';
+import type { Settings, SettingsSchema } from '../settings/setting.js';
+import type { Logger } from '../telemetry/log.js';
+import type { Metrics } from '../telemetry/metrics.js';
+
+/** A schema that has the settings of every service, and maybe more. */
+export type ServiceSettings = SettingsSchema & CommonSettings;
+
+/** What a service gets to start with. */
+export interface ServiceContext<S extends ServiceSettings> {
+  readonly name: string;
+  readonly settings: Settings<S>;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Aborts when the drain begins: take no new work, finish what is running. */
+  readonly drain: AbortSignal;
+}
+
+/** What a service hands back when it has started. */
+export interface ServiceParts {
+  readonly services: readonly GrpcService[];
+  /** The service takes work once this resolves; at once if absent. A rejection ends the service. */
+  readonly ready?: Promise<void>;
+  /** Called after the drain signal: finish or hand over what is in flight, then free everything. */
+  stop(): Promise<void>;
+}
+
+/** A service, as `runService` and `startService` take it. */
+export interface Service<S extends ServiceSettings> {
+  /** One word: encoder, connector, llm, generator, gateway. */
+  readonly name: string;
+  readonly settings: S;
+  start(context: ServiceContext<S>): Promise<ServiceParts>;
+}

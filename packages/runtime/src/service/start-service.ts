@@ -1,0 +1,109 @@
+import { TesseraError } from '@tessera/protocol';
+import { abortable } from '../abort.js';
+import { signalWithDeadline } from '../deadline.js';
+import { GrpcServer } from '../grpc/grpc-server.js';
+import type { CommonSettings } from '../settings/common-settings.js';
+import { settingsFrom } from '../settings/load-settings.js';
+import type { Settings } from '../settings/setting.js';
+import { createLog, type Logger } from '../telemetry/log.js';
+import { Metrics } from '../telemetry/metrics.js';
+import { startHttpServer } from './http-server.js';
+import type { Service, ServiceSettings } from './service.js';
+
+export interface RunningService {
+  readonly name: string;
+  /** Such as `127.0.0.1:40001`. */
+  readonly grpcAddress: string;
+  readonly metricsAddress: string;
+  readonly metrics: Metrics;
+  /**
+   * Drains and ends the service; calls after the first share its outcome.
+   * @throws TesseraError DEADLINE_EXCEEDED, after cutting what was left, if `drain.graceMs` did not suffice
+   */
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly log?: Logger;
+  readonly metrics?: Metrics;
+}
+
+/**
+ * Starts a service inside this process: for tests, and for several services in one process. Resolves when it is ready.
+ * It neither handles signals nor exits; `runService` does.
+ */
+export async function startService<S extends ServiceSettings>(
+  service: Service<S>,
+  given: Partial<Settings<S>>,
+  options: StartOptions = {},
+): Promise<RunningService> {
+  const { name } = service;
+  const settings = settingsFrom(name, service.settings, given);
+  // S has the common settings, but TypeScript cannot see through the mapped type of a generic schema.
+  const common = settings as unknown as Settings<CommonSettings>;
+  const log = options.log ?? createLog({ service: name, level: common['log.level'], format: common['log.format'] });
+  const metrics = options.metrics ?? new Metrics();
+  const drain = new AbortController();
+  const ready = metrics.gauge('tessera_ready');
+  let isReady = false;
+  const http = await startHttpServer({
+    host: common['metrics.host'],
+    port: common['metrics.port'],
+    registry: metrics.registry,
+    isReady: () => isReady,
+  });
+  let grpc: GrpcServer | undefined;
+  let stopParts: (() => Promise<void>) | undefined;
+  try {
+    const parts = await service.start({ name, settings, log, metrics, drain: drain.signal });
+    stopParts = () => parts.stop();
+    grpc = new GrpcServer({ name, services: parts.services, settings: common, log, metrics, drain: drain.signal });
+    const server = grpc;
+    const grpcAddress = await server.listen();
+    await parts.ready;
+    server.health.phase = 'serving';
+    isReady = true;
+    ready.set(1);
+
+    const drainAndStop = async () => {
+      server.health.phase = 'draining';
+      isReady = false;
+      ready.set(0);
+      drain.abort(new TesseraError('DRAINING', `the ${name} is shutting down`));
+      using grace = signalWithDeadline(undefined, Date.now() + common['drain.graceMs']);
+      try {
+        await abortable(parts.stop(), grace.signal);
+        await abortable(server.shutdown(), grace.signal);
+      } catch (cause) {
+        const open = server.openCalls();
+        const left = open.length === 0 ? 'work outside of calls' : open.join(', ');
+        throw grace.signal.aborted
+          ? new TesseraError(
+              'DEADLINE_EXCEEDED',
+              `the ${name} did not finish within drain.graceMs (${common['drain.graceMs']}): still running: ${left}`,
+            )
+          : cause;
+      } finally {
+        server.forceShutdown();
+        await http.close();
+      }
+    };
+    let stopping: Promise<void> | undefined;
+    return {
+      name,
+      grpcAddress,
+      metricsAddress: http.address,
+      metrics,
+      stop: () => {
+        stopping ??= drainAndStop();
+        return stopping;
+      },
+    };
+  } catch (error) {
+    drain.abort(new TesseraError('DRAINING', `the ${name} could not start`));
+    grpc?.forceShutdown();
+    await stopParts?.().catch((reason: unknown) => log.error({ err: reason }, 'the failed start could not be undone'));
+    await http.close();
+    throw error;
+  }
+}

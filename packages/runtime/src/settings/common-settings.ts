@@ -1,0 +1,64 @@
+import { z } from 'zod';
+import { setting } from './setting.js';
+
+const port = z.int().min(0).max(65535);
+const positive = z.int().min(1);
+
+/** What every service has. A service adds its own: `{ ...commonSettings, 'batch.maxTiles': setting(…) }`. */
+export const commonSettings = {
+  'model.dir': setting(z.string().min(1), {
+    description: 'Folder of the model: a compiled bundle, or a checkpoint in Hugging Face layout.',
+    example: 'models/demo',
+  }),
+  threads: setting(positive, { default: 1, description: 'Threads that one computation may use.' }),
+  device: setting(z.string().min(1), { default: 'cpu', description: 'Execution provider of ONNX Runtime.' }),
+  'grpc.host': setting(z.string().min(1), { default: '127.0.0.1', description: 'Address that gRPC listens on.' }),
+  'grpc.port': setting(port, { default: 0, description: 'Port that gRPC listens on; 0 takes any free one.' }),
+  'grpc.maxMessageBytes': setting(positive, {
+    default: 4 * 1024 * 1024,
+    description: 'Largest gRPC message taken or sent, in bytes.',
+  }),
+  'grpc.maxConcurrentStreams': setting(positive, {
+    default: 1000,
+    description: 'Calls that one connection may have open.',
+  }),
+  'grpc.keepaliveMs': setting(positive, {
+    default: 30_000,
+    description: 'Pause after which a silent connection is probed, in milliseconds.',
+  }),
+  'grpc.defaultDeadlineMs': setting(positive, {
+    default: 120_000,
+    description: 'Time a call may take if its caller sets no deadline, in milliseconds.',
+  }),
+  'grpc.maxDeadlineMs': setting(positive, {
+    default: 600_000,
+    description: 'Time a call may take whatever its caller asks for, in milliseconds.',
+  }),
+  'metrics.host': setting(z.string().min(1), {
+    default: '127.0.0.1',
+    description: 'Address of the HTTP server for /metrics, /healthz and /readyz.',
+  }),
+  'metrics.port': setting(port, { default: 0, description: 'Port of that HTTP server; 0 takes any free one.' }),
+  'nats.url': setting(z.string().min(1), {
+    default: 'nats://127.0.0.1:4222',
+    description: 'Where NATS is reached; several servers with commas between them.',
+  }),
+  'nats.prefix': setting(z.string().regex(/^[A-Za-z0-9_-]+$/, 'use letters, digits, - and _ only'), {
+    default: 'tessera',
+    description: 'First word of every stream and subject, so that several deployments can share one NATS.',
+  }),
+  'log.level': setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']), {
+    default: 'info',
+    description: 'Least severe log line that is written.',
+  }),
+  'log.format': setting(z.enum(['json', 'text']), {
+    default: 'json',
+    description: 'json: one object a line, for programs. text: for people.',
+  }),
+  'drain.graceMs': setting(positive, {
+    default: 30_000,
+    description: 'Time that work in flight has to finish after SIGTERM, in milliseconds.',
+  }),
+};
+
+export type CommonSettings = typeof commonSettings;
