@@ -11,39 +11,56 @@ import { Decoder, greedy, type MediaRows } from './testing/decoder.js';
 import { demoDir, type GoldenCase, goldenCases, openGoldens, relativeError } from './testing/goldens.js';
 import { sample } from './testing/sampler.js';
 
+/** Relative errors, as testing/goldens.ts defines them. */
 interface Tolerance {
+  /** Of the largest difference, and of the L2 norm, for every tensor. */
   readonly max: number;
   readonly l2: number;
+  /** Of the L2 norm, for the median tensor of the seam. */
+  readonly median: number;
 }
 
-/** What the compiled model may differ from the reference by, at each seam, each fed the reference's own input. */
-interface Promise_ {
+/** What a compiled model may differ from the reference by, at each seam, each fed with the reference's own input. */
+interface Bounds {
   readonly features: Tolerance;
   readonly visualTokens: Tolerance;
   readonly hidden: Tolerance;
   readonly logits: Tolerance;
   readonly predicted: Tolerance;
   readonly image: Tolerance;
-  /** Of the golden answers, how many must come out word for word. */
+  /** Of the golden answers, how many must come out token for token. */
   readonly sameAnswers: number;
 }
-const float32: Tolerance = { max: 2e-3, l2: 2e-3 };
-const X: Tolerance = { max: 9, l2: 9 };
-const promises: Record<'float32' | 'int8', Promise_> = {
+
+const exact: Tolerance = { max: 2e-3, l2: 2e-3, median: 2e-3 };
+
+const bounds: Record<'float32' | 'int8', Bounds> = {
+  // Measured: at most 9e-5 (a pixel of a picture), 6e-6 in L2, and every answer.
   float32: {
-    features: float32,
-    visualTokens: float32,
-    hidden: float32,
-    logits: float32,
-    predicted: float32,
-    image: float32,
+    features: exact,
+    visualTokens: exact,
+    hidden: exact,
+    logits: exact,
+    predicted: exact,
+    image: exact,
     sameAnswers: 17,
   },
-  int8: { features: X, visualTokens: X, hidden: X, logits: X, predicted: X, image: X, sameAnswers: 0 },
+  // Measured (largest, L2, median): features 0.0076, 0.0076, 0.0072; visual tokens 0.0068, 0.0066, 0.0058; hidden 0.26,
+  // 0.099, 0.0075; logits 0.13, 0.39, 0.011; predicted 0.018, 0.011; image 0.21, 0.0064; and every answer. In one case
+  // the rounding sends a row to another expert: that row is far off, the median tells of all the others.
+  int8: {
+    features: { max: 0.02, l2: 0.02, median: 0.015 },
+    visualTokens: { max: 0.02, l2: 0.02, median: 0.015 },
+    hidden: { max: 0.5, l2: 0.2, median: 0.02 },
+    logits: { max: 0.3, l2: 0.8, median: 0.03 },
+    predicted: { max: 0.05, l2: 0.03, median: 0.03 },
+    image: { max: 0.5, l2: 0.02, median: 0.02 },
+    sameAnswers: 15,
+  },
 };
 
 describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (weights) => {
-  const promise = promises[weights];
+  const bound = bounds[weights];
   let root = '';
   let bundle: Bundle;
   let goldens: SafetensorsFile;
@@ -69,11 +86,22 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     await rm(root, { recursive: true, force: true });
   });
 
-  function expectClose(name: string, actual: Float32Array, expected: Float32Array, tolerance: Tolerance): void {
-    const error = relativeError(actual, expected);
-    if (process.env.SHOW) console.log(weights, name, error.max.toExponential(2), error.l2.toExponential(2));
-    expect(error.max, `${name}, largest`).toBeLessThan(tolerance.max);
-    expect(error.l2, `${name}, L2`).toBeLessThan(tolerance.l2);
+  /** Collects a seam's tensors, then holds them all against the bounds. */
+  class Seam {
+    private readonly errors: { name: string; max: number; l2: number }[] = [];
+
+    async compare(name: string, actual: Float32Array): Promise<void> {
+      this.errors.push({ name, ...relativeError(actual, await goldens.read(name)) });
+    }
+
+    expectWithin(tolerance: Tolerance): void {
+      const l2 = this.errors.map((error) => error.l2).sort((a, b) => a - b);
+      for (const error of this.errors) {
+        expect(error.max, `${error.name}, largest`).toBeLessThan(tolerance.max);
+        expect(error.l2, `${error.name}, L2`).toBeLessThan(tolerance.l2);
+      }
+      expect(l2[Math.floor(l2.length / 2)], 'median L2').toBeLessThan(tolerance.median);
+    }
   }
 
   const pictures = (): string[] => [
@@ -82,18 +110,15 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
 
   test('features of every picture', async () => {
     const { inputSize, patches, width } = bundle.stage('encoder');
+    const seam = new Seam();
     for (const picture of pictures()) {
       const pixels = await goldens.read(`${picture}.pixel_values`);
       const input = tensor('float32', [1, 3, inputSize.height, inputSize.width], pixels);
       const { features } = await session('encoder').run({ pixel_values: input }, ['features']);
       expect(features?.shape).toEqual([1, patches, width]);
-      expectClose(
-        `${picture}.features`,
-        (features as Float32Tensor).data,
-        await goldens.read(`${picture}.features`),
-        promise.features,
-      );
+      await seam.compare(`${picture}.features`, (features as Float32Tensor).data);
     }
+    seam.expectWithin(bound.features);
   });
 
   test('visual tokens of every picture, in one batch', async () => {
@@ -102,16 +127,13 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     const input = tensor('float32', [all.length, patches, width], Float32Array.from(all.flatMap((one) => [...one])));
     const { visual_tokens } = await session('connector').run({ features: input }, ['visual_tokens']);
     expect(visual_tokens?.shape).toEqual([all.length, tokens, llmWidth]);
+    const size = tokens * llmWidth;
+    const seam = new Seam();
     for (const [i, picture] of pictures().entries()) {
-      const size = tokens * llmWidth;
       const actual = (visual_tokens as Float32Tensor).data.subarray(i * size, (i + 1) * size);
-      expectClose(
-        `${picture}.visual_tokens`,
-        actual,
-        await goldens.read(`${picture}.visual_tokens`),
-        promise.visualTokens,
-      );
+      await seam.compare(`${picture}.visual_tokens`, actual);
     }
+    seam.expectWithin(bound.visualTokens);
   });
 
   async function media(one: GoldenCase): Promise<MediaRows | undefined> {
@@ -123,59 +145,50 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
 
   test('hidden states of every position, logits, and the greedy answer, of every case', async () => {
     const llm = bundle.stage('llm');
-    let same = 0;
+    const [hidden, logits] = [new Seam(), new Seam()];
+    const same: string[] = [];
     for (const one of cases) {
-      const decoder = new Decoder(session('llm'), llm, 160, 1);
-      const { ids, prefill } = await greedy(decoder, llm, one.input_ids, await media(one), 100);
-      expectClose(`${one.id}.hidden`, prefill.hidden.data, await goldens.read(`${one.id}.hidden`), promise.hidden);
-      expectClose(`${one.id}.logits`, prefill.logits.data, await goldens.read(`${one.id}.logits`), promise.logits);
-      if (ids.join() === one.output_ids.join()) same++;
+      const decoder = new Decoder(session('llm'), llm, { sequences: 1, capacity: 160 });
+      const { ids, prefill } = await greedy(decoder, one.input_ids, { media: await media(one), maxTokens: 100 });
+      await hidden.compare(`${one.id}.hidden`, prefill.hidden.data);
+      await logits.compare(`${one.id}.logits`, prefill.logits.data);
+      if (ids.join() === one.output_ids.join()) same.push(one.id);
     }
-    if (process.env.SHOW) console.log(weights, 'same answers', same, 'of', cases.length);
-    expect(same).toBeGreaterThanOrEqual(promise.sameAnswers);
+    hidden.expectWithin(bound.hidden);
+    logits.expectWithin(bound.logits);
+    expect(same.length).toBeGreaterThanOrEqual(bound.sameAnswers);
   });
 
-  const drawings = ['text.2', 'text.3'];
+  const drawings = (): string[] => cases.map((one) => one.id).filter((id) => goldens.tensors.has(`${id}.image`));
 
-  test('one call of the generator', async () => {
+  test('one call of the generator, from noise at sigma 0.75', async () => {
     const { channels, height, width, conditionLength, conditionWidth, numTrainTimesteps } = bundle.stage('generator');
-    const sigma = 0.75;
-    for (const id of drawings) {
-      const [noise, image] = await Promise.all([goldens.read(`${id}.noise`), goldens.read(`${id}.image`)]);
+    const seam = new Seam();
+    for (const id of drawings()) {
+      const [noise, condition] = await Promise.all([goldens.read(`${id}.noise`), goldens.read(`${id}.condition`)]);
       const { predicted } = await session('generator').run(
         {
-          sample: tensor(
-            'float32',
-            [1, channels, height, width],
-            noise.map((n, i) => sigma * n + (1 - sigma) * (image[i] as number)),
-          ),
-          timestep: tensor('float32', [1], Float32Array.of(sigma * numTrainTimesteps)),
-          condition: tensor('float32', [1, conditionLength, conditionWidth], await goldens.read(`${id}.condition`)),
+          sample: tensor('float32', [1, channels, height, width], noise),
+          timestep: tensor('float32', [1], Float32Array.of(0.75 * numTrainTimesteps)),
+          condition: tensor('float32', [1, conditionLength, conditionWidth], condition),
         },
         ['predicted'],
       );
-      expectClose(
-        `${id}.predicted`,
-        (predicted as Float32Tensor).data,
-        await goldens.read(`${id}.predicted_sigma_0.75`),
-        promise.predicted,
-      );
+      await seam.compare(`${id}.predicted_sigma_0.75`, (predicted as Float32Tensor).data);
     }
+    seam.expectWithin(bound.predicted);
   });
 
   test('a whole picture, twenty guided steps from the given noise', async () => {
     const section = bundle.stage('generator');
     const bytes = await readFile(bundle.file(section.nullCondition));
     const nullCondition = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-    for (const id of drawings) {
+    const seam = new Seam();
+    for (const id of drawings()) {
       const [noise, condition] = await Promise.all([goldens.read(`${id}.noise`), goldens.read(`${id}.condition`)]);
       const options = { noise, condition, nullCondition, steps: 20, guidance: 1.5 };
-      expectClose(
-        `${id}.image`,
-        await sample(session('generator'), section, options),
-        await goldens.read(`${id}.image`),
-        promise.image,
-      );
+      await seam.compare(`${id}.image`, await sample(session('generator'), section, options));
     }
+    seam.expectWithin(bound.image);
   });
 });

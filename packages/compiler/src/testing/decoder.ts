@@ -5,7 +5,7 @@ import { type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
 export interface MediaRows {
   /** [rows, hiddenSize]. */
   readonly embeddings: Float32Array;
-  /** Column of the first row's place; the rest follow, skipping nothing that is not `pad`. */
+  /** Where in the first sequence each row stands. */
   readonly columns: readonly number[];
 }
 
@@ -18,19 +18,22 @@ export interface StepResult {
 
 /** The plainest caller of llm.onnx: a cache per sequence, grown by appending the new rows. */
 export class Decoder {
-  /** Per sequence, layer and kind, the rows so far: [kvHeads][length * headDim]. */
+  /** Per sequence, layer and kind (key, value): [kvHeads, capacity, headDim]. */
   private readonly caches: Float32Array[][][];
   readonly lengths: number[];
+  private readonly capacity: number;
 
   constructor(
     private readonly session: Session,
-    private readonly llm: LlmSection,
-    private readonly capacity: number,
-    sequences: number,
+    readonly llm: LlmSection,
+    /** How many sequences, and how many rows the cache of each can hold. */
+    size: { readonly sequences: number; readonly capacity: number },
   ) {
-    const size = llm.kvHeads * capacity * llm.headDim;
+    this.capacity = size.capacity;
+    const { sequences } = size;
+    const values = llm.kvHeads * size.capacity * llm.headDim;
     this.caches = Array.from({ length: sequences }, () =>
-      Array.from({ length: llm.layers }, () => [new Float32Array(size), new Float32Array(size)]),
+      Array.from({ length: llm.layers }, () => [new Float32Array(values), new Float32Array(values)]),
     );
     this.lengths = new Array(sequences).fill(0);
   }
@@ -123,15 +126,13 @@ export function argmax(values: Float32Array): number {
 /** Decodes one prompt greedily: the ids up to the end token, which is left out. */
 export async function greedy(
   decoder: Decoder,
-  llm: LlmSection,
   prompt: readonly number[],
-  media: MediaRows | undefined,
-  maxTokens: number,
+  options: { readonly media?: MediaRows; readonly maxTokens: number },
 ): Promise<{ ids: number[]; prefill: StepResult }> {
-  const prefill = await decoder.step([0], [prompt], { media });
+  const prefill = await decoder.step([0], [prompt], { media: options.media });
   const ids: number[] = [];
   let next = argmax(prefill.logits.data);
-  while (!llm.eosTokenIds.includes(next) && ids.length < maxTokens) {
+  while (!decoder.llm.eosTokenIds.includes(next) && ids.length < options.maxTokens) {
     ids.push(next);
     next = argmax((await decoder.step([0], [[next]])).logits.data);
   }

@@ -10,7 +10,7 @@ export interface SampleOptions {
   readonly guidance: number;
 }
 
-/** Rectified flow in Euler steps from noise to picture, guided, for a network that predicts the picture. */
+/** Rectified flow in Euler steps from noise to picture, guided, for a network that predicts the picture: values in [-1, 1]. */
 export async function sample(
   session: Session,
   section: GeneratorSection,
@@ -41,5 +41,5 @@ export async function sample(
       return value + ((to - from) * (value - clean)) / from;
     });
   }
-  return z;
+  return z.map((value) => Math.min(1, Math.max(-1, value)));
 }
