@@ -7,3 +7,4 @@ export type { EngineCalls } from './engine-thread-messages.js';
 export { createThreadSession, type ThreadSession } from './engine-thread-session.js';
 export * from './random.js';
 export * from './session.js';
+export * from './session-options.js';

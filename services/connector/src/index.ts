@@ -1,1 +1,3 @@
-export {};
+export { type ConnectorSettings, connectorSettings } from './config.js';
+export * from './engine.js';
+export { connector } from './start.js';

@@ -1,1 +1,4 @@
-export {};
+export { type EncoderSettings, encoderSettings } from './config.js';
+export * from './engine.js';
+export * from './item-encoder.js';
+export { encoder } from './start.js';

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { setting } from '../settings/setting.js';
+
+export interface StageDefaults {
+  /** What a batch is made of: "tiles". */
+  readonly what: string;
+  readonly maxBatch: number;
+  readonly maxWaiting: number;
+  readonly slots: number;
+  readonly maxCalls: number;
+}
+
+const positive = z.int().min(1);
+
+/** The settings that every pulling stage has, with its own defaults. */
+export function stageSettings({ what, maxBatch, maxWaiting, slots, maxCalls }: StageDefaults) {
+  return {
+    'batch.max': setting(positive.max(1024), {
+      default: maxBatch,
+      description: `The most ${what} that are computed together.`,
+    }),
+    'batch.maxWaiting': setting(positive, {
+      default: maxWaiting,
+      description: `The most ${what} that wait for a batch; one more is refused with QUEUE_FULL.`,
+    }),
+    'jobs.slots': setting(positive.max(4096), {
+      default: slots,
+      description: 'Jobs of the queue that are in work at one time.',
+    }),
+    'calls.max': setting(positive, {
+      default: maxCalls,
+      description: 'Open gRPC calls that do work; one more is refused with QUEUE_FULL.',
+    }),
+  };
+}
+
+/** The setting of stages whose batches wait for company. */
+export const batchWaitSetting = {
+  'batch.waitMs': setting(z.int().min(0).max(1000), {
+    default: 2,
+    description: 'Time that the first of a batch waits for others, in milliseconds.',
+  }),
+};

@@ -1,0 +1,82 @@
+import type { JobKind, ModelInfo, TesseraError } from '@tessera/protocol';
+import { sleep } from '../abort.js';
+import type { GrpcService } from '../grpc/grpc-service.js';
+import { Bus, type JobContext, type JobMessage } from '../nats/index.js';
+import type { ServiceContext, ServiceParts } from '../service/service.js';
+import type { CommonSettings } from '../settings/common-settings.js';
+import type { Settings } from '../settings/setting.js';
+import type { Admission } from './admission.js';
+
+/** What a pulling stage is made of, besides the bus. */
+export interface Stage<K extends JobKind> {
+  /** Does one job. Errors become the job's failure, or its redelivery when they are retryable. */
+  handle(job: JobMessage<K>, context: JobContext): Promise<void>;
+  /** Jobs in work at one time. */
+  readonly slots: number;
+  readonly services: readonly GrpcService[];
+  /** The calls that the drain waits for. */
+  readonly admission: Admission;
+  /** Resolves when the engine died. */
+  readonly crashed: Promise<TesseraError>;
+  /** Frees everything; called once no job and no call is running. */
+  release(): Promise<void>;
+}
+
+export interface StageOptions<K extends JobKind> {
+  readonly kind: K;
+  readonly model: ModelInfo;
+  readonly context: ServiceContext<CommonSettings>;
+  build(bus: Bus): Promise<Stage<K>>;
+}
+
+/** How long the jobs of a dead engine have to be handed back before the process ends. */
+const handBackMs = 2000;
+
+/**
+ * The life of a stage that pulls jobs (encoder, connector, generator): connects to NATS, sets up its streams, pulls until
+ * the drain, lets jobs and calls end, frees the engine, disconnects. When the engine dies, its jobs are handed back to
+ * other replicas and the process fails: a stage without an engine must not look alive.
+ */
+export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
+  const { kind, model, context } = options;
+  const { name, log, metrics, drain } = context;
+  const settings: Settings<CommonSettings> = context.settings;
+  metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
+  const bus = await Bus.connect({
+    url: settings['nats.url'],
+    prefix: settings['nats.prefix'],
+    revision: model.revision,
+    name,
+    log,
+    metrics,
+  });
+  let stage: Stage<K>;
+  try {
+    await bus.setup();
+    stage = await options.build(bus);
+  } catch (reason) {
+    await bus.close();
+    throw reason;
+  }
+
+  const stopPulling = new AbortController();
+  const onDrain = (): void => stopPulling.abort(drain.reason);
+  if (drain.aborted) onDrain();
+  drain.addEventListener('abort', onDrain, { once: true });
+  const working = bus.work(kind, { slots: stage.slots, signal: stopPulling.signal, handler: stage.handle });
+  void stage.crashed.then(async (error) => {
+    stopPulling.abort(error);
+    await Promise.race([working, sleep(handBackMs)]).catch(() => {});
+    // Not caught on purpose: the process ends with it.
+    throw error;
+  });
+
+  return {
+    services: stage.services,
+    stop: async () => {
+      await Promise.all([working, stage.admission.idle()]);
+      await stage.release();
+      await bus.close();
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { type EncodeRequest, TesseraError } from '@tessera/protocol';
+
+/** The most bytes of one part: what the contract says in media.proto. */
+export const maxPartBytes = 512 * 1024;
+
+/**
+ * The bytes of the one media item that a call sends in parts. Reads no further than the last part.
+ * @throws TesseraError REQUEST_INVALID on a second item; MESSAGE_TOO_LARGE on a part over 512 KiB; MEDIA_TOO_LARGE over
+ *   `maxBytes`; MEDIA_MISSING when the stream ends before the last part
+ */
+export async function collectMedia(requests: AsyncIterable<EncodeRequest>, maxBytes: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  let mediaId: string | undefined;
+  for await (const { mediaPart } of requests) {
+    if (mediaPart === undefined) throw new TesseraError('REQUEST_INVALID', 'a message carries no media_part');
+    mediaId ??= mediaPart.mediaId;
+    if (mediaPart.mediaId !== mediaId) {
+      throw new TesseraError(
+        'REQUEST_INVALID',
+        `media_part.media_id changed from ${JSON.stringify(mediaId)} to ${JSON.stringify(mediaPart.mediaId)}; send one item a call`,
+      );
+    }
+    if (mediaPart.data.length > maxPartBytes) {
+      const size = mediaPart.data.length;
+      throw new TesseraError('MESSAGE_TOO_LARGE', `a media part has ${size} bytes; the limit is ${maxPartBytes}`);
+    }
+    bytes += mediaPart.data.length;
+    if (bytes > maxBytes) {
+      throw new TesseraError('MEDIA_TOO_LARGE', `the media has more than ${maxBytes} bytes, which is the limit`);
+    }
+    parts.push(mediaPart.data);
+    if (mediaPart.last) return Buffer.concat(parts);
+  }
+  const where =
+    mediaId === undefined ? 'no media part came' : `media ${JSON.stringify(mediaId)} ended after ${bytes} bytes`;
+  throw new TesseraError('MEDIA_MISSING', `${where}; mark the last part with last`);
+}

@@ -1,0 +1,69 @@
+import { readBundle } from '@tessera/bundle';
+import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { defaultMediaLimits } from '@tessera/media';
+import { Admission, type Service, StageMeter, startStage } from '@tessera/runtime';
+import { encoderSettings } from './config.js';
+import { EncoderEngine } from './engine.js';
+import { ItemEncoder } from './item-encoder.js';
+import { encoderService } from './server.js';
+import { encodeJobHandler } from './worker.js';
+
+/** The encoder as a service: give it to `runService` or `startService`. */
+export const encoder: Service<typeof encoderSettings> = {
+  name: 'encoder',
+  settings: encoderSettings,
+  start: async (context) => {
+    const { settings, metrics, drain } = context;
+    const bundle = await readBundle(settings['model.dir']);
+    const model = bundle.stage('encoder');
+    const preprocessing = bundle.stage('preprocessing');
+    const { name, revision, weights } = bundle.manifest;
+    const info = { name, revision, weights };
+    return startStage({
+      kind: 'encode',
+      model: info,
+      context,
+      build: async (bus) => {
+        const session = await createThreadSession('encoder', bundle.file(model.graph), sessionOptions(settings));
+        const meter = new StageMeter(metrics, 'encoder');
+        const engine = new EncoderEngine(session, model, {
+          maxBatch: settings['batch.max'],
+          waitMs: settings['batch.waitMs'],
+          maxWaiting: settings['batch.maxWaiting'],
+          onBatch: (batch) => {
+            meter.batch(batch);
+            metrics.counter('tessera_tiles_total').inc({ stage: 'encoder' }, batch.size);
+          },
+        });
+        const maxMediaBytes = settings['media.maxBytes'];
+        const itemEncoder = new ItemEncoder(engine, {
+          preprocessing,
+          limits: { ...defaultMediaLimits, maxBytes: maxMediaBytes, maxPixels: settings['media.maxPixels'] },
+          maxPixelsInFlight: settings['media.maxPixelsInFlight'],
+          tilesAtOnce: settings['batch.max'],
+        });
+        const admission = new Admission('Encode calls', settings['calls.max'], drain);
+        const description = {
+          model: info,
+          tileHeight: model.inputSize.height,
+          tileWidth: model.inputSize.width,
+          patches: model.patches,
+          width: model.width,
+          maxBatch: settings['batch.max'],
+        };
+        return {
+          handle: encodeJobHandler(bus, itemEncoder),
+          slots: settings['jobs.slots'],
+          services: [encoderService({ description, encoder: itemEncoder, admission, maxMediaBytes })],
+          admission,
+          crashed: session.crashed,
+          release: async () => {
+            await engine.close();
+            await session.release();
+            meter.stop();
+          },
+        };
+      },
+    });
+  },
+};

@@ -1,0 +1,32 @@
+import { type EncodeJob, MediaKind, TesseraError } from '@tessera/protocol';
+import type { Bus, JobContext } from '@tessera/runtime';
+import type { ItemEncoder } from './item-encoder.js';
+
+/**
+ * Does encode jobs: from the media's bytes to a connect job for each tile of the range.
+ * A job that is delivered again makes the same messages under the same ids, so tiles are not doubled.
+ */
+export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
+  return async (job: EncodeJob, context: JobContext): Promise<void> => {
+    const { key, media, kind, size, firstTile, tileCount } = job;
+    if (key === undefined || media === undefined || size === undefined) {
+      throw new TesseraError('REQUEST_INVALID', 'an encode job needs key, media and size');
+    }
+    if (kind !== MediaKind.IMAGE) throw new TesseraError('UNSUPPORTED', 'this encoder takes pictures only');
+    const { signal, deadlineMs } = context;
+    const bytes = await bus.getMedia(media, signal);
+    const range = { firstTile, tileCount };
+    for await (const encoded of encoder.encode({ bytes, expectedSize: size, range, signal })) {
+      const tile = encoded.tile.index;
+      const features = await bus.featuresRef(key, tile, encoded.features, { deadlineMs, timings: [] });
+      const timing = {
+        stage: 'encoder',
+        queueMs: context.queueMs + encoded.queueMs,
+        busyMs: encoded.busyMs,
+        endedAtMs: Date.now(),
+      };
+      await bus.publishJob('connect', { key, tile, features, encoder: timing }, { deadlineMs, signal, tile });
+      context.progress();
+    }
+  };
+}

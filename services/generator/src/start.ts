@@ -1,0 +1,71 @@
+import { readBundle } from '@tessera/bundle';
+import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { Admission, type Service, StageMeter, startStage } from '@tessera/runtime';
+import { generatorSettings } from './config.js';
+import { GeneratorEngine } from './engine.js';
+import { readModel } from './read-model.js';
+import { Sampler } from './sampler.js';
+import { generatorService } from './server.js';
+import { generateJobHandler } from './worker.js';
+
+/** The generator as a service: give it to `runService` or `startService`. */
+export const generator: Service<typeof generatorSettings> = {
+  name: 'generator',
+  settings: generatorSettings,
+  start: async (context) => {
+    const { settings, metrics, drain } = context;
+    const bundle = await readBundle(settings['model.dir']);
+    const model = await readModel(bundle);
+    const { name, revision, weights } = bundle.manifest;
+    const info = { name, revision, weights };
+    return startStage({
+      kind: 'generate',
+      model: info,
+      context,
+      build: async (bus) => {
+        const graph = bundle.file(bundle.stage('generator').graph);
+        const session = await createThreadSession('generator', graph, sessionOptions(settings));
+        const meter = new StageMeter(metrics, 'generator');
+        const limits = {
+          maxBatch: settings['batch.max'],
+          maxWaiting: settings['batch.maxWaiting'],
+          maxSteps: settings['draw.maxSteps'],
+          maxGuidance: settings['draw.maxGuidance'],
+        };
+        const sampler = new Sampler(new GeneratorEngine(session, model), limits, {
+          onBatch: (batch) => {
+            meter.batch(batch);
+            metrics.counter('tessera_denoise_steps_total').inc(batch.size);
+          },
+          onPicture: () => metrics.counter('tessera_drawings_total').inc(),
+        });
+        const admission = new Admission('Draw calls', settings['calls.max'], drain);
+        const partBytes = settings['draw.partBytes'];
+        const { height, width, conditionLength, conditionWidth, defaultSteps, defaultGuidance } = model;
+        const description = {
+          model: info,
+          height,
+          width,
+          conditionLength,
+          conditionWidth,
+          defaultSteps,
+          defaultGuidance,
+          maxSteps: limits.maxSteps,
+          maxBatch: limits.maxBatch,
+        };
+        return {
+          handle: generateJobHandler(bus, sampler, partBytes),
+          slots: settings['jobs.slots'],
+          services: [generatorService({ description, sampler, admission, partBytes })],
+          admission,
+          crashed: session.crashed,
+          release: async () => {
+            await sampler.close();
+            await session.release();
+            meter.stop();
+          },
+        };
+      },
+    });
+  },
+};

@@ -1,0 +1,59 @@
+import { decodeTensor, type GenerateJob, type MediaEvent, TesseraError } from '@tessera/protocol';
+import type { Bus, JobContext } from '@tessera/runtime';
+import { drawEvents } from './draw-events.js';
+import { pictureParts } from './picture-parts.js';
+import type { Sampler } from './sampler.js';
+
+/** The most progress events of one drawing on the stream. */
+const maxProgressEvents = 20;
+
+/**
+ * Whether a step is worth an event: the first, the last, and evenly between. It depends on nothing but the numbers, so a
+ * drawing that is delivered again gives every event the sequence number that it had before.
+ */
+export function isReported(step: number, steps: number): boolean {
+  const share = (of: number): number => Math.floor((of * maxProgressEvents) / steps);
+  return step === 1 || step === steps || share(step) > share(step - 1);
+}
+
+/** Does generate jobs: progress and then the PNG in parts, on the stream that the gateway reads. */
+export function generateJobHandler(bus: Bus, sampler: Sampler, partBytes: number) {
+  return async (job: GenerateJob, context: JobContext): Promise<void> => {
+    const { key, condition, options } = job;
+    if (key === undefined || options?.seed === undefined) {
+      throw new TesseraError('REQUEST_INVALID', 'a generate job needs key and options.seed');
+    }
+    const { signal, deadlineMs } = context;
+    const drawing = key.item;
+    let sequence = 0;
+    const publish = (event: MediaEvent['event'], timing?: MediaEvent['timing']): Promise<void> =>
+      bus.publishMediaEvent({ key, event, sequence: sequence++, timing }, { deadlineMs, signal });
+
+    const request = {
+      condition: decodeTensor(condition),
+      noise: { seed: options.seed, index: drawing },
+      steps: options.steps,
+      guidance: options.guidance,
+    };
+    for await (const event of drawEvents(sampler, request, signal)) {
+      if (event.kind === 'progress') {
+        const { step, steps } = event;
+        if (isReported(step, steps)) await publish({ $case: 'progress', value: { drawing, step, steps } });
+        context.progress();
+        continue;
+      }
+      const { image, queueMs, busyMs } = event.picture;
+      const encodeFrom = performance.now();
+      const parts = await pictureParts(image, drawing, partBytes);
+      const timing = {
+        stage: 'generator',
+        queueMs: context.queueMs + queueMs,
+        busyMs: busyMs + performance.now() - encodeFrom,
+        endedAtMs: Date.now(),
+      };
+      for (const part of parts) {
+        await publish({ $case: 'picturePart', value: part }, part.last ? timing : undefined);
+      }
+    }
+  };
+}
