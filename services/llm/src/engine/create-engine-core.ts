@@ -1,0 +1,50 @@
+import { type Bundle, readBundle } from '@tessera/bundle';
+import { createSession, type SessionOptions } from '@tessera/inference';
+import { TesseraError } from '@tessera/protocol';
+import { OnnxRunner } from '../model/onnx-runner.js';
+import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
+import type { PromptBuilder } from '../prompt/prompt-builder.js';
+import { TokenBytes } from '../text/token-bytes.js';
+import type { EngineLimits } from './engine.js';
+import type { EngineCoreOptions } from './engine-core.js';
+
+/** Enough to make an engine; structured-cloneable. */
+export interface EngineConfig {
+  /** The bundle's folder. */
+  readonly modelDir: string;
+  readonly session: SessionOptions;
+  readonly limits: EngineLimits;
+}
+
+/** Positions a condition is made of where the model does not say. */
+const defaultConditionRows = 16;
+
+/** Opens the bundle and loads the model. */
+export async function engineCoreOptions({ modelDir, session, limits }: EngineConfig): Promise<EngineCoreOptions> {
+  if (limits.maxStepTokens < limits.maxRunning) {
+    const message = `maxStepTokens is ${limits.maxStepTokens}, but must be at least maxRunning, ${limits.maxRunning}`;
+    throw new TesseraError('CONFIG_INVALID', message);
+  }
+  const bundle = await readBundle(modelDir);
+  const builder = await loadPromptBuilder(bundle);
+  const { llm } = bundle.manifest;
+  const model = sequenceModel(bundle, builder, limits);
+  const runner = new OnnxRunner(await createSession(bundle.file(llm.graph), session), llm, {
+    slots: limits.maxRunning,
+    hidden: model.drawing !== undefined,
+  });
+  return { runner, model, limits };
+}
+
+function sequenceModel({ manifest }: Bundle, builder: PromptBuilder, limits: EngineLimits): EngineCoreOptions['model'] {
+  const { llm, generator } = manifest;
+  const startTokenId = llm.tokens.generationStart;
+  const conditionRows = generator?.conditionLength ?? defaultConditionRows;
+  return {
+    bytes: new TokenBytes(builder.tokenizer),
+    hiddenSize: llm.hiddenSize,
+    maxPositions: llm.maxPositions,
+    eosTokenIds: new Set(llm.eosTokenIds),
+    drawing: startTokenId === undefined ? undefined : { startTokenId, conditionRows, maxDrawings: limits.maxDrawings },
+  };
+}

@@ -1,0 +1,332 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { TesseraError } from '@tessera/protocol';
+import { KvSlots } from '../kv/kv-slots.js';
+import type { ModelRunner } from '../model/model-runner.js';
+import { FcfsScheduler } from '../scheduler/fcfs-scheduler.js';
+import type { Scheduler, StepPlan } from '../scheduler/scheduler.js';
+import type { EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
+import type { EventSink } from './event-queue.js';
+import { RetryEstimate } from './retry-estimate.js';
+import { Sequence, type SequenceModel } from './sequence.js';
+
+export interface EngineCoreOptions {
+  readonly runner: ModelRunner;
+  readonly model: SequenceModel;
+  readonly limits: EngineLimits;
+}
+
+/**
+ * Steps sequences through a model: plans a step, has the runner compute it, hands each sequence its part, and lets the
+ * thread take in messages before the next. Whatever is asked of it between two steps takes effect at the next one.
+ */
+export class EngineCore {
+  readonly #runner: ModelRunner;
+  readonly #model: SequenceModel;
+  readonly #limits: EngineLimits;
+  readonly #slots: KvSlots<Sequence>;
+  readonly #scheduler: Scheduler<Sequence>;
+  readonly #sequences = new Map<string, Sequence>();
+  /** Ended, and no longer known by their request's id. */
+  readonly #superseded: Sequence[] = [];
+  readonly #retry = new RetryEstimate();
+  readonly #loop: Promise<void>;
+  readonly #onIdle: (() => void)[] = [];
+  #wake: (() => void) | undefined;
+  #closing = false;
+  #draining = false;
+  #steps = 0;
+  #prefillTokens = 0;
+  #decodeTokens = 0;
+
+  constructor({ runner, model, limits }: EngineCoreOptions) {
+    this.#runner = runner;
+    this.#model = model;
+    this.#limits = limits;
+    this.#slots = new KvSlots(runner.kv);
+    this.#scheduler = new FcfsScheduler(limits);
+    this.#loop = this.#run();
+    // Whoever watches `done` handles it; without one it must not end the process before `close` is called.
+    this.#loop.catch(() => {});
+  }
+
+  /** Resolves after `close`; rejects when a step failed, which ends every sequence and the engine. */
+  get done(): Promise<void> {
+    return this.#loop;
+  }
+
+  /** Errors go to the sink, as everything does. */
+  submit(request: EngineRequest, sink: EventSink): void {
+    try {
+      this.#admit(request, sink);
+    } catch (error) {
+      sink.fail(error);
+    }
+  }
+
+  provideTile({ requestId, item, tile, tokens, timings }: TileTokens): void {
+    const sequence = this.#sequences.get(requestId);
+    if (sequence === undefined) return;
+    try {
+      if (!sequence.tiles.provide(item, tile, tokens)) return;
+    } catch (error) {
+      this.#end(sequence, TesseraError.from(error));
+      return;
+    }
+    sequence.sink.event({ type: 'tileArrived', item, tile, tokens: tokens.shape[0] as number, timings });
+    sequence.tileRequests = 0;
+    this.#scheduleTileRequest(sequence);
+    this.#wake?.();
+  }
+
+  failTile({ requestId, item, tile, error }: TileFailure): void {
+    const sequence = this.#sequences.get(requestId);
+    if (sequence?.tiles.isMissing(item, tile)) this.#end(sequence, error);
+  }
+
+  cancel(requestId: string, reason = new TesseraError('CANCELLED', 'the request was cancelled')): void {
+    const sequence = this.#sequences.get(requestId);
+    if (sequence !== undefined) this.#end(sequence, reason);
+  }
+
+  stats(): EngineStats {
+    let heldTiles = 0;
+    for (const { tiles } of this.#sequences.values()) heldTiles += tiles.held;
+    return {
+      running: this.#scheduler.running,
+      waiting: this.#scheduler.waiting,
+      slotsInUse: this.#slots.inUse,
+      cacheUsage: this.#slots.usage,
+      cacheBytes: this.#runner.kv.bytes,
+      heldTiles,
+      steps: this.#steps,
+      prefillTokens: this.#prefillTokens,
+      decodeTokens: this.#decodeTokens,
+    };
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    if (this.#sequences.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    this.#closing = true;
+    this.#wake?.();
+    await this.#loop;
+  }
+
+  #admit(request: EngineRequest, sink: EventSink): void {
+    const { requestId, attempt, prompt } = request;
+    if (this.#draining) throw new TesseraError('DRAINING', 'this engine is shutting down and takes no new requests');
+    const earlier = this.#sequences.get(requestId);
+    if (earlier !== undefined) {
+      if (earlier.request.attempt >= attempt) {
+        throw new TesseraError(
+          'REQUEST_INVALID',
+          `request ${requestId} is running already, as attempt ${attempt} or later`,
+        );
+      }
+      this.#end(earlier, new TesseraError('CANCELLED', `attempt ${attempt} of the request takes over`));
+      // A step may be under way, and slots must not move during it.
+      this.#superseded.push(earlier);
+    } else if (this.#scheduler.isFull) {
+      const { maxRunning, maxWaiting } = this.#limits;
+      throw new TesseraError(
+        'QUEUE_FULL',
+        `the llm engine has ${maxRunning} sequences running and ${maxWaiting} waiting`,
+        {
+          retryAfterMs: this.#retry.afterMs(maxRunning),
+        },
+      );
+    }
+    const sequence = new Sequence(request, sink, this.#model);
+    this.#sequences.set(requestId, sequence);
+    this.#scheduler.add(sequence);
+    sink.event({ type: 'admitted', promptTokens: prompt.tokenIds.length, mediaTokens: prompt.mediaTokens });
+    this.#scheduleTileRequest(sequence);
+    this.#wake?.();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#closing) {
+        const nowMs = Date.now();
+        this.#expire(nowMs);
+        this.#sweep();
+        const plan = this.#scheduler.plan();
+        for (const sequence of plan.admitted) this.#slots.acquire(sequence);
+        if (plan.decode.length === 0 && plan.prefill.length === 0) {
+          await this.#idle(nowMs);
+        } else {
+          await this.#step(plan);
+          this.#sweep();
+          // A step may block its thread; messages are taken in here.
+          await turn();
+        }
+      }
+      this.#abandon(new TesseraError('CANCELLED', 'the engine was closed'));
+    } catch (cause) {
+      this.#draining = true;
+      this.#abandon(new TesseraError('INTERNAL', 'a step of the llm engine failed', { cause }));
+      throw cause;
+    } finally {
+      await this.#runner.release();
+    }
+  }
+
+  async #step({ decode, prefill }: StepPlan<Sequence>): Promise<void> {
+    const ends = prefill.map(({ sequence, count }) => sequence.cachedTokens + count);
+    this.#runner.kv.fit(Math.max(this.#slots.longest() + 1, ...ends));
+    this.#steps++;
+    if (decode.length > 0) await this.#decode();
+    if (prefill.length > 0) await this.#prefill(prefill);
+  }
+
+  async #decode(): Promise<void> {
+    const sequences = this.#slots.decoding();
+    const { logits, hidden } = await this.#runner.decode({
+      tokenIds: sequences.map(({ nextToken }) => nextToken),
+      positions: sequences.map(({ cachedTokens }) => cachedTokens),
+    });
+    this.#decodeTokens += sequences.length;
+    for (const [row, sequence] of sequences.entries()) {
+      this.#advance(
+        sequence,
+        1,
+        rowOf(hidden, row, this.#model.hiddenSize),
+        rowOf(logits, row, this.#runner.vocabSize),
+      );
+    }
+  }
+
+  async #prefill(chunks: StepPlan<Sequence>['prefill']): Promise<void> {
+    const results = await this.#runner.prefill(
+      chunks.map(({ sequence, count }) => {
+        const from = sequence.cachedTokens;
+        const to = from + count;
+        sequence.startPrefill();
+        return {
+          slot: sequence.slot,
+          position: from,
+          tokenIds: sequence.promptSlice(from, to),
+          media: sequence.tiles.rowsWithin(from, to),
+        };
+      }),
+    );
+    for (const [index, { sequence, count }] of chunks.entries()) {
+      const result = results[index];
+      if (result === undefined) continue;
+      this.#prefillTokens += count;
+      this.#advance(sequence, count, result.hidden, result.logits);
+      if (sequence.cachedTokens === sequence.promptTokens && !hasEnded(sequence)) {
+        this.#slots.promote(sequence);
+        sequence.isDecoding = true;
+      }
+    }
+  }
+
+  #advance(sequence: Sequence, positions: number, hidden: Float32Array, logits: Float32Array): void {
+    try {
+      sequence.advance(positions, hidden, logits);
+    } catch (error) {
+      // What one sequence's numbers are wrong in says nothing of the others.
+      sequence.failure ??= TesseraError.from(error);
+    }
+  }
+
+  /** Ends a sequence with an error, before the next step. */
+  #end(sequence: Sequence, error: TesseraError): void {
+    sequence.failure ??= error;
+    this.#wake?.();
+  }
+
+  /** Lets go of every sequence that has ended. */
+  #sweep(): void {
+    for (const sequence of this.#superseded.splice(0)) this.#leave(sequence);
+    for (const [requestId, sequence] of this.#sequences) {
+      if (!hasEnded(sequence)) continue;
+      this.#sequences.delete(requestId);
+      this.#leave(sequence);
+    }
+    if (this.#sequences.size === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+
+  #leave(sequence: Sequence): void {
+    const { failure, finishReason, sink, completionTokens, timing } = sequence;
+    this.#slots.release(sequence);
+    this.#scheduler.remove(sequence);
+    if (failure !== undefined || finishReason === undefined) {
+      sink.fail(failure);
+      return;
+    }
+    this.#retry.finished(timing.prefillMs + timing.decodeMs);
+    sink.event({ type: 'finished', reason: finishReason, completionTokens, timing });
+    sink.end();
+  }
+
+  #abandon(error: TesseraError): void {
+    for (const sequence of this.#sequences.values()) sequence.failure ??= error;
+    this.#sweep();
+  }
+
+  /** Deadlines, and tiles that did not come. */
+  #expire(nowMs: number): void {
+    for (const sequence of this.#sequences.values()) {
+      if (nowMs >= sequence.request.deadlineMs) {
+        const message = `the deadline passed after ${sequence.completionTokens} tokens were written`;
+        sequence.failure ??= new TesseraError('DEADLINE_EXCEEDED', message);
+      } else if (nowMs >= sequence.tilesDueMs) {
+        this.#requestTiles(sequence);
+      }
+    }
+  }
+
+  #requestTiles(sequence: Sequence): void {
+    const { maxTileRequests, tileTimeoutMs } = this.#limits;
+    const missing = sequence.tiles.missing();
+    if (sequence.tileRequests >= maxTileRequests) {
+      const waitedMs = tileTimeoutMs * (maxTileRequests + 1);
+      sequence.failure ??= new TesseraError(
+        'STAGE_UNAVAILABLE',
+        `visual tokens of ${missing.length} tiles did not come within ${waitedMs} ms; look at the encoder and the connector`,
+      );
+      return;
+    }
+    sequence.tileRequests++;
+    for (const { item, tile } of missing) sequence.sink.event({ type: 'tileNeeded', item, tile });
+    this.#scheduleTileRequest(sequence);
+  }
+
+  #scheduleTileRequest(sequence: Sequence): void {
+    sequence.tilesDueMs = sequence.tiles.isComplete
+      ? Number.POSITIVE_INFINITY
+      : Date.now() + this.#limits.tileTimeoutMs;
+  }
+
+  /** Waits until something arrives or falls due. */
+  async #idle(nowMs: number): Promise<void> {
+    let dueMs = nowMs + maxIdleMs;
+    for (const { request, tilesDueMs } of this.#sequences.values())
+      dueMs = Math.min(dueMs, request.deadlineMs, tilesDueMs);
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      if (this.#sequences.size > 0) timer = setTimeout(resolve, Math.max(1, dueMs - nowMs));
+      if (this.#closing) resolve();
+    });
+    clearTimeout(timer);
+    this.#wake = undefined;
+  }
+}
+
+/** Far below what a timer can count to. */
+const maxIdleMs = 60_000;
+
+function hasEnded({ failure, finishReason }: Sequence): boolean {
+  return failure !== undefined || finishReason !== undefined;
+}
+
+function rowOf(values: Float32Array, row: number, width: number): Float32Array {
+  return values.subarray(row * width, (row + 1) * width);
+}

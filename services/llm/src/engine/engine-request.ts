@@ -1,0 +1,76 @@
+import type { BundleManifest } from '@tessera/bundle';
+import { type GenerateRequest, TesseraError, type TextOptions } from '@tessera/protocol';
+import type { PromptBuilder } from '../prompt/prompt-builder.js';
+import type { SamplingOptions } from '../sampling/sampling-options.js';
+import type { EngineRequest } from './engine.js';
+
+const maxStops = 8;
+const maxStopLength = 256;
+const maxTemperature = 100;
+/** Request ids become words of NATS subjects. */
+const requestIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * Checks a request and builds its prompt.
+ * @param deadlineMs Unix milliseconds
+ * @throws TesseraError REQUEST_INVALID naming the field, and what the prompt builder throws
+ */
+export function engineRequest(
+  request: GenerateRequest,
+  builder: PromptBuilder,
+  { llm, generation }: Pick<BundleManifest, 'llm' | 'generation'>,
+  deadlineMs: number,
+): EngineRequest {
+  const { requestId, attempt, deliveredTokenIds, queuedDrawings, text } = request;
+  if (!requestIdPattern.test(requestId)) {
+    throw invalid('request_id', 'use 1 to 64 letters, digits, _ or -');
+  }
+  if (deliveredTokenIds.some((id) => id >= llm.vocabSize)) {
+    throw invalid('delivered_token_ids', `ids are below ${llm.vocabSize}`);
+  }
+  const prompt = builder.build(request.messages, request.media);
+  const room = llm.maxPositions - prompt.tokenIds.length;
+  if (deliveredTokenIds.length > room) {
+    throw invalid('delivered_token_ids', `there are ${deliveredTokenIds.length}, but the context has room for ${room}`);
+  }
+  return {
+    requestId,
+    attempt,
+    prompt,
+    sampling: samplingOptions(text, generation),
+    maxTokens: maxTokens(text, generation),
+    stops: stops(text),
+    deliveredTokenIds,
+    queuedDrawings,
+    deadlineMs,
+  };
+}
+
+function invalid(field: string, why: string): TesseraError {
+  return new TesseraError('REQUEST_INVALID', `${field}: ${why}`, { field });
+}
+
+function maxTokens(text: TextOptions | undefined, generation: BundleManifest['generation']): number {
+  const count = text?.maxTokens ?? generation.maxNewTokens;
+  if (count === 0) throw invalid('text.max_tokens', 'ask for at least one token');
+  return count;
+}
+
+function samplingOptions(text: TextOptions | undefined, generation: BundleManifest['generation']): SamplingOptions {
+  const temperature = text?.temperature ?? (generation.doSample ? generation.temperature : 0);
+  const topP = text?.topP ?? generation.topP;
+  if (!(temperature >= 0 && temperature <= maxTemperature)) {
+    throw invalid('text.temperature', `say a number from 0 to ${maxTemperature}`);
+  }
+  if (!(topP >= 0 && topP <= 1)) throw invalid('text.top_p', 'say a number from 0 to 1');
+  return { temperature, topP, topK: text?.topK ?? generation.topK, seed: text?.seed ?? 0n };
+}
+
+function stops(text: TextOptions | undefined): readonly string[] {
+  const given = text?.stop ?? [];
+  if (given.length > maxStops) throw invalid('text.stop', `at most ${maxStops} texts are taken`);
+  if (given.some((stop) => stop.length === 0 || stop.length > maxStopLength)) {
+    throw invalid('text.stop', `each has 1 to ${maxStopLength} characters`);
+  }
+  return given;
+}

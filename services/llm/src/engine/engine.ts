@@ -1,0 +1,119 @@
+import type { FinishReason, Float32Tensor, SequenceTiming, StageTiming, TesseraError } from '@tessera/protocol';
+import type { Prompt } from '../prompt/prompt.js';
+import type { SamplingOptions } from '../sampling/sampling-options.js';
+
+/** One answer to be written. */
+export interface EngineRequest {
+  readonly requestId: string;
+  /** A request sent again with a higher attempt replaces the lower one. */
+  readonly attempt: number;
+  readonly prompt: Prompt;
+  readonly sampling: SamplingOptions;
+  /** The most tokens to write, delivered ones included; the context may allow fewer. */
+  readonly maxTokens: number;
+  /** The answer ends before any of these texts. */
+  readonly stops: readonly string[];
+  /** Tokens whose text the client has: the answer goes on after them, and they are not given out again. */
+  readonly deliveredTokenIds: readonly number[];
+  /** Drawings that an earlier attempt gave out; they are not given out again. */
+  readonly queuedDrawings: number;
+  /** Unix milliseconds. */
+  readonly deadlineMs: number;
+}
+
+/** The visual tokens of one tile. */
+export interface TileTokens {
+  readonly requestId: string;
+  readonly item: number;
+  readonly tile: number;
+  /** float32 [tokens, hidden]. */
+  readonly tokens: Float32Tensor;
+  /** What the stages before measured; handed on in the event. */
+  readonly timings: readonly StageTiming[];
+}
+
+/** Media whose visual tokens cannot be made. */
+export interface TileFailure {
+  readonly requestId: string;
+  readonly item: number;
+  /** Absent: the whole item. */
+  readonly tile?: number | undefined;
+  readonly error: TesseraError;
+}
+
+export type EngineEvent =
+  /** First; the prompt is taken in. */
+  | { readonly type: 'admitted'; readonly promptTokens: number; readonly mediaTokens: number }
+  | {
+      readonly type: 'tileArrived';
+      readonly item: number;
+      readonly tile: number;
+      readonly tokens: number;
+      readonly timings: readonly StageTiming[];
+    }
+  /** The tile did not come in time: have it made again. */
+  | { readonly type: 'tileNeeded'; readonly item: number; readonly tile: number }
+  | { readonly type: 'prefillStarted' }
+  /** Ids, and exactly their text: no character and no possible stop text is ever cut. Special tokens have no text. */
+  | { readonly type: 'tokens'; readonly tokenIds: readonly number[]; readonly text: string }
+  /**
+   * The model asks for a drawing. Comes before the tokens event of the token that asks, so whoever has that token
+   * knows that the drawing was asked for. Condition: float32 [up to the window's rows, hidden].
+   */
+  | { readonly type: 'drawing'; readonly drawing: number; readonly condition: Float32Tensor }
+  /** Last. */
+  | {
+      readonly type: 'finished';
+      readonly reason: FinishReason;
+      readonly completionTokens: number;
+      readonly timing: SequenceTiming;
+    };
+
+/** What an engine is doing. Totals count since its start. */
+export interface EngineStats {
+  readonly running: number;
+  readonly waiting: number;
+  readonly slotsInUse: number;
+  /** Share of the cache's rows in use, 0 to 1. */
+  readonly cacheUsage: number;
+  readonly cacheBytes: number;
+  /** Tiles held for prompts that are not computed yet. */
+  readonly heldTiles: number;
+  readonly steps: number;
+  readonly prefillTokens: number;
+  readonly decodeTokens: number;
+}
+
+/** What an engine may hold, and how long it waits. */
+export interface EngineLimits {
+  readonly maxRunning: number;
+  readonly maxWaiting: number;
+  readonly maxStepTokens: number;
+  readonly maxChunkTokens: number;
+  /** A tile that has not come after this is asked for. */
+  readonly tileTimeoutMs: number;
+  /** How often in a row without any tile arriving; then the request ends with STAGE_UNAVAILABLE. */
+  readonly maxTileRequests: number;
+  /** Drawings of one answer; the model's further wishes are passed over. */
+  readonly maxDrawings: number;
+}
+
+/** An LLM engine, in this thread or in another. */
+export interface Engine {
+  /**
+   * Admits at once, not at the first `next`. The iteration throws TesseraError: QUEUE_FULL with a delay, DRAINING,
+   * REQUEST_INVALID, DEADLINE_EXCEEDED, CANCELLED, STAGE_UNAVAILABLE, INTERNAL, or what `failTile` said. Leaving the
+   * loop early cancels.
+   */
+  submit(request: EngineRequest): AsyncIterable<EngineEvent>;
+  /** Ignored when nobody waits for the tile. */
+  provideTile(tile: TileTokens): void;
+  failTile(failure: TileFailure): void;
+  /** Takes effect at the next step; ignored for an unknown request. */
+  cancel(requestId: string, reason?: TesseraError): void;
+  stats(): EngineStats;
+  /** Takes no more requests; resolves when those it has are finished. */
+  drain(): Promise<void>;
+  /** Ends every request with CANCELLED and frees the model. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,48 @@
+import type { TesseraError } from '@tessera/protocol';
+import type { Engine, EngineEvent, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
+import { EngineCore, type EngineCoreOptions } from './engine-core.js';
+import { EventQueue } from './event-queue.js';
+
+/** An engine in this thread. A step blocks the thread while it computes; services use EngineThread. */
+export class LlmEngine implements Engine {
+  readonly #core: EngineCore;
+
+  constructor(options: EngineCoreOptions) {
+    this.#core = new EngineCore(options);
+  }
+
+  /** Resolves after `close`; rejects when a step failed. */
+  get done(): Promise<void> {
+    return this.#core.done;
+  }
+
+  submit(request: EngineRequest): AsyncIterable<EngineEvent> {
+    const queue = new EventQueue(() => this.#core.cancel(request.requestId));
+    this.#core.submit(request, queue);
+    return queue;
+  }
+
+  provideTile(tile: TileTokens): void {
+    this.#core.provideTile(tile);
+  }
+
+  failTile(failure: TileFailure): void {
+    this.#core.failTile(failure);
+  }
+
+  cancel(requestId: string, reason?: TesseraError): void {
+    this.#core.cancel(requestId, reason);
+  }
+
+  stats(): EngineStats {
+    return this.#core.stats();
+  }
+
+  drain(): Promise<void> {
+    return this.#core.drain();
+  }
+
+  close(): Promise<void> {
+    return this.#core.close();
+  }
+}

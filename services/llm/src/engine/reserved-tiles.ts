@@ -1,0 +1,88 @@
+import { type Float32Tensor, TesseraError } from '@tessera/protocol';
+import type { MediaRows } from '../model/model-runner.js';
+import type { Prompt, TokenSpan } from '../prompt/prompt.js';
+
+const keyOf = (item: number, tile: number): string => `${item}/${tile}`;
+
+/** The tiles that a prompt waits for and those that came. Several spans may show the same tile. */
+export class ReservedTiles {
+  readonly #spans: readonly TokenSpan[];
+  readonly #hiddenSize: number;
+  readonly #lengths = new Map<string, number>();
+  readonly #arrived = new Map<string, Float32Array>();
+  /** The first span whose tile is missing. */
+  #next = 0;
+
+  constructor({ spans }: Prompt, hiddenSize: number) {
+    this.#spans = spans;
+    this.#hiddenSize = hiddenSize;
+    for (const { item, tile, length } of spans) this.#lengths.set(keyOf(item, tile), length);
+  }
+
+  /** Tiles held. */
+  get held(): number {
+    return this.#arrived.size;
+  }
+
+  get isComplete(): boolean {
+    return this.#next === this.#spans.length;
+  }
+
+  /** The position of the first token that is missing; undefined when none is. */
+  get firstMissing(): number | undefined {
+    return this.#spans[this.#next]?.start;
+  }
+
+  missing(): { item: number; tile: number }[] {
+    const tiles = new Map(this.#spans.slice(this.#next).map((span) => [keyOf(span.item, span.tile), span]));
+    return [...tiles].flatMap(([key, { item, tile }]) => (this.#arrived.has(key) ? [] : [{ item, tile }]));
+  }
+
+  isMissing(item: number, tile: number | undefined): boolean {
+    return this.missing().some((missing) => missing.item === item && (tile === undefined || missing.tile === tile));
+  }
+
+  /**
+   * Keeps the first valid copy of a tile.
+   * @returns whether it was waited for
+   * @throws TesseraError TENSOR_INVALID when it does not fill its span
+   */
+  provide(item: number, tile: number, tokens: Float32Tensor): boolean {
+    const key = keyOf(item, tile);
+    const length = this.#lengths.get(key);
+    if (length === undefined || this.isComplete || this.#arrived.has(key)) return false;
+    const [rows, width] = tokens.shape;
+    if (tokens.shape.length !== 2 || rows !== length || width !== this.#hiddenSize) {
+      throw new TesseraError(
+        'TENSOR_INVALID',
+        `tile ${tile} of media item ${item} has visual tokens of shape [${tokens.shape.join(', ')}], ` +
+          `where [${length}, ${this.#hiddenSize}] are reserved`,
+      );
+    }
+    this.#arrived.set(key, tokens.data);
+    for (let span = this.#spans[this.#next]; span !== undefined; span = this.#spans[this.#next]) {
+      if (!this.#arrived.has(keyOf(span.item, span.tile))) break;
+      this.#next++;
+    }
+    return true;
+  }
+
+  /** The visual tokens within positions `from` to `to - 1`. */
+  rowsWithin(from: number, to: number): MediaRows[] {
+    const size = this.#hiddenSize;
+    const found: MediaRows[] = [];
+    for (const { item, tile, start, length } of this.#spans) {
+      const first = Math.max(from, start);
+      const end = Math.min(to, start + length);
+      if (first >= end) continue;
+      const rows = this.#arrived.get(keyOf(item, tile)) as Float32Array;
+      found.push({ column: first - from, rows: rows.subarray((first - start) * size, (end - start) * size) });
+    }
+    return found;
+  }
+
+  /** Frees the tiles: the prompt is computed. */
+  clear(): void {
+    this.#arrived.clear();
+  }
+}

@@ -1,0 +1,19 @@
+const leastMs = 100;
+const mostMs = 10_000;
+/** Weight of the newest answer in the running mean. */
+const weight = 0.2;
+
+/** Guesses when a place comes free, for callers who were refused. */
+export class RetryEstimate {
+  #meanMs = 1000;
+
+  /** @param busyMs how long an answer held its place */
+  finished(busyMs: number): void {
+    this.#meanMs += weight * (busyMs - this.#meanMs);
+  }
+
+  /** With so many answers under way one ends, on average, after this long. */
+  afterMs(places: number): number {
+    return Math.round(Math.min(mostMs, Math.max(leastMs, this.#meanMs / places)));
+  }
+}

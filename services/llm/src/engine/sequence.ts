@@ -1,0 +1,180 @@
+import { FinishReason, type SequenceTiming, type TesseraError } from '@tessera/protocol';
+import type { SlotOwner } from '../kv/kv-slots.js';
+import { Sampler } from '../sampling/sampler.js';
+import type { Schedulable } from '../scheduler/scheduler.js';
+import { Detokenizer, type WrittenText } from '../text/detokenizer.js';
+import type { TokenBytes } from '../text/token-bytes.js';
+import { ConditionWindow } from './condition-window.js';
+import type { EngineRequest } from './engine.js';
+import type { EventSink } from './event-queue.js';
+import { ReservedTiles } from './reserved-tiles.js';
+
+/** What sequences of one model have in common. */
+export interface SequenceModel {
+  readonly bytes: TokenBytes;
+  readonly hiddenSize: number;
+  readonly maxPositions: number;
+  readonly eosTokenIds: ReadonlySet<number>;
+  /** Absent where the model does not draw. */
+  readonly drawing?: { readonly startTokenId: number; readonly conditionRows: number; readonly maxDrawings: number };
+}
+
+/**
+ * One answer being written. Holds what the answer's text depends on and nothing of other sequences: `advance` takes
+ * what a step computed and says what it means.
+ */
+export class Sequence implements Schedulable, SlotOwner {
+  slot = -1;
+  cachedTokens = 0;
+  isDecoding = false;
+  /** Set when the sequence is to end with an error at the next step. */
+  failure: TesseraError | undefined;
+  readonly tiles: ReservedTiles;
+  /** When missing tiles are asked for next, Unix ms, and how often that was done since one arrived. */
+  tilesDueMs = Number.POSITIVE_INFINITY;
+  tileRequests = 0;
+
+  readonly #model: SequenceModel;
+  readonly #sampler: Sampler;
+  readonly #text: Detokenizer;
+  readonly #prompt: readonly number[];
+  readonly #maxTokens: number;
+  readonly #condition: ConditionWindow | undefined;
+  /** Tokens of the answer, the end token left out. */
+  #written = 0;
+  #nextToken = 0;
+  #drawings = 0;
+  /** A drawing was asked for by the token that the next step computes; its text waits for that. */
+  #drawingText: WrittenText | undefined;
+  #reason: FinishReason | undefined;
+  readonly #submittedMs = performance.now();
+  #prefillMs = 0;
+  #firstTokenMs = 0;
+
+  constructor(
+    readonly request: EngineRequest,
+    readonly sink: EventSink,
+    model: SequenceModel,
+  ) {
+    const { prompt, deliveredTokenIds, sampling } = request;
+    this.#model = model;
+    this.#sampler = new Sampler(sampling);
+    this.#text = new Detokenizer(model.bytes, request.stops);
+    this.#prompt = [...prompt.tokenIds, ...deliveredTokenIds];
+    this.#maxTokens = Math.min(request.maxTokens, model.maxPositions - prompt.tokenIds.length);
+    this.tiles = new ReservedTiles(prompt, model.hiddenSize);
+    if (model.drawing !== undefined)
+      this.#condition = new ConditionWindow(model.drawing.conditionRows, model.hiddenSize);
+    this.#takeUp(deliveredTokenIds);
+  }
+
+  /** Whether nothing is left to compute; the reason why. */
+  get finishReason(): FinishReason | undefined {
+    return this.#drawingText === undefined ? this.#reason : undefined;
+  }
+
+  get promptTokens(): number {
+    return this.#prompt.length;
+  }
+
+  get readyTokens(): number {
+    return this.tiles.firstMissing ?? this.#prompt.length;
+  }
+
+  get completionTokens(): number {
+    return this.#written;
+  }
+
+  /** The token that the next decode step computes. */
+  get nextToken(): number {
+    return this.#nextToken;
+  }
+
+  promptSlice(from: number, to: number): readonly number[] {
+    return this.#prompt.slice(from, to);
+  }
+
+  get timing(): SequenceTiming {
+    const now = performance.now();
+    const prefillMs = this.#prefillMs || now;
+    const firstTokenMs = this.#firstTokenMs || now;
+    return {
+      queueMs: prefillMs - this.#submittedMs,
+      prefillMs: firstTokenMs - prefillMs,
+      decodeMs: now - firstTokenMs,
+    };
+  }
+
+  /** Tells that the first prefill chunk is about to be computed. */
+  startPrefill(): void {
+    if (this.#prefillMs > 0) return;
+    this.#prefillMs = performance.now();
+    this.sink.event({ type: 'prefillStarted' });
+  }
+
+  /**
+   * Takes in what a step computed for this sequence's next positions.
+   * @param positions how many
+   * @param hidden float32 [positions, hidden], or empty
+   * @param logits float32 [vocab] at the last of them
+   */
+  advance(positions: number, hidden: Float32Array, logits: Float32Array): void {
+    this.cachedTokens += positions;
+    this.#condition?.push(hidden);
+    if (this.cachedTokens < this.#prompt.length) return;
+    this.tiles.clear();
+    this.#emitDrawing();
+    if (this.#reason === undefined) this.#write(this.#sampler.sample(logits, this.#written));
+    if (this.#firstTokenMs === 0) this.#firstTokenMs = performance.now();
+  }
+
+  /** Goes through the tokens that the client has: they count, and are not given out again. */
+  #takeUp(deliveredTokenIds: readonly number[]): void {
+    for (const id of deliveredTokenIds) {
+      this.#written++;
+      if (id === this.#model.drawing?.startTokenId) this.#drawings++;
+      if (!this.#text.isStopped) this.#text.push(id);
+    }
+    this.#reason = this.#limitReached();
+  }
+
+  #write(id: number): void {
+    if (this.#model.eosTokenIds.has(id)) {
+      this.#reason = FinishReason.END;
+      this.#emit(this.#text.finish());
+      return;
+    }
+    this.#nextToken = id;
+    this.#written++;
+    let text = this.#text.push(id);
+    this.#reason = this.#limitReached();
+    if (this.#reason !== undefined && !this.#text.isStopped) text = join(text, this.#text.finish());
+    const { drawing } = this.#model;
+    if (id === drawing?.startTokenId && this.#drawings < drawing.maxDrawings) this.#drawingText = text;
+    else this.#emit(text);
+  }
+
+  #limitReached(): FinishReason | undefined {
+    if (this.#text.isStopped) return FinishReason.STOP;
+    return this.#written >= this.#maxTokens ? FinishReason.LENGTH : undefined;
+  }
+
+  #emitDrawing(): void {
+    const text = this.#drawingText;
+    if (text === undefined || this.#condition === undefined) return;
+    this.#drawingText = undefined;
+    const drawing = this.#drawings++;
+    if (drawing >= this.request.queuedDrawings) {
+      this.sink.event({ type: 'drawing', drawing, condition: this.#condition.snapshot() });
+    }
+    this.#emit(text);
+  }
+
+  #emit({ tokenIds, text }: WrittenText): void {
+    if (tokenIds.length > 0) this.sink.event({ type: 'tokens', tokenIds, text });
+  }
+}
+
+function join(a: WrittenText, b: WrittenText): WrittenText {
+  return { tokenIds: [...a.tokenIds, ...b.tokenIds], text: a.text + b.text };
+}

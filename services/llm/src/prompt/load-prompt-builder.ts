@@ -1,0 +1,25 @@
+import { readFile } from 'node:fs/promises';
+import type { Bundle } from '@tessera/bundle';
+import { TesseraError } from '@tessera/protocol';
+import { ChatTemplate } from './chat-template.js';
+import { PromptBuilder } from './prompt-builder.js';
+import { TextTokenizer } from './text-tokenizer.js';
+
+async function readObject(path: string): Promise<object> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    if (typeof value === 'object' && value !== null) return value;
+  } catch (cause) {
+    throw new TesseraError('CHECKPOINT_INVALID', `${path}: cannot be read as JSON`, { cause });
+  }
+  throw new TesseraError('CHECKPOINT_INVALID', `${path}: is not a JSON object`);
+}
+
+/** Reads tokenizer.json and tokenizer_config.json of a bundle. */
+export async function loadPromptBuilder(bundle: Bundle): Promise<PromptBuilder> {
+  const [tokenizer, config] = await Promise.all([
+    readObject(bundle.file('tokenizer.json')),
+    readObject(bundle.file('tokenizer_config.json')),
+  ]);
+  return new PromptBuilder(new TextTokenizer(tokenizer, config), new ChatTemplate(config), bundle.manifest.llm);
+}

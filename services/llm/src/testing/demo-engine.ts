@@ -1,0 +1,148 @@
+import { type BundleManifest, readBundle } from '@tessera/bundle';
+import {
+  type ChatMessage,
+  type Float32Tensor,
+  GenerateRequest,
+  MediaKind,
+  type MediaSpan,
+  Role,
+  type TesseraError,
+  type TextOptions,
+  TileRole,
+} from '@tessera/protocol';
+import { engineCoreOptions } from '../engine/create-engine-core.js';
+import type { EngineEvent, EngineLimits, EngineRequest } from '../engine/engine.js';
+import { engineRequest } from '../engine/engine-request.js';
+import { LlmEngine } from '../engine/llm-engine.js';
+import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
+import type { PromptBuilder } from '../prompt/prompt-builder.js';
+import { demoBundleDir, type GoldenCase, goldenTensors } from './demo-model.js';
+
+export const testLimits: EngineLimits = {
+  maxRunning: 16,
+  maxWaiting: 16,
+  maxStepTokens: 512,
+  maxChunkTokens: 256,
+  tileTimeoutMs: 60_000,
+  maxTileRequests: 3,
+  maxDrawings: 4,
+};
+
+/** One answer, put together from its events. */
+export interface Answer {
+  readonly events: EngineEvent[];
+  readonly tokenIds: number[];
+  readonly text: string;
+  readonly drawings: Float32Tensor[];
+  readonly finished: Extract<EngineEvent, { type: 'finished' }> | undefined;
+  readonly error: TesseraError | undefined;
+}
+
+export async function collect(events: AsyncIterable<EngineEvent>): Promise<Answer> {
+  const seen: EngineEvent[] = [];
+  let error: TesseraError | undefined;
+  try {
+    for await (const event of events) seen.push(event);
+  } catch (reason) {
+    error = reason as TesseraError;
+  }
+  const tokens = seen.filter((event) => event.type === 'tokens');
+  return {
+    events: seen,
+    tokenIds: tokens.flatMap(({ tokenIds }) => tokenIds),
+    text: tokens.map(({ text }) => text).join(''),
+    drawings: seen.flatMap((event) => (event.type === 'drawing' ? [event.condition] : [])),
+    finished: seen.find((event) => event.type === 'finished'),
+    error,
+  };
+}
+
+/** A whole picture: nine visual tokens, as the demo model makes them. */
+export const wholePicture: MediaSpan = { kind: MediaKind.IMAGE, tiles: [{ role: TileRole.WHOLE, tokens: 9 }] };
+
+/** A string is text, a number a media item. */
+export function message(role: Role, ...content: (string | number)[]): ChatMessage {
+  return {
+    role,
+    content: content.map((part) => ({
+      part: typeof part === 'string' ? { $case: 'text', value: part } : { $case: 'mediaId', value: String(part) },
+    })),
+  };
+}
+
+export const user = (...content: (string | number)[]): ChatMessage => message(Role.USER, ...content);
+export const assistant = (...content: (string | number)[]): ChatMessage => message(Role.ASSISTANT, ...content);
+
+let nextId = 0;
+
+/** What tests need of an engine over the demo model. */
+export class DemoEngine {
+  private constructor(
+    readonly engine: LlmEngine,
+    readonly builder: PromptBuilder,
+    readonly manifest: BundleManifest,
+    /** float32 [9, 256] of each sample picture, by its name. */
+    readonly pictures: ReadonlyMap<string, Float32Tensor>,
+  ) {}
+
+  static async create(
+    limits: Partial<EngineLimits> = {},
+    weights: 'float32' | 'int8' = 'float32',
+  ): Promise<DemoEngine> {
+    const modelDir = await demoBundleDir(weights);
+    const bundle = await readBundle(modelDir);
+    const options = await engineCoreOptions({
+      modelDir,
+      session: { threads: 1, device: 'cpu' },
+      limits: { ...testLimits, ...limits },
+    });
+    const names = ['apple', 'cat', 'rocket', 'pair', 'count'];
+    const tensors = await goldenTensors(names.map((name) => `${name}.visual_tokens`));
+    const pictures = new Map(names.map((name) => [name, tensors.get(`${name}.visual_tokens`) as Float32Tensor]));
+    return new DemoEngine(new LlmEngine(options), await loadPromptBuilder(bundle), bundle.manifest, pictures);
+  }
+
+  request(
+    messages: ChatMessage[],
+    {
+      media = [],
+      text,
+      deadlineMs = Date.now() + 60_000,
+      ...rest
+    }: Partial<Omit<GenerateRequest, 'text'>> & { text?: Partial<TextOptions>; deadlineMs?: number } = {},
+  ): EngineRequest {
+    const request = GenerateRequest.fromPartial({
+      requestId: `test-${nextId++}`,
+      attempt: 1,
+      messages,
+      media,
+      ...rest,
+    });
+    if (text !== undefined) request.text = { stop: [], ...text };
+    return engineRequest(request, this.builder, this.manifest, deadlineMs);
+  }
+
+  golden(golden: GoldenCase, options: Parameters<DemoEngine['request']>[1] = {}): EngineRequest {
+    return golden.image === null
+      ? this.request([user(golden.question)], options)
+      : this.request([user(0, golden.question)], { media: [wholePicture], ...options });
+  }
+
+  /** Gives tile 0 of an item the visual tokens of a sample picture. */
+  provide(request: EngineRequest, item: number, picture: string): void {
+    const tokens = this.pictures.get(picture.replace('.png', '')) as Float32Tensor;
+    this.engine.provideTile({ requestId: request.requestId, item, tile: 0, tokens, timings: [] });
+  }
+
+  /** Submits with the golden's picture at hand. */
+  start(golden: GoldenCase, options: Parameters<DemoEngine['request']>[1] = {}): Promise<Answer> {
+    const request = this.golden(golden, options);
+    const events = this.engine.submit(request);
+    if (golden.image !== null) this.provide(request, 0, golden.image);
+    return collect(events);
+  }
+
+  async close(): Promise<void> {
+    await this.engine.close();
+  }
+}
