@@ -6,7 +6,7 @@ export interface MediaLimits {
   readonly maxPixels: number;
   /** The most pixels of one side: bounds the filter tables of a picture that is one pixel high. */
   readonly maxSide: number;
-  /** How long the native decoder may work on one item, in whole seconds: bounds an SVG made to be slow. */
+  /** How long decoding one item may take, in whole seconds: bounds an SVG made to be slow. */
   readonly decodeTimeoutS: number;
 }
 
@@ -15,7 +15,7 @@ export const defaultMediaLimits: MediaLimits = {
   maxBytes: 64 * 1024 * 1024,
   maxPixels: 64_000_000,
   maxSide: 65_535,
-  decodeTimeoutS: 30,
+  decodeTimeoutS: 20,
 };
 
 export function withDefaultLimits(limits: Partial<MediaLimits> | undefined): MediaLimits {

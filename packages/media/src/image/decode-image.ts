@@ -1,16 +1,10 @@
 import { TesseraError } from '@tessera/protocol';
-import type { Sharp } from 'sharp';
 import type { ImageInfo, ImageRaster } from '../media-info.js';
 import { type MediaLimits, withDefaultLimits } from '../media-limits.js';
 import { throwIfAborted } from '../throw-if-aborted.js';
+import { drawSvg } from './draw-svg.js';
 import { native } from './native.js';
 import { probeImage } from './probe-image.js';
-import { svgDrawingSize } from './svg-size.js';
-
-/** libvips's resolution at which one SVG user unit is one pixel, and the bounds that sharp puts on it. */
-const svgUnitDensity = 72;
-const minSvgDensity = 1;
-const maxSvgDensity = 100_000;
 
 export interface DecodeOptions {
   readonly limits?: Partial<MediaLimits>;
@@ -19,33 +13,53 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal;
 }
 
-async function openRaster(bytes: Uint8Array, info: ImageInfo, limits: MediaLimits): Promise<Sharp> {
-  return native(bytes, {
-    autoOrient: true,
-    limitInputPixels: limits.maxPixels,
-    sequentialRead: true,
-    // 'error' refuses what is cut or broken and forgives what merely breaks a rule, such as a JPEG with stray bytes.
-    // libtiff reports broken pixel data as a warning only.
-    failOn: info.format === 'tiff' ? 'warning' : 'error',
-  });
+interface Pixels {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
 }
 
-/** Draws at the size that the probe promised; librsvg scales the drawing itself, so nothing is enlarged as pixels. */
-async function openSvg(bytes: Uint8Array, info: ImageInfo, limits: MediaLimits): Promise<Sharp> {
-  const natural = await native(bytes, { limitInputPixels: false }).metadata();
-  const density = svgUnitDensity * svgDrawingSize(natural.width, natural.height).scale;
-  return native(bytes, {
-    density: Math.min(Math.max(density, minSvgDensity), maxSvgDensity),
-    // Rounding may add a pixel to a side before the exact size is set.
-    limitInputPixels: limits.maxPixels * 2,
-    failOn: 'error',
-  }).resize(info.width, info.height, { fit: 'fill' });
+async function decodeRaster(
+  bytes: Uint8Array,
+  info: ImageInfo,
+  background: readonly number[],
+  limits: MediaLimits,
+): Promise<Pixels> {
+  const name = info.format.toUpperCase();
+  const [r, g, b] = background;
+  try {
+    const { data, info: shape } = await native(bytes, {
+      autoOrient: true,
+      limitInputPixels: limits.maxPixels,
+      sequentialRead: true,
+      // 'error' refuses what is cut or broken and forgives what merely breaks a rule, such as a JPEG with stray bytes.
+      // libtiff reports broken pixel data as a warning only.
+      failOn: info.format === 'tiff' ? 'warning' : 'error',
+    })
+      .flatten({ background: { r, g, b } })
+      .toColourspace('srgb')
+      .timeout({ seconds: limits.decodeTimeoutS })
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    if (shape.channels !== 3) throw new Error(`decoded to ${shape.channels} channels`);
+    return { width: shape.width, height: shape.height, data };
+  } catch (cause) {
+    if (cause instanceof Error && cause.message.includes('timeout')) {
+      throw new TesseraError(
+        'MEDIA_TOO_LARGE',
+        `the ${name} picture takes longer to decode than the limit of ${limits.decodeTimeoutS} s`,
+        { cause },
+      );
+    }
+    throw new TesseraError('MEDIA_CORRUPT', `the ${name} picture is cut or damaged`, { cause });
+  }
 }
 
 /**
  * Decodes a picture's first frame to 8-bit sRGB: orientation applied, transparency laid on the background, grey, palette,
  * CMYK and 16-bit pictures converted (by their colour profile where they have one).
- * The native decoder cannot be interrupted; the signal is looked at before and after it.
+ * It decodes at full size: a reduced decode averages differently from the filter that the model was trained with.
+ * Raster decoders cannot be interrupted; the signal is looked at before and after them. SVG stops at once.
  * @throws TesseraError what `probeImage` throws; MEDIA_CORRUPT when the pixels cannot be decoded to the end;
  *   MEDIA_TOO_LARGE when decoding takes longer than the limit; CANCELLED or DEADLINE_EXCEEDED by the signal
  */
@@ -55,34 +69,16 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
   throwIfAborted(signal);
   const info = await probeImage(bytes, limits);
   throwIfAborted(signal);
-  const [r, g, b] = background;
-  const name = info.format.toUpperCase();
-  const corrupt = (cause?: unknown) =>
-    new TesseraError('MEDIA_CORRUPT', `the ${name} picture is cut or damaged`, { cause });
-
-  let decoded: Awaited<ReturnType<typeof render>>;
-  const render = (picture: Sharp) =>
-    picture
-      .flatten({ background: { r, g, b } })
-      .toColourspace('srgb')
-      .timeout({ seconds: limits.decodeTimeoutS })
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-  try {
-    const open = info.format === 'svg' ? openSvg : openRaster;
-    decoded = await render(await open(bytes, info, limits));
-  } catch (reason) {
-    if (reason instanceof Error && reason.message.includes('timeout')) {
-      throw new TesseraError(
-        'MEDIA_TOO_LARGE',
-        `decoding the ${name} picture took longer than the limit of ${limits.decodeTimeoutS} s`,
-        { cause: reason },
-      );
-    }
-    throw corrupt(reason);
-  }
+  const { width, height, data } =
+    info.format === 'svg'
+      ? await drawSvg(bytes, background, limits, signal)
+      : await decodeRaster(bytes, info, background, limits);
   throwIfAborted(signal);
-  const { data, info: shape } = decoded;
-  if (shape.width !== info.width || shape.height !== info.height || shape.channels !== 3) throw corrupt();
-  return { kind: 'image', width: shape.width, height: shape.height, data };
+  if (width !== info.width || height !== info.height) {
+    throw new TesseraError(
+      'MEDIA_CORRUPT',
+      `the picture's header says ${info.width}x${info.height}, its pixels are ${width}x${height}`,
+    );
+  }
+  return { kind: 'image', width, height, data };
 }

@@ -5,7 +5,8 @@ import { type MediaLimits, withDefaultLimits } from '../media-limits.js';
 import { declaredSize } from './declared-size.js';
 import { native } from './native.js';
 import { sniffFormat } from './sniff-format.js';
-import { checkDeclaredSvgSize, svgDrawingSize } from './svg-size.js';
+import { svgRootTag } from './svg-root-tag.js';
+import { svgSize } from './svg-size.js';
 
 function checkSize({ width, height }: { width: number; height: number }, limits: MediaLimits): void {
   if (width === 0 || height === 0) throw new TesseraError('MEDIA_EMPTY', `the picture has ${width}x${height} pixels`);
@@ -31,16 +32,14 @@ function isFormat(metadata: Metadata, format: ImageFormat): boolean {
 }
 
 async function readHeader(bytes: Uint8Array, format: ImageFormat, limits: MediaLimits): Promise<Metadata> {
+  const declared = declaredSize(bytes, format);
+  // Some decoders make one pixel of none.
+  if (declared?.width === 0 || declared?.height === 0) checkSize(declared, limits);
   try {
     // The pixel limit is ours to check: sharp's own would not tell the figures.
     return await native(bytes, { limitInputPixels: false }).metadata();
   } catch (reason) {
-    const declared = declaredSize(bytes, format);
     if (declared !== undefined) checkSize(declared, limits);
-    const words = reason instanceof Error ? reason.message : String(reason);
-    if (format === 'svg' && /bad dimensions|zero-sized/.test(words)) {
-      throw new TesseraError('MEDIA_EMPTY', 'the SVG has no size and draws nothing', { cause: reason });
-    }
     throw new TesseraError('MEDIA_CORRUPT', `the header of the ${format.toUpperCase()} picture is cut or damaged`, {
       cause: reason,
     });
@@ -49,6 +48,7 @@ async function readHeader(bytes: Uint8Array, format: ImageFormat, limits: MediaL
 
 /**
  * Reads a picture's header, never its pixels. What it accepts may still prove cut or damaged when it is decoded.
+ * (The header of an SVG is its root tag.)
  * @throws TesseraError MEDIA_EMPTY (no bytes, no pixels), MEDIA_NOT_RECOGNISED, MEDIA_TOO_LARGE (over a limit, with the
  *   figures) or MEDIA_CORRUPT (a header that ends too early)
  */
@@ -65,7 +65,12 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
   if (format === undefined) {
     throw new TesseraError('MEDIA_NOT_RECOGNISED', 'the bytes are no JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG picture');
   }
-  if (format === 'svg') checkDeclaredSvgSize(bytes);
+  const svgTag = format === 'svg' ? svgRootTag(bytes) : undefined;
+  if (svgTag !== undefined) {
+    const { width, height } = svgSize(svgTag);
+    checkSize({ width, height }, limits);
+    return { kind: 'image', format, width, height, pages: 1 };
+  }
 
   const metadata = await readHeader(bytes, format, limits);
   if (!isFormat(metadata, format)) {
@@ -74,7 +79,7 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
       `the bytes begin as ${format.toUpperCase()} but hold something else (${metadata.format})`,
     );
   }
-  const { width, height } = format === 'svg' ? svgDrawingSize(metadata.width, metadata.height) : metadata.autoOrient;
+  const { width, height } = metadata.autoOrient;
   checkSize({ width, height }, limits);
   return { kind: 'image', format, width, height, pages: metadata.pages ?? 1 };
 }

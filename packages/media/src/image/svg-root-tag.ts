@@ -1,6 +1,9 @@
 /** How far into a file the root element may begin: room for an XML declaration, comments and a document type. */
 const prologueBytes = 16 * 1024;
 
+/** The byte order mark of UTF-8. */
+const utf8Mark = '\xef\xbb\xbf';
+
 // What may stand before the root element, each with its own end.
 const beforeRoot = [
   { opens: '<?', closes: '?>' },
@@ -16,13 +19,22 @@ function endOfDoctype(text: string, start: number): number {
   return close.exec(text) === null ? -1 : close.lastIndex;
 }
 
+export interface SvgRootTag {
+  /** The tag's text, a character a byte. */
+  readonly text: string;
+  /** Its first byte, and the first behind it. */
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
- * The `<svg ...>` tag that a file begins with, after any prologue; undefined when the file is not SVG.
+ * The `<svg ...>` tag that a file begins with, after any prologue; undefined when the file is not SVG in UTF-8.
  * Only the root counts, so a web page with a drawing in it is not a picture.
  */
-export function svgRootTag(bytes: Uint8Array): string | undefined {
-  const text = new TextDecoder().decode(bytes.subarray(0, prologueBytes));
-  let at = 0;
+export function svgRootTag(bytes: Uint8Array): SvgRootTag | undefined {
+  // A character a byte, so that places in the text are places in the file.
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, prologueBytes)).toString('latin1');
+  let at = text.startsWith(utf8Mark) ? utf8Mark.length : 0;
   for (;;) {
     while (at < text.length && /\s/.test(text[at] as string)) at++;
     const skipped = beforeRoot.find(({ opens }) => text.startsWith(opens, at));
@@ -34,7 +46,8 @@ export function svgRootTag(bytes: Uint8Array): string | undefined {
       at = endOfDoctype(text, at);
       if (at === -1) return undefined;
     } else {
-      return /^<(?:[\w.-]+:)?svg(?=[\s/>])(?:[^>"']|"[^"]*"|'[^']*')*>/.exec(text.slice(at))?.[0];
+      const tag = /^<(?:[\w.-]+:)?svg(?=[\s/>])(?:[^>"']|"[^"]*"|'[^']*')*>/.exec(text.slice(at))?.[0];
+      return tag === undefined ? undefined : { text: tag, start: at, end: at + tag.length };
     }
   }
 }

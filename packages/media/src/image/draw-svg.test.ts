@@ -1,0 +1,155 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { expect, test } from 'vitest';
+import { distance, pixelAt, plane, svgFile } from '../testing/pictures.js';
+import { decodeImage } from './decode-image.js';
+import { probeImage } from './probe-image.js';
+
+const red = '<rect width="100%" height="100%" fill="red"/>';
+
+test.each([
+  ['its width and height', 'width="1000" height="600"', { width: 1000, height: 600 }],
+  ['a small size, drawn larger', 'width="16" height="8"', { width: 512, height: 256 }],
+  ['a large size, drawn smaller', 'width="100000" height="50000"', { width: 2048, height: 1024 }],
+  ['a billion units, which no renderer is asked for', 'width="1e9" height="5e8"', { width: 2048, height: 1024 }],
+  ['a viewBox of a billion units', 'viewBox="0 0 1e9 1e9"', { width: 2048, height: 2048 }],
+  ['less than one unit', 'width="0.01" height="0.02"', { width: 256, height: 512 }],
+  ['nonsense, so the defaults', 'width="-5" height="abc"', { width: 512, height: 256 }],
+  ['its viewBox', 'viewBox="0 0 30 60"', { width: 256, height: 512 }],
+  ['percentages, so its viewBox', 'width="100%" height="100%" viewBox="0 0 60 30"', { width: 512, height: 256 }],
+  ['one side and the viewBox', 'width="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
+])('an SVG says its size by %s', async (_, attributes, size) => {
+  const bytes = svgFile(attributes, red);
+  expect(await probeImage(bytes)).toEqual({ kind: 'image', format: 'svg', ...size, pages: 1 });
+  const raster = await decodeImage(bytes);
+  expect(raster).toMatchObject(size);
+  // A drawing a million times smaller or larger than its plane may lose precision, but not its picture.
+  expect(pixelAt(raster, size.width >> 1, size.height >> 1)).toEqual([255, 0, 0]);
+});
+
+test('a line of a billion units by one is a line of pixels', async () => {
+  expect(await decodeImage(svgFile('width="1e9" height="1"', red))).toMatchObject({ width: 2048, height: 1 });
+});
+
+test('a size in a style sheet does not change what the root tag says', async () => {
+  const style = '<style>svg { width: 7px !important; height: 100% }</style>';
+  const raster = await decodeImage(
+    svgFile('width="40" height="20"', `${style}<rect width="40" height="20" fill="red"/>`),
+  );
+  expect(raster).toMatchObject({ width: 512, height: 256 });
+  expect(pixelAt(raster, 508, 252)).toEqual([255, 0, 0]);
+});
+
+test('without any size it has the size that CSS gives, 300x150, scaled like any other', async () => {
+  const bytes = svgFile('', '<rect width="10" height="20" fill="blue"/>');
+  expect(await probeImage(bytes)).toMatchObject({ width: 512, height: 256 });
+  const raster = await decodeImage(bytes);
+  expect(pixelAt(raster, 15, 32)).toEqual([0, 0, 255]);
+  expect(pixelAt(raster, 19, 36)).toEqual([255, 255, 255]);
+});
+
+test.each([
+  ['width="10" height="20"', 10, 20],
+  ['width="5in" height="5in"', 480, 480],
+  ['width="5in" height="5in" viewBox="0 0 40 40"', 40, 40],
+  ['style="width: 7px; height: 9px" viewBox="0 0 10 10"', 10, 10],
+  [`width='3000' height='3000'`, 3000, 3000],
+])('what it draws is scaled with its size: %s', async (attributes, width, height) => {
+  const half = `<rect width="${width / 2}" height="${height}" fill="red"/>`;
+  const raster = await decodeImage(svgFile(attributes, half));
+  expect(pixelAt(raster, raster.width / 2 - 4, raster.height - 4)).toEqual([255, 0, 0]);
+  expect(pixelAt(raster, raster.width / 2 + 4, raster.height - 4)).toEqual([255, 255, 255]);
+});
+
+test('a prologue of declaration, comment and document type may stand before the root', async () => {
+  const prologue = '\ufeff<?xml version="1.0"?>\n<!-- a <svg> -->\n<!DOCTYPE svg [<!ENTITY c "red">]>\n';
+  const bytes = svgFile('width="512" height="512"', '<rect width="512" height="512" fill="&c;"/>', prologue);
+  expect(pixelAt(await decodeImage(bytes), 5, 5)).toEqual([255, 0, 0]);
+});
+
+test('what is not drawn shows the background', async () => {
+  const bytes = svgFile('width="512" height="512"', '<rect width="100" height="100"/>');
+  expect(pixelAt(await decodeImage(bytes, { background: [1, 2, 3] }), 300, 300)).toEqual([1, 2, 3]);
+});
+
+test.each([
+  ['0x0', svgFile('width="0" height="0"', red), 'MEDIA_EMPTY'],
+  ['a viewBox of no area', svgFile('viewBox="0 0 0 10"', red), 'MEDIA_EMPTY'],
+  ['an endless width', svgFile('width="1e999" height="10"', red), 'MEDIA_TOO_LARGE'],
+  ['an element cut in two', svgFile('width="10" height="10"', red).subarray(0, 90), 'MEDIA_CORRUPT'],
+  ['an undefined entity', svgFile('width="10" height="10"', '<text>&nope;</text>'), 'MEDIA_CORRUPT'],
+])('an SVG with %s is refused: %#', async (_, bytes, code) => {
+  await expect(decodeImage(bytes)).rejects.toMatchObject({ code });
+});
+
+test('files that it names are not read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tessera-svg-'));
+  try {
+    const file = join(folder, 'secret.png');
+    writeFileSync(file, await plane(8, 8, 'red').png().toBuffer());
+    const address = pathToFileURL(file).href;
+    const links = [address, file].map((href) => `<image href="${href}" width="512" height="512"/>`);
+    const bodies = [
+      ...links,
+      `<style>rect { fill: url(${address}#x) }</style>`,
+      `<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="${address}" parse="text"/>`,
+    ];
+    for (const body of bodies) {
+      const raster = await decodeImage(svgFile('width="512" height="512"', body));
+      expect(raster.data.every((value) => value === 255)).toBe(true);
+    }
+    const external = `<!DOCTYPE svg [<!ENTITY x SYSTEM "${address}">]>`;
+    await expect(
+      decodeImage(svgFile('width="512" height="512"', '<text y="99">&x;</text>', external)),
+    ).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+    // The same picture inside the file is drawn: what was missing above was the permission, not the feature.
+    const data = (await plane(8, 8, 'red').png().toBuffer()).toString('base64');
+    const inline = `<image href="data:image/png;base64,${data}" width="512" height="512"/>`;
+    expect(pixelAt(await decodeImage(svgFile('width="512" height="512"', inline)), 256, 256)).toEqual([255, 0, 0]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('entities that grow without end are MEDIA_CORRUPT', async () => {
+  const levels = Array.from({ length: 9 }, (_, i) => `<!ENTITY a${i + 1} "${`&a${i};`.repeat(10)}">`).join('');
+  const prologue = `<!DOCTYPE svg [<!ENTITY a0 "aaaaaaaaaa">${levels}]>`;
+  await expect(decodeImage(svgFile('width="8" height="8"', '<text>&a9;</text>', prologue))).rejects.toMatchObject({
+    code: 'MEDIA_CORRUPT',
+  });
+});
+
+test('filter effects are left out, and what they decorate is drawn', async () => {
+  const filter = '<filter id="f"><feFlood flood-color="lime"/></filter>';
+  const body = `${filter}<rect width="512" height="512" fill="red" style="filter: url(#f) !important"/>`;
+  expect(distance(pixelAt(await decodeImage(svgFile('width="512" height="512"', body)), 9, 9), [255, 0, 0])).toBe(0);
+});
+
+/** Two hundred thousand large translucent shapes from a few hundred bytes: minutes of work for any renderer. */
+function slowSvg(): Buffer {
+  const levels = Array.from({ length: 5 }, (_, i) => `<g id="u${i + 1}">${`<use href="#u${i}"/>`.repeat(10)}</g>`);
+  const shape = '<circle id="u0" cx="1024" cy="1024" r="1000" opacity="0.5"/>';
+  return svgFile(
+    'width="2048" height="2048"',
+    `<defs>${shape}${levels.join('')}</defs><use href="#u5"/><use href="#u5"/>`,
+  );
+}
+
+test('a drawing made to be slow ends at the time limit, and the next one is right', async () => {
+  await expect(decodeImage(slowSvg(), { limits: { decodeTimeoutS: 1 } })).rejects.toMatchObject({
+    code: 'MEDIA_TOO_LARGE',
+    message: expect.stringContaining('limit of 1 s'),
+  });
+  expect(pixelAt(await decodeImage(svgFile('width="8" height="8"', red)), 1, 1)).toEqual([255, 0, 0]);
+});
+
+test('a cancelled drawing stops, those behind it in the queue are drawn', async () => {
+  const abort = new AbortController();
+  const slow = decodeImage(slowSvg(), { signal: abort.signal });
+  const next = decodeImage(svgFile('width="8" height="8"', red));
+  setTimeout(() => abort.abort(), 50);
+  await expect(slow).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(pixelAt(await next, 1, 1)).toEqual([255, 0, 0]);
+});

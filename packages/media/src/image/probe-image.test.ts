@@ -1,0 +1,171 @@
+import { gzipSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { plane, type RasterForm, rasterFormNames, rasterForms, svgFile, withPngSize } from '../testing/pictures.js';
+import { probeImage } from './probe-image.js';
+
+const formatOf = (form: RasterForm) => (/JPEG in/.test(form) ? 'tiff' : (form.split(' ').at(-1) ?? '').toLowerCase());
+
+test.each(rasterFormNames)('knows a %s and its size from the header', async (form) => {
+  expect(await probeImage(await rasterForms[form]())).toEqual({
+    kind: 'image',
+    format: formatOf(form),
+    width: 150,
+    height: 101,
+    pages: 1,
+  });
+});
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8])('gives the size as EXIF orientation %i shows it', async (orientation) => {
+  const jpeg = await plane(64, 32, 'red').withMetadata({ orientation }).jpeg().toBuffer();
+  const upright = orientation < 5 ? { width: 64, height: 32 } : { width: 32, height: 64 };
+  expect(await probeImage(jpeg)).toMatchObject(upright);
+});
+
+test('reads only the header: a PNG without pixels passes', async () => {
+  const png = await rasterForms.PNG();
+  expect(await probeImage(png.subarray(0, 120))).toMatchObject({ width: 150, height: 101 });
+});
+
+test('no bytes are MEDIA_EMPTY', async () => {
+  await expect(probeImage(new Uint8Array())).rejects.toMatchObject({ code: 'MEDIA_EMPTY' });
+});
+
+test.each([
+  ['text', Buffer.from('hello, this is no picture at all')],
+  ['a web page with a drawing', Buffer.from('<!DOCTYPE html><html><body><svg width="1" height="1"/></body></html>')],
+  ['one byte', Buffer.from([0xff])],
+  ['zeros', Buffer.alloc(4096)],
+  ['PDF', Buffer.from('%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj')],
+  ['BMP', Buffer.concat([Buffer.from('BM'), Buffer.alloc(100)])],
+  ['PPM', Buffer.from('P6 1 1 255\n\x00\x00\x00')],
+  ['HEIC', Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1')],
+  ['MP4', Buffer.from('\0\0\0\x18ftypisom\0\0\0\0isomavc1', 'latin1')],
+  ['compressed SVG', gzipSync(svgFile('width="8" height="8"', '<rect/>'))],
+  ['JSON', Buffer.from('{"a": "<svg>"}')],
+  ['Matlab', Buffer.concat([Buffer.from('MATLAB 5.0 MAT-file'), Buffer.alloc(200)])],
+])('%s is MEDIA_NOT_RECOGNISED', async (_, bytes) => {
+  await expect(probeImage(bytes)).rejects.toMatchObject({ code: 'MEDIA_NOT_RECOGNISED' });
+});
+
+test('random bytes are MEDIA_NOT_RECOGNISED, whatever their length', async () => {
+  let state = 3;
+  for (let length = 1; length < 4000; length = length * 2 + 1) {
+    const bytes = Uint8Array.from({ length }, () => {
+      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
+      return state >> 16;
+    });
+    await expect(probeImage(bytes)).rejects.toMatchObject({ code: 'MEDIA_NOT_RECOGNISED' });
+  }
+});
+
+test.each(rasterFormNames)('a %s cut within its header is MEDIA_CORRUPT', async (form) => {
+  const bytes = await rasterForms[form]();
+  // TIFF may keep its directory at the end of the file, so nearly any cut is one within the header.
+  await expect(probeImage(bytes.subarray(0, 20))).rejects.toMatchObject({
+    code: form === 'AVIF' ? expect.stringMatching(/MEDIA_CORRUPT|MEDIA_NOT_RECOGNISED/) : 'MEDIA_CORRUPT',
+  });
+});
+
+test.each([
+  ['JPEG', Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), svgFile('width="8" height="8"', '<rect/>')])],
+  ['GIF', Buffer.concat([Buffer.from('GIF89a'), svgFile('width="8" height="8"', '<rect/>')])],
+  ['WebP', Buffer.concat([Buffer.from('RIFF\0\0\0\0WEBP'), svgFile('width="8" height="8"', '<rect/>')])],
+])('a file that begins as %s and goes on as SVG is not opened as SVG', async (_, bytes) => {
+  await expect(probeImage(bytes)).rejects.toMatchObject({
+    code: expect.stringMatching(/MEDIA_CORRUPT|MEDIA_TOO_LARGE|MEDIA_NOT_RECOGNISED/),
+  });
+});
+
+test('a PNG header of 30000x30000 is refused with the figures', async () => {
+  const bomb = withPngSize(await rasterForms.PNG(), 30_000, 30_000);
+  await expect(probeImage(bomb)).rejects.toMatchObject({
+    code: 'MEDIA_TOO_LARGE',
+    message: 'the picture has 30000x30000 = 900000000 pixels; the limit is 64000000',
+  });
+});
+
+test('a PNG header beyond what libpng opens is refused the same way', async () => {
+  const bomb = withPngSize(await rasterForms.PNG(), 0x7fffffff, 0x7fffffff);
+  await expect(probeImage(bomb)).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+});
+
+/** Overwrites the size of a one-frame GIF's screen and frame. (Where they differ, the frame counts, as in browsers.) */
+function withGifSize(gif: Buffer, width: number, height: number): Buffer {
+  const forged = Buffer.from(gif);
+  const packed = forged[10] ?? 0;
+  const palette = packed & 0x80 ? 3 << ((packed & 7) + 1) : 0;
+  const frame = forged.indexOf(0x2c, 13 + palette);
+  for (const at of [6, frame + 5]) {
+    forged.writeUInt16LE(width, at);
+    forged.writeUInt16LE(height, at + 2);
+  }
+  return forged;
+}
+
+test('a GIF of 65535x65535 is refused', async () => {
+  const bomb = withGifSize(await rasterForms.GIF(), 65_535, 65_535);
+  await expect(probeImage(bomb)).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+});
+
+test('a picture longer than one side may be is refused', async () => {
+  const line = withPngSize(await rasterForms.PNG(), 70_000, 1);
+  await expect(probeImage(line)).rejects.toMatchObject({
+    code: 'MEDIA_TOO_LARGE',
+    message: expect.stringContaining('65535'),
+  });
+});
+
+test('limits are the caller’s to set, for pixels and for bytes', async () => {
+  const png = await rasterForms.PNG();
+  await expect(probeImage(png, { maxPixels: 150 * 101 })).resolves.toMatchObject({ width: 150 });
+  await expect(probeImage(png, { maxPixels: 150 * 101 - 1 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+  await expect(probeImage(png, { maxBytes: png.length })).resolves.toMatchObject({ width: 150 });
+  await expect(probeImage(png, { maxBytes: 100 })).rejects.toMatchObject({
+    code: 'MEDIA_TOO_LARGE',
+    message: `the media item has ${png.length} bytes; the limit is 100`,
+  });
+});
+
+/** Finds the frame header of a baseline JPEG and overwrites its height and width. */
+function withJpegSize(jpeg: Buffer, width: number, height: number): Buffer {
+  const forged = Buffer.from(jpeg);
+  const frame = forged.indexOf(Buffer.from([0xff, 0xc0]));
+  forged.writeUInt16BE(height, frame + 5);
+  forged.writeUInt16BE(width, frame + 7);
+  return forged;
+}
+
+function withTiffWidth(tiff: Buffer, width: number): Buffer {
+  const forged = Buffer.from(tiff);
+  const directory = forged.readUInt32LE(4);
+  for (let i = 0; i < forged.readUInt16LE(directory); i++) {
+    const entry = directory + 2 + i * 12;
+    if (forged.readUInt16LE(entry) === 256) forged.writeUInt32LE(width, entry + 8);
+  }
+  return forged;
+}
+
+test.each([
+  ['PNG 0x0', async () => withPngSize(await rasterForms.PNG(), 0, 0)],
+  ['PNG 0x5', async () => withPngSize(await rasterForms.PNG(), 0, 5)],
+  ['JPEG 0x0', async () => withJpegSize(await rasterForms['baseline JPEG'](), 0, 0)],
+  ['GIF 0x0', async () => withGifSize(await rasterForms.GIF(), 0, 0)],
+  [
+    'WebP 0x0',
+    async () => {
+      const webp = Buffer.from(await rasterForms['lossy WebP']());
+      return webp.fill(0, 26, 30);
+    },
+  ],
+  ['TIFF of width 0', async () => withTiffWidth(await rasterForms['LZW TIFF'](), 0)],
+  [
+    'AVIF 0x0',
+    async () => {
+      const avif = Buffer.from(await rasterForms.AVIF());
+      const size = avif.indexOf('ispe') + 8;
+      return avif.fill(0, size, size + 8);
+    },
+  ],
+])('%s is MEDIA_EMPTY', async (_, make) => {
+  await expect(probeImage(await make())).rejects.toMatchObject({ code: 'MEDIA_EMPTY' });
+});
