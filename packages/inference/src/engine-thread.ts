@@ -73,10 +73,10 @@ export class EngineThread<Calls extends EngineCalls> {
     input: Calls[Name]['input'],
     transfer: readonly ArrayBuffer[] = [],
   ): Promise<Calls[Name]['output']> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.closing !== undefined) {
-      return Promise.reject(new TesseraError('DRAINING', `the thread ${this.name} is being closed`));
+      return Promise.reject(new TesseraError('DRAINING', `the thread ${this.name} was closed`));
     }
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     return new Promise((resolve, reject) => {
       const id = this.nextId++;
       this.pending.set(id, { resolve, reject });

@@ -21,7 +21,7 @@ export interface Drawing {
 
 /** A drawn picture, and what it took. */
 export interface Picture {
-  /** [channels, height, width], -1 to 1 but for what the network overshoots. */
+  /** [channels, height, width], -1 to 1; what the network overshoots is cut off. */
   readonly image: Float32Tensor;
   /** Milliseconds that the drawing waited for a place in the batch. */
   readonly queueMs: number;
@@ -215,8 +215,9 @@ export class Sampler {
     task.call.onStep?.(active.step, task.steps);
     if (active.step < task.steps) return;
     this.observer.onPicture?.();
+    const image = active.z.map((value) => Math.min(1, Math.max(-1, value)));
     task.resolve({
-      image: tensor('float32', [channels, height, width], active.z),
+      image: tensor('float32', [channels, height, width], image),
       queueMs: active.startedAt - task.enqueuedAt,
       busyMs: performance.now() - active.startedAt,
     });

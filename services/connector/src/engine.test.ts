@@ -1,0 +1,47 @@
+import { createSession, type Session } from '@tessera/inference';
+import { type Float32Tensor, tensor } from '@tessera/protocol';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ConnectorEngine } from './engine.js';
+import { demoBundle, golden, relativeError } from './testing/demo-model.js';
+
+const pictures = ['apple', 'cat', 'rocket', 'pair', 'count'];
+const never = new AbortController().signal;
+
+let session: Session;
+const batches: number[] = [];
+
+function engineOf(maxBatch: number): ConnectorEngine {
+  const model = { patches: 36, width: 256, tokens: 9, llmWidth: 256 };
+  const onBatch = ({ size }: { size: number }) => batches.push(size);
+  return new ConnectorEngine(session, model, { maxBatch, waitMs: 50, maxWaiting: 16, onBatch });
+}
+
+beforeAll(async () => {
+  const bundle = await demoBundle();
+  session = await createSession(bundle.file(bundle.stage('connector').graph), { threads: 1, device: 'cpu' });
+});
+
+afterAll(() => session.release());
+
+test('gives the reference tokens, and in a batch the very numbers that it gives alone', async () => {
+  const features = await Promise.all(pictures.map((name) => golden(`${name}.features`)));
+  const alone = engineOf(1);
+  const together = engineOf(pictures.length);
+  const one = await Promise.all(features.map((tile) => alone.connect(tile, never)));
+  batches.length = 0;
+  const all = await Promise.all(features.map((tile) => together.connect(tile, never)));
+  expect(batches).toEqual([pictures.length]);
+  for (const [at, name] of pictures.entries()) {
+    const reference = await golden(`${name}.visual_tokens`);
+    expect(relativeError(one[at]?.result as Float32Tensor, reference), name).toBeLessThan(2e-3);
+    expect(all[at]?.result.data, name).toEqual(one[at]?.result.data);
+  }
+});
+
+test('features of another shape are refused', async () => {
+  const bad = tensor('float32', [36, 128], new Float32Array(36 * 128));
+  await expect(engineOf(1).connect(bad, never)).rejects.toMatchObject({
+    code: 'TENSOR_INVALID',
+    message: 'features must be [36, 256], not [36, 128]',
+  });
+});
