@@ -1,0 +1,95 @@
+import { defaultStreamLimits, type JobKind, type StreamKind, type StreamLimits } from '@tessera/protocol';
+import type { Metrics } from '../telemetry/metrics.js';
+import { currentTraceparent, withTraceparent } from '../telemetry/trace.js';
+
+/** The part of a pino logger that the bus needs. */
+export interface BusLogger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export const silentLogger: BusLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** How a delivered job ended at this worker. */
+export type JobOutcome = 'done' | 'failed' | 'retried' | 'cancelled' | 'late' | 'exhausted';
+
+/** Told of what happens on the bus, for metrics. Every callback is optional and must not throw. */
+export interface BusObserver {
+  published?(kind: StreamKind, bytes: number): void;
+  /** The queue refused a job that now waits. */
+  queueFull?(kind: StreamKind): void;
+  jobEnded?(kind: JobKind, outcome: JobOutcome, times: { queueMs: number; busyMs: number }): void;
+  /** A message was thrown away: a duplicate, a corrupt one, one of an older attempt. */
+  dropped?(kind: StreamKind, reason: 'duplicate' | 'corrupt' | 'stale' | 'overflow'): void;
+  connection?(state: 'connected' | 'disconnected'): void;
+}
+
+/** Carries W3C trace context over NATS headers, without the bus knowing a tracing library. */
+export interface BusTrace {
+  /** The traceparent of the current context, if there is one. */
+  inject(): string | undefined;
+  /** Runs a job in the context that its message carried. */
+  continue<T>(traceparent: string | undefined, name: string, run: () => Promise<T>): Promise<T>;
+}
+
+export const runtimeTrace: BusTrace = {
+  inject: currentTraceparent,
+  continue: (traceparent, _name, run) => withTraceparent(traceparent, run),
+};
+
+export interface BusLimits extends StreamLimits {
+  /** The most bytes of media, features or tensor part in one message; more goes to the object store or into parts. */
+  readonly partBytes: number;
+  /** The most bytes of one media item. */
+  readonly maxMediaBytes: number;
+  /** The most bytes of one tensor, as float16. */
+  readonly maxTensorBytes: number;
+  /** The most bytes of unfinished tensors (as float32), or of events out of order, that one request's reader holds. */
+  readonly maxPendingBytes: number;
+  /** How long publishJob waits while a queue is full. */
+  readonly queueWaitMs: number;
+  /** How often a job is started before it counts as undoable. */
+  readonly maxDeliveries: number;
+  /** The wait before a job that failed is delivered again; doubled each time up to 16 times as long. */
+  readonly retryDelayMs: number;
+  /** How far two machines' clocks may differ: a stage drops early only what is later than that. */
+  readonly clockMarginMs: number;
+  /** How often an engine announces itself. */
+  readonly announceMs: number;
+  /** An engine that is silent for longer is forgotten. */
+  readonly silenceMs: number;
+}
+
+export const defaultBusLimits: BusLimits = {
+  ...defaultStreamLimits,
+  partBytes: 512 * 1024,
+  maxMediaBytes: 64 * 1024 * 1024,
+  maxTensorBytes: 32 * 1024 * 1024,
+  maxPendingBytes: 128 * 1024 * 1024,
+  queueWaitMs: 10_000,
+  maxDeliveries: 4,
+  retryDelayMs: 250,
+  clockMarginMs: 2000,
+  announceMs: 500,
+  silenceMs: 2000,
+};
+
+export interface BusOptions {
+  /** `nats://host:port`, or several, separated by commas. */
+  readonly url: string;
+  /** One token that every name on the server begins with. */
+  readonly prefix: string;
+  /** The model revision: keeps two versions apart during a rollout. */
+  readonly revision: string;
+  /** Shown in the server's list of connections. */
+  readonly name: string;
+  readonly log?: BusLogger;
+  /** The service's metrics; the bus counts reconnects and dropped messages there. */
+  readonly metrics?: Metrics;
+  readonly observer?: BusObserver;
+  /** By default the trace context that the runtime itself carries. */
+  readonly trace?: BusTrace;
+  readonly limits?: Partial<BusLimits>;
+}

@@ -1,0 +1,61 @@
+import type { MediaEvent } from '@tessera/protocol';
+
+export interface MediaOrderOutcome {
+  /** The events whose turn it is now, in order. */
+  readonly ready: MediaEvent[];
+  readonly dropped?: 'duplicate' | 'stale' | 'overflow';
+}
+
+/** One drawing's newest attempt. */
+interface Drawing {
+  attempt: number;
+  next: number;
+  readonly early: Map<number, { readonly event: MediaEvent; readonly bytes: number }>;
+}
+
+/** How far ahead of its turn an event may come; its maker publishes one after the other, so little is ever early. */
+const maxEarly = 1024;
+
+/**
+ * Puts the events of a request's drawings in order: by sequence within an attempt, each once, and only those of the
+ * newest attempt that was seen, which replaces what an older one had begun.
+ */
+export class MediaOrder {
+  private readonly drawings = new Map<number, Drawing>();
+  private earlyBytes = 0;
+
+  constructor(private readonly limits: { readonly maxPendingBytes: number }) {}
+
+  /** @param bytes what the event takes in memory */
+  add(attempt: number, drawing: number, event: MediaEvent, bytes: number): MediaOrderOutcome {
+    const state = this.stateOf(drawing, attempt);
+    if (attempt < state.attempt) return { ready: [], dropped: 'stale' };
+    if (event.sequence < state.next || state.early.has(event.sequence)) return { ready: [], dropped: 'duplicate' };
+    if (event.sequence > state.next) {
+      if (state.early.size >= maxEarly || this.earlyBytes + bytes > this.limits.maxPendingBytes) {
+        return { ready: [], dropped: 'overflow' };
+      }
+      state.early.set(event.sequence, { event, bytes });
+      this.earlyBytes += bytes;
+      return { ready: [] };
+    }
+    const ready = [event];
+    for (state.next++; ; state.next++) {
+      const following = state.early.get(state.next);
+      if (following === undefined) break;
+      state.early.delete(state.next);
+      this.earlyBytes -= following.bytes;
+      ready.push(following.event);
+    }
+    return { ready };
+  }
+
+  private stateOf(drawing: number, attempt: number): Drawing {
+    const known = this.drawings.get(drawing);
+    if (known !== undefined && attempt <= known.attempt) return known;
+    for (const { bytes } of known?.early.values() ?? []) this.earlyBytes -= bytes;
+    const fresh: Drawing = { attempt, next: 0, early: new Map() };
+    this.drawings.set(drawing, fresh);
+    return fresh;
+  }
+}

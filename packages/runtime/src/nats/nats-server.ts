@@ -1,0 +1,151 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { access, constants, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { defaultStreamLimits, TesseraError, totalStreamBytes } from '@tessera/protocol';
+
+export interface NatsServerOptions {
+  /** The program; by default `nats-server` of PATH or Debian's /usr/sbin. */
+  readonly binary?: string;
+  /** Where JetStream keeps its files; by default a temporary folder that is removed at the end. */
+  readonly storeDir?: string;
+  /** The client port; 0 for any free one. */
+  readonly port?: number;
+  /** Told each line that the server logs. */
+  readonly log?: (line: string) => void;
+}
+
+export interface NatsServer {
+  /** nats://127.0.0.1:PORT */
+  readonly url: string;
+  readonly pid: number;
+  /** Resolves when the process has ended, by whatever cause. */
+  readonly exited: Promise<void>;
+  /** Ends the process and removes its files. */
+  stop(): Promise<void>;
+}
+
+const readyMs = 15_000;
+const stopMs = 5000;
+const maxPayloadBytes = 1024 * 1024;
+
+/**
+ * Starts a NATS server with JetStream on loopback and waits until it takes clients. Its memory limit holds all streams
+ * of one deployment with room for a second one.
+ * @throws TesseraError CONFIG_INVALID when there is no nats-server; STAGE_UNAVAILABLE when it does not come up
+ */
+export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
+  const binary = options.binary ?? (await findBinary());
+  const dir = await mkdtemp(join(tmpdir(), 'tessera-nats-'));
+  let child: ChildProcess | undefined;
+  try {
+    const config = join(dir, 'nats.conf');
+    await writeFile(config, configuration(dir, options));
+    child = spawn(binary, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const { exited, lines } = follow(child, options.log);
+    const url = await Promise.race([
+      clientUrl(dir),
+      exited.then(() => {
+        throw new TesseraError('STAGE_UNAVAILABLE', `${binary} ended at once: ${lines.slice(-5).join(' ')}`);
+      }),
+    ]);
+    const started = child;
+    return {
+      url,
+      pid: started.pid ?? 0,
+      exited,
+      stop: async () => {
+        await end(started, exited);
+        await rm(dir, { recursive: true, force: true });
+      },
+    };
+  } catch (reason) {
+    child?.kill('SIGKILL');
+    await rm(dir, { recursive: true, force: true });
+    throw reason;
+  }
+}
+
+function configuration(dir: string, { storeDir, port = 0 }: NatsServerOptions): string {
+  const maxMemoryBytes = 2 * totalStreamBytes(defaultStreamLimits);
+  return [
+    'host: "127.0.0.1"',
+    // -1 is the server's word for any free port; it says which in the ports file.
+    `port: ${port === 0 ? -1 : port}`,
+    `ports_file_dir: ${JSON.stringify(dir)}`,
+    `max_payload: ${maxPayloadBytes}`,
+    // A reader of large parts may lag behind for a moment; the default of 64 MB is kept in one place with the rest.
+    'max_pending: 67108864',
+    'jetstream {',
+    `  store_dir: ${JSON.stringify(storeDir ?? join(dir, 'store'))}`,
+    `  max_memory_store: ${maxMemoryBytes}`,
+    '}',
+    '',
+  ].join('\n');
+}
+
+async function findBinary(): Promise<string> {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/bin'];
+  for (const folder of folders.filter((name) => name !== '')) {
+    const path = join(folder, process.platform === 'win32' ? 'nats-server.exe' : 'nats-server');
+    const found = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (found) return path;
+  }
+  throw new TesseraError(
+    'CONFIG_INVALID',
+    'nats-server was not found on PATH; on Debian or Ubuntu install it with: apt-get install nats-server; elsewhere take it from https://nats.io/download and put it on PATH',
+  );
+}
+
+/** Collects the log, of which the last lines say why a start failed, and tells when the process ends. */
+function follow(child: ChildProcess, log?: (line: string) => void): { exited: Promise<void>; lines: string[] } {
+  const lines: string[] = [];
+  let rest = '';
+  child.stderr?.setEncoding('utf8');
+  child.stderr?.on('data', (chunk: string) => {
+    const parts = (rest + chunk).split('\n');
+    rest = parts.pop() ?? '';
+    for (const line of parts) {
+      lines.push(line);
+      if (lines.length > 50) lines.shift();
+      log?.(line);
+    }
+  });
+  const exited = new Promise<void>((resolve) => {
+    child.once('close', () => resolve());
+    child.once('error', (error) => {
+      lines.push(error.message);
+      resolve();
+    });
+  });
+  return { exited, lines };
+}
+
+/** Waits for the ports file, which the server writes once it listens. */
+async function clientUrl(dir: string): Promise<string> {
+  const giveUpAt = performance.now() + readyMs;
+  while (performance.now() < giveUpAt) {
+    const name = (await readdir(dir).catch(() => [])).find((file) => file.endsWith('.ports'));
+    if (name !== undefined) {
+      try {
+        const { nats } = JSON.parse(await readFile(join(dir, name), 'utf8')) as { nats?: string[] };
+        if (nats?.[0] !== undefined) return nats[0];
+      } catch {
+        // Half written: look again.
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new TesseraError('STAGE_UNAVAILABLE', `nats-server did not come up within ${readyMs} ms`);
+}
+
+async function end(child: ChildProcess, exited: Promise<void>): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), stopMs);
+  await exited;
+  clearTimeout(timer);
+}

@@ -1,0 +1,174 @@
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream';
+import { nanos } from '@nats-io/transport-node';
+import { type ConsumerSpec, type StreamPlan, type StreamSpec, TesseraError, totalStreamBytes } from '@tessera/protocol';
+import type { BusConnection } from './bus-connection.js';
+import { messageOf } from './bus-connection.js';
+
+/** JetStream's codes that the type definitions of the client do not name. */
+const streamNameInUse = 10058;
+const insufficientMemory = new Set([10023, 10028, 10047]);
+
+type StreamSettings = Partial<StreamConfig> & { name: string };
+
+function streamSettings(spec: StreamSpec): StreamSettings {
+  return {
+    name: spec.name,
+    subjects: [...spec.subjects],
+    retention: spec.retention === 'workqueue' ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
+    storage: StorageType.Memory,
+    discard: DiscardPolicy.New,
+    num_replicas: 1,
+    max_bytes: spec.maxBytes,
+    max_msgs: spec.maxMessages,
+    max_msg_size: spec.maxMessageBytes,
+    max_age: nanos(spec.maxAgeMs),
+    duplicate_window: nanos(spec.dedupWindowMs),
+    allow_direct: true,
+  };
+}
+
+/** The streams behind the object store and the KV bucket, as the clients of both expect them (NATS ADR-20, ADR-8). */
+function bucketSettings(plan: StreamPlan): StreamSettings[] {
+  const common = {
+    storage: StorageType.Memory,
+    discard: DiscardPolicy.New,
+    num_replicas: 1,
+    allow_direct: true,
+    allow_rollup_hdrs: true,
+    retention: RetentionPolicy.Limits,
+  };
+  const { blobs, tombstones } = plan;
+  return [
+    {
+      ...common,
+      name: `OBJ_${blobs.bucket}`,
+      subjects: [`$O.${blobs.bucket}.C.>`, `$O.${blobs.bucket}.M.>`],
+      max_bytes: blobs.maxBytes,
+      max_age: nanos(blobs.ttlMs),
+      duplicate_window: nanos(Math.min(120_000, blobs.ttlMs)),
+    },
+    {
+      ...common,
+      name: `KV_${tombstones.bucket}`,
+      subjects: [`$KV.${tombstones.bucket}.>`],
+      max_msgs_per_subject: 1,
+      max_bytes: tombstones.maxBytes,
+      max_age: nanos(tombstones.ttlMs),
+      duplicate_window: nanos(Math.min(120_000, tombstones.ttlMs)),
+      deny_delete: true,
+    },
+  ];
+}
+
+function consumerSettings(spec: ConsumerSpec): Partial<ConsumerConfig> {
+  return {
+    durable_name: spec.durable,
+    name: spec.durable,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    filter_subject: spec.filterSubject,
+    ack_wait: nanos(spec.ackWaitMs),
+    max_ack_pending: spec.maxAckPending,
+    max_waiting: spec.maxWaitingPulls,
+    // Unlimited on purpose: at its own limit the server would go silent about the job and leave it in the queue. The
+    // workers count deliveries instead, and the first delivery beyond the limit ends the job with a failure.
+    max_deliver: -1,
+  };
+}
+
+/** The settings that differ between what is and what is to be. */
+function drift<T extends object>(wanted: T, actual: object): string[] {
+  return (Object.keys(wanted) as (keyof T & string)[]).filter(
+    (key) => JSON.stringify(wanted[key]) !== JSON.stringify((actual as T)[key] ?? defaultOf(wanted[key])),
+  );
+}
+
+/** The server leaves out what is zero or false. */
+function defaultOf(value: unknown): unknown {
+  return typeof value === 'number' ? 0 : typeof value === 'boolean' ? false : undefined;
+}
+
+function isApiCode(reason: unknown, code: number): boolean {
+  return reason instanceof JetStreamApiError && reason.code === code;
+}
+
+async function ensureStream(manager: JetStreamManager, wanted: StreamSettings): Promise<void> {
+  // Two processes may set up at once: whoever loses the race finds the other's stream in the second round.
+  for (let round = 0; ; round++) {
+    try {
+      const { config } = await manager.streams.info(wanted.name);
+      const changed = drift(wanted, config);
+      if (changed.length === 0) return;
+      await manager.streams.update(wanted.name, { ...config, ...wanted });
+      return;
+    } catch (reason) {
+      if (!isApiCode(reason, JetStreamApiCodes.StreamNotFound)) throw reason;
+    }
+    try {
+      await manager.streams.add(wanted);
+      return;
+    } catch (reason) {
+      if (!isApiCode(reason, streamNameInUse) || round >= 3) throw reason;
+    }
+  }
+}
+
+async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec): Promise<void> {
+  const wanted = consumerSettings(spec);
+  try {
+    const { config } = await manager.consumers.info(spec.stream, spec.durable);
+    if (drift(wanted, config).length === 0) return;
+    await manager.consumers.update(spec.stream, spec.durable, wanted);
+  } catch (reason) {
+    if (!isApiCode(reason, JetStreamApiCodes.ConsumerNotFound)) throw reason;
+    // Creating a consumer that is there with the same settings succeeds, so a race is no matter.
+    await manager.consumers.add(spec.stream, wanted);
+  }
+}
+
+/**
+ * Makes the server as the plan says: creates what is missing, updates what differs. Safe when many processes do it at
+ * once, and when it was done before.
+ * @throws TesseraError CONFIG_INVALID when something there cannot become what is wanted, or memory does not suffice
+ */
+export async function applyStreamPlan(connection: BusConnection, plan: StreamPlan): Promise<void> {
+  const { manager, limits, url } = connection;
+  let subject = '';
+  try {
+    for (const settings of [...plan.streams.map(streamSettings), ...bucketSettings(plan)]) {
+      subject = `stream ${settings.name}`;
+      await ensureStream(manager, settings);
+    }
+    for (const spec of plan.consumers) {
+      subject = `consumer ${spec.durable} of stream ${spec.stream}`;
+      await ensureConsumer(manager, spec);
+    }
+  } catch (reason) {
+    if (!(reason instanceof JetStreamApiError)) {
+      throw new TesseraError(
+        'STAGE_UNAVAILABLE',
+        `NATS at ${url} did not answer about ${subject}: ${messageOf(reason)}`,
+        {
+          cause: reason,
+        },
+      );
+    }
+    const help = insufficientMemory.has(reason.code)
+      ? `; all streams together need ${totalStreamBytes(limits)} bytes: raise the server's max_mem or lower the limits`
+      : `; delete it if nothing uses it, or give this deployment another nats.prefix`;
+    throw new TesseraError('CONFIG_INVALID', `NATS at ${url} refuses the ${subject}: ${reason.message}${help}`, {
+      cause: reason,
+    });
+  }
+}
