@@ -91,7 +91,17 @@ export class BusConnection {
         options.observer,
       ]);
       observer.connection?.('connected');
-      return new BusConnection(nc, jetstream(nc), manager, url, subjects, limits, log, options.observer ?? {}, options);
+      return new BusConnection(
+        nc,
+        jetstream(nc),
+        manager,
+        url,
+        subjects,
+        limits,
+        log,
+        observer,
+        options.trace ?? runtimeTrace,
+      );
     } catch (reason) {
       await nc.close();
       throw reason;

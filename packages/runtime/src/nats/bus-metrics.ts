@@ -18,12 +18,14 @@ export function busMetrics(metrics: Metrics): BusObserver {
 
 /** Tells several observers as one. */
 export function allObservers(observers: readonly (BusObserver | undefined)[]): BusObserver {
-  const present = observers.filter((observer) => observer !== undefined);
+  const each = (tell: (observer: BusObserver) => void) => {
+    for (const observer of observers) if (observer !== undefined) tell(observer);
+  };
   return {
-    published: (kind, bytes) => present.forEach((observer) => observer.published?.(kind, bytes)),
-    queueFull: (kind) => present.forEach((observer) => observer.queueFull?.(kind)),
-    jobEnded: (kind, outcome, times) => present.forEach((observer) => observer.jobEnded?.(kind, outcome, times)),
-    dropped: (kind, reason) => present.forEach((observer) => observer.dropped?.(kind, reason)),
-    connection: (state) => present.forEach((observer) => observer.connection?.(state)),
+    published: (kind, bytes) => each((observer) => observer.published?.(kind, bytes)),
+    queueFull: (kind) => each((observer) => observer.queueFull?.(kind)),
+    jobEnded: (kind, outcome, times) => each((observer) => observer.jobEnded?.(kind, outcome, times)),
+    dropped: (kind, reason) => each((observer) => observer.dropped?.(kind, reason)),
+    connection: (state) => each((observer) => observer.connection?.(state)),
   };
 }
