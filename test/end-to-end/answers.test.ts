@@ -1,0 +1,64 @@
+import { RequestState } from '@tessera/protocol';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ask, sample } from '../support/ask.js';
+import { type Deployment, deploy } from '../support/deployment.js';
+import { goldenCases, visibleAnswer } from '../support/goldens.js';
+
+let deployment: Deployment;
+beforeAll(async () => {
+  deployment = await deploy();
+});
+afterAll(async () => {
+  await deployment?.stop();
+});
+
+test.each(goldenCases)('$id: $question', async (golden) => {
+  const says = golden.image === null ? [golden.question] : [sample(golden.image.replace('.png', '')), golden.question];
+  const answer = await ask(deployment.gateway, [{ says }]);
+  expect(answer.text).toBe(visibleAnswer(golden));
+});
+
+test('sixteen at once get what each gets alone', async () => {
+  const cases = [...goldenCases, ...goldenCases].slice(0, 16);
+  const answers = await Promise.all(
+    cases.map((golden) => {
+      const picture = golden.image === null ? [] : [sample(golden.image.replace('.png', ''))];
+      return ask(deployment.gateway, [{ says: [...picture, golden.question] }]);
+    }),
+  );
+  expect(answers.map(({ text }) => text)).toEqual(cases.map(visibleAnswer));
+});
+
+test('a drawing comes as a PNG, the same for the same seed, another for another', async () => {
+  const draw = (seed: bigint) =>
+    ask(deployment.gateway, [{ says: ['Draw a red apple on a blue background.'] }], { draw: { seed, steps: 4 } });
+  const [first, again, other] = [await draw(7n), await draw(7n), await draw(8n)];
+  const picture = first.pictures[0];
+  expect(picture?.mimeType).toBe('image/png');
+  const { width, height, format } = await sharp(picture?.bytes).metadata();
+  expect({ width, height, format }).toEqual({ width: 96, height: 96, format: 'png' });
+  expect(Buffer.compare(picture?.bytes ?? Buffer.alloc(0), again.pictures[0]?.bytes ?? Buffer.alloc(0))).toBe(0);
+  expect(Buffer.compare(picture?.bytes ?? Buffer.alloc(0), other.pictures[0]?.bytes ?? Buffer.alloc(0))).not.toBe(0);
+  expect(first.finished.usage?.drawings).toBe(1);
+});
+
+test('the time line names what every stage did', async () => {
+  const answer = await ask(deployment.gateway, [{ says: [sample('apple'), 'Draw a red apple on a blue background.'] }], {
+    draw: { steps: 2 },
+  });
+  const done = new Set(answer.finished.spans.map(({ stage, name }) => `${stage} ${name}`));
+  expect([...done]).toEqual(
+    expect.arrayContaining([
+      'encoder encode',
+      'connector connect',
+      'llm prefill',
+      'llm decode',
+      `gateway ${RequestState[RequestState.PREFILLING].toLowerCase()}`,
+    ]),
+  );
+  for (const span of answer.finished.spans) {
+    expect(span.startMs).toBeGreaterThanOrEqual(0);
+    expect(span.durationMs).toBeGreaterThanOrEqual(0);
+  }
+});

@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type ChatAnswer, callChat } from '@tessera/cli';
+import { type ChatMessage, type ContentPart, type DrawOptions, Role, type TextOptions } from '@tessera/protocol';
+import { demoModel } from './deployment.js';
+
+/** One part of a user's message: words, or bytes of a media item. */
+export type Said = string | Uint8Array;
+
+export interface Turn {
+  readonly role?: Role;
+  readonly says: readonly Said[];
+}
+
+export interface AskOptions {
+  readonly text?: Partial<TextOptions>;
+  readonly draw?: DrawOptions;
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
+export function sample(name: string): Uint8Array {
+  return readFileSync(resolve(demoModel, 'samples', `${name}.png`));
+}
+
+/** Turns of a conversation as the messages and media of a request. */
+export function conversation(turns: readonly Turn[]): { messages: ChatMessage[]; media: Map<string, Uint8Array> } {
+  const media = new Map<string, Uint8Array>();
+  const messages = turns.map(({ role = Role.USER, says }) => ({
+    role,
+    content: says.map((said): ContentPart => {
+      if (typeof said === 'string') return { part: { $case: 'text', value: said } };
+      const mediaId = `media-${media.size}`;
+      media.set(mediaId, said);
+      return { part: { $case: 'mediaId', value: mediaId } };
+    }),
+  }));
+  return { messages, media };
+}
+
+/** Asks through the gateway. */
+export async function ask(gateway: string, turns: readonly Turn[], options: AskOptions = {}): Promise<ChatAnswer> {
+  return await callChat({
+    address: gateway,
+    ...conversation(turns),
+    text: { stop: [], ...options.text },
+    draw: options.draw,
+    timeoutMs: options.timeoutMs ?? 60_000,
+    signal: options.signal,
+  });
+}
