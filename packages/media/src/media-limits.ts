@@ -15,7 +15,7 @@ export const defaultMediaLimits: MediaLimits = {
   maxBytes: 64 * 1024 * 1024,
   maxPixels: 64_000_000,
   maxSide: 65_535,
-  decodeTimeoutS: 20,
+  decodeTimeoutS: 30,
 };
 
 export function withDefaultLimits(limits: Partial<MediaLimits> | undefined): MediaLimits {

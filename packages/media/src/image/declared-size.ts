@@ -66,8 +66,9 @@ function readSize(bytes: Uint8Array, view: DataView, format: ImageFormat): Size 
 }
 
 /**
- * The size in the first header fields, before orientation. libvips refuses to open pictures of no or of absurd size
- * with words that do not tell these from damage; this tells them apart. Undefined when the header is cut or not known.
+ * The size in the first header fields, before orientation; undefined when the header is cut or says nothing there.
+ * It is looked at before libvips is: some decoders make one pixel of none, or fail on absurd sizes with words that do
+ * not tell them from damage.
  */
 export function declaredSize(bytes: Uint8Array, format: ImageFormat): Size | undefined {
   try {

@@ -31,18 +31,13 @@ function isFormat(metadata: Metadata, format: ImageFormat): boolean {
     : metadata.format === (format as string);
 }
 
-async function readHeader(bytes: Uint8Array, format: ImageFormat, limits: MediaLimits): Promise<Metadata> {
-  const declared = declaredSize(bytes, format);
-  // Some decoders make one pixel of none.
-  if (declared?.width === 0 || declared?.height === 0) checkSize(declared, limits);
+async function readHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
   try {
     // The pixel limit is ours to check: sharp's own would not tell the figures.
     return await native(bytes, { limitInputPixels: false }).metadata();
-  } catch (reason) {
-    if (declared !== undefined) checkSize(declared, limits);
-    throw new TesseraError('MEDIA_CORRUPT', `the header of the ${format.toUpperCase()} picture is cut or damaged`, {
-      cause: reason,
-    });
+  } catch (cause) {
+    const message = `the header of the ${format.toUpperCase()} picture is cut or damaged`;
+    throw new TesseraError('MEDIA_CORRUPT', message, { cause });
   }
 }
 
@@ -72,7 +67,9 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
     return { kind: 'image', format, width, height, pages: 1 };
   }
 
-  const metadata = await readHeader(bytes, format, limits);
+  const declared = declaredSize(bytes, format);
+  if (declared !== undefined) checkSize(declared, limits);
+  const metadata = await readHeader(bytes, format);
   if (!isFormat(metadata, format)) {
     throw new TesseraError(
       'MEDIA_NOT_RECOGNISED',
