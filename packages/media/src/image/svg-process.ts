@@ -21,17 +21,23 @@ function start(): ChildProcess {
     execArgv: [],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  started.once('exit', () => {
-    if (child === started) child = undefined;
-  });
+  started.once('exit', () => retire(started));
+  // Whoever waits for an answer listens too; between two drawings an error means no more than a new process.
+  started.on('error', () => retire(started));
   return started;
 }
 
+/** Ends a process, whatever it does. The next drawing gets one of its own. */
+function retire(worker: ChildProcess): void {
+  if (child === worker) child = undefined;
+  worker.kill('SIGKILL');
+}
+
 /** Keeps the process for the next drawing, but neither for long nor in the way of our own end. */
-function rest(process: ChildProcess): void {
-  process.unref();
-  process.channel?.unref();
-  idleTimer = setTimeout(() => process.kill('SIGKILL'), idleMs).unref();
+function rest(worker: ChildProcess): void {
+  worker.unref();
+  worker.channel?.unref();
+  idleTimer = setTimeout(() => retire(worker), idleMs).unref();
 }
 
 function exchange(drawing: SvgDrawing, timeoutS: number, signal: AbortSignal | undefined): Promise<SvgReply> {
@@ -48,9 +54,7 @@ function exchange(drawing: SvgDrawing, timeoutS: number, signal: AbortSignal | u
       finish();
     };
     const abandon = (finish: () => void) => {
-      // The only way to stop the renderer. The next drawing gets a process of its own.
-      if (child === worker) child = undefined;
-      worker.kill('SIGKILL');
+      retire(worker);
       settle(finish);
     };
     const onAbort = () =>
