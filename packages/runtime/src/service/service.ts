@@ -20,6 +20,8 @@ export interface ServiceContext<S extends ServiceSettings> {
 /** What a service hands back when it has started. */
 export interface ServiceParts {
   readonly services: readonly GrpcService[];
+  /** Called once the gRPC server listens, with its address, such as `127.0.0.1:40001`; before `ready` is awaited. */
+  listening?(grpcAddress: string): void;
   /** The service takes work once this resolves; at once if absent. A rejection ends the service. */
   readonly ready?: Promise<void>;
   /** Called after the drain signal: finish or hand over what is in flight, then free everything. */

@@ -60,6 +60,7 @@ export async function startService<S extends ServiceSettings>(
     grpc = new GrpcServer({ name, services: parts.services, settings: common, log, metrics, drain: drain.signal });
     const server = grpc;
     const grpcAddress = await server.listen();
+    parts.listening?.(grpcAddress);
     await parts.ready;
     server.health.phase = 'serving';
     isReady = true;
