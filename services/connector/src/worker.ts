@@ -20,6 +20,6 @@ export function connectJobHandler(bus: Bus, engine: ConnectorEngine) {
       endedAtMs: Date.now(),
     };
     const timings = encoder === undefined ? [timing] : [encoder, timing];
-    await bus.publishTensor('tokens', key, tile, result, { deadlineMs, timings });
+    await bus.publishTensor('tokens', key, tile, result, { deadlineMs, signal, timings });
   };
 }

@@ -1,6 +1,7 @@
 import { readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import { defaultMediaLimits } from '@tessera/media';
+import { TesseraError } from '@tessera/protocol';
 import { Admission, type Service, StageMeter, startStage } from '@tessera/runtime';
 import { encoderSettings } from './config.js';
 import { EncoderEngine } from './engine.js';
@@ -16,8 +17,11 @@ export const encoder: Service<typeof encoderSettings> = {
     const { settings, metrics, drain } = context;
     const bundle = await readBundle(settings['model.dir']);
     const model = bundle.stage('encoder');
-    const preprocessing = bundle.stage('preprocessing');
-    const { name, revision, weights } = bundle.manifest;
+    const { name, revision, weights, preprocessing } = bundle.manifest;
+    if (preprocessing === undefined) {
+      // The manifest's schema forbids it; TypeScript does not know that the two come together.
+      throw new TesseraError('CHECKPOINT_INVALID', `the model ${name} says nothing of preprocessing`);
+    }
     const info = { name, revision, weights };
     return startStage({
       kind: 'encode',

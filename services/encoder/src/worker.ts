@@ -18,7 +18,7 @@ export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
     const range = { firstTile, tileCount };
     for await (const encoded of encoder.encode({ bytes, expectedSize: size, range, signal })) {
       const tile = encoded.tile.index;
-      const features = await bus.featuresRef(key, tile, encoded.features, { deadlineMs, timings: [] });
+      const features = await bus.featuresRef(key, tile, encoded.features, { deadlineMs, signal });
       const timing = {
         stage: 'encoder',
         queueMs: context.queueMs + encoded.queueMs,

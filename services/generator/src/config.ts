@@ -13,13 +13,6 @@ export const generatorSettings = {
     default: 20,
     description: 'The strongest classifier-free guidance that may be asked for; 1 is none.',
   }),
-  'draw.partBytes': setting(
-    z
-      .int()
-      .min(1024)
-      .max(512 * 1024),
-    { default: 512 * 1024, description: 'The most bytes of one part of a finished picture.' },
-  ),
 };
 
 export type GeneratorSettings = Settings<typeof generatorSettings>;

@@ -40,7 +40,7 @@ export const generator: Service<typeof generatorSettings> = {
           onPicture: () => metrics.counter('tessera_drawings_total').inc(),
         });
         const admission = new Admission('Draw calls', settings['calls.max'], drain);
-        const partBytes = settings['draw.partBytes'];
+        const partBytes = settings['nats.partBytes'];
         const { height, width, conditionLength, conditionWidth, defaultSteps, defaultGuidance } = model;
         const description = {
           model: info,

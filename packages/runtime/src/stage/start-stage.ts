@@ -1,11 +1,12 @@
 import type { JobKind, ModelInfo, TesseraError } from '@tessera/protocol';
 import { sleep } from '../abort.js';
 import type { GrpcService } from '../grpc/grpc-service.js';
-import { Bus, type JobContext, type JobMessage } from '../nats/index.js';
+import type { Bus, JobContext, JobMessage } from '../nats/index.js';
 import type { ServiceContext, ServiceParts } from '../service/service.js';
 import type { CommonSettings } from '../settings/common-settings.js';
-import type { Settings } from '../settings/setting.js';
 import type { Admission } from './admission.js';
+import { connectBus } from './connect-bus.js';
+import type { StageSettings } from './stage-settings.js';
 
 /** What a pulling stage is made of, besides the bus. */
 export interface Stage<K extends JobKind> {
@@ -25,7 +26,7 @@ export interface Stage<K extends JobKind> {
 export interface StageOptions<K extends JobKind> {
   readonly kind: K;
   readonly model: ModelInfo;
-  readonly context: ServiceContext<CommonSettings>;
+  readonly context: ServiceContext<CommonSettings & StageSettings>;
   build(bus: Bus): Promise<Stage<K>>;
 }
 
@@ -39,20 +40,11 @@ const handBackMs = 2000;
  */
 export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
   const { kind, model, context } = options;
-  const { name, log, metrics, drain } = context;
-  const settings: Settings<CommonSettings> = context.settings;
+  const { settings, metrics, drain } = context;
   metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
-  const bus = await Bus.connect({
-    url: settings['nats.url'],
-    prefix: settings['nats.prefix'],
-    revision: model.revision,
-    name,
-    log,
-    metrics,
-  });
+  const bus = await connectBus(context, model.revision, { partBytes: settings['nats.partBytes'] });
   let stage: Stage<K>;
   try {
-    await bus.setup();
     stage = await options.build(bus);
   } catch (reason) {
     await bus.close();
@@ -63,7 +55,19 @@ export async function startStage<K extends JobKind>(options: StageOptions<K>): P
   const onDrain = (): void => stopPulling.abort(drain.reason);
   if (drain.aborted) onDrain();
   drain.addEventListener('abort', onDrain, { once: true });
-  const working = bus.work(kind, { slots: stage.slots, signal: stopPulling.signal, handler: stage.handle });
+  const running = metrics.gauge('tessera_jobs_running');
+  const working = bus.work(kind, {
+    slots: stage.slots,
+    signal: stopPulling.signal,
+    handler: async (job, jobContext) => {
+      running.inc({ kind });
+      try {
+        await stage.handle(job, jobContext);
+      } finally {
+        running.dec({ kind });
+      }
+    },
+  });
   void stage.crashed.then(async (error) => {
     stopPulling.abort(error);
     await Promise.race([working, sleep(handBackMs)]).catch(() => {});
