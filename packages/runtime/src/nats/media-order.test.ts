@@ -1,0 +1,49 @@
+import type { MediaEvent } from '@tessera/protocol';
+import { expect, test } from 'vitest';
+import { MediaOrder } from './media-order.js';
+
+function event(sequence: number, attempt = 1, item = 0): MediaEvent {
+  return { key: { requestId: 'r', attempt, item }, event: undefined, sequence, timing: undefined };
+}
+
+function order(maxPendingBytes = 1000) {
+  const media = new MediaOrder({ maxPendingBytes });
+  return (sequence: number, attempt = 1, item = 0, bytes = 10) => {
+    const { ready, dropped } = media.add(attempt, item, event(sequence, attempt, item), bytes);
+    return dropped ?? ready.map((one) => one.sequence);
+  };
+}
+
+test('events come in order, each once', () => {
+  const add = order();
+  expect(add(1)).toEqual([]);
+  expect(add(2)).toEqual([]);
+  expect(add(2)).toBe('duplicate');
+  expect(add(0)).toEqual([0, 1, 2]);
+  expect(add(0)).toBe('duplicate');
+  expect(add(3)).toEqual([3]);
+});
+
+test('a newer attempt replaces an older one, for its drawing only', () => {
+  const add = order();
+  expect(add(0)).toEqual([0]);
+  expect(add(0, 1, 1)).toEqual([0]);
+  expect(add(2)).toEqual([]);
+  expect(add(0, 2)).toEqual([0]);
+  expect(add(1)).toBe('stale');
+  expect(add(1, 2)).toEqual([1]);
+  expect(add(1, 1, 1)).toEqual([1]);
+});
+
+test('what waits for its turn is bounded, and the bound is given back', () => {
+  const add = order(25);
+  expect(add(1)).toEqual([]);
+  expect(add(2)).toEqual([]);
+  expect(add(3)).toBe('overflow');
+  expect(add(0)).toEqual([0, 1, 2]);
+  expect(add(4)).toEqual([]);
+  expect(add(5)).toEqual([]);
+  expect(add(0, 2)).toEqual([0]);
+  expect(add(2, 2)).toEqual([]);
+  expect(add(3, 2)).toEqual([]);
+});
