@@ -28,4 +28,12 @@ export function byModelType<T>(registry: Readonly<Record<string, T>>, config: un
   return registry[model_type] as T;
 }
 
-export const positive = z.number().int().positive();
+/** Any size in a config; what no tensor could have is an error, not a long computation. */
+export const positive = z
+  .number()
+  .int()
+  .positive()
+  .max(2 ** 31 - 1);
+
+/** Of layers, experts and the like, which graphs are built for one by one. */
+export const pieces = positive.max(4096);

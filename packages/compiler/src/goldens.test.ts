@@ -139,8 +139,8 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
   async function media(one: GoldenCase): Promise<MediaRows | undefined> {
     if (!one.image) return undefined;
     const pad = bundle.stage('llm').tokens.mediaPad;
-    const columns = one.input_ids.flatMap((id, column) => (id === pad ? [column] : []));
-    return { embeddings: await goldens.read(`${one.id.split('.')[0]}.visual_tokens`), columns };
+    const positions = one.input_ids.flatMap((id, column) => (id === pad ? [[0, column]] : []));
+    return { embeddings: await goldens.read(`${one.id.split('.')[0]}.visual_tokens`), positions };
   }
 
   test('hidden states of every position, logits, and the greedy answer, of every case', async () => {

@@ -2,3 +2,9 @@ export { Checkpoint } from './checkpoint/checkpoint.js';
 export { SafetensorsFile, type TensorInfo } from './checkpoint/safetensors.js';
 export { type CompileOptions, type CompileProgress, compileCheckpoint } from './compile-checkpoint.js';
 export { type EnsuredBundle, ensureBundle } from './ensure-bundle.js';
+export {
+  type CheckpointInspection,
+  inspectCheckpoint,
+  type ParameterDifference,
+  type StageInspection,
+} from './inspect-checkpoint.js';

@@ -43,8 +43,8 @@ export class Checkpoint implements ParameterSource {
   ) {}
 
   /**
-   * Opens every *.safetensors of the folder, none being allowed: a config.json alone can be inspected. Where
-   * model.safetensors.index.json is present, each tensor must be in the file that it says.
+   * Opens every *.safetensors of the folder, none being allowed: a config.json alone can be inspected. Beside weights,
+   * a model.safetensors.index.json must name the file that each tensor is in.
    * @throws TesseraError CHECKPOINT_INVALID naming the file at fault
    */
   static async open(dir: string): Promise<Checkpoint> {
@@ -61,7 +61,7 @@ export class Checkpoint implements ParameterSource {
           owners.set(tensor, file);
         }
       }
-      await checkIndex(root, owners);
+      if (files.length > 0) await checkIndex(root, owners);
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));
       throw error;

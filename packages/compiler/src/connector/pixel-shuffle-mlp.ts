@@ -17,8 +17,7 @@ const pixelShuffleConfig = z.object({
  * Pixel shuffle and a two-layer perceptron, as InternVL has it: a square map of features becomes cells of
  * `factor` x `factor`, and the vectors of a cell, row by row, one long vector for one visual token.
  */
-export function pixelShuffleMlp(config: unknown, features: FeatureShape): Connector {
-  const where = 'config.json: connector_config';
+export function pixelShuffleMlp(config: unknown, where: string, features: FeatureShape): Connector {
   const { downsample_ratio, layer_norm_eps, hidden_act, in_features, out_features } = parseConfig(
     pixelShuffleConfig,
     config,

@@ -1,7 +1,7 @@
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 import type { Module } from '../checkpoint/parameters.js';
-import { parseConfig, positive } from '../config.js';
+import { parseConfig, pieces, positive } from '../config.js';
 import {
   activationName,
   activations,
@@ -35,7 +35,7 @@ const pixartConfig = z.object({
   patch_size: positive,
   in_channels: positive,
   out_channels: positive,
-  num_layers: positive,
+  num_layers: pieces,
   num_attention_heads: positive,
   attention_head_dim: positive,
   cross_attention_dim: positive,
@@ -62,8 +62,7 @@ const timestepChannels = 256;
 const feedForwardFactor = 4;
 
 /** PixArt's diffusion transformer (Chen et al. 2023), as diffusers' PixArtTransformer2DModel, in pixel space. */
-export function pixart(config: unknown): Generator {
-  const where = 'config.json: generator_config';
+export function pixart(config: unknown, where: string): Generator {
   const options = parseConfig(pixartConfig, config, where);
   const { sample_size: size, patch_size: patch, num_attention_heads: heads, norm_eps: epsilon } = options;
   const width = heads * options.attention_head_dim;

@@ -64,7 +64,8 @@ export class GraphBuilder {
   /** Publishes a value under a name. */
   output(name: string, value: Value, dtype: DType, shape: readonly Dimension[]): void {
     // A computed value takes the name itself: a copying node would keep callers from giving it a buffer of their own.
-    const published = value.kind === 'computed' ? value : (this.node('Identity', [value])[0] as Value);
+    const own = value.kind === 'computed' && !this.outputs.some((port) => port.value === value);
+    const published = own ? value : (this.node('Identity', [value])[0] as Value);
     published.publishAs(name);
     this.taken.add(name);
     this.outputs.push({ value: published, dtype, shape });

@@ -27,11 +27,16 @@ export interface MixtureOfExpertsOptions {
 
 /**
  * Sends each row of x [rows, width] to the experts that score best for it (`scores` [rows, experts], before softmax),
- * and sums their answers by their shares: [rows, width].
+ * and sums their answers by their shares: [rows, width]. There must be a row: ONNX Runtime's TopK ends the process on none.
  *
  * Rows are sorted by expert, so that each expert computes its own rows in one piece and nothing else; an expert that
  * nobody chose gets a piece of no rows. A row's answers are summed in the order of the experts' numbers, so its result
  * does not depend on which rows came with it.
+ *
+ * Measured on six layers of 8 experts of 256x192, 2 chosen, one thread, ms for 1 and 16 rows (float32; int8):
+ * this way 1.4 and 4.0; 1.1 and 2.5. A gather and a scatter for each expert 1.6 and 4.1; 1.5 and 3.1. The same behind
+ * an `If` that skips experts without rows 1.7 and 4.7; 1.5 and 3.8. Every expert on every row 3.0 and 5.8; 1.5 and 6.4.
+ * With 64 experts, 8 chosen, the gap widens: 7.4 and 24 against 12 and 28, 12 and 33, 24 and 47 (float32).
  */
 export function mixtureOfExperts(
   x: Value,

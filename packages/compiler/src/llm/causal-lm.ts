@@ -57,7 +57,7 @@ export interface LanguageModel {
 }
 
 /**
- * llm.onnx: one step of any mixture of sequences.
+ * llm.onnx: one step of any mixture of sequences. batch and seq are at least 1.
  *
  * Inputs:
  * - input_ids int64 [batch, seq]
@@ -78,8 +78,14 @@ export interface LanguageModel {
  *
  * What ONNX Runtime's CPU attention allows in one call: several sequences of different lengths from their beginning,
  * padded on the right; one sequence over a past; or one token for each of several sequences over pasts of any length.
- * The pasts must hold as many rows as the longest sequence has before this step; more is allowed and costs a larger
- * copy where past and present are not one buffer.
+ *
+ * `capacity` must be at least what the longest sequence has before this step (0 before the first). The present then has
+ * max(capacity, total_sequence_length) rows. Where past and present are not one buffer, all of them are copied: show the
+ * cache as tight as it is (16 sequences of 100 rows, demo model, one thread: 14 ms a step with capacity 100, 29 ms with
+ * 512, 47 ms with 2048). Where they are one buffer, capacity must be at least total_sequence_length.
+ *
+ * A sequence's results do not depend on what else is in the batch, bit for bit; a prompt's last token run as a chunk of
+ * its own rounds differently in the last places.
  */
 export function causalLmGraph(model: LanguageModel, weights: Module, precision: WeightPrecision): GraphBuilder {
   const { layers, hiddenSize, kvHeads, headDim, vocabSize } = model;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Module } from '../checkpoint/parameters.js';
-import { parseConfig, positive } from '../config.js';
+import { parseConfig, pieces, positive } from '../config.js';
 import {
   activationName,
   add,
@@ -25,11 +25,11 @@ const qwen3MoeConfig = z
     vocab_size: positive,
     hidden_size: positive,
     intermediate_size: positive.optional(),
-    num_hidden_layers: positive,
+    num_hidden_layers: pieces,
     num_attention_heads: positive,
     num_key_value_heads: positive,
     head_dim: positive.multipleOf(2),
-    num_experts: positive,
+    num_experts: pieces,
     num_experts_per_tok: positive,
     moe_intermediate_size: positive,
     norm_topk_prob: z.boolean(),
@@ -53,8 +53,8 @@ const qwen3MoeConfig = z
   );
 
 /** Qwen3 with mixture-of-experts layers, as Hugging Face's Qwen3MoeForCausalLM. */
-export function qwen3Moe(config: unknown): LanguageModel {
-  const options = parseConfig(qwen3MoeConfig, config, 'config.json: text_config');
+export function qwen3Moe(config: unknown, where: string): LanguageModel {
+  const options = parseConfig(qwen3MoeConfig, config, where);
   const { hidden_size: width, num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: headDim } = options;
   const { rms_norm_eps: epsilon, hidden_act: activation, attention_bias: bias, vocab_size: vocabSize } = options;
   const layerModule = (weights: Module, layer: number): Module => weights.at(`model.layers.${layer}`);

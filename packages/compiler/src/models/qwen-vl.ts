@@ -1,20 +1,20 @@
 import { z } from 'zod';
 import type { ParameterSource } from '../checkpoint/parameters.js';
-import { parseConfig, positive } from '../config.js';
+import { parseConfig, pieces, positive } from '../config.js';
 import type { ModelPlan } from './model-plan.js';
 
 const qwenVlConfig = z.object({
   hidden_size: positive,
   /** Twice the width of the MLP: the published code halves it. */
   intermediate_size: positive.multipleOf(2),
-  num_hidden_layers: positive,
+  num_hidden_layers: pieces,
   vocab_size: positive,
   kv_channels: positive,
   num_attention_heads: positive,
   no_bias: z.boolean().default(true),
   visual: z.object({
     width: positive,
-    layers: positive,
+    layers: pieces,
     heads: positive,
     mlp_ratio: z.number().positive(),
     patch_size: positive,

@@ -21,17 +21,20 @@ const tesseraConfig = z.object({
 export function tessera(config: unknown): ModelPlan {
   const options = parseConfig(tesseraConfig, config, 'config.json');
   const { vision_config, connector_config, text_config, generator_config } = options;
-  const openVision = byModelType(visionFamilies, vision_config, 'config.json: vision_config');
-  const openConnector = byModelType(connectorFamilies, connector_config, 'config.json: connector_config');
-  const openLlm = byModelType(llmFamilies, text_config, 'config.json: text_config');
-  const encoder = openVision(vision_config);
+  const [vision, connector, llm, generator] = ['vision', 'connector', 'text', 'generator'].map(
+    (part) => `config.json: ${part}_config`,
+  ) as [string, string, string, string];
+  const encoder = byModelType(visionFamilies, vision_config, vision)(vision_config, vision);
   const families: StageFamilies = {
     encoder: { family: encoder, prefix: 'vision_tower' },
-    connector: { family: openConnector(connector_config, encoder), prefix: 'multi_modal_projector' },
-    llm: { family: openLlm(text_config), prefix: 'language_model' },
+    connector: {
+      family: byModelType(connectorFamilies, connector_config, connector)(connector_config, connector, encoder),
+      prefix: 'multi_modal_projector',
+    },
+    llm: { family: byModelType(llmFamilies, text_config, llm)(text_config, llm), prefix: 'language_model' },
     ...(generator_config != null && {
       generator: {
-        family: byModelType(generatorFamilies, generator_config, 'config.json: generator_config')(generator_config),
+        family: byModelType(generatorFamilies, generator_config, generator)(generator_config, generator),
         prefix: '',
       },
     }),

@@ -9,7 +9,9 @@ const textConfig = z.looseObject({ model_type: z.string(), eos_token_id: tokenId
 /** An LLM published on its own. */
 export function textOnly(config: unknown): ModelPlan {
   const { model_type, eos_token_id } = parseConfig(textConfig, config, 'config.json');
-  const families = { llm: { family: byModelType(llmFamilies, config, 'config.json')(config), prefix: '' } };
+  const families = {
+    llm: { family: byModelType(llmFamilies, config, 'config.json')(config, 'config.json'), prefix: '' },
+  };
   return {
     modelType: model_type,
     families,

@@ -5,8 +5,8 @@ import { type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
 export interface MediaRows {
   /** [rows, hiddenSize]. */
   readonly embeddings: Float32Array;
-  /** Where in the first sequence each row stands. */
-  readonly columns: readonly number[];
+  /** Sequence of the batch, and column, where each row stands. */
+  readonly positions: readonly (readonly number[])[];
 }
 
 export interface StepResult {
@@ -54,15 +54,11 @@ export class Decoder {
     const padded = ids.flatMap((row) => [...row, ...new Array(seq - row.length).fill(0)]);
     const starts = sequences.map((sequence) => this.lengths[sequence] as number);
     const ends = starts.map((start, row) => start + (ids[row] as readonly number[]).length);
-    const media = options.media ?? { embeddings: new Float32Array(0), columns: [] };
+    const media = options.media ?? { embeddings: new Float32Array(0), positions: [] };
     const feeds: Record<string, Tensor> = {
       input_ids: tensor('int64', [batch, seq], BigInt64Array.from(padded, BigInt)),
-      media_embeddings: tensor('float32', [media.columns.length, hiddenSize], media.embeddings),
-      media_positions: tensor(
-        'int64',
-        [media.columns.length, 2],
-        BigInt64Array.from(media.columns.flatMap((column) => [0n, BigInt(column)])),
-      ),
+      media_embeddings: tensor('float32', [media.positions.length, hiddenSize], media.embeddings),
+      media_positions: tensor('int64', [media.positions.length, 2], BigInt64Array.from(media.positions.flat(), BigInt)),
       position_ids: tensor(
         'int64',
         [batch, seq],

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Module } from '../checkpoint/parameters.js';
-import { parseConfig, positive } from '../config.js';
+import { parseConfig, pieces, positive } from '../config.js';
 import {
   activationName,
   activations,
@@ -19,7 +19,7 @@ const resnetConfig = z
     image_size: positive.default(224),
     embedding_size: positive,
     hidden_sizes: z.array(positive).min(1),
-    depths: z.array(positive).min(1),
+    depths: z.array(pieces).min(1).max(16),
     layer_type: z.enum(['basic', 'bottleneck']),
     hidden_act: activationName,
     downsample_in_first_stage: z.boolean().default(false),
@@ -39,8 +39,8 @@ interface LayerShape {
 }
 
 /** ResNet (He et al. 2015) as Hugging Face's ResNetModel; its features are the last map, row by row. */
-export function resnet(config: unknown): VisionEncoder {
-  const options = parseConfig(resnetConfig, config, 'config.json: vision_config');
+export function resnet(config: unknown, where: string): VisionEncoder {
+  const options = parseConfig(resnetConfig, config, where);
   const { num_channels, image_size, embedding_size, hidden_sizes, depths, downsample_in_first_stage } = options;
   const activate = activations[options.hidden_act];
 

@@ -1,0 +1,136 @@
+import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { toFloat16 } from '@tessera/protocol';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { withHeader, writeSafetensors } from '../testing/write-safetensors.js';
+import { SafetensorsFile } from './safetensors.js';
+
+let dir = '';
+let path = '';
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tessera-safetensors-'));
+  path = join(dir, 'weights.safetensors');
+});
+
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const values = Float32Array.of(0, -0, 1, -1.5, 0.099975586, 65504, 6.1035156e-5, 5.9604645e-8);
+
+test('F32, F16 and BF16 are widened exactly', async () => {
+  const half = toFloat16({ dtype: 'float32', shape: [8], data: values });
+  const brain = Uint16Array.from([0x0000, 0x8000, 0x3f80, 0xbfc0, 0x7f80, 0x4049, 0x0001, 0xff80]);
+  await writeSafetensors(path, {
+    single: { dtype: 'F32', shape: [2, 4], data: new Uint8Array(values.buffer) },
+    half: { dtype: 'F16', shape: [8], data: new Uint8Array(half.data.buffer) },
+    brain: { dtype: 'BF16', shape: [8], data: new Uint8Array(brain.buffer) },
+    scalar: { dtype: 'F32', shape: [], data: new Uint8Array(Float32Array.of(7).buffer) },
+    nothing: { dtype: 'F32', shape: [0, 5], data: new Uint8Array(0) },
+  });
+  const file = await SafetensorsFile.open(path);
+  expect(file.tensors.get('single')?.shape).toEqual([2, 4]);
+  expect(await file.read('single')).toEqual(values);
+  expect(await file.read('half')).toEqual(values);
+  const expected = Array.from(brain, (bits) => new Float32Array(Uint32Array.of(bits << 16).buffer)[0]);
+  expect([...(await file.read('brain'))]).toEqual(expected);
+  expect([...(await file.read('scalar'))]).toEqual([7]);
+  expect(await file.read('nothing')).toHaveLength(0);
+  await file.close();
+});
+
+const entry = (dtype: unknown, shape: unknown, begin: unknown, end: unknown): unknown => ({
+  dtype,
+  shape,
+  data_offsets: [begin, end],
+});
+
+test.each<[string, Buffer, RegExp]>([
+  ['an empty file', Buffer.alloc(0), /too short/],
+  ['less than a length', Buffer.alloc(7), /too short/],
+  ['a length beyond the file', Buffer.from('ffffffffffffff7f', 'hex'), /says its header has/],
+  ['a header that is not JSON', withHeader('{"a":', Buffer.alloc(0)), /JSON/],
+  ['a header that is no object', withHeader('[1]', Buffer.alloc(0)), /malformed/],
+  ['an unknown type', withHeader(JSON.stringify({ a: entry('F12', [1], 0, 4) }), Buffer.alloc(4)), /dtype/],
+  ['a negative size', withHeader(JSON.stringify({ a: entry('F32', [-1], 0, 4) }), Buffer.alloc(4)), /shape/],
+  ['a fraction', withHeader(JSON.stringify({ a: entry('F32', [1], 0.5, 4.5) }), Buffer.alloc(8)), /data_offsets/],
+  [
+    'bytes that do not fill the shape',
+    withHeader(JSON.stringify({ a: entry('F32', [2], 0, 4) }), Buffer.alloc(4)),
+    /has 4 bytes, not 8/,
+  ],
+  [
+    'a shape beyond counting',
+    withHeader(JSON.stringify({ a: entry('F32', [2 ** 40, 2 ** 40], 0, 0) }), Buffer.alloc(0)),
+    /has 0 bytes/,
+  ],
+  [
+    'tensors that overlap',
+    withHeader(JSON.stringify({ a: entry('F32', [2], 0, 8), b: entry('F32', [1], 4, 8) }), Buffer.alloc(8)),
+    /b overlaps/,
+  ],
+  ['a gap', withHeader(JSON.stringify({ a: entry('F32', [1], 4, 8) }), Buffer.alloc(8)), /a leaves a gap/],
+  ['a file cut short', withHeader(JSON.stringify({ a: entry('F32', [2], 0, 8) }), Buffer.alloc(5)), /cut short/],
+  [
+    'bytes left over',
+    withHeader(JSON.stringify({ a: entry('F32', [1], 0, 4) }), Buffer.alloc(5)),
+    /1 bytes that belong to no tensor/,
+  ],
+])('%s is refused by name', async (_, bytes, why) => {
+  await writeFile(path, bytes);
+  const failure = await SafetensorsFile.open(path).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(why) });
+  expect(failure).toMatchObject({ message: expect.stringContaining(path) });
+});
+
+test('what is asked for in vain: no such tensor, integers, a file that shrank', async () => {
+  await writeSafetensors(path, {
+    counter: { dtype: 'I64', shape: [1], data: new Uint8Array(8) },
+    last: { dtype: 'F32', shape: [4], data: new Uint8Array(16) },
+  });
+  const file = await SafetensorsFile.open(path);
+  await expect(file.read('absent')).rejects.toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: /has no tensor absent/,
+  });
+  await expect(file.read('counter')).rejects.toMatchObject({ message: /counter is I64/ });
+  await truncate(path, (await stat(path)).size - 1);
+  await expect(file.read('last')).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: /is cut short/ });
+  await file.close();
+});
+
+/** A small generator of repeatable numbers in [0, 1): a failing case can be run again. */
+function* noise(seed: number): Generator<number, never> {
+  for (let state = seed; ; ) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    yield state / 2 ** 32;
+  }
+}
+
+test('any damage to a file is either refused with its name or harmless', async () => {
+  await writeSafetensors(path, {
+    a: { dtype: 'F32', shape: [3, 2], data: new Uint8Array(24) },
+    b: { dtype: 'BF16', shape: [4], data: new Uint8Array(8) },
+  });
+  const whole = await readFile(path);
+  const random = noise(1);
+  const next = (limit: number): number => Math.floor(random.next().value * limit);
+  let refused = 0;
+  for (let round = 0; round < 400; round++) {
+    const damaged = Buffer.from(whole.subarray(0, round % 4 === 0 ? next(whole.length) : whole.length));
+    // Most of the damage goes to the header, where it can do harm.
+    for (let i = 0; i < 1 + next(3) && damaged.length > 0; i++) {
+      damaged[next(Math.min(damaged.length, whole.length - 32))] = next(256);
+    }
+    await writeFile(path, damaged);
+    try {
+      const file = await SafetensorsFile.open(path);
+      for (const { name, dtype } of file.tensors.values()) if (/^(F32|F16|BF16)$/.test(dtype)) await file.read(name);
+      await file.close();
+    } catch (error) {
+      refused++;
+      expect(error).toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringContaining(path) });
+    }
+  }
+  expect(refused).toBeGreaterThan(200);
+});

@@ -1,0 +1,183 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readBundle } from '@tessera/bundle';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { compileCheckpoint } from './compile-checkpoint.js';
+import { declaredParameters } from './count-parameters.js';
+import { ensureBundle } from './ensure-bundle.js';
+import { planModel } from './models/registry.js';
+import { temporarySibling, thisHost } from './temporary-sibling.js';
+import { ones, writeSafetensors } from './testing/write-safetensors.js';
+
+let root = '';
+let checkpoint = '';
+let cache = '';
+
+const config = {
+  model_type: 'qwen3_moe',
+  vocab_size: 32,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 8,
+  num_experts: 2,
+  num_experts_per_tok: 1,
+  moe_intermediate_size: 8,
+  norm_topk_prob: true,
+  mlp_only_layers: [0],
+  rms_norm_eps: 1e-6,
+  hidden_act: 'silu',
+  max_position_embeddings: 64,
+  eos_token_id: [3, 4],
+};
+
+/** A text-only model of the smallest size, in two files. */
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'tessera-cache-'));
+  checkpoint = join(root, 'tiny');
+  cache = join(root, 'cache');
+  await mkdir(checkpoint);
+  await writeFile(join(checkpoint, 'config.json'), JSON.stringify(config));
+  await writeFile(join(checkpoint, 'tokenizer.json'), '{"added_tokens":[{"id":7,"content":"<|tile|>"}]}');
+  await writeFile(join(checkpoint, 'tokenizer_config.json'), '{}');
+  const tensors = [...declaredParameters(planModel(config), 'llm')].map(
+    ([name, shape]) => [name, ones(...shape)] as const,
+  );
+  await writeSafetensors(join(checkpoint, 'model-00001-of-00002.safetensors'), Object.fromEntries(tensors.slice(0, 9)));
+  await writeSafetensors(join(checkpoint, 'model-00002-of-00002.safetensors'), Object.fromEntries(tensors.slice(9)));
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const bundles = async (): Promise<string[]> => (await readdir(cache)).filter((name) => name !== 'digests.json');
+
+test('compiled once, found after; other weights and other contents are other bundles', async () => {
+  const first = await ensureBundle(checkpoint, cache, { weights: 'float32' });
+  expect(first.compiled).toBe(true);
+  expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir: first.dir, compiled: false });
+  const { manifest } = await readBundle(first.dir);
+  expect(manifest).toMatchObject({
+    name: 'tiny',
+    weights: 'float32',
+    llm: { eosTokenIds: [3, 4], tokens: { tile: 7 } },
+  });
+  expect(first.dir).toContain(manifest.revision);
+  const int8 = await ensureBundle(checkpoint, cache, { weights: 'int8' });
+  expect(int8.compiled).toBe(true);
+  await writeFile(join(checkpoint, 'generation_config.json'), '{"max_new_tokens": 5}');
+  const changed = await ensureBundle(checkpoint, cache, { weights: 'float32' });
+  expect(changed.compiled).toBe(true);
+  expect((await readBundle(changed.dir)).manifest.generation.maxNewTokens).toBe(5);
+  expect(await bundles()).toHaveLength(3);
+  await cp(checkpoint, join(root, 'elsewhere', 'tiny'), { recursive: true });
+  expect(await ensureBundle(join(root, 'elsewhere', 'tiny'), cache, { weights: 'int8' })).toMatchObject({
+    compiled: true,
+  });
+});
+
+test('digests are remembered by path, size and time, and a memo that is damaged is done again', async () => {
+  const memo = join(cache, 'digests.json');
+  const { dir } = await ensureBundle(checkpoint, cache, { weights: 'float32' });
+  const path = join(checkpoint, 'model-00001-of-00002.safetensors');
+  const entries = JSON.parse(await readFile(memo, 'utf8'));
+  expect(entries[path].sha256).toMatch(/^[0-9a-f]{64}$/);
+  // A digest that the memo makes up is believed: the file was not read again.
+  await writeFile(memo, JSON.stringify({ ...entries, [path]: { ...entries[path], sha256: '0'.repeat(64) } }));
+  expect((await ensureBundle(checkpoint, cache, { weights: 'float32' })).dir).not.toBe(dir);
+  await utimes(path, new Date(), new Date(Date.now() + 5000));
+  expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir, compiled: false });
+  await writeFile(memo, 'not json');
+  expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir, compiled: false });
+});
+
+test('two callers at once compile once', async () => {
+  const results = await Promise.all([1, 2, 3].map(() => ensureBundle(checkpoint, cache, { weights: 'float32' })));
+  expect(new Set(results.map(({ dir }) => dir)).size).toBe(1);
+  expect(results.filter(({ compiled }) => compiled)).toHaveLength(1);
+  expect(await bundles()).toHaveLength(1);
+});
+
+test('a damaged bundle is compiled again', async () => {
+  const { dir } = await ensureBundle(checkpoint, cache, { weights: 'float32' });
+  await truncate(join(dir, 'llm.onnx.data'), 10);
+  expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir, compiled: true });
+  await (await readBundle(dir)).verify();
+});
+
+test('what a killed process left behind is removed, and its lock broken; what a living one writes stays', async () => {
+  const child = spawn(process.execPath, ['-e', '']);
+  await once(child, 'exit');
+  const { dir } = await ensureBundle(checkpoint, cache, { weights: 'float32' });
+  await rm(dir, { recursive: true });
+  const dead = `${dir}.part-${thisHost}-${child.pid}-00000000`;
+  const alive = temporarySibling(`${dir}-other`);
+  await mkdir(dead);
+  await mkdir(alive);
+  await writeFile(`${dir}.lock`, `${thisHost} ${child.pid}`);
+  expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir, compiled: true });
+  expect((await bundles()).map((name) => join(cache, name)).sort()).toEqual([dir, alive].sort());
+});
+
+test('a cancelled compilation leaves nothing', async () => {
+  const controller = new AbortController();
+  const seen: number[] = [];
+  const onProgress = ({ doneBytes, totalBytes }: { doneBytes: number; totalBytes: number }): void => {
+    seen.push(doneBytes / totalBytes);
+    controller.abort();
+  };
+  const options = { weights: 'float32', onProgress, signal: controller.signal } as const;
+  await expect(ensureBundle(checkpoint, cache, options)).rejects.toThrow(/abort/i);
+  expect(seen).toHaveLength(1);
+  expect(await bundles()).toEqual([]);
+  const progress: number[] = [];
+  await ensureBundle(checkpoint, cache, {
+    weights: 'float32',
+    onProgress: (one) => progress.push(one.doneBytes / one.totalBytes),
+  });
+  expect(progress.at(-1)).toBe(1);
+  expect(progress).toEqual([...progress].sort((a, b) => a - b));
+});
+
+test.each<[string, () => Promise<unknown>, RegExp]>([
+  ['no such folder', () => rm(checkpoint, { recursive: true }), /config.json: is missing/],
+  ['a missing shard', () => rm(join(checkpoint, 'model-00002-of-00002.safetensors')), /no file has the tensor/],
+  ['a shard cut short', () => truncate(join(checkpoint, 'model-00001-of-00002.safetensors'), 500), /00001-of-00002/],
+  ['no tokenizer', () => rm(join(checkpoint, 'tokenizer.json')), /tokenizer.json/],
+  [
+    'a config that asks for other shapes',
+    () => writeFile(join(checkpoint, 'config.json'), JSON.stringify({ ...config, vocab_size: 33 })),
+    /embed_tokens.weight is of shape \[32, 16\], but/,
+  ],
+  [
+    'an index that the files do not follow',
+    () =>
+      writeFile(
+        join(checkpoint, 'model.safetensors.index.json'),
+        '{"weight_map":{"lm_head.weight":"model-00003-of-00003.safetensors"}}',
+      ),
+    /model-00003-of-00003.safetensors: lm_head.weight is missing/,
+  ],
+])('%s is an error that names the file, and leaves nothing', async (_, damage, why) => {
+  await damage();
+  await expect(ensureBundle(checkpoint, cache, { weights: 'int8' })).rejects.toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: expect.stringMatching(why),
+  });
+  expect(await bundles().catch(() => [])).toEqual([]);
+});
+
+test('compiling to a folder that exists is refused, and the folder left as it is', async () => {
+  const out = join(root, 'out');
+  await mkdir(out);
+  await writeFile(join(out, 'mine.txt'), 'mine');
+  await expect(compileCheckpoint(checkpoint, out, { weights: 'float32' })).rejects.toMatchObject({
+    code: 'REQUEST_INVALID',
+  });
+  expect(await readdir(out)).toEqual(['mine.txt']);
+  expect((await readdir(root)).sort()).toEqual(['out', 'tiny']);
+});

@@ -1,0 +1,88 @@
+import { join, resolve } from 'node:path';
+import { type StageName, stageNames } from '@tessera/bundle';
+import { elementCount, TesseraError } from '@tessera/protocol';
+import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
+import type { TensorInfo } from './checkpoint/safetensors.js';
+import { declaredParameters } from './count-parameters.js';
+import { planModel } from './models/registry.js';
+
+export interface StageInspection {
+  readonly stage: StageName;
+  readonly parameters: number;
+  /** Of all parameters, 0 to 1. */
+  readonly share: number;
+}
+
+/** Where the weights are not what config.json says: a shape is absent on the side that lacks the tensor. */
+export interface ParameterDifference {
+  readonly name: string;
+  readonly declared?: readonly number[];
+  readonly found?: readonly number[];
+}
+
+export interface CheckpointInspection {
+  readonly modelType: string;
+  /** Whether the counts are of tensors that are there, or of what config.json alone implies. */
+  readonly countedFrom: 'weights' | 'config';
+  /** Whether this version can compile the model too. */
+  readonly compilable: boolean;
+  readonly parameters: number;
+  /** In the order of a request's way; stages that the model lacks are left out. */
+  readonly stages: readonly StageInspection[];
+  /** Empty where there are no weights to compare. */
+  readonly differences: readonly ParameterDifference[];
+}
+
+/** Integers are counters and indices, which some frameworks save along; they are no parameters. */
+const isParameter = (tensor: TensorInfo): boolean => /^(BF|F)/.test(tensor.dtype);
+
+/**
+ * Counts a model's parameters stage by stage without reading its weights: from the headers of its safetensors files,
+ * or, where there are none, from config.json alone.
+ * @throws TesseraError CHECKPOINT_INVALID naming the file at fault
+ */
+export async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
+  const root = resolve(dir);
+  const config = await readJson(root, 'config.json');
+  if (config === undefined) throw new TesseraError('CHECKPOINT_INVALID', `${join(root, 'config.json')}: is missing`);
+  const plan = planModel(config);
+  const found = await tensorShapes(root);
+  const declared = stageNames.map((stage) => ({ stage, shapes: declaredParameters(plan, stage) }));
+  const counts = declared
+    .filter(({ shapes }) => shapes.size > 0)
+    .map(({ stage, shapes }) => ({ stage, parameters: countElements(shapes, found) }));
+  const parameters = counts.reduce((sum, stage) => sum + stage.parameters, 0);
+  return {
+    modelType: plan.modelType,
+    countedFrom: found ? 'weights' : 'config',
+    compilable: plan.families !== undefined,
+    parameters,
+    stages: counts.map((stage) => ({ ...stage, share: parameters === 0 ? 0 : stage.parameters / parameters })),
+    differences: found ? compare(new Map(declared.flatMap(({ shapes }) => [...shapes])), found) : [],
+  };
+}
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+async function tensorShapes(dir: string): Promise<Shapes | undefined> {
+  const checkpoint = await Checkpoint.open(dir);
+  try {
+    if (!checkpoint.hasWeights) return undefined;
+    return new Map([...checkpoint.tensors()].filter(isParameter).map(({ name, shape }) => [name, shape]));
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+function countElements(declared: Shapes, found: Shapes | undefined): number {
+  let sum = 0;
+  for (const [name, shape] of declared) sum += elementCount(found ? (found.get(name) ?? [0]) : shape);
+  return sum;
+}
+
+function compare(declared: Shapes, found: Shapes): ParameterDifference[] {
+  const names = [...new Set([...declared.keys(), ...found.keys()])].sort();
+  return names
+    .map((name) => ({ name, declared: declared.get(name), found: found.get(name) }))
+    .filter((one) => one.declared?.join() !== one.found?.join());
+}
