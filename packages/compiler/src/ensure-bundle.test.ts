@@ -29,6 +29,7 @@ const config = {
   num_experts_per_tok: 1,
   moe_intermediate_size: 8,
   norm_topk_prob: true,
+  rope_theta: 10000,
   mlp_only_layers: [0],
   rms_norm_eps: 1e-6,
   hidden_act: 'silu',
@@ -99,6 +100,26 @@ test('two callers at once compile once', async () => {
   const results = await Promise.all([1, 2, 3].map(() => ensureBundle(checkpoint, cache, { weights: 'float32' })));
   expect(new Set(results.map(({ dir }) => dir)).size).toBe(1);
   expect(results.filter(({ compiled }) => compiled)).toHaveLength(1);
+  expect(await bundles()).toHaveLength(1);
+});
+
+test('two processes at once compile once', async () => {
+  const script = `
+    const { ensureBundle } = await import('@tessera/compiler');
+    const { compiled } = await ensureBundle(${JSON.stringify(checkpoint)}, ${JSON.stringify(cache)}, { weights: 'int8' });
+    process.stdout.write(String(compiled));`;
+  const said = await Promise.all(
+    [1, 2].map(async () => {
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        cwd: import.meta.dirname,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const [chunk] = await once(child.stdout, 'data');
+      await once(child, 'exit');
+      return String(chunk);
+    }),
+  );
+  expect(said.sort()).toEqual(['false', 'true']);
   expect(await bundles()).toHaveLength(1);
 });
 

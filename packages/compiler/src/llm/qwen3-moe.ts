@@ -35,7 +35,7 @@ const qwen3MoeConfig = z
     norm_topk_prob: z.boolean(),
     decoder_sparse_step: positive.default(1),
     mlp_only_layers: z.array(z.number().int().nonnegative()).default([]),
-    rope_theta: z.number().positive().default(10000),
+    rope_theta: z.number().positive(),
     rope_scaling: z.null('scaled rotary embeddings are not supported').optional(),
     use_sliding_window: z.literal(false, 'sliding windows are not supported').optional(),
     rms_norm_eps: z.number().positive(),
@@ -46,11 +46,16 @@ const qwen3MoeConfig = z
   })
   .refine(
     (config) => (config.mlp_only_layers.length === 0 && config.decoder_sparse_step === 1) || config.intermediate_size,
-    {
-      path: ['intermediate_size'],
-      error: 'is needed where some layers have no experts',
-    },
-  );
+    { path: ['intermediate_size'], error: 'is needed where some layers have no experts' },
+  )
+  .refine((config) => config.num_experts_per_tok <= config.num_experts, {
+    path: ['num_experts_per_tok'],
+    error: 'is more than there are experts',
+  })
+  .refine((config) => config.num_attention_heads % config.num_key_value_heads === 0, {
+    path: ['num_attention_heads'],
+    error: 'is no multiple of num_key_value_heads',
+  });
 
 /** Qwen3 with mixture-of-experts layers, as Hugging Face's Qwen3MoeForCausalLM. */
 export function qwen3Moe(config: unknown, where: string): LanguageModel {
