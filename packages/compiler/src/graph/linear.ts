@@ -1,5 +1,5 @@
 import type { Module, Parameter } from '../checkpoint/parameters.js';
-import { add } from './arithmetic.js';
+import { add, matmul } from './arithmetic.js';
 import { type GraphBuilder, microsoft } from './graph-builder.js';
 import { vector } from './parameter-value.js';
 import type { WeightPrecision } from './precision.js';
@@ -35,7 +35,7 @@ function project(x: Value, weight: Parameter, { from, to, precision = x.graph.pr
     const table = g.weight(`${weight.name}:transposed`, spec, async (signal) =>
       transposed(await weight.read(signal), to, from),
     );
-    return g.node('MatMul', [x, table])[0] as Value;
+    return matmul(x, table);
   }
   const blocks = Math.ceil(from / blockSize);
   const quantized = g.weightGroup(

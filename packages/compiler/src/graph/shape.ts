@@ -55,21 +55,9 @@ export function topK(x: Value, k: Value, options: { largest: boolean }): { value
   return { values: values as Value, indices: indices as Value };
 }
 
-/** The sizes of x as int64 [rank], or those from `start` on up to `end`. */
-export function shapeOf(x: Value, start = 0, end?: number): Value {
-  return x.graph.node('Shape', [x], end === undefined ? { start } : { start, end })[0] as Value;
-}
-
-/** The number of elements as an int64 scalar. */
-export function sizeOf(x: Value): Value {
-  return x.graph.node('Size', [x])[0] as Value;
-}
-
-/** 0, 1, ... up to `limit`, an int64 scalar, left out. */
-export function range(limit: Value): Value {
-  const g = limit.graph;
-  const [zero, one] = [0n, 1n].map((n) => g.constant('int64', [], BigInt64Array.of(n)));
-  return g.node('Range', [zero, limit, one])[0] as Value;
+/** The sizes of x as int64 [rank]. */
+export function shapeOf(x: Value): Value {
+  return x.graph.node('Shape', [x])[0] as Value;
 }
 
 /** A size-1 dimension more, at `axis`. */
