@@ -121,8 +121,14 @@ export class BusConnection {
   /** Resolves while connected; otherwise waits. Throws the signal's reason if that comes first. */
   async waitOnline(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.nc.isClosed()) throw new TesseraError('DRAINING', 'the connection to NATS was closed by this process');
+    if (this.nc.isClosed()) throw this.closedError();
     if (!this.online) await abortable(this.onlineAgain, signal);
+  }
+
+  /** What whoever still waits on this connection is told once it is closed. */
+  closedError(cause?: unknown): TesseraError {
+    if (cause instanceof TesseraError) return cause;
+    return new TesseraError('DRAINING', 'the connection to NATS was closed by this process', { cause });
   }
 
   async close(): Promise<void> {
@@ -152,8 +158,8 @@ export class BusConnection {
       }
     }
     // Nobody may wait for a connection that was closed for good.
-    this.onlineAgain.reject(new TesseraError('DRAINING', 'the connection to NATS was closed by this process'));
     this.onlineAgain.catch(() => {});
+    this.onlineAgain.reject(this.closedError());
   }
 }
 

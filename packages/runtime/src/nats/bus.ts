@@ -9,7 +9,6 @@ import {
   jobKinds,
   jobRoutes,
   type MediaEvent,
-  productKinds,
   streamPlan,
   type TensorRef,
   TesseraError,
@@ -225,7 +224,7 @@ export class Bus {
 
   /** After a normal end: removes what is left of the request on the streams. */
   async finish(requestId: string): Promise<void> {
-    await this.cancellation.purge(requestId, productKinds);
+    await this.cancellation.removeProducts(requestId);
   }
 
   async isCancelled(requestId: string): Promise<boolean> {

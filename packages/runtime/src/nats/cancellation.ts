@@ -1,12 +1,13 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
-import { checkRequestId, type StreamKind, streamKinds, TesseraError } from '@tessera/protocol';
+import { checkRequestId, jobKinds, productKinds, type StreamKind, TesseraError } from '@tessera/protocol';
 import type { BusConnection } from './bus-connection.js';
 import { messageOf } from './bus-connection.js';
 
 /** How many cancelled requests a process remembers by itself; the tombstones know the others. */
 const maxRemembered = 4096;
 
-/** Ends requests everywhere: a message for those at work, a tombstone for those that start late, a purge of the rest. */
+/** Ends requests everywhere: a message for those at work, a tombstone for late starters, removal of the rest. */
 export class Cancellation {
   private readonly remembered = new Set<string>();
   private readonly listeners = new Set<(requestId: string) => void>();
@@ -52,7 +53,7 @@ export class Cancellation {
     }
   }
 
-  /** The message first, since it stops running work; the tombstone before the purge, so nothing slips between. */
+  /** The message first, since it stops running work; the tombstone before the removal, so nothing slips between. */
   async cancel(requestId: string): Promise<void> {
     const { nc, subjects, log } = this.connection;
     nc.publish(subjects.cancel(requestId));
@@ -62,20 +63,46 @@ export class Cancellation {
     } catch (reason) {
       log.warn({ requestId, error: messageOf(reason) }, 'no tombstone was set; workers that start late do the work');
     }
-    await this.purge(requestId, streamKinds);
+    await Promise.all([this.removeJobs(requestId), this.removeProducts(requestId)]);
   }
 
-  /** Removes a request's messages from the streams. */
-  async purge(requestId: string, kinds: readonly StreamKind[]): Promise<void> {
-    const { manager, subjects, log } = this.connection;
+  /** Removes what the stages have made for a request from the streams. */
+  async removeProducts(requestId: string): Promise<void> {
+    const { manager } = this.connection;
+    await this.removeFrom(productKinds, requestId, (stream, filter) => manager.streams.purge(stream, { filter }));
+  }
+
+  /**
+   * Removes a request's jobs from the queues, one by one: nats-server 2.9 answers a purge by subject by moving every
+   * consumer whose filter covers the subject behind its last message, and the other requests' jobs would never be
+   * delivered. (The streams of products are safe: each of their consumers reads one request.)
+   */
+  private async removeJobs(requestId: string): Promise<void> {
+    const { manager } = this.connection;
+    await this.removeFrom(jobKinds, requestId, async (stream, filter) => {
+      for (let seq = 1; ; seq++) {
+        const job = await manager.direct.getMessage(stream, { seq, next_by_subj: filter });
+        if (job === null) return;
+        seq = job.seq;
+        // A worker may have ended the job in the meantime.
+        await manager.streams.deleteMessage(stream, seq, false).catch(ignoreApiError);
+      }
+    });
+  }
+
+  /** What cannot be removed is no harm: it goes when it is old. */
+  private async removeFrom(
+    kinds: readonly StreamKind[],
+    requestId: string,
+    remove: (stream: string, filter: string) => Promise<unknown>,
+  ): Promise<void> {
+    const { subjects, log } = this.connection;
     const results = await Promise.allSettled(
-      kinds.map((kind) =>
-        manager.streams.purge(subjects.stream(kind), { filter: subjects.requestFilter(kind, requestId) }),
-      ),
+      kinds.map((kind) => remove(subjects.stream(kind), subjects.requestFilter(kind, requestId))),
     );
     for (const result of results) {
       if (result.status === 'rejected') {
-        log.warn({ requestId, error: messageOf(result.reason) }, 'messages were not purged; they go when they are old');
+        log.warn({ requestId, error: messageOf(result.reason) }, 'messages of a request were not removed');
       }
     }
   }
@@ -106,4 +133,8 @@ export class Cancellation {
     }
     return this.tombstones;
   }
+}
+
+function ignoreApiError(reason: unknown): void {
+  if (!(reason instanceof JetStreamApiError)) throw reason;
 }

@@ -8,7 +8,7 @@ const graceMs = 2000;
 /** The wait before the next request after one that the server refused. */
 const refusedDelayMs = 250;
 
-/** How a pull request ended: with a job, without one, refused, or because the server lost the queue. */
+/** How a pull request ended: with a job, without one, refused, or because the server may have lost the queue. */
 type PullEnd = 'job' | 'again' | 'refused' | 'missing';
 
 /**
@@ -26,7 +26,7 @@ export class JobPuller {
     private readonly connection: BusConnection,
     private readonly stream: string,
     private readonly durable: string,
-    /** Called when the server knows no such stream or consumer. */
+    /** Makes sure that the queue exists; called when the server may have lost it. */
     private readonly restore: () => Promise<void>,
   ) {}
 
@@ -39,8 +39,8 @@ export class JobPuller {
       // Two answers to one request, after the server was thought to have forgotten it: another worker may be free.
       for (const other of others) other.retry(0);
       if (job !== undefined) return job;
-      if (how === 'missing') await this.restore();
-      if (how === 'missing' || how === 'refused') await this.ended(refusedDelayMs);
+      if (how === 'missing') await this.restored();
+      if (how === 'refused') await this.ended(refusedDelayMs);
     }
     return undefined;
   }
@@ -67,8 +67,8 @@ export class JobPuller {
       },
     });
     this.subscription = subscription;
-    // A new connection: the server that held the request forgot it.
-    const forgetListener = this.connection.onReconnect(() => end('again'));
+    // A new connection: the server that held the request forgot it, and perhaps the queue.
+    const forgetListener = this.connection.onReconnect(() => end('missing'));
     try {
       nc.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${this.stream}.${this.durable}`,
@@ -84,6 +84,20 @@ export class JobPuller {
     }
   }
 
+  /** A pull from a queue that does not exist gets no answer at all, so it is made sure first that it exists. */
+  private async restored(): Promise<void> {
+    while (!this.stopped) {
+      if (this.connection.isOnline) {
+        const restored = await this.restore().then(
+          () => true,
+          () => false,
+        );
+        if (restored) return;
+      }
+      await this.ended(refusedDelayMs);
+    }
+  }
+
   /** UNSUB and a round trip: whatever the server sent before has then arrived, and nothing comes after. */
   private async takeBack(subscription: Subscription | undefined): Promise<void> {
     if (subscription === undefined || subscription.isClosed()) return;
@@ -91,10 +105,10 @@ export class JobPuller {
     subscription.unsubscribe();
   }
 
-  /** Resolves when `end` is called, or with `again` after a while. */
+  /** Resolves when `end` is called, or after a while: a server that answers nothing may have lost the queue. */
   private ended(withinMs: number): Promise<PullEnd> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.end('again'), withinMs);
+      const timer = setTimeout(() => resolve('missing'), withinMs);
       this.end = (how) => {
         clearTimeout(timer);
         resolve(how);

@@ -97,7 +97,9 @@ export class Publisher {
     try {
       await this.connection.waitOnline(signal);
     } catch (reason) {
-      if (options.signal?.aborted || this.connection.isOnline) throw asTesseraError(reason);
+      if (options.signal?.aborted || this.connection.isOnline || this.connection.nc.isClosed()) {
+        throw asTesseraError(reason);
+      }
       throw new TesseraError(
         'DEADLINE_EXCEEDED',
         `the deadline passed while NATS at ${this.connection.url} could not be reached`,

@@ -17,7 +17,7 @@ const retryDelayMs = 250;
  * from 1 again, so going on after the last number that was seen (as the client library's ordered consumer does) would
  * skip what the new stream holds. The caller keeps the first copy of what it sees twice.
  *
- * Ends when the signal aborts. The consumer is deleted whenever the iteration ends, in whatever way.
+ * Ends when the signal aborts; throws TesseraError DRAINING when this process closes the connection. The consumer is deleted whenever the iteration ends, in whatever way.
  */
 export async function* readStream(
   connection: BusConnection,
@@ -32,7 +32,7 @@ export async function* readStream(
       yield* readOnce(connection, stream, filter, signal);
     } catch (reason) {
       if (signal.aborted) return;
-      if (connection.nc.isClosed()) throw reason;
+      if (connection.nc.isClosed()) throw connection.closedError(reason);
       connection.log.debug({ stream, filter, error: messageOf(reason) }, 'reading the stream again from its start');
       try {
         await sleep(retryDelayMs, signal);

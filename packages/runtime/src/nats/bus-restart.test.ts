@@ -1,0 +1,145 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { afterEach, expect, test } from 'vitest';
+import type { Bus } from './bus.js';
+import { Cleanup, counted, eventually, inAMinute, jobKey, newId, take } from './bus-test-support.js';
+import { type NatsServer, startNatsServer } from './nats-server.js';
+
+const cleanup = new Cleanup();
+afterEach(() => cleanup.run());
+
+/** A server that can be killed and started again on its port, without its memory. */
+async function restartable() {
+  let server: NatsServer = await startNatsServer();
+  cleanup.add(() => server.stop());
+  return {
+    url: server.url,
+    async kill() {
+      process.kill(server.pid, 'SIGKILL');
+      await server.exited;
+      await server.stop();
+    },
+    async start() {
+      server = await startNatsServer({ port: Number(new URL(server.url).port) });
+    },
+  };
+}
+
+function drawing(requestId: string, attempt = 1) {
+  return { key: jobKey(requestId, attempt), condition: undefined, options: undefined };
+}
+
+async function gone(...buses: Bus[]): Promise<void> {
+  await eventually(() => buses.every((bus) => !bus.isOnline), 'the loss is noticed');
+}
+
+test('after a restart workers, readers and senders go on by themselves', async () => {
+  const server = await restartable();
+  const prefix = newId('t');
+  const gateway = await cleanup.bus(server.url, { prefix });
+  const stage = await cleanup.bus(server.url, { prefix });
+  const engine = await cleanup.bus(server.url, { prefix });
+  const done: string[] = [];
+  void stage.work('generate', {
+    slots: 2,
+    signal: cleanup.signal(),
+    handler: async (job) => {
+      done.push(`${job.key?.requestId}/${job.key?.attempt}`);
+    },
+  });
+  const tiles: string[] = [];
+  const reading = (async () => {
+    for await (const event of engine.tokens('a', cleanup.signal())) tiles.push(`${event.tile}/${event.attempt}`);
+  })();
+  await gateway.publishJob('generate', drawing('before'), { deadlineMs: inAMinute() });
+  for (let tile = 0; tile < 3; tile++) {
+    await stage.publishTensor('tokens', jobKey('a'), tile, counted(1, 8), { deadlineMs: inAMinute(), timings: [] });
+  }
+  await eventually(() => done.length === 1 && tiles.length === 3, 'all goes well before');
+
+  await server.kill();
+  await gone(gateway, stage, engine);
+  const sending = gateway.publishJob('generate', drawing('during'), { deadlineMs: inAMinute() });
+  await server.start();
+  await sending;
+  await gateway.publishJob('generate', drawing('after'), { deadlineMs: inAMinute() });
+  await eventually(() => done.length === 3, 'the worker pulls again');
+  expect(done).toEqual(['before/1', 'during/1', 'after/1']);
+
+  // The new stream counts from 1 again: the reader must not go on after the old one's third message.
+  await stage.publishTensor('tokens', jobKey('a', 2), 1, counted(1, 8), { deadlineMs: inAMinute(), timings: [] });
+  await stage.publishTensor('tokens', jobKey('a', 2), 3, counted(1, 8), { deadlineMs: inAMinute(), timings: [] });
+  await eventually(() => tiles.length === 4, 'the reader reads again');
+  expect(tiles).toEqual(['0/1', '1/1', '2/1', '3/2']);
+  await cleanup.run();
+  await reading;
+});
+
+test('cancel, media and engines work again after a restart', async () => {
+  const server = await restartable();
+  const prefix = newId('t');
+  const gateway = await cleanup.bus(server.url, { prefix });
+  const other = await cleanup.bus(server.url, { prefix });
+  const directory = gateway.watchEngines(cleanup.signal());
+  const engine = {
+    engineId: 'one',
+    address: 'localhost:1',
+    running: 0,
+    waiting: 0,
+    maxWaiting: 1,
+    draining: false,
+    contextTokens: 1,
+    maxRunning: 1,
+  };
+  other.announce(() => engine, cleanup.signal());
+  const bytes = new Uint8Array(randomBytes(1_000_000));
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  const blob = await gateway.putMedia(bytes, digest);
+  await gateway.cancel('a');
+  await eventually(() => directory.list().length === 1, 'the engine is known');
+
+  await server.kill();
+  await gone(gateway, other);
+  expect(directory.list()).toHaveLength(1);
+  await server.start();
+  await eventually(() => gateway.isOnline && other.isOnline, 'both are back');
+  await eventually(async () => (await gateway.queueDepths()).length === 3, 'the queues are there again');
+  await expect(other.getMedia(blob, cleanup.signal())).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE' });
+  expect(await gateway.putMedia(bytes, digest)).toEqual(blob);
+  expect(Buffer.compare(await other.getMedia(blob, cleanup.signal()), bytes)).toBe(0);
+  await gateway.cancel('b');
+  await eventually(() => other.isCancelled('b'), 'the cancel arrives');
+  expect(await (await cleanup.bus(server.url, { prefix })).isCancelled('b')).toBe(true);
+  expect(directory.list()).toHaveLength(1);
+});
+
+test('a sender whose deadline passes while NATS is away is told so', async () => {
+  const server = await restartable();
+  const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 100 } });
+  await server.kill();
+  await gone(bus);
+  const late = await bus.publishJob('generate', drawing('a'), { deadlineMs: Date.now() + 200 }).catch((e) => e);
+  expect(late).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  expect(late.message).toContain('NATS');
+  const controller = new AbortController();
+  const waiting = bus.publishJob('generate', drawing('b'), { deadlineMs: inAMinute(), signal: controller.signal });
+  controller.abort();
+  await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
+});
+
+test('a worker drains and a bus closes while NATS is away', async () => {
+  const server = await restartable();
+  const bus = await cleanup.bus(server.url);
+  const drain = new AbortController();
+  const working = bus.work('generate', { slots: 2, signal: drain.signal, handler: async () => {} });
+  const reading = take(bus.tokens('a', cleanup.signal()), 1);
+  const readingEnds = expect(reading).rejects.toMatchObject({ code: 'DRAINING' });
+  await server.kill();
+  await gone(bus);
+  drain.abort();
+  await working;
+  const pending = bus.publishJob('generate', drawing('a'), { deadlineMs: inAMinute() });
+  const refused = expect(pending).rejects.toMatchObject({ code: 'DRAINING' });
+  await bus.close();
+  await refused;
+  await readingEnds;
+});
