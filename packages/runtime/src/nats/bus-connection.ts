@@ -17,6 +17,14 @@ import {
 /** Room for the subject and the headers of a message under the server's max_payload. */
 const headerBytes = 16 * 1024;
 
+/** The first with the consumer API that readers and workers use. */
+const oldestServer = [2, 9] as const;
+
+function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
+  const [ofMajor = 0, ofMinor = 0] = version.split('.').map(Number);
+  return ofMajor > major || (ofMajor === major && ofMinor >= minor);
+}
+
 /** A URL as it may be shown: without what stands before the `@`. */
 function withoutCredentials(url: string): string {
   return url.replaceAll(/\/\/[^/@]*@/g, '//');
@@ -71,6 +79,13 @@ export class BusConnection {
       });
     }
     try {
+      const version = nc.info?.version ?? '0';
+      if (!isAtLeast(version, oldestServer)) {
+        throw new TesseraError(
+          'CONFIG_INVALID',
+          `NATS at ${url} is of version ${version}; ${oldestServer.join('.')} or later is needed`,
+        );
+      }
       const maxPayload = nc.info?.max_payload ?? 0;
       if (maxPayload < limits.maxMessageBytes + headerBytes) {
         throw new TesseraError(

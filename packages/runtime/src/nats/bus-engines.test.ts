@@ -49,7 +49,11 @@ test('an engine that drains says so at once, also as its last word', async () =>
   const life = new AbortController();
   let engineStatus = status('one');
   const announcer = engine?.announce(() => engineStatus, life.signal);
-  await eventually(() => changes.length === 1, 'the engine appears');
+  await eventually(() => {
+    // What was said before the gateway's subscription reached the server was not heard.
+    announcer?.now();
+    return changes.length === 1;
+  }, 'the engine appears');
   engineStatus = { ...engineStatus, draining: true };
   announcer?.now();
   await eventually(() => changes.at(-1) === true, 'the drain is heard');

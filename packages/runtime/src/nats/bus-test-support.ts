@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Float32Tensor, type JobKey, tensor } from '@tessera/protocol';
+import { type EncodeJob, type Float32Tensor, type JobKey, MediaKind, tensor } from '@tessera/protocol';
 import { Bus } from './bus.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
 
@@ -90,4 +90,25 @@ export async function take<T>(items: AsyncIterable<T>, count: number): Promise<T
     if (taken.length === count) break;
   }
   return taken;
+}
+
+/** An encode job whose media rides in the message; nothing decodes it. */
+export function encodeJob(requestId: string, firstTile = 0, bytes = 3): EncodeJob {
+  const value = new Uint8Array(bytes).fill(7);
+  return {
+    key: jobKey(requestId),
+    media: { place: { $case: 'inline', value }, digest: 'd', size: BigInt(bytes) },
+    kind: MediaKind.IMAGE,
+    size: undefined,
+    firstTile,
+    tileCount: 4,
+  };
+}
+
+export function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
 }

@@ -136,6 +136,18 @@ test('reading ends with the signal and leaves no consumer behind', async () => {
   await eventually(async () => (await consumers()) === 0, 'every consumer is gone');
 });
 
+test('the end of one request takes nothing from the readers of others', async () => {
+  const bus = await cleanup.bus(server.url);
+  const options = { deadlineMs: inAMinute(), timings };
+  const reading = take(bus.tokens('b', cleanup.signal()), 20);
+  for (let tile = 0; tile < 20; tile++) {
+    await bus.publishTensor('tokens', jobKey('a'), tile, counted(1, 8), options);
+    await bus.publishTensor('tokens', jobKey('b'), tile, counted(1, 8), options);
+    await bus.finish(tile % 2 === 0 ? 'a' : 'nobody');
+  }
+  expect((await reading).map((event) => event.tile)).toEqual(Array.from({ length: 20 }, (_, tile) => tile));
+});
+
 test('a consumer that is deleted under a reader is made again', async () => {
   const prefix = newId('t');
   const bus = await cleanup.bus(server.url, { prefix });

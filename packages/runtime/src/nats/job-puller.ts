@@ -6,7 +6,7 @@ import { DeliveredJob } from './delivered-job.js';
 const pullMs = 10_000;
 const graceMs = 2000;
 /** The wait before the next request after one that the server refused. */
-const refusedDelayMs = 250;
+const refusedDelayMs = 500;
 
 /** How a pull request ended: with a job, without one, refused, or because the server may have lost the queue. */
 type PullEnd = 'job' | 'again' | 'refused' | 'missing';

@@ -1,8 +1,9 @@
-import { access } from 'node:fs/promises';
-import { TesseraError } from '@tessera/protocol';
+import { access, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Bus } from './bus.js';
-import { startNatsServer } from './nats-server.js';
+import { findNatsServer, startNatsServer } from './nats-server.js';
 
 test('a server takes clients with JetStream and leaves nothing behind', async () => {
   const server = await startNatsServer();
@@ -21,17 +22,21 @@ test('two servers run side by side', async () => {
 });
 
 test('a missing program is an error that says how to install it', async () => {
-  const path = process.env.PATH;
-  const failure = startNatsServer({ binary: '/nowhere/nats-server' });
-  await expect(failure).rejects.toThrow(/ENOENT/);
-  await expect(failure).rejects.toBeInstanceOf(TesseraError);
-  process.env.PATH = path;
+  await expect(startNatsServer({ binary: '/nowhere/nats-server' })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('apt-get install nats-server'),
+  });
+  await expect(findNatsServer(['/nowhere/a', '/nowhere/b'])).rejects.toMatchObject({
+    message: expect.stringContaining('PATH'),
+  });
+});
+
+test('a program that is no server is an error, not a wait', async () => {
+  await expect(startNatsServer({ binary: '/bin/false' })).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE' });
 });
 
 test('a store folder that was given is kept', async () => {
-  const { mkdtemp, rm } = await import('node:fs/promises');
-  const { tmpdir } = await import('node:os');
-  const storeDir = await mkdtemp(`${tmpdir()}/tessera-store-`);
+  const storeDir = await mkdtemp(join(tmpdir(), 'tessera-store-'));
   const server = await startNatsServer({ storeDir });
   await server.stop();
   await access(storeDir);

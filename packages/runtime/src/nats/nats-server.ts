@@ -35,7 +35,7 @@ const maxPayloadBytes = 1024 * 1024;
  * @throws TesseraError CONFIG_INVALID when there is no nats-server; STAGE_UNAVAILABLE when it does not come up
  */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const binary = options.binary ?? (await findBinary());
+  const binary = await findNatsServer(options.binary === undefined ? defaultPlaces() : [options.binary]);
   const dir = await mkdtemp(join(tmpdir(), 'tessera-nats-'));
   let child: ChildProcess | undefined;
   try {
@@ -74,8 +74,6 @@ function configuration(dir: string, { storeDir, port = 0 }: NatsServerOptions): 
     `port: ${port === 0 ? -1 : port}`,
     `ports_file_dir: ${JSON.stringify(dir)}`,
     `max_payload: ${maxPayloadBytes}`,
-    // A reader of large parts may lag behind for a moment; the default of 64 MB is kept in one place with the rest.
-    'max_pending: 67108864',
     'jetstream {',
     `  store_dir: ${JSON.stringify(storeDir ?? join(dir, 'store'))}`,
     `  max_memory_store: ${maxMemoryBytes}`,
@@ -84,19 +82,29 @@ function configuration(dir: string, { storeDir, port = 0 }: NatsServerOptions): 
   ].join('\n');
 }
 
-async function findBinary(): Promise<string> {
+/** PATH, and where Debian puts the program, which is not on every user's PATH. */
+function defaultPlaces(): string[] {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/bin'];
-  for (const folder of folders.filter((name) => name !== '')) {
-    const path = join(folder, process.platform === 'win32' ? 'nats-server.exe' : 'nats-server');
+  const name = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
+  return folders.filter((folder) => folder !== '').map((folder) => join(folder, name));
+}
+
+/**
+ * The first of the paths that can be run.
+ * @throws TesseraError CONFIG_INVALID that says how to install it
+ */
+export async function findNatsServer(paths: readonly string[] = defaultPlaces()): Promise<string> {
+  for (const path of paths) {
     const found = await access(path, constants.X_OK).then(
       () => true,
       () => false,
     );
     if (found) return path;
   }
+  const where = paths.length === 1 ? `${paths[0]} cannot be run` : 'nats-server was not found on PATH';
   throw new TesseraError(
     'CONFIG_INVALID',
-    'nats-server was not found on PATH; on Debian or Ubuntu install it with: apt-get install nats-server; elsewhere take it from https://nats.io/download and put it on PATH',
+    `${where}; on Debian or Ubuntu install it with: apt-get install nats-server; elsewhere take version 2.9 or later from https://nats.io/download and put it on PATH`,
   );
 }
 

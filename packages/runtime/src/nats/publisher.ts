@@ -33,6 +33,8 @@ export interface OutgoingMessage {
 /** Stream limits that were reached: the store refused (10077), or memory of the account or the server is used up. */
 const fullCodes = new Set([10023, 10028, 10047, 10077]);
 const messageTooLarge = 10054;
+/** JetStream is starting (10008), or the stream is not there again yet (10059). */
+const passingCodes = new Set([10008, 10059]);
 /** How long one try may take; a lost acknowledgement costs no more than that, and the id makes a second try safe. */
 const tryMs = 3000;
 
@@ -73,23 +75,38 @@ export class Publisher {
         observer.published?.(kind, payload.length);
         return;
       } catch (reason) {
-        if (reason instanceof JetStreamApiError && reason.code === messageTooLarge) {
-          throw new TesseraError(
-            'MESSAGE_TOO_LARGE',
-            `stream ${subjects.stream(kind)} refuses a message of ${payload.length} bytes: ${reason.message}`,
-            { cause: reason },
-          );
+        if (reason instanceof JetStreamApiError) {
+          if (fullCodes.has(reason.code)) {
+            if (fullTries === 0) observer.queueFull?.(kind);
+            await this.waitForRoom(kind, fullTries++, performance.now() - startedAt, until.signal, reason);
+            continue;
+          }
+          if (!passingCodes.has(reason.code)) throw this.refusal(kind, payload, reason);
         }
-        if (reason instanceof JetStreamApiError && fullCodes.has(reason.code)) {
-          if (fullTries === 0) observer.queueFull?.(kind);
-          await this.waitForRoom(kind, fullTries++, performance.now() - startedAt, until.signal, reason);
-        } else {
-          // A lost connection, a missing stream, a lost acknowledgement: all are gone in a moment.
-          this.connection.log.debug({ subject, error: messageOf(reason) }, 'publishing again');
-          await this.pause(100, until.signal);
-          if (this.connection.isOnline && !(reason instanceof JetStreamApiError)) await this.restore(until.signal);
-        }
+        // A lost connection, a missing stream, a lost acknowledgement: gone in a moment.
+        this.connection.log.debug({ subject, error: messageOf(reason) }, 'publishing again');
+        await this.pause(100, until.signal);
+        if (this.connection.isOnline) await this.restoreStreams(until.signal);
       }
+    }
+  }
+
+  private refusal(kind: StreamKind, payload: Uint8Array, reason: JetStreamApiError): TesseraError {
+    const stream = this.connection.subjects.stream(kind);
+    return new TesseraError(
+      reason.code === messageTooLarge ? 'MESSAGE_TOO_LARGE' : 'STAGE_UNAVAILABLE',
+      `stream ${stream} refuses a message of ${payload.length} bytes: ${reason.message}`,
+      { cause: reason },
+    );
+  }
+
+  /** That the streams are not back yet is no reason to give up; that they can never be is. */
+  private async restoreStreams(signal: AbortSignal): Promise<void> {
+    try {
+      await this.restore(signal);
+    } catch (reason) {
+      if (signal.aborted) throw asTesseraError(reason);
+      if (reason instanceof TesseraError && reason.code === 'CONFIG_INVALID') throw reason;
     }
   }
 
@@ -160,7 +177,8 @@ export class Publisher {
   }
 }
 
-/** An aborted signal's reason, as an error of the table. */
-export function asTesseraError(reason: unknown): TesseraError {
-  return TesseraError.from(reason);
+/** The reason of an aborted signal, as an error of the table: whatever a caller aborts with, it cancelled. */
+function asTesseraError(reason: unknown): TesseraError {
+  if (reason instanceof TesseraError) return reason;
+  return new TesseraError('CANCELLED', `publishing was cancelled: ${messageOf(reason)}`, { cause: reason });
 }

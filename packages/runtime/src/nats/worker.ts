@@ -75,7 +75,10 @@ export class Worker<K extends JobKind> {
       { length: slots },
       () => new JobPuller(this.connection, subjects.stream(this.kind), subjects.durable(), this.restore),
     );
-    const stop = () => void Promise.all(pullers.map((puller) => puller.stop()));
+    let stopping: Promise<unknown> = Promise.resolve();
+    const stop = () => {
+      stopping = Promise.all(pullers.map((puller) => puller.stop()));
+    };
     signal.addEventListener('abort', stop, { once: true });
     const forget = this.cancellation.onCancel((requestId) => {
       for (const [controller, id] of this.running) {
@@ -84,6 +87,7 @@ export class Worker<K extends JobKind> {
     });
     try {
       await Promise.all(pullers.map((puller) => this.runSlot(puller)));
+      await stopping;
     } finally {
       forget();
       signal.removeEventListener('abort', stop);
@@ -153,7 +157,9 @@ export class Worker<K extends JobKind> {
         deadlineMs,
         queueMs,
         deliveries: job.deliveries,
-        progress: () => job.working(),
+        progress: () => {
+          if (!this.connection.nc.isClosed()) job.working();
+        },
       });
       job.ack();
       return 'done';

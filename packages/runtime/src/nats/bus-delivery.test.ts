@@ -1,0 +1,175 @@
+import { TesseraError } from '@tessera/protocol';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Bus } from './bus.js';
+import type { JobOutcome } from './bus-options.js';
+import {
+  Cleanup,
+  deferred,
+  encodeJob,
+  eventually,
+  inAMinute,
+  jobKey,
+  newId,
+  smallStreams,
+  take,
+} from './bus-test-support.js';
+import { type NatsServer, startNatsServer } from './nats-server.js';
+
+let server: NatsServer;
+const cleanup = new Cleanup();
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterEach(() => cleanup.run());
+afterAll(() => server.stop());
+
+test('a retryable failure brings the job back, and the last one is told as DELIVERY_EXHAUSTED', async () => {
+  const outcomes: JobOutcome[] = [];
+  const bus = await cleanup.bus(server.url, {
+    limits: { maxDeliveries: 3, retryDelayMs: 10 },
+    observer: { jobEnded: (_kind, outcome) => outcomes.push(outcome) },
+  });
+  const deliveries: number[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, context) => {
+      deliveries.push(context.deliveries);
+      throw new TesseraError('STAGE_UNAVAILABLE', 'the graph is away');
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a', 4), { deadlineMs: inAMinute() });
+  const [failure] = await take(bus.tokens('a', cleanup.signal()), 1);
+  expect(failure).toEqual({
+    kind: 'failure',
+    item: 0,
+    tile: 4,
+    attempt: 1,
+    code: 'DELIVERY_EXHAUSTED',
+    message: expect.stringContaining('the graph is away'),
+    stage: 'encoder',
+  });
+  expect(deliveries).toEqual([1, 2, 3]);
+  await eventually(() => outcomes.length === 3, 'the last delivery is reported');
+  expect(outcomes).toEqual(['retried', 'retried', 'exhausted']);
+  await eventually(async () => {
+    const [depth] = await bus.queueDepths();
+    return depth?.waiting === 0 && depth.running === 0;
+  }, 'the job left the queue');
+});
+
+test('a failure that no retry can mend is told at once, in the place of the product', async () => {
+  const bus = await cleanup.bus(server.url);
+  let runs = 0;
+  for (const kind of ['encode', 'generate'] as const) {
+    void bus.work(kind, {
+      slots: 1,
+      signal: cleanup.signal(),
+      handler: async () => {
+        runs++;
+        throw new TesseraError('MEDIA_CORRUPT', 'the picture ends too soon');
+      },
+    });
+  }
+  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute() });
+  await bus.publishJob(
+    'generate',
+    { key: jobKey('a', 1, 2), condition: undefined, options: undefined },
+    { deadlineMs: inAMinute() },
+  );
+  const [encodeFailure] = await take(bus.tokens('a', cleanup.signal()), 1);
+  expect(encodeFailure).toMatchObject({ kind: 'failure', code: 'MEDIA_CORRUPT', stage: 'encoder' });
+  const [drawFailure] = await take(bus.media('a', cleanup.signal()), 1);
+  expect(drawFailure).toMatchObject({ kind: 'failure', code: 'MEDIA_CORRUPT', stage: 'generator', item: 2 });
+  expect(runs).toBe(2);
+});
+
+test('a worker that dies with a job in its hands loses it to another', async () => {
+  const prefix = newId('t');
+  const limits = { ackWaitMs: 1000 };
+  const survivor = await cleanup.bus(server.url, { prefix, limits });
+  const victim = await Bus.connect({
+    url: server.url,
+    prefix,
+    revision: 'r1',
+    name: 'victim',
+    limits: { ...smallStreams, ...limits },
+  });
+  const started = deferred();
+  const died = new AbortController();
+  void victim
+    .work('encode', {
+      slots: 1,
+      signal: died.signal,
+      handler: async () => {
+        started.resolve();
+        await new Promise(() => {});
+      },
+    })
+    .catch(() => {});
+  await survivor.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute() });
+  await started.promise;
+  await victim.close();
+  const deliveries: number[] = [];
+  void survivor.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, context) => {
+      deliveries.push(context.deliveries);
+    },
+  });
+  await eventually(() => deliveries.length === 1, 'the job came back');
+  expect(deliveries).toEqual([2]);
+});
+
+test('a job whose worker says progress is not given away', async () => {
+  const prefix = newId('t');
+  const limits = { ackWaitMs: 1000 };
+  const [bus, idle] = await Promise.all([1, 2].map(() => cleanup.bus(server.url, { prefix, limits })));
+  let starts = 0;
+  let steps = 0;
+  for (const worker of [bus, idle]) {
+    void worker?.work('encode', {
+      slots: 1,
+      signal: cleanup.signal(),
+      handler: async (_job, context) => {
+        starts++;
+        for (; steps < 12; steps++) {
+          await new Promise((resolve) => setTimeout(resolve, 250));
+          context.progress();
+        }
+      },
+    });
+  }
+  await bus?.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute() });
+  await eventually(async () => steps === 12 && (await bus?.queueDepths())?.[0]?.running === 0, 'the long job is done');
+  expect(starts).toBe(1);
+});
+
+test('a draining worker takes nothing more and finishes what it has', async () => {
+  const bus = await cleanup.bus(server.url);
+  const gate = deferred();
+  const started = deferred();
+  const drain = new AbortController();
+  let done = 0;
+  const working = bus.work('encode', {
+    slots: 3,
+    signal: drain.signal,
+    handler: async () => {
+      started.resolve();
+      await gate.promise;
+      done++;
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a', 0), { deadlineMs: inAMinute() });
+  await started.promise;
+  drain.abort();
+  await bus.publishJob('encode', encodeJob('a', 1), { deadlineMs: inAMinute() });
+  gate.resolve();
+  await working;
+  expect(done).toBe(1);
+  await eventually(async () => (await bus.queueDepths())[0]?.running === 0, 'the finished job is acknowledged');
+  // The second job is free for another worker, not stuck with the one that left.
+  expect((await bus.queueDepths())[0]?.waiting).toBe(1);
+});
