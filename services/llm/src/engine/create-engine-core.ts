@@ -16,9 +16,6 @@ export interface EngineConfig {
   readonly limits: EngineLimits;
 }
 
-/** Positions a condition is made of where the model does not say. */
-const defaultConditionRows = 16;
-
 /** Opens the bundle and loads the model. */
 export async function engineCoreOptions({ modelDir, session, limits }: EngineConfig): Promise<EngineCoreOptions> {
   if (limits.maxStepTokens < limits.maxRunning) {
@@ -39,12 +36,14 @@ export async function engineCoreOptions({ modelDir, session, limits }: EngineCon
 function sequenceModel({ manifest }: Bundle, builder: PromptBuilder, limits: EngineLimits): EngineCoreOptions['model'] {
   const { llm, generator } = manifest;
   const startTokenId = llm.tokens.generationStart;
-  const conditionRows = generator?.conditionLength ?? defaultConditionRows;
   return {
     bytes: new TokenBytes(builder.tokenizer),
     hiddenSize: llm.hiddenSize,
     maxPositions: llm.maxPositions,
     eosTokenIds: new Set(llm.eosTokenIds),
-    drawing: startTokenId === undefined ? undefined : { startTokenId, conditionRows, maxDrawings: limits.maxDrawings },
+    drawing:
+      startTokenId === undefined || generator === undefined
+        ? undefined
+        : { startTokenId, conditionRows: generator.conditionLength, maxDrawings: limits.maxDrawings },
   };
 }

@@ -4,7 +4,7 @@ import { KvSlots } from '../kv/kv-slots.js';
 import type { ModelRunner } from '../model/model-runner.js';
 import { FcfsScheduler } from '../scheduler/fcfs-scheduler.js';
 import type { Scheduler, StepPlan } from '../scheduler/scheduler.js';
-import type { EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
+import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
 import type { EventSink } from './event-queue.js';
 import { RetryEstimate } from './retry-estimate.js';
 import { Sequence, type SequenceModel } from './sequence.js';
@@ -13,7 +13,12 @@ export interface EngineCoreOptions {
   readonly runner: ModelRunner;
   readonly model: SequenceModel;
   readonly limits: EngineLimits;
+  /** Told why a step failed; the sequences in it end, the engine goes on. */
+  readonly onStepFailed?: (error: unknown) => void;
 }
+
+/** So many failures in a row are no longer the fault of what was computed. */
+const maxFailuresInARow = 3;
 
 /**
  * Steps sequences through a model: plans a step, has the runner compute it, hands each sequence its part, and lets the
@@ -23,6 +28,7 @@ export class EngineCore {
   readonly #runner: ModelRunner;
   readonly #model: SequenceModel;
   readonly #limits: EngineLimits;
+  readonly #onStepFailed: ((error: unknown) => void) | undefined;
   readonly #slots: KvSlots<Sequence>;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #sequences = new Map<string, Sequence>();
@@ -35,10 +41,13 @@ export class EngineCore {
   #closing = false;
   #draining = false;
   #steps = 0;
+  #busyMs = 0;
+  #failuresInARow = 0;
   #prefillTokens = 0;
   #decodeTokens = 0;
 
-  constructor({ runner, model, limits }: EngineCoreOptions) {
+  constructor({ runner, model, limits, onStepFailed }: EngineCoreOptions) {
+    this.#onStepFailed = onStepFailed;
     this.#runner = runner;
     this.#model = model;
     this.#limits = limits;
@@ -83,9 +92,10 @@ export class EngineCore {
     if (sequence?.tiles.isMissing(item, tile)) this.#end(sequence, error);
   }
 
-  cancel(requestId: string, reason = new TesseraError('CANCELLED', 'the request was cancelled')): void {
+  cancel(requestId: string, { attempt, reason }: CancelOptions = {}): void {
     const sequence = this.#sequences.get(requestId);
-    if (sequence !== undefined) this.#end(sequence, reason);
+    if (sequence === undefined || (attempt !== undefined && attempt !== sequence.request.attempt)) return;
+    this.#end(sequence, reason ?? new TesseraError('CANCELLED', 'the request was cancelled'));
   }
 
   stats(): EngineStats {
@@ -99,6 +109,7 @@ export class EngineCore {
       cacheBytes: this.#runner.kv.bytes,
       heldTiles,
       steps: this.#steps,
+      busyMs: this.#busyMs,
       prefillTokens: this.#prefillTokens,
       decodeTokens: this.#decodeTokens,
     };
@@ -168,7 +179,7 @@ export class EngineCore {
       this.#abandon(new TesseraError('CANCELLED', 'the engine was closed'));
     } catch (cause) {
       this.#draining = true;
-      this.#abandon(new TesseraError('INTERNAL', 'a step of the llm engine failed', { cause }));
+      this.#abandon(new TesseraError('STAGE_UNAVAILABLE', 'the llm engine failed', { cause }));
       throw cause;
     } finally {
       await this.#runner.release();
@@ -179,8 +190,25 @@ export class EngineCore {
     const ends = prefill.map(({ sequence, count }) => sequence.cachedTokens + count);
     this.#runner.kv.fit(Math.max(this.#slots.longest() + 1, ...ends));
     this.#steps++;
-    if (decode.length > 0) await this.#decode();
-    if (prefill.length > 0) await this.#prefill(prefill);
+    const startedMs = performance.now();
+    if (decode.length > 0) await this.#contain(decode, () => this.#decode());
+    const prefilled = prefill.map(({ sequence }) => sequence);
+    if (prefill.length > 0) await this.#contain(prefilled, () => this.#prefill(prefill));
+    this.#busyMs += performance.now() - startedMs;
+  }
+
+  /** A failure ends the sequences it befell, not the engine; unless nothing works any more. */
+  async #contain(sequences: readonly Sequence[], compute: () => Promise<void>): Promise<void> {
+    try {
+      await compute();
+      this.#failuresInARow = 0;
+    } catch (cause) {
+      this.#onStepFailed?.(cause);
+      for (const sequence of sequences) {
+        sequence.failure ??= new TesseraError('INTERNAL', 'computing the answer failed', { cause });
+      }
+      if (++this.#failuresInARow >= maxFailuresInARow) throw cause;
+    }
   }
 
   async #decode(): Promise<void> {

@@ -4,7 +4,7 @@ import type { PromptBuilder } from '../prompt/prompt-builder.js';
 import type { SamplingOptions } from '../sampling/sampling-options.js';
 import type { EngineRequest } from './engine.js';
 
-const maxStops = 8;
+const maxStops = 16;
 const maxStopLength = 256;
 const maxTemperature = 100;
 /** Request ids become words of NATS subjects. */

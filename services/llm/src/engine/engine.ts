@@ -80,6 +80,8 @@ export interface EngineStats {
   /** Tiles held for prompts that are not computed yet. */
   readonly heldTiles: number;
   readonly steps: number;
+  /** Time spent computing. */
+  readonly busyMs: number;
   readonly prefillTokens: number;
   readonly decodeTokens: number;
 }
@@ -98,6 +100,13 @@ export interface EngineLimits {
   readonly maxDrawings: number;
 }
 
+export interface CancelOptions {
+  /** Absent: whichever is running. */
+  readonly attempt?: number;
+  /** What the request ends with; by default CANCELLED. */
+  readonly reason?: TesseraError;
+}
+
 /** An LLM engine, in this thread or in another. */
 export interface Engine {
   /**
@@ -109,8 +118,8 @@ export interface Engine {
   /** Ignored when nobody waits for the tile. */
   provideTile(tile: TileTokens): void;
   failTile(failure: TileFailure): void;
-  /** Takes effect at the next step; ignored for an unknown request. */
-  cancel(requestId: string, reason?: TesseraError): void;
+  /** Takes effect at the next step; ignored for an unknown request, and for another attempt than one that is named. */
+  cancel(requestId: string, options?: CancelOptions): void;
   stats(): EngineStats;
   /** Takes no more requests; resolves when those it has are finished. */
   drain(): Promise<void>;

@@ -1,9 +1,16 @@
-import type { TesseraError } from '@tessera/protocol';
-import type { Engine, EngineEvent, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
+import type {
+  CancelOptions,
+  Engine,
+  EngineEvent,
+  EngineRequest,
+  EngineStats,
+  TileFailure,
+  TileTokens,
+} from './engine.js';
 import { EngineCore, type EngineCoreOptions } from './engine-core.js';
 import { EventQueue } from './event-queue.js';
 
-/** An engine in this thread. A step blocks the thread while it computes; services use EngineThread. */
+/** An engine in this thread. A step blocks the thread while it computes; services use ThreadedEngine. */
 export class LlmEngine implements Engine {
   readonly #core: EngineCore;
 
@@ -17,7 +24,7 @@ export class LlmEngine implements Engine {
   }
 
   submit(request: EngineRequest): AsyncIterable<EngineEvent> {
-    const queue = new EventQueue(() => this.#core.cancel(request.requestId));
+    const queue = new EventQueue(() => this.#core.cancel(request.requestId, { attempt: request.attempt }));
     this.#core.submit(request, queue);
     return queue;
   }
@@ -30,8 +37,8 @@ export class LlmEngine implements Engine {
     this.#core.failTile(failure);
   }
 
-  cancel(requestId: string, reason?: TesseraError): void {
-    this.#core.cancel(requestId, reason);
+  cancel(requestId: string, options?: CancelOptions): void {
+    this.#core.cancel(requestId, options);
   }
 
   stats(): EngineStats {

@@ -1,0 +1,50 @@
+import { type BundleManifest, readBundle } from '@tessera/bundle';
+import type { GenerateRequest } from '@tessera/protocol';
+import { type EngineConfig, engineCoreOptions } from './engine/create-engine-core.js';
+import type { Engine, EngineEvent, EngineRequest } from './engine/engine.js';
+import { engineRequest } from './engine/engine-request.js';
+import { LlmEngine } from './engine/llm-engine.js';
+import { loadPromptBuilder } from './prompt/load-prompt-builder.js';
+import type { PromptBuilder } from './prompt/prompt-builder.js';
+import { ThreadedEngine, type ThreadedEngineOptions } from './thread/threaded-engine.js';
+
+/** A model ready to answer: prompts are built here, tokens written by the engine. Knows neither gRPC nor NATS. */
+export class Llm<E extends Engine = Engine> {
+  private constructor(
+    readonly manifest: BundleManifest,
+    readonly engine: E,
+    readonly builder: PromptBuilder,
+  ) {}
+
+  /** In this thread, whose event loop each step blocks: for measurements and tools. */
+  static async inProcess(config: EngineConfig): Promise<Llm<LlmEngine>> {
+    const bundle = await readBundle(config.modelDir);
+    const builder = await loadPromptBuilder(bundle);
+    return new Llm(bundle.manifest, new LlmEngine(await engineCoreOptions(config)), builder);
+  }
+
+  /** With the engine in a thread of its own: for services. */
+  static async inThread(config: EngineConfig, options?: ThreadedEngineOptions): Promise<Llm<ThreadedEngine>> {
+    const bundle = await readBundle(config.modelDir);
+    const builder = await loadPromptBuilder(bundle);
+    return new Llm(bundle.manifest, await ThreadedEngine.start(config, options), builder);
+  }
+
+  /**
+   * Checks a request and builds its prompt.
+   * @param deadlineMs Unix milliseconds
+   * @throws TesseraError PROMPT_EMPTY, PROMPT_TOO_LONG, REQUEST_INVALID, UNSUPPORTED
+   */
+  prepare(request: GenerateRequest, deadlineMs: number): EngineRequest {
+    return engineRequest(request, this.builder, this.manifest, deadlineMs);
+  }
+
+  /** `prepare` and `submit` in one. */
+  generate(request: GenerateRequest, deadlineMs: number): AsyncIterable<EngineEvent> {
+    return this.engine.submit(this.prepare(request, deadlineMs));
+  }
+
+  close(): Promise<void> {
+    return this.engine.close();
+  }
+}

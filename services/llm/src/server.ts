@@ -1,0 +1,88 @@
+import {
+  type GenerateRequest,
+  type GenerateResponse,
+  LlmServiceDefinition,
+  type LlmServiceDescribeResponse,
+  TesseraError,
+} from '@tessera/protocol';
+import { type GrpcService, grpcService } from '@tessera/runtime';
+import type { EngineEvent } from './engine/engine.js';
+import type { Llm } from './llm.js';
+import type { LlmMetrics } from './metrics.js';
+import { withDrain } from './with-drain.js';
+import type { EngineLinks } from './worker.js';
+
+export interface LlmServerOptions {
+  readonly llm: Llm;
+  readonly links: EngineLinks;
+  readonly metrics: LlmMetrics;
+  readonly description: LlmServiceDescribeResponse;
+  readonly drain: AbortSignal;
+}
+
+interface Call {
+  readonly signal: AbortSignal;
+  readonly deadlineMs: number;
+}
+
+/** The engine's gRPC door. */
+export function llmService(options: LlmServerOptions): GrpcService {
+  const { llm, links, metrics, description, drain } = options;
+
+  async function* generate(request: GenerateRequest, { signal, deadlineMs }: Call): AsyncGenerator<GenerateResponse> {
+    signal.throwIfAborted();
+    const prepared = llm.prepare(request, deadlineMs);
+    const { requestId, attempt } = prepared;
+    const onAbort = (): void => llm.engine.cancel(requestId, { attempt, reason: TesseraError.from(signal.reason) });
+    signal.addEventListener('abort', onAbort, { once: true });
+    const feed = new AbortController();
+    let tilesToCome = new Set(prepared.prompt.spans.map(({ item, tile }) => `${item}/${tile}`)).size;
+    try {
+      const events = metrics.observe(llm.engine.submit(prepared));
+      for await (const event of withDrain(events, drain)) {
+        if (event === 'drain') {
+          yield { event: { $case: 'drain', value: {} } };
+          continue;
+        }
+        // Only now is the sequence the engine's: tokens that came earlier would find nobody.
+        if (event.type === 'admitted' && tilesToCome > 0) void links.feedTiles(prepared, feed.signal);
+        if (event.type === 'tileArrived' && --tilesToCome === 0) feed.abort();
+        if (event.type === 'drawing') {
+          const { drawing: index, condition } = event;
+          await links.queueDrawing(prepared, { index, condition, options: request.draw }, signal);
+        }
+        yield response(event);
+      }
+    } finally {
+      feed.abort();
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  return grpcService(LlmServiceDefinition, { describe: async () => description, generate });
+}
+
+function response(event: EngineEvent): GenerateResponse {
+  switch (event.type) {
+    case 'admitted': {
+      const { promptTokens, mediaTokens } = event;
+      return { event: { $case: 'admitted', value: { promptTokens, mediaTokens } } };
+    }
+    case 'tileArrived': {
+      const { item, tile, tokens, timings } = event;
+      return { event: { $case: 'tileArrived', value: { item, tile, tokens, timings: [...timings] } } };
+    }
+    case 'tileNeeded':
+      return { event: { $case: 'tileNeeded', value: { item: event.item, tile: event.tile } } };
+    case 'prefillStarted':
+      return { event: { $case: 'prefillStarted', value: {} } };
+    case 'tokens':
+      return { event: { $case: 'tokens', value: { tokenIds: [...event.tokenIds], text: event.text } } };
+    case 'drawing':
+      return { event: { $case: 'drawingQueued', value: { drawing: event.drawing } } };
+    case 'finished': {
+      const { reason, completionTokens, timing } = event;
+      return { event: { $case: 'finished', value: { reason, completionTokens, timing } } };
+    }
+  }
+}

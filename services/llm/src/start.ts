@@ -1,0 +1,61 @@
+import { sessionOptions } from '@tessera/inference';
+import { type Announcer, connectBus, type Service } from '@tessera/runtime';
+import { engineConfig, llmSettings } from './config.js';
+import { Llm } from './llm.js';
+import { LlmMetrics } from './metrics.js';
+import { llmService } from './server.js';
+import { EngineLinks } from './worker.js';
+
+/** The LLM as a service: give it to `runService` or `startService`. */
+export const llm: Service<typeof llmSettings> = {
+  name: 'llm',
+  settings: llmSettings,
+  start: async (context) => {
+    const { settings, metrics, drain, log } = context;
+    const config = engineConfig(settings, sessionOptions(settings));
+    const model = await Llm.inThread(config, {
+      onStepFailed: (error) =>
+        log.error({ event: 'step_failed', err: error }, 'a step failed; its sequences were ended'),
+    });
+    const { engine, manifest } = model;
+    const { name, revision, weights } = manifest;
+    const bus = await connectBus(context, revision).catch(async (reason: unknown) => {
+      await model.close();
+      throw reason;
+    });
+    // Not caught on purpose: without its engine the process must end, so that it is started again.
+    void engine.crashed.then((error) => {
+      throw error;
+    });
+    metrics.gauge('tessera_model_info').set({ name, revision, weights }, 1);
+    const links = new EngineLinks(bus, engine);
+    const llmMetrics = new LlmMetrics(metrics, engine);
+    const contextTokens = manifest.llm.maxPositions;
+    const { maxRunning, maxWaiting } = config.limits;
+    const description = {
+      model: { name, revision, weights },
+      contextTokens,
+      maxRunning,
+      maxWaiting,
+      hiddenSize: manifest.llm.hiddenSize,
+    };
+    const announcing = new AbortController();
+    let announcer: Announcer | undefined;
+    drain.addEventListener('abort', () => announcer?.now(), { once: true });
+    return {
+      services: [llmService({ llm: model, links, metrics: llmMetrics, description, drain })],
+      listening: (grpcAddress) => {
+        const address = settings['engine.advertise'] ?? grpcAddress;
+        announcer = links.announce({ address, contextTokens, limits: config.limits, drain }, announcing.signal);
+      },
+      stop: async () => {
+        await engine.drain();
+        announcing.abort();
+        links.close();
+        llmMetrics.stop();
+        await model.close();
+        await bus.close();
+      },
+    };
+  },
+};

@@ -1,0 +1,40 @@
+import type { WireError } from '@tessera/inference';
+import type { EngineEvent, EngineRequest, EngineStats, TileTokens } from '../engine/engine.js';
+
+/** To the engine's thread. A call is one submitted request; requests come again under the same id. */
+export type EngineCommand =
+  | { readonly type: 'submit'; readonly call: number; readonly request: EngineRequest }
+  | { readonly type: 'tile'; readonly tile: TileTokens }
+  | {
+      readonly type: 'failTile';
+      readonly requestId: string;
+      readonly item: number;
+      readonly tile: number | undefined;
+      readonly error: WireError;
+    }
+  | {
+      readonly type: 'cancel';
+      readonly requestId: string;
+      readonly attempt: number | undefined;
+      readonly error: WireError | undefined;
+    }
+  | { readonly type: 'drain' }
+  | { readonly type: 'close' };
+
+/** One thing that happened to a call; `end` and `error` are the last. */
+export type CallNews = { readonly call: number } & (
+  | { readonly event: EngineEvent }
+  | { readonly error: WireError }
+  | { readonly end: true }
+);
+
+/** From the engine's thread. */
+export type EngineNews =
+  | { readonly type: 'ready' }
+  /** The engine could not be made; the thread ends. */
+  | { readonly type: 'refused'; readonly error: WireError }
+  /** What one step brought. */
+  | { readonly type: 'step'; readonly news: readonly CallNews[]; readonly stats: EngineStats }
+  | { readonly type: 'stepFailed'; readonly error: WireError }
+  | { readonly type: 'drained' }
+  | { readonly type: 'closed' };

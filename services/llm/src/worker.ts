@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto';
+import { type DrawOptions, encodeTensor, type Float32Tensor, jobRoutes, TesseraError } from '@tessera/protocol';
+import type { Announcer, Bus } from '@tessera/runtime';
+import type { Engine, EngineLimits, EngineRequest } from './engine/engine.js';
+
+/** What the engine says of itself besides its load. */
+export interface EngineFacts {
+  /** host:port. */
+  readonly address: string;
+  readonly contextTokens: number;
+  readonly limits: EngineLimits;
+  readonly drain: AbortSignal;
+}
+
+/** The engine's door to NATS: visual tokens and cancels come in, generate jobs and its own load go out. */
+export class EngineLinks {
+  readonly #bus: Bus;
+  readonly #engine: Engine;
+  readonly #forgetCancels: () => void;
+
+  constructor(bus: Bus, engine: Engine) {
+    this.#bus = bus;
+    this.#engine = engine;
+    this.#forgetCancels = bus.onCancel((requestId) => engine.cancel(requestId));
+  }
+
+  /** Hands a request's visual tokens to the engine until the signal aborts. Never rejects: failures go to the engine. */
+  async feedTiles({ requestId, attempt }: EngineRequest, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const news of this.#bus.tokens(requestId, signal, { fromAttempt: attempt })) {
+        if (news.kind === 'tile') {
+          const { item, tile, tokens, timings } = news;
+          this.#engine.provideTile({ requestId, item, tile, tokens, timings });
+        } else {
+          const { item, code, message, stage } = news;
+          // The encoder's failure names the first of a range of tiles: it speaks for the item.
+          const tile = stage === jobRoutes.encode.stage ? undefined : news.tile;
+          this.#engine.failTile({ requestId, item, tile, error: new TesseraError(code, message) });
+        }
+      }
+    } catch (reason) {
+      if (!signal.aborted) this.#engine.cancel(requestId, { attempt, reason: TesseraError.from(reason) });
+    }
+  }
+
+  /** Queues a drawing for the generator. @throws TesseraError QUEUE_FULL, DEADLINE_EXCEEDED, CANCELLED */
+  async queueDrawing(
+    { requestId, attempt, deadlineMs }: EngineRequest,
+    drawing: { readonly index: number; readonly condition: Float32Tensor; readonly options: DrawOptions | undefined },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const key = { requestId, attempt, item: drawing.index };
+    const condition = encodeTensor(drawing.condition, 'float32');
+    await this.#bus.publishJob('generate', { key, condition, options: drawing.options }, { deadlineMs, signal });
+  }
+
+  /** Announces the engine until the signal aborts. */
+  announce({ address, contextTokens, limits, drain }: EngineFacts, signal: AbortSignal): Announcer {
+    const engineId = randomBytes(8).toString('hex');
+    const { maxRunning, maxWaiting } = limits;
+    return this.#bus.announce(() => {
+      const { running, waiting } = this.#engine.stats();
+      return { engineId, address, running, waiting, maxRunning, maxWaiting, contextTokens, draining: drain.aborted };
+    }, signal);
+  }
+
+  close(): void {
+    this.#forgetCancels();
+  }
+}
