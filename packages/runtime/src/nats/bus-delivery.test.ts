@@ -1,3 +1,5 @@
+import { jetstream } from '@nats-io/jetstream';
+import { connect, headers } from '@nats-io/transport-node';
 import { TesseraError } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from './bus.js';
@@ -148,7 +150,8 @@ test('a job whose worker says progress is not given away', async () => {
 });
 
 test('a draining worker takes nothing more and finishes what it has', async () => {
-  const bus = await cleanup.bus(server.url);
+  // With an ack wait this long, a job that the worker kept would never be done here.
+  const bus = await cleanup.bus(server.url, { limits: { ackWaitMs: 600_000 } });
   const gate = deferred();
   const started = deferred();
   const drain = new AbortController();
@@ -169,7 +172,69 @@ test('a draining worker takes nothing more and finishes what it has', async () =
   gate.resolve();
   await working;
   expect(done).toBe(1);
-  await eventually(async () => (await bus.queueDepths())[0]?.running === 0, 'the finished job is acknowledged');
-  // The second job is free for another worker, not stuck with the one that left.
-  expect((await bus.queueDepths())[0]?.waiting).toBe(1);
+  const tiles: number[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (job) => {
+      tiles.push(job.firstTile);
+    },
+  });
+  await eventually(() => tiles.length === 1, 'another worker gets what came later');
+  expect(tiles).toEqual([1]);
+});
+
+test('workers that come and go lose no job and leave none waiting for its ack wait', async () => {
+  const prefix = newId('t');
+  // As above: a job that a leaving worker does not give back would never be done.
+  const bus = await cleanup.bus(server.url, { prefix, limits: { ackWaitMs: 600_000, maxDeliveries: 100 } });
+  const done = new Set<number>();
+  const sending = (async () => {
+    for (let tile = 0; tile < 300; tile++) {
+      await bus.publishJob('encode', encodeJob('a', tile), { deadlineMs: inAMinute() });
+    }
+  })();
+  const handler = async (job: { firstTile: number }) => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    done.add(job.firstTile);
+  };
+  for (let round = 0; round < 40; round++) {
+    const drain = new AbortController();
+    const working = bus.work('encode', { slots: 4, signal: drain.signal, handler });
+    await new Promise((resolve) => setTimeout(resolve, round % 7));
+    drain.abort();
+    await working;
+  }
+  await sending;
+  void bus.work('encode', { slots: 4, signal: cleanup.signal(), handler });
+  await eventually(() => done.size === 300, 'every job is done');
+});
+
+test('what is no job leaves the queue, and its request is told where it can be', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  const js = jetstream(nc);
+  const header = headers();
+  header.set('Tessera-Deadline', String(inAMinute()));
+  header.set('Tessera-Attempt', '1');
+  await js.publish(`${prefix}.encode.r1.a.0.0.0`, 'no headers');
+  await js.publish(`${prefix}.encode.r1.a.odd`, 'no such subject', { headers: header });
+  await js.publish(`${prefix}.encode.r1.a.0.2.0`, Uint8Array.of(255, 255), { headers: header });
+  let runs = 0;
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      runs++;
+    },
+  });
+  const [failure] = await take(bus.tokens('a', cleanup.signal()), 1);
+  expect(failure).toMatchObject({ kind: 'failure', code: 'INTERNAL', tile: 2 });
+  await eventually(async () => {
+    const [depth] = await bus.queueDepths();
+    return depth?.waiting === 0 && depth.running === 0;
+  }, 'the queue is empty');
+  expect(runs).toBe(0);
 });

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
+import { Metrics } from '../telemetry/metrics.js';
 import type { Bus } from './bus.js';
 import { Cleanup, counted, eventually, inAMinute, jobKey, newId, take } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
@@ -35,7 +36,8 @@ async function gone(...buses: Bus[]): Promise<void> {
 test('after a restart workers, readers and senders go on by themselves', async () => {
   const server = await restartable();
   const prefix = newId('t');
-  const gateway = await cleanup.bus(server.url, { prefix });
+  const metrics = new Metrics();
+  const gateway = await cleanup.bus(server.url, { prefix, metrics });
   const stage = await cleanup.bus(server.url, { prefix });
   const engine = await cleanup.bus(server.url, { prefix });
   const done: string[] = [];
@@ -70,6 +72,7 @@ test('after a restart workers, readers and senders go on by themselves', async (
   await stage.publishTensor('tokens', jobKey('a', 2), 3, counted(1, 8), { deadlineMs: inAMinute(), timings: [] });
   await eventually(() => tiles.length === 4, 'the reader reads again');
   expect(tiles).toEqual(['0/1', '1/1', '2/1', '3/2']);
+  expect(await metrics.registry.metrics()).toContain('tessera_nats_reconnects_total 1');
   await cleanup.run();
   await reading;
 });

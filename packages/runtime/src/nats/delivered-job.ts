@@ -7,19 +7,13 @@ const terminate = text.encode('+TERM');
 
 /** A job as JetStream delivered it; what is known of the delivery stands in the reply subject. */
 export class DeliveredJob {
-  /** How often it was delivered, this time included. */
-  readonly deliveries: number;
-  /** When the server stored it, Unix ms on the server's clock. */
-  readonly storedAtMs: number;
-
   private constructor(
     readonly message: Msg,
-    deliveries: number,
-    storedAtMs: number,
-  ) {
-    this.deliveries = deliveries;
-    this.storedAtMs = storedAtMs;
-  }
+    /** How often it was delivered, this time included. */
+    readonly deliveries: number,
+    /** When the server stored it, Unix ms on the server's clock. */
+    readonly storedAtMs: number,
+  ) {}
 
   /** Undefined when the message is no delivery but a status of the server. */
   static of(message: Msg): DeliveredJob | undefined {

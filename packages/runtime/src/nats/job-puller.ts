@@ -2,8 +2,13 @@ import { createInbox, type Msg, nanos, type Subscription } from '@nats-io/transp
 import type { BusConnection } from './bus-connection.js';
 import { DeliveredJob } from './delivered-job.js';
 
-/** How long the server holds a pull request. Short, so that a request it forgot is soon made again. */
-const pullMs = 10_000;
+/**
+ * How long the server holds a pull request. A request cannot be taken back: a job may be on its way when the inbox is
+ * closed, and would then be nobody's until its ack wait is over. So a leaving worker sees its last request to its end,
+ * and this is the longest that takes.
+ */
+const pullMs = 1000;
+/** How much longer an answer may take before the server is thought to have lost the queue. */
 const graceMs = 2000;
 /** The wait before the next request after one that the server refused. */
 const refusedDelayMs = 500;
@@ -13,13 +18,15 @@ type PullEnd = 'job' | 'again' | 'refused' | 'missing';
 
 /**
  * Pulls jobs one at a time: the next one is asked for only when a slot is free, so no job waits behind a busy worker
- * while another replica is idle. (The client library's own consumer asks ahead, and cannot take a request back without
- * the risk of losing what was on its way.)
+ * while another replica is idle. (The client library's own consumer asks ahead.)
  */
 export class JobPuller {
-  private subscription: Subscription | undefined;
-  private readonly arrived: DeliveredJob[] = [];
+  private readonly inbox = createInbox();
+  private readonly subscription: Subscription;
+  private serial = 0;
+  private job: DeliveredJob | undefined;
   private end: (how: PullEnd) => void = () => {};
+  private waiting = false;
   private stopped = false;
 
   constructor(
@@ -28,59 +35,68 @@ export class JobPuller {
     private readonly durable: string,
     /** Makes sure that the queue exists; called when the server may have lost it. */
     private readonly restore: () => Promise<void>,
-  ) {}
+  ) {
+    // One subscription for all requests; the last token of the subject says which of them is answered.
+    this.subscription = connection.nc.subscribe(`${this.inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.hear(message);
+        else this.end('refused');
+      },
+    });
+  }
 
   /** The next job; undefined once stopped. One call at a time. */
   async next(): Promise<DeliveredJob | undefined> {
     while (!this.stopped) {
       const how = await this.pull();
-      if (this.stopped) break;
-      const [job, ...others] = this.arrived.splice(0);
-      // Two answers to one request, after the server was thought to have forgotten it: another worker may be free.
-      for (const other of others) other.retry(0);
-      if (job !== undefined) return job;
+      const { job } = this;
+      this.job = undefined;
+      if (job !== undefined) {
+        if (!this.stopped) return job;
+        job.retry(0);
+      }
       if (how === 'missing') await this.restored();
       if (how === 'refused') await this.ended(refusedDelayMs);
     }
+    this.subscription.unsubscribe();
     return undefined;
   }
 
-  /** Takes the pull request back; a job that was on its way goes back to the queue at once. */
-  async stop(): Promise<void> {
+  /** Asks for no more. The request that is out is seen to its end, unless there is no server to end it. */
+  stop(): void {
     this.stopped = true;
-    this.end('again');
-    await this.takeBack(this.subscription);
-    for (const job of this.arrived.splice(0)) job.retry(0);
+    if (!this.waiting || !this.connection.isOnline) this.end('again');
   }
 
   private async pull(): Promise<PullEnd> {
-    const { nc } = this.connection;
-    const inbox = createInbox();
     const ended = this.ended(pullMs + graceMs);
-    const { end } = this;
-    const subscription = nc.subscribe(inbox, {
-      callback: (error, message) => {
-        const job = error === null ? DeliveredJob.of(message) : undefined;
-        if (job !== undefined) this.arrived.push(job);
-        const how = job !== undefined ? 'job' : error !== null ? 'refused' : endOf(message);
-        if (how !== undefined) end(how);
-      },
-    });
-    this.subscription = subscription;
-    // A new connection: the server that held the request forgot it, and perhaps the queue.
-    const forgetListener = this.connection.onReconnect(() => end('missing'));
+    this.serial++;
+    this.waiting = true;
+    // The server that held the request is gone, with the request and perhaps the queue.
+    const forgetListener = this.connection.onReconnect(() => this.end('missing'));
     try {
-      nc.publish(
+      this.connection.nc.publish(
         `$JS.API.CONSUMER.MSG.NEXT.${this.stream}.${this.durable}`,
         JSON.stringify({ batch: 1, expires: nanos(pullMs) }),
-        { reply: inbox },
+        { reply: `${this.inbox}.${this.serial}` },
       );
-      const how = await ended;
-      if (how === 'job') subscription.unsubscribe();
-      else await this.takeBack(subscription);
-      return how;
+      return await ended;
     } finally {
+      this.waiting = false;
       forgetListener();
+    }
+  }
+
+  private hear(message: Msg): void {
+    const job = DeliveredJob.of(message);
+    if (job !== undefined) {
+      // An answer to a request that was given up: another worker may be free for it.
+      if (!this.waiting || this.job !== undefined) job.retry(0);
+      else this.job = job;
+      this.end('job');
+    } else if (message.subject === `${this.inbox}.${this.serial}`) {
+      const how = endOf(message);
+      if (how !== undefined) this.end(how);
     }
   }
 
@@ -96,13 +112,6 @@ export class JobPuller {
       }
       await this.ended(refusedDelayMs);
     }
-  }
-
-  /** UNSUB and a round trip: whatever the server sent before has then arrived, and nothing comes after. */
-  private async takeBack(subscription: Subscription | undefined): Promise<void> {
-    if (subscription === undefined || subscription.isClosed()) return;
-    if (this.connection.isOnline) await subscription.drain().catch(() => {});
-    subscription.unsubscribe();
   }
 
   /** Resolves when `end` is called, or after a while: a server that answers nothing may have lost the queue. */

@@ -50,12 +50,16 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
       }),
     ]);
     const started = child;
+    // A parent that leaves without stop() must not leave the server behind.
+    const killOnExit = () => started.kill('SIGKILL');
+    process.once('exit', killOnExit);
     return {
       url,
       pid: started.pid ?? 0,
       exited,
       stop: async () => {
         await end(started, exited);
+        process.off('exit', killOnExit);
         await rm(dir, { recursive: true, force: true });
       },
     };

@@ -75,9 +75,8 @@ export class Worker<K extends JobKind> {
       { length: slots },
       () => new JobPuller(this.connection, subjects.stream(this.kind), subjects.durable(), this.restore),
     );
-    let stopping: Promise<unknown> = Promise.resolve();
     const stop = () => {
-      stopping = Promise.all(pullers.map((puller) => puller.stop()));
+      for (const puller of pullers) puller.stop();
     };
     signal.addEventListener('abort', stop, { once: true });
     const forget = this.cancellation.onCancel((requestId) => {
@@ -87,7 +86,6 @@ export class Worker<K extends JobKind> {
     });
     try {
       await Promise.all(pullers.map((puller) => this.runSlot(puller)));
-      await stopping;
     } finally {
       forget();
       signal.removeEventListener('abort', stop);
@@ -145,6 +143,7 @@ export class Worker<K extends JobKind> {
     let message: JobMessage<K>;
     try {
       message = jobCodecs[this.kind].decode(job.message.data);
+      if (!sameKey(message.key, delivery.key)) throw new Error('its key is not that of its subject and headers');
     } catch (reason) {
       return this.fail(job, delivery, 'failed', 'INTERNAL', `the job cannot be decoded: ${messageOf(reason)}`);
     }
@@ -215,4 +214,8 @@ export class Worker<K extends JobKind> {
     if (at === undefined || deadlineMs === undefined || attempt === undefined) return undefined;
     return { at, key: { requestId: at.requestId, attempt, item: at.item }, deadlineMs };
   }
+}
+
+function sameKey(one: JobKey | undefined, other: JobKey): boolean {
+  return one?.requestId === other.requestId && one.item === other.item && one.attempt === other.attempt;
 }
