@@ -1,4 +1,4 @@
-import { readDescriptors } from '@tessera/protocol';
+import { readDescriptors, TesseraError } from '@tessera/protocol';
 import { type CompatServiceDefinition, createServer, type Server, type ServiceImplementation } from 'nice-grpc';
 import type { ServerMiddleware } from 'nice-grpc-common';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
@@ -42,7 +42,10 @@ export class GrpcServer {
     server.with(errorMiddleware(name, log)).add(HealthDefinition, this.health.implementation);
     server
       .with(endAtDrain(drain))
-      .add(ServerReflectionService, ServerReflection(readDescriptors(), services.map(fullName)));
+      .add(
+        ServerReflectionService,
+        ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]),
+      );
     for (const { definition, implementation } of services) {
       server
         .with(observeMiddleware(metrics, this.#openCalls))
@@ -61,11 +64,19 @@ export class GrpcServer {
     this.#server = server;
   }
 
-  /** @returns the address, such as `127.0.0.1:40001` */
+  /**
+   * @returns the address, such as `127.0.0.1:40001`
+   * @throws TesseraError CONFIG_INVALID if the address is taken or is not of this host
+   */
   async listen(): Promise<string> {
     const host = this.#settings['grpc.host'];
     const bracketed = host.includes(':') ? `[${host}]` : host;
-    return `${bracketed}:${await this.#server.listen(`${bracketed}:${this.#settings['grpc.port']}`)}`;
+    try {
+      return `${bracketed}:${await this.#server.listen(`${bracketed}:${this.#settings['grpc.port']}`)}`;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new TesseraError('CONFIG_INVALID', `grpc.host and grpc.port cannot be listened on: ${reason}`, { cause });
+    }
   }
 
   /** What is still open, for the log of a drain that ran out of time. */

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { TesseraError } from '@tessera/protocol';
 import type { Registry } from 'prom-client';
 
 export interface HttpServer {
@@ -16,7 +17,10 @@ export interface HttpServerOptions {
   isReady(): boolean;
 }
 
-/** Serves /metrics for Prometheus, /healthz (the process lives) and /readyz (it takes work). */
+/**
+ * Serves /metrics for Prometheus, /healthz (the process lives) and /readyz (it takes work).
+ * @throws TesseraError CONFIG_INVALID if the address is taken or is not of this host
+ */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
     const path = (request.url ?? '').split('?')[0];
@@ -29,7 +33,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     else answer(response, 404, 'there is /metrics, /healthz and /readyz\n');
   });
   server.listen(options.port, options.host);
-  await once(server, 'listening');
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new TesseraError('CONFIG_INVALID', `metrics.host and metrics.port cannot be listened on: ${reason}`, {
+      cause,
+    });
+  }
   const { address, family, port } = server.address() as AddressInfo;
   return { address: family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`, close: () => close(server) };
 }

@@ -1,3 +1,4 @@
+import { setLogger } from '@grpc/grpc-js';
 import { TesseraError } from '@tessera/protocol';
 import type { CommonSettings } from '../settings/common-settings.js';
 import { maskSecrets, settingsHelp } from '../settings/describe-settings.js';
@@ -36,6 +37,11 @@ export async function runService<S extends ServiceSettings>(
   process.on('uncaughtException', (error) => fail(error, 'unhandled error'));
   process.on('unhandledRejection', (reason) => fail(reason, 'unhandled rejection'));
 
+  // gRPC's own words go to the log, not between its lines on standard error.
+  const grpcLog = log.child({ library: 'grpc-js' });
+  const note = (message: unknown) => grpcLog.debug(String(message));
+  setLogger({ error: note, info: note, debug: note });
+
   const ending = endRequested(log);
   log.debug({ event: 'settings', settings: maskSecrets(service.settings, settings) }, 'settings');
   const metrics = new Metrics();
@@ -49,13 +55,12 @@ export async function runService<S extends ServiceSettings>(
   const ready = {
     event: 'ready',
     ready: true,
-    service: name,
     grpc: running.grpcAddress,
     metrics: running.metricsAddress,
     pid: process.pid,
   };
   log.info(ready, 'ready');
-  process.send?.(ready);
+  process.send?.({ ...ready, service: name });
 
   const reason = await ending;
   log.info({ event: 'draining', reason }, 'draining');

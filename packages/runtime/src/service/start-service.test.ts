@@ -1,0 +1,73 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { TesseraError } from '@tessera/protocol';
+import { expect, test } from 'vitest';
+import { commonSettings } from '../settings/common-settings.js';
+import { freePort } from '../testing/free-port.js';
+import { memoryLog } from '../testing/memory-log.js';
+import { probeService } from '../testing/probe-service.js';
+import { ask, startProbe } from '../testing/start-probe.js';
+import { startService } from './start-service.js';
+
+test('/metrics has what was called, /healthz and /readyz say how it stands', async () => {
+  await using probe = await startProbe();
+  await probe.client.describe({});
+  await expect(probe.client.generate(ask('fail QUEUE_FULL'))[Symbol.asyncIterator]().next()).rejects.toThrow();
+  const metrics = await fetch(`http://${probe.service.metricsAddress}/metrics`);
+  expect(metrics.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+  const text = await metrics.text();
+  expect(text).toContain('tessera_grpc_requests_total{service="tessera.v1.LlmService",method="Describe",code="OK"} 1');
+  expect(text).toContain('method="Generate",code="RESOURCE_EXHAUSTED"} 1');
+  expect(text).toContain('tessera_grpc_request_seconds_count{service="tessera.v1.LlmService",method="Describe"} 1');
+  expect(text).toContain('tessera_ready 1');
+  const statusOf = async (path: string) => (await fetch(`http://${probe.service.metricsAddress}${path}`)).status;
+  expect(await Promise.all(['/healthz', '/readyz', '/nothing'].map(statusOf))).toEqual([200, 200, 404]);
+});
+
+test('two services in one process count apart', async () => {
+  await using one = await startProbe();
+  await using two = await startProbe();
+  await one.client.describe({});
+  expect(await two.service.metrics.registry.metrics()).not.toContain('Describe');
+});
+
+test('a drain longer than its grace cuts what is left and says what that was', async () => {
+  const probe = await startProbe({ 'drain.graceMs': 100 });
+  const stream = probe.client.generate(ask('wait'))[Symbol.asyncIterator]();
+  await stream.next();
+  const stopped = probe.service.stop();
+  await expect(stopped).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', message: /LlmService\/Generate \(1\)/ });
+  await expect(stream.next()).rejects.toBeInstanceOf(TesseraError);
+  expect(probe.service.stop()).toBe(stopped);
+  probe.client.close();
+});
+
+test('a start that fails leaves no port open and passes the error on', async () => {
+  const failing = {
+    name: 'llm',
+    settings: commonSettings,
+    start: async () => {
+      throw new TesseraError('CHECKPOINT_INVALID', 'no model there');
+    },
+  };
+  const metricsPort = await freePort();
+  const started = startService(failing, { 'model.dir': 'none', 'metrics.port': metricsPort }, { log: memoryLog().log });
+  await expect(started).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' });
+  const socket = connect(metricsPort, '127.0.0.1');
+  const [error] = await once(socket, 'error');
+  expect(error).toMatchObject({ code: 'ECONNREFUSED' });
+});
+
+test('a port that is taken is CONFIG_INVALID, naming the setting', async () => {
+  await using probe = await startProbe();
+  const given = { 'model.dir': 'none', 'grpc.port': Number(probe.service.grpcAddress.split(':')[1]) };
+  await expect(startService(probeService(), given, { log: memoryLog().log })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: /grpc\.port/,
+  });
+  const taken = { 'model.dir': 'none', 'metrics.port': Number(probe.service.metricsAddress.split(':')[1]) };
+  await expect(startService(probeService(), taken, { log: memoryLog().log })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: /metrics\.port/,
+  });
+});
