@@ -44,9 +44,13 @@ test('a drawing comes as a PNG, the same for the same seed, another for another'
 });
 
 test('the time line names what every stage did', async () => {
-  const answer = await ask(deployment.gateway, [{ says: [sample('apple'), 'Draw a red apple on a blue background.'] }], {
-    draw: { steps: 2 },
-  });
+  const answer = await ask(
+    deployment.gateway,
+    [{ says: [sample('apple'), 'Draw a red apple on a blue background.'] }],
+    {
+      draw: { steps: 2 },
+    },
+  );
   const done = new Set(answer.finished.spans.map(({ stage, name }) => `${stage} ${name}`));
   expect([...done]).toEqual(
     expect.arrayContaining([

@@ -4,5 +4,5 @@ export * from './headers.js';
 export * from './messages.js';
 export * from './streams.js';
 export * from './subjects.js';
-export * from './tensor-message.js';
 export * from './tensor.js';
+export * from './tensor-message.js';

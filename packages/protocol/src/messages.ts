@@ -1,7 +1,8 @@
 /** The generated code of proto/tessera/v1, under one roof. */
-export * from './generated/tessera/v1/chat.js';
+
 // Each generated file with a stream exports this name; one explicit export settles which.
 export type { ServerStreamingMethodResult } from './generated/tessera/v1/chat.js';
+export * from './generated/tessera/v1/chat.js';
 export * from './generated/tessera/v1/connector.js';
 export * from './generated/tessera/v1/encoder.js';
 export * from './generated/tessera/v1/generator.js';

@@ -70,8 +70,8 @@ export async function callChat(options: ChatCallOptions, listener: ChatListener 
   let text = '';
   let finished: Finished | undefined;
   try {
-    const deadline = new Date(Date.now() + options.timeoutMs);
-    for await (const { event } of client.rpc.chat(requestStream(options), { signal: options.signal, deadline })) {
+    const { signal, timeoutMs } = options;
+    for await (const { event } of client.chat(requestStream(options), { signal, timeoutMs })) {
       switch (event?.$case) {
         case 'accepted':
           requestId = event.value.requestId;

@@ -15,7 +15,7 @@ export async function compile(
   try {
     await compileCheckpoint(resolve(checkpoint), out, {
       weights: options.weights,
-      onProgress: ({ done, total, label }) => bar.update(done, total, label),
+      onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
       signal,
     });
   } finally {

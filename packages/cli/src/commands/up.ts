@@ -64,7 +64,7 @@ async function compiledBundle(options: UpOptions, signal: AbortSignal): Promise<
   try {
     const { dir } = await ensureBundle(resolve(options.model), resolve(options.cache), {
       weights: options.weights,
-      onProgress: ({ done, total, label }) => bar.update(done, total, label),
+      onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
       signal,
     });
     return dir;

@@ -1,19 +1,19 @@
-import { type EngineStatus, type LlmServiceClient, LlmServiceDefinition, TesseraError } from '@tessera/protocol';
-import { type Client, createClient, type EngineDirectory } from '@tessera/runtime';
+import { type EngineStatus, LlmServiceDefinition, TesseraError } from '@tessera/protocol';
+import { createClient, type EngineDirectory, type TesseraClient } from '@tessera/runtime';
+
+export type LlmClient = TesseraClient<typeof LlmServiceDefinition>;
 
 /** One engine, reserved for one attempt of one request. */
 export interface EngineLease {
   readonly engineId: string;
-  readonly client: LlmServiceClient;
+  readonly client: LlmClient;
   release(): void;
 }
 
 interface Connection {
-  readonly client: Client<typeof LlmServiceDefinition>;
-  readonly address: string;
+  readonly client: LlmClient;
   /** Attempts that this gateway runs there; announcements lag behind by half a second. */
   leases: number;
-  announcedAt: number;
 }
 
 /** Picks the engine for a request: among those that announce themselves, the one with the least to do. */
@@ -75,7 +75,7 @@ export class EnginePool {
     let connection = this.connections.get(engine.engineId);
     if (connection === undefined) {
       const client = createClient(LlmServiceDefinition, engine.address);
-      connection = { client, address: engine.address, leases: 0, announcedAt: 0 };
+      connection = { client, leases: 0 };
       this.connections.set(engine.engineId, connection);
     }
     const leased = connection;
@@ -83,7 +83,7 @@ export class EnginePool {
     let released = false;
     return {
       engineId: engine.engineId,
-      client: leased.client.rpc,
+      client: leased.client,
       release: () => {
         if (released) return;
         released = true;

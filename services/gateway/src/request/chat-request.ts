@@ -13,6 +13,7 @@ import {
 import type { Bus, StageFailure } from '@tessera/runtime';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
+import { linkedAbort } from './linked-abort.js';
 import type { PlannedItem } from './media-plan.js';
 import { Merge } from './merge.js';
 import type { RequestLifecycle } from './request-state.js';
@@ -37,6 +38,7 @@ export interface ChatRequestDependencies {
   readonly encodes: EncodeDispatch;
   readonly lifecycle: RequestLifecycle;
   readonly maxAttempts: number;
+  readonly onAttempt: () => void;
 }
 
 type Incoming =
@@ -90,6 +92,7 @@ export class ChatRequest {
         if (!elsewhere || !movable || attempt >= maxAttempts) throw error;
         failed.add(lease.engineId);
         this.attempt++;
+        this.dependencies.onAttempt();
       } finally {
         lease.release();
       }
@@ -97,8 +100,8 @@ export class ChatRequest {
   }
 
   private async *runOn(lease: EngineLease, first: boolean, outer: AbortSignal): AsyncGenerator<ChatEvent> {
-    const stop = new AbortController();
-    const signal = AbortSignal.any([outer, stop.signal]);
+    using stop = linkedAbort(outer);
+    const { signal } = stop;
     const incoming = new Merge<Incoming>();
     try {
       incoming.add(this.engineEvents(lease, signal));
@@ -176,9 +179,13 @@ export class ChatRequest {
   private async *onMedia(event: MediaEvent | StageFailure): AsyncGenerator<ChatEvent> {
     if ('code' in event) throw new TesseraError(event.code, `${event.stage}: ${event.message}`);
     if (event.event === undefined) return;
+    if (event.event.$case === 'progress') {
+      yield { $case: 'drawProgress', value: event.event.value };
+      return;
+    }
     yield event.event;
-    if (event.event.$case === 'picturePart' && event.event.value.last) {
-      const drawing = event.event.value.drawing;
+    if (event.event.value.last) {
+      const { drawing } = event.event.value;
       if (event.timing !== undefined) {
         this.dependencies.lifecycle.addStageWork(event.timing, 'denoise', { item: drawing });
       }
@@ -198,7 +205,7 @@ export class ChatRequest {
       deliveredTokenIds: this.delivered.tokenIds,
       queuedDrawings: this.delivered.drawingsQueued,
     };
-    for await (const { event } of lease.client.generate(request, { signal, deadline: new Date(deadlineMs) })) {
+    for await (const { event } of lease.client.generate(request, { signal, deadlineMs })) {
       yield { from: 'engine', event };
       if (event?.$case === 'finished') return;
     }

@@ -8,11 +8,12 @@ import {
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
-import type { Bus } from '@tessera/runtime';
+import { abortable, type Bus } from '@tessera/runtime';
 import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EnginePool } from '../dispatch/engine-pool.js';
 import { type ChatEvent, ChatRequest } from './chat-request.js';
 import { type Conversation, type ConversationLimits, checkConversation } from './conversation.js';
+import { linkedAbort } from './linked-abort.js';
 import { type IntakeLimits, type MediaBudget, MediaIntake } from './media-intake.js';
 import { type MediaModel, type PlannedItem, planMedia } from './media-plan.js';
 import { RequestLifecycle, type StateListener } from './request-state.js';
@@ -35,6 +36,8 @@ export interface ChatDependencies {
   readonly limits: ChatLimits;
   readonly budget: MediaBudget;
   readonly onState: StateListener;
+  /** Told each time a request goes to a further engine. */
+  readonly onAttempt: () => void;
   /** Told once a request has an id, for logs and traces. */
   readonly onEnd: (end: { requestId: string; state: RequestState; durationMs: number; error?: TesseraError }) => void;
 }
@@ -48,12 +51,18 @@ export interface ChatCall {
 /** The gateway's core: a conversation and its media go in, typed events come out. Knows nothing of any front door. */
 export class Chat {
   private active = 0;
+  private readonly whenIdle: (() => void)[] = [];
 
   constructor(private readonly dependencies: ChatDependencies) {}
 
   /** Requests in flight. */
   get inFlight(): number {
     return this.active;
+  }
+
+  /** Resolves when no request is in flight. */
+  idle(): Promise<void> {
+    return this.active === 0 ? Promise.resolve() : new Promise((resolve) => this.whenIdle.push(resolve));
   }
 
   /**
@@ -78,8 +87,8 @@ export class Chat {
     this.active++;
     const requestId = randomBytes(12).toString('hex');
     const lifecycle = new RequestLifecycle(this.dependencies.onState);
-    const stop = new AbortController();
-    const signal = AbortSignal.any([call.signal, stop.signal]);
+    using stop = linkedAbort(call.signal);
+    const { signal } = stop;
     const intake = new MediaIntake(conversation.mediaIds, limits, budget);
     const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
     let sent = false;
@@ -94,7 +103,7 @@ export class Chat {
       const messages = numberMedia(conversation, planned.itemOf);
       const request = new ChatRequest(
         { requestId, messages, items: planned.items, text, draw, deadlineMs },
-        { bus, engines, encodes, lifecycle, maxAttempts: limits.attempts },
+        { bus, engines, encodes, lifecycle, maxAttempts: limits.attempts, onAttempt: this.dependencies.onAttempt },
       );
       sent = true;
       yield* request.run(signal);
@@ -104,7 +113,6 @@ export class Chat {
     } finally {
       stop.abort();
       intake.release();
-      this.active--;
       if (!lifecycle.ended) {
         lifecycle.enter(
           failure === undefined || failure.code === 'CANCELLED' ? RequestState.CANCELLED : RequestState.FAILED,
@@ -112,6 +120,8 @@ export class Chat {
       }
       if (sent) this.cleanUp(requestId, lifecycle.state);
       this.dependencies.onEnd({ requestId, state: lifecycle.state, durationMs: lifecycle.nowMs(), error: failure });
+      this.active--;
+      if (this.active === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
     }
   }
 
@@ -121,10 +131,11 @@ export class Chat {
     signal: AbortSignal,
   ): Promise<{ items: PlannedItem[]; itemOf: Map<string, number> }> {
     if (!intake.complete) {
-      for await (const part of parts) {
-        signal.throwIfAborted();
-        intake.add(part);
-        if (intake.complete) break;
+      const incoming = parts[Symbol.asyncIterator]();
+      while (!intake.complete) {
+        const part = await abortable(incoming.next(), signal);
+        if (part.done === true) break;
+        intake.add(part.value);
       }
     }
     signal.throwIfAborted();

@@ -13,7 +13,7 @@ export interface MediaModel {
   readonly tokensPerTile: number;
 }
 
-const roles = { whole: TileRole.WHOLE, thumbnail: TileRole.THUMBNAIL, part: TileRole.PART } as const;
+const roles = { none: TileRole.WHOLE, thumbnail: TileRole.THUMBNAIL, tile: TileRole.PART } as const;
 
 /**
  * Reads the headers of a request's media and reserves their spans; nothing is decoded here.
@@ -22,7 +22,7 @@ const roles = { whole: TileRole.WHOLE, thumbnail: TileRole.THUMBNAIL, part: Tile
 export async function planMedia(
   received: ReadonlyMap<string, ReceivedMedia>,
   model: MediaModel | undefined,
-  limits: MediaLimits,
+  limits: Pick<MediaLimits, 'maxBytes' | 'maxPixels'>,
 ): Promise<{ items: PlannedItem[]; itemOf: Map<string, number> }> {
   const items: PlannedItem[] = [];
   const itemOf = new Map<string, number>();
@@ -36,7 +36,7 @@ export async function planMedia(
     }
     const info = await named(mediaId, () => probeMedia(bytes, limits));
     const plan = planTiles({ width: info.width, height: info.height }, model.preprocessing);
-    const spans = plan.tiles.map((tile) => ({ role: roles[tile.role], tokens: model.tokensPerTile }));
+    const spans = plan.tiles.map((tile) => ({ role: roles[tile.marker], tokens: model.tokensPerTile }));
     const item = items.length;
     const size = { width: info.width, height: info.height };
     items.push({ item, kind: MediaKind.IMAGE, size, tiles: spans.length, spans, bytes, digest });

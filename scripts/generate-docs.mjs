@@ -1,0 +1,101 @@
+// Writes the documents that are made from the code: errors, metrics, configuration, request states.
+// With --check it writes nothing and fails when one of them is out of date.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { connectorSettings } from '@tessera/connector';
+import { encoderSettings } from '@tessera/encoder';
+import { gatewaySettings, nextStates, stateName } from '@tessera/gateway';
+import { generatorSettings } from '@tessera/generator';
+import { llmSettings } from '@tessera/llm';
+import { RequestState } from '@tessera/protocol';
+import { commonSettings, errorsMarkdown, metricsMarkdown, settingsMarkdown } from '@tessera/runtime';
+
+const docs = resolve(import.meta.dirname, '../docs');
+const made = '<!-- Made by scripts/generate-docs.mjs from the code; do not edit. -->';
+
+const own = (settings) => Object.fromEntries(Object.entries(settings).filter(([key]) => !(key in commonSettings)));
+const services = {
+  encoder: encoderSettings,
+  connector: connectorSettings,
+  llm: llmSettings,
+  generator: generatorSettings,
+  gateway: gatewaySettings,
+};
+
+const states = Object.values(RequestState).filter(
+  (value) => typeof value === 'number' && value !== RequestState.UNSPECIFIED,
+);
+const stateRows = states.map((state) => {
+  const next = nextStates(state).map((each) => `\`${stateName(each)}\``);
+  return `| \`${stateName(state)}\` | ${next.join(', ') || '(the end)'} |`;
+});
+
+const documents = {
+  'errors.md': `${made}
+# Errors
+
+Every failure has one code. On gRPC it is the \`reason\` of a \`google.rpc.ErrorInfo\` detail of domain \`tessera\`, beside
+the status below; what may be tried again carries \`google.rpc.RetryInfo\` where a delay is known. On NATS a failed job
+publishes the code in the place of what it would have made.
+
+${errorsMarkdown()}
+`,
+  'metrics.md': `${made}
+# Metrics
+
+Each service serves these in Prometheus' text format at \`/metrics\` of its metrics port, beside \`/healthz\` (the process
+lives) and \`/readyz\` (it takes work). Node's own process metrics are there too, with the prefix \`tessera_\`.
+
+${metricsMarkdown()}
+`,
+  'configuration.md': `${made}
+# Configuration
+
+A setting has one name, in three spellings: a key of the YAML file that \`--config\` or \`TESSERA_CONFIG\` names, an
+environment variable, and a flag. Flags win over the environment, the environment over the file, the file over the
+defaults. A key, variable or flag that is nearly a setting's name is refused.
+
+## Every service
+
+${settingsMarkdown(commonSettings)}
+${Object.entries(services)
+  .filter(([, settings]) => Object.keys(own(settings)).length > 0)
+  .map(([name, settings]) => `\n## ${name}\n\n${settingsMarkdown(own(settings))}\n`)
+  .join('')}`,
+  'requests.md': `${made}
+# The states of a request
+
+The gateway keeps one state machine a request. Each change is an event of the client's stream (\`state_changed\`), a span
+of the time line in \`finished\`, and a count in \`tessera_gateway_transitions_total\`.
+
+| State | May go to |
+|---|---|
+${stateRows.join('\n')}
+
+- \`receiving\`: the media parts of the conversation come in; headers are checked, nothing is decoded.
+- \`queued\`: an engine is being picked. A request comes back here when its engine dies; the next one goes on after the
+  tokens already delivered.
+- \`prefilling\`: the engine has admitted the sequence. At the same time encoder and connector make its visual tokens
+  (\`tile_done\` for each tile), and the engine prefills what is there, in order.
+- \`decoding\`: text streams.
+- \`generating\`: the text is complete, and a drawing is not.
+- \`done\`, \`failed\`, \`cancelled\`: the end. A failed or cancelled request is cancelled in every stage, its messages are
+  purged, and its slots are freed at the next step.
+`,
+};
+
+const stale = Object.entries(documents).filter(([name, text]) => {
+  try {
+    return readFileSync(join(docs, name), 'utf8') !== text;
+  } catch {
+    return true;
+  }
+});
+if (process.argv.includes('--check')) {
+  for (const [name] of stale) console.error(`docs/${name} is out of date; run 'npm run docs'`);
+  process.exit(stale.length === 0 ? 0 : 1);
+}
+for (const [name, text] of stale) {
+  writeFileSync(join(docs, name), text);
+  console.log(`docs/${name} written`);
+}

@@ -1,0 +1,44 @@
+import { commonSettings, setting } from '@tessera/runtime';
+import { z } from 'zod';
+
+const positive = z.int().min(1);
+
+/** Every setting of the gateway; docs/configuration.md is made from this. */
+export const gatewaySettings = {
+  ...commonSettings,
+  'requests.maxInFlight': setting(positive, {
+    default: 512,
+    description: 'Requests that may be in flight; beyond it new ones are refused with RetryInfo.',
+  }),
+  'requests.maxMessages': setting(positive, { default: 256, description: 'Messages in one conversation.' }),
+  'requests.maxTextCharacters': setting(positive, {
+    default: 262_144,
+    description: 'Characters of text in one conversation.',
+  }),
+  'requests.maxAttempts': setting(positive, {
+    default: 3,
+    description: 'Engines that a request is sent to, one after the other, when one dies.',
+  }),
+  'media.maxItems': setting(positive, { default: 8, description: 'Media items shown in one conversation.' }),
+  'media.maxBytes': setting(positive, {
+    default: 32 * 1024 * 1024,
+    description: 'Bytes of one media item.',
+  }),
+  'media.maxPixels': setting(positive, {
+    default: 64_000_000,
+    description: 'Pixels of one picture; read from its header, before anything is decoded.',
+  }),
+  'media.maxHeldBytes': setting(positive, {
+    default: 512 * 1024 * 1024,
+    description: 'Bytes of media that all requests in flight may hold together.',
+  }),
+  'encode.tilesPerJob': setting(positive, {
+    default: 4,
+    description: 'Tiles of one media item in one encode job; fewer spread a large picture over more replicas.',
+  }),
+  'draw.maxSteps': setting(positive, { default: 200, description: 'Denoising steps that a request may ask for.' }),
+  'engines.waitMs': setting(positive, {
+    default: 10_000,
+    description: 'How long a request waits for an engine to announce itself, in milliseconds.',
+  }),
+};

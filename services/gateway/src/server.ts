@@ -1,0 +1,53 @@
+import {
+  type ChatRequest,
+  type ChatResponse,
+  ChatServiceDefinition,
+  type ChatServiceDescribeResponse,
+  type ChatStart,
+  type MediaPart,
+  TesseraError,
+} from '@tessera/protocol';
+import { type GrpcService, grpcService } from '@tessera/runtime';
+import type { Chat } from './request/chat.js';
+
+/** The largest part of a media item; what fits into a NATS message fits here too. */
+export const maxPartBytes = 512 * 1024;
+
+/** Renders the chat core as gRPC. */
+export function chatService(chat: Chat, describe: ChatServiceDescribeResponse, drain: AbortSignal): GrpcService {
+  return grpcService(ChatServiceDefinition, {
+    async describe() {
+      return describe;
+    },
+    async *chat(requests, context): AsyncGenerator<ChatResponse> {
+      const incoming = requests[Symbol.asyncIterator]();
+      const start = await firstMessage(incoming);
+      let drainTold = false;
+      for await (const event of chat.run(start, mediaParts(incoming), context)) {
+        if (drain.aborted && !drainTold) {
+          drainTold = true;
+          yield { event: { $case: 'drain', value: {} } };
+        }
+        yield { event };
+      }
+    },
+  });
+}
+
+async function firstMessage(requests: AsyncIterator<ChatRequest>): Promise<ChatStart> {
+  const first = await requests.next();
+  if (first.done === true) throw invalid('the stream was closed before its first message; send `start` first');
+  if (first.value.body?.$case !== 'start') throw invalid('the first message of the stream must be `start`');
+  return first.value.body.value;
+}
+
+async function* mediaParts(requests: AsyncIterator<ChatRequest>): AsyncGenerator<MediaPart> {
+  for (let next = await requests.next(); next.done !== true; next = await requests.next()) {
+    if (next.value.body?.$case !== 'mediaPart') throw invalid('after `start` only `media_part` may be sent');
+    yield next.value.body.value;
+  }
+}
+
+function invalid(message: string): TesseraError {
+  return new TesseraError('REQUEST_INVALID', message);
+}

@@ -1,0 +1,96 @@
+import { type Bundle, readBundle } from '@tessera/bundle';
+import { defaultMediaLimits } from '@tessera/media';
+import type { ChatServiceDescribeResponse, ModelInfo } from '@tessera/protocol';
+import { connectBus, type Service, type ServiceContext, type ServiceParts, type Settings } from '@tessera/runtime';
+import { gatewaySettings } from './config.js';
+import { EnginePool } from './dispatch/engine-pool.js';
+import { observeRequests } from './observe-requests.js';
+import { Chat, type ChatLimits } from './request/chat.js';
+import { MediaBudget } from './request/media-intake.js';
+import type { MediaModel } from './request/media-plan.js';
+import { chatService, maxPartBytes } from './server.js';
+
+type GatewaySettings = Settings<typeof gatewaySettings>;
+
+/** The gateway as a service: what `main.ts` runs, and what a composition root may start in its own process. */
+export const gateway: Service<typeof gatewaySettings> = {
+  name: 'gateway',
+  settings: gatewaySettings,
+  async start(context: ServiceContext<typeof gatewaySettings>): Promise<ServiceParts> {
+    const { settings } = context;
+    const bundle = await readBundle(settings['model.dir']);
+    const model: ModelInfo = {
+      name: bundle.manifest.name,
+      revision: bundle.manifest.revision,
+      weights: bundle.manifest.weights,
+    };
+    const bus = await connectBus(context, model.revision);
+    const watch = new AbortController();
+    const directory = bus.watchEngines(watch.signal);
+    const engines = new EnginePool(directory, settings['engines.waitMs']);
+    const limits = limitsFrom(settings);
+    const observer = observeRequests(context, { bus, directory, signal: watch.signal });
+    const chat = new Chat({
+      bus,
+      engines,
+      model,
+      media: mediaModel(bundle),
+      limits,
+      budget: new MediaBudget(settings['media.maxHeldBytes']),
+      ...observer,
+    });
+    return {
+      services: [chatService(chat, describe(bundle, model, limits, settings), context.drain)],
+      async stop() {
+        await chat.idle();
+        watch.abort();
+        engines.close();
+        await bus.close();
+      },
+    };
+  },
+};
+
+function limitsFrom(settings: GatewaySettings): ChatLimits {
+  return {
+    messages: settings['requests.maxMessages'],
+    textCharacters: settings['requests.maxTextCharacters'],
+    mediaItems: settings['media.maxItems'],
+    stopTexts: 16,
+    maxSteps: settings['draw.maxSteps'],
+    itemBytes: settings['media.maxBytes'],
+    partBytes: maxPartBytes,
+    mediaPixels: settings['media.maxPixels'],
+    requests: settings['requests.maxInFlight'],
+    tilesPerJob: settings['encode.tilesPerJob'],
+    attempts: settings['requests.maxAttempts'],
+  };
+}
+
+function mediaModel({ manifest }: Bundle): MediaModel | undefined {
+  const { connector, preprocessing } = manifest;
+  if (connector === undefined || preprocessing === undefined) return undefined;
+  return { preprocessing, tokensPerTile: connector.tokens };
+}
+
+function describe(
+  { manifest }: Bundle,
+  model: ModelInfo,
+  limits: ChatLimits,
+  settings: GatewaySettings,
+): ChatServiceDescribeResponse {
+  return {
+    model,
+    limits: {
+      contextTokens: manifest.llm.maxPositions,
+      mediaItems: limits.mediaItems,
+      mediaBytes: BigInt(Math.min(limits.itemBytes, defaultMediaLimits.maxBytes)),
+      mediaPixels: BigInt(limits.mediaPixels),
+      partBytes: limits.partBytes,
+      messages: limits.messages,
+      textCharacters: limits.textCharacters,
+      deadlineMs: settings['grpc.defaultDeadlineMs'],
+    },
+    canDraw: manifest.generator !== undefined,
+  };
+}
