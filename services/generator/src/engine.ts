@@ -61,7 +61,7 @@ export class GeneratorEngine {
       [input.condition]: tensor('float32', [rows.length, conditionLength, conditionWidth], conditions),
     };
     const predicted = (await this.session.run(feeds, [output]))[output];
-    if (predicted?.dtype !== 'float32' || predicted.data.length !== samples.length) {
+    if (predicted?.dtype !== 'float32' || predicted.data.length !== rows.length * sampleSize) {
       throw new TesseraError('INTERNAL', `the graph gave ${output} of an unexpected shape or type`);
     }
     const data = predicted.data as Float32Array;
