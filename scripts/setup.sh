@@ -40,6 +40,8 @@ if [ ! -e "$stamps/build" ] || [ -n "$newer" ]; then
   say "building"
   started=$(mktemp)
   npm run --silent build >&2
+  # npm links a command only when its file is there, and on a fresh clone it is there only now.
+  [ -e node_modules/.bin/tessera ] || npm rebuild --ignore-scripts --loglevel=error @tessera/cli >/dev/null
   mkdir -p "$stamps"
   # The stamp carries the time the build began: an edit made during the build is built next time.
   touch -r "$started" "$stamps/build"

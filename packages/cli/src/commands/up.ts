@@ -22,7 +22,7 @@ export interface UpOptions {
 
 /** Where compiled bundles are kept when nothing else is said. */
 export function defaultCacheDir(): string {
-  return join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'tessera', 'bundles');
+  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'tessera', 'bundles');
 }
 
 /** Runs every service on this machine in the foreground until the signal says to stop; then drains them. */

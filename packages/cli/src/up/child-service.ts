@@ -1,12 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { TesseraError } from '@tessera/protocol';
+import { z } from 'zod';
 
-export interface ServiceReady {
-  readonly grpc: string;
-  readonly metrics: string;
-  readonly pid: number;
-}
+const readySchema = z.object({
+  event: z.literal('ready'),
+  /** host:port. */
+  grpc: z.string(),
+  /** host:port. */
+  metrics: z.string(),
+  pid: z.number(),
+});
+
+/** What a service says once it takes work. */
+export type ServiceReady = z.infer<typeof readySchema>;
 
 /** One service as a child process of `tessera up`. */
 export class ChildService {
@@ -26,7 +33,8 @@ export class ChildService {
    * @throws TesseraError STAGE_UNAVAILABLE when it ends first, with its last log lines
    */
   async start(): Promise<ServiceReady> {
-    const child = spawn(process.execPath, [this.mainPath, ...this.flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+    // The IPC channel brings the ready message, and its end tells the service to drain when this process was killed.
+    const child = spawn(process.execPath, [this.mainPath, ...this.flags], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
     this.child = child;
     this.exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? (signal ? 128 : 1))));
     const tail: string[] = [];
@@ -35,9 +43,11 @@ export class ChildService {
         tail.push(line);
         if (tail.length > 20) tail.shift();
         this.onLog(this.name, line);
-        const ready = parseReady(line);
-        if (ready !== undefined) resolve(ready);
       };
+      child.on('message', (message) => {
+        const ready = readySchema.safeParse(message);
+        if (ready.success) resolve(ready.data);
+      });
       if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', onLine);
       if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', onLine);
       child.once('error', reject);
@@ -73,10 +83,4 @@ export class ChildService {
       clearTimeout(timer);
     }
   }
-}
-
-function parseReady(line: string): ServiceReady | undefined {
-  if (!line.includes('"event":"ready"')) return undefined;
-  const { grpc, metrics, pid } = JSON.parse(line) as ServiceReady;
-  return { grpc, metrics, pid };
 }

@@ -55,7 +55,6 @@ test('an error in one source ends the others', async () => {
       closed = true;
     }
   }
-  // biome-ignore lint/correctness/useYield: it is here to fail
   async function* failing(): AsyncGenerator<number> {
     await new Promise((resolve) => setImmediate(resolve));
     throw new Error('gone');

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Compares the public contract with main's: nothing that a client may rely on goes away. On main itself it compares with
+# the commit before. A first commit has nothing to compare with.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+for candidate in origin/main main HEAD~1; do
+  commit=$(git rev-parse --verify --quiet "$candidate^{commit}" || true)
+  if [ -n "$commit" ] && [ "$commit" != "$(git rev-parse HEAD)" ] && git cat-file -e "$commit:buf.yaml" 2>/dev/null; then
+    # From an archive, so that a shallow clone, which buf's own git reader refuses, will do.
+    against=$(mktemp -d)
+    trap 'rm -rf "$against"' EXIT
+    git archive "$commit" buf.yaml proto | tar -x -C "$against"
+    echo "buf breaking against $candidate ($(git rev-parse --short "$commit"))"
+    npx --no-install buf breaking --against "$against"
+    exit 0
+  fi
+done
+echo "buf breaking: no earlier contract to compare with"
