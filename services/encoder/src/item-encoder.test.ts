@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises';
+import { createSession, type Session } from '@tessera/inference';
+import { defaultMediaLimits, type Preprocessing } from '@tessera/media';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { EncoderEngine } from './engine.js';
+import { type EncodeCall, type EncodedTile, ItemEncoder } from './item-encoder.js';
+import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
+
+const never = new AbortController().signal;
+/** Wider than high; drawn at 512x205. */
+const wide = Buffer.from(
+  '<svg xmlns="http://www.w3.org/2000/svg" width="160" height="64"><rect width="80" height="64" fill="red"/></svg>',
+);
+
+let session: Session;
+let preprocessing: Preprocessing;
+let apple: Uint8Array;
+
+function encoderOf(changes: Partial<Preprocessing> = {}): ItemEncoder {
+  const model = { inputSize: { height: 96, width: 96 }, patches: 36, width: 256 };
+  const engine = new EncoderEngine(session, model, { maxBatch: 4, waitMs: 2, maxWaiting: 16 });
+  return new ItemEncoder(engine, {
+    preprocessing: { ...preprocessing, ...changes },
+    limits: defaultMediaLimits,
+    maxPixelsInFlight: 1_000_000,
+    tilesAtOnce: 2,
+  });
+}
+
+async function encodeAll(encoder: ItemEncoder, call: Partial<EncodeCall> & { bytes: Uint8Array }) {
+  const tiles: EncodedTile[] = [];
+  for await (const tile of encoder.encode({ signal: never, ...call })) tiles.push(tile);
+  return tiles;
+}
+
+const inTiles = (): Partial<Preprocessing> => ({
+  highResolution: { mode: 'tile', tileSize: 96, maxTiles: 4, thumbnail: true },
+});
+
+beforeAll(async () => {
+  const bundle = await demoBundle();
+  preprocessing = bundle.manifest.preprocessing as Preprocessing;
+  session = await createSession(bundle.file(bundle.stage('encoder').graph), { threads: 1, device: 'cpu' });
+  apple = await readFile(`${demoDir}samples/apple.png`);
+});
+
+afterAll(() => session.release());
+
+test('a picture file becomes the reference features', async () => {
+  const [tile, ...others] = await encodeAll(encoderOf(), { bytes: apple });
+  expect(others).toEqual([]);
+  expect(tile).toMatchObject({ tiles: 1, tile: { index: 0, marker: 'none' } });
+  expect(relativeError((tile as EncodedTile).features, await golden('apple.features'))).toBeLessThan(2e-3);
+});
+
+test('a picture in tiles comes in their order, and a range of them is the same tiles', async () => {
+  const encoder = encoderOf(inTiles());
+  const all = await encodeAll(encoder, { bytes: wide });
+  expect(all.map(({ tile }) => tile.marker)).toEqual(['thumbnail', 'tile', 'tile']);
+  expect(all.map(({ tile }) => tile.index)).toEqual([0, 1, 2]);
+  const range = await encodeAll(encoder, { bytes: wide, range: { firstTile: 1, tileCount: 2 } });
+  expect(range.map(({ features }) => features.data)).toEqual(all.slice(1).map(({ features }) => features.data));
+  expect(range[0]?.features.data).not.toEqual(range[1]?.features.data);
+});
+
+test.each([
+  ['past the end', { firstTile: 2, tileCount: 2 }],
+  ['empty', { firstTile: 0, tileCount: 0 }],
+])('refuses a range that is %s', async (_, range) => {
+  await expect(encodeAll(encoderOf(inTiles()), { bytes: wide, range })).rejects.toMatchObject({
+    code: 'REQUEST_INVALID',
+  });
+});
+
+test('refuses media of another size than was planned with, from the header', async () => {
+  const expectedSize = { width: 64, height: 160 };
+  await expect(encodeAll(encoderOf(), { bytes: wide, expectedSize })).rejects.toMatchObject({
+    code: 'MEDIA_CORRUPT',
+    message: 'the media is 512x205 pixels, but its tiles were planned for 64x160',
+  });
+});
+
+test('a cut picture is refused, and what it held is free for the next', async () => {
+  const encoder = encoderOf();
+  const cut = apple.subarray(0, apple.length / 2);
+  await expect(encodeAll(encoder, { bytes: cut })).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+  // More pixels in turn than may be decoded at one time: each must have given its own back.
+  for (let turn = 0; turn < 4; turn++) expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+});
+
+test('stops when the caller stops taking tiles, and when it is cancelled', async () => {
+  const encoder = encoderOf(inTiles());
+  for await (const { tile } of encoder.encode({ bytes: wide, signal: never })) {
+    expect(tile.index).toBe(0);
+    break;
+  }
+  await expect(encodeAll(encoder, { bytes: wide, signal: AbortSignal.abort() })).rejects.toThrow();
+  expect(await encodeAll(encoder, { bytes: wide })).toHaveLength(3);
+});

@@ -1,0 +1,125 @@
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  decodeTensor,
+  type EncodeRequest,
+  type EncodeResponse,
+  EncoderServiceDefinition,
+  TileRole,
+} from '@tessera/protocol';
+import { createClient, type NatsServer, startNatsServer, startService, type TesseraClient } from '@tessera/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { encoder } from './start.js';
+import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
+
+const maxMediaBytes = 2 * 1024 * 1024;
+let nats: NatsServer;
+let service: Awaited<ReturnType<typeof startService>>;
+let client: TesseraClient<typeof EncoderServiceDefinition>;
+let apple: Uint8Array;
+let revision: string;
+
+beforeAll(async () => {
+  const bundle = await demoBundle();
+  revision = bundle.manifest.revision;
+  apple = await readFile(`${demoDir}samples/apple.png`);
+  nats = await startNatsServer();
+  service = await startService(encoder, {
+    'model.dir': bundle.dir,
+    'nats.url': nats.url,
+    'nats.prefix': 'encoderserver',
+    'log.level': 'silent',
+    'media.maxBytes': maxMediaBytes,
+    'calls.max': 2,
+  });
+  client = createClient(EncoderServiceDefinition, service.grpcAddress);
+});
+
+afterAll(async () => {
+  client.close();
+  await service.stop();
+  await nats.stop();
+});
+
+type Part = { mediaId?: string; data: Uint8Array; last?: boolean };
+
+async function* sent(parts: Iterable<Part>): AsyncGenerator<EncodeRequest> {
+  for (const { mediaId = 'a', data, last = false } of parts) yield { mediaPart: { mediaId, data, last } };
+}
+
+async function encode(parts: Iterable<Part>, options = {}): Promise<EncodeResponse[]> {
+  const responses: EncodeResponse[] = [];
+  for await (const response of client.encode(sent(parts), options)) responses.push(response);
+  return responses;
+}
+
+const whole = (): Part[] => [{ data: apple, last: true }];
+
+async function expectRight(): Promise<void> {
+  const [response, ...others] = await encode(whole());
+  expect(others).toEqual([]);
+  expect(response).toMatchObject({ tile: 0, tiles: 1, role: TileRole.WHOLE });
+  const features = decodeTensor(response?.features);
+  expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + 2 ** -11);
+}
+
+test('says what it holds', async () => {
+  expect(await client.describe({})).toMatchObject({
+    model: { revision, weights: 'float32' },
+    tileHeight: 96,
+    tileWidth: 96,
+    patches: 36,
+    width: 256,
+  });
+});
+
+test('encodes a picture sent in parts', async () => {
+  await expectRight();
+  const third = Math.ceil(apple.length / 3);
+  const parts = [0, 1, 2].map((n) => ({ data: apple.subarray(n * third, (n + 1) * third), last: n === 2 }));
+  const [[one], [parted]] = await Promise.all([encode(whole()), encode(parts)]);
+  expect(parted?.features).toEqual(one?.features);
+});
+
+test.each<[string, string, () => Iterable<Part>]>([
+  ['no part at all', 'MEDIA_MISSING', () => []],
+  ['an end before the last part', 'MEDIA_MISSING', () => [{ data: apple }]],
+  ['a second item', 'REQUEST_INVALID', () => [{ data: apple }, { mediaId: 'b', data: apple, last: true }]],
+  ['a part over 512 KiB', 'MESSAGE_TOO_LARGE', () => [{ data: Buffer.alloc(513 * 1024), last: true }]],
+  ['more bytes than allowed', 'MEDIA_TOO_LARGE', () => Array(5).fill({ data: Buffer.alloc(512 * 1024) })],
+  ['what is no picture', 'MEDIA_NOT_RECOGNISED', () => [{ data: Buffer.from('hello, world'), last: true }]],
+  ['no bytes', 'MEDIA_EMPTY', () => [{ data: Buffer.alloc(0), last: true }]],
+  ['a cut picture', 'MEDIA_CORRUPT', () => [{ data: apple.subarray(0, apple.length / 2), last: true }]],
+])('refuses %s, and answers the next call', async (_, code, parts) => {
+  await expect(encode(parts())).rejects.toMatchObject({ code });
+  await expectRight();
+});
+
+test('a deadline of 1 ms ends the call by its name, and the next is right', async () => {
+  await expect(encode(whole(), { timeoutMs: 1 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  await expectRight();
+});
+
+test('refuses calls over the limit, and forgets those whose client has left', async () => {
+  const leaving = new AbortController();
+  async function* unfinished(): AsyncGenerator<EncodeRequest> {
+    yield { mediaPart: { mediaId: 'a', data: apple.subarray(0, 100), last: false } };
+    await new Promise((resolve) => leaving.signal.addEventListener('abort', resolve));
+  }
+  const open = [0, 1].map(() =>
+    client
+      .encode(unfinished(), { signal: leaving.signal })
+      [Symbol.asyncIterator]()
+      .next()
+      .catch((error: unknown) => error),
+  );
+  const running = service.metrics.gauge('tessera_grpc_requests_running');
+  const openCalls = async () =>
+    (await running.get()).values.find(({ labels }) => labels.method === 'Encode')?.value ?? 0;
+  while ((await openCalls()) < 2) await delay(5);
+  await expect(encode(whole())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  leaving.abort();
+  for (const ended of open) expect(await ended).toMatchObject({ code: 'CANCELLED' });
+  while ((await openCalls()) > 0) await delay(5);
+  await expectRight();
+});

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Bundle } from '@tessera/bundle';
+import {
+  type ConnectJob,
+  decodeTensor,
+  type EncodeJob,
+  MediaKind,
+  type MediaSize,
+  type TensorRef,
+} from '@tessera/protocol';
+import { Bus, type StageFailure, startNatsServer, startService, type TileTokens } from '@tessera/runtime';
+import { beforeAll, expect, test } from 'vitest';
+import type { EncoderSettings } from './config.js';
+import { encoder } from './start.js';
+import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
+
+let bundle: Bundle;
+const never = new AbortController().signal;
+/** float16 keeps 11 bits of every number; the engine itself is held to 2e-3 of the reference. */
+const float16Error = 2 ** -11;
+
+beforeAll(async () => {
+  bundle = await demoBundle();
+});
+
+/** A NATS server with an encoder's neighbours: what queues jobs for it, and what takes those that it makes. */
+async function deployment() {
+  const nats = await startNatsServer();
+  const { revision } = bundle.manifest;
+  const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test' });
+  await bus.setup();
+  const stop = new AbortController();
+  const jobs: ConnectJob[] = [];
+  const arrived: (() => void)[] = [];
+  const working = bus.work('connect', {
+    slots: 4,
+    signal: stop.signal,
+    handler: async (job) => {
+      jobs.push(job);
+      for (const wake of arrived.splice(0)) wake();
+    },
+  });
+  const services: { stop(): Promise<void> }[] = [];
+  return {
+    bus,
+    jobs,
+    async start(settings: Partial<EncoderSettings> = {}) {
+      const service = await startService(encoder, {
+        'model.dir': bundle.dir,
+        'nats.url': nats.url,
+        'log.level': 'silent',
+        ...settings,
+      });
+      services.push(service);
+      return service;
+    },
+    async queue(requestId: string, bytes: Uint8Array, size: MediaSize, changes: Partial<EncodeJob> = {}) {
+      const media = await bus.putMedia(bytes, createHash('sha256').update(bytes).digest('hex'));
+      const key = { requestId, attempt: 0, item: 0 };
+      const job = { key, media, kind: MediaKind.IMAGE, size, firstTile: 0, tileCount: 1, ...changes };
+      await bus.publishJob('encode', job, { deadlineMs: Date.now() + 60_000 });
+    },
+    /** Resolves once so many connect jobs have come. */
+    async untilJobs(count: number) {
+      while (jobs.length < count) await new Promise<void>((resolve) => arrived.push(resolve));
+    },
+    /** What comes first in the place of a request's tokens. */
+    async firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
+      for await (const outcome of bus.tokens(requestId, never)) return outcome;
+      return undefined;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const service of services) await service.stop();
+      stop.abort();
+      await working;
+      await bus.close();
+      await nats.stop();
+    },
+  };
+}
+
+const inlineOf = (reference: TensorRef | undefined) =>
+  reference?.place?.$case === 'inline' ? reference.place.value : undefined;
+
+const picture = (name: string) => readFile(`${demoDir}samples/${name}.png`);
+/** The samples' size. */
+const size = { width: 96, height: 96 };
+
+test('a job becomes a connect job with the features and what was measured', async () => {
+  await using stage = await deployment();
+  await stage.start();
+  await stage.queue('one', await picture('apple'), size);
+  await stage.untilJobs(1);
+  const [job] = stage.jobs;
+  expect(job).toMatchObject({ key: { requestId: 'one', attempt: 0, item: 0 }, tile: 0, encoder: { stage: 'encoder' } });
+  expect(job?.encoder?.busyMs).toBeGreaterThan(0);
+  expect(job?.features?.place?.$case).toBe('inline');
+  const features = await stage.bus.readFeatures(job?.key as never, 0, job?.features as never, never);
+  expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
+});
+
+test('tiles of different requests share batches, and get the numbers that they get alone', async () => {
+  await using alone = await deployment();
+  await alone.start({ 'batch.max': 1 });
+  await using together = await deployment();
+  const names = ['apple', 'cat', 'rocket', 'pair'];
+  for (const name of names) {
+    await alone.queue(name, await picture(name), size);
+    await together.queue(name, await picture(name), size);
+  }
+  const service = await together.start({ 'batch.max': 4, 'batch.waitMs': 1000 });
+  await Promise.all([alone.untilJobs(4), together.untilJobs(4)]);
+  const { values } = await service.metrics.histogram('tessera_batch_size').get();
+  const batches = values.find(({ metricName }) => metricName === 'tessera_batch_size_count')?.value;
+  expect(batches).toBe(1);
+  const featuresOf = (jobs: readonly ConnectJob[]) =>
+    Object.fromEntries(jobs.map(({ key, features }) => [key?.requestId, decodeTensor(inlineOf(features))]));
+  expect(featuresOf(together.jobs)).toEqual(featuresOf(alone.jobs));
+});
+
+test('features over the limit of a message travel in parts', async () => {
+  await using stage = await deployment();
+  await stage.start({ 'nats.partBytes': 4096 });
+  await stage.queue('large', await picture('cat'), size);
+  await stage.untilJobs(1);
+  const [job] = stage.jobs;
+  // 36 rows of 512 bytes, eight to a part.
+  expect(job?.features?.place).toEqual({ $case: 'parts', value: 5 });
+  const features = await stage.bus.readFeatures(job?.key as never, 0, job?.features as never, never);
+  expect(relativeError(features, await golden('cat.features'))).toBeLessThan(2e-3 + float16Error);
+});
+
+test('media too large for a message comes from the object store', async () => {
+  await using stage = await deployment();
+  await stage.start();
+  const padded = Buffer.concat([await picture('apple'), Buffer.alloc(600 * 1024)]);
+  await stage.queue('padded', padded, size);
+  await stage.untilJobs(1);
+  const [job] = stage.jobs;
+  const features = await stage.bus.readFeatures(job?.key as never, 0, job?.features as never, never);
+  expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
+});
+
+test('bad media fails in the place of its tokens, and the next picture is right', async () => {
+  await using stage = await deployment();
+  await stage.start();
+  const whole = await picture('apple');
+  const outcomes = [
+    ['cut', whole.subarray(0, whole.length / 2), size, 'MEDIA_CORRUPT'],
+    ['mismatch', whole, { width: 100, height: 100 }, 'MEDIA_CORRUPT'],
+    ['text', Buffer.from('this is no picture'), size, 'MEDIA_NOT_RECOGNISED'],
+    ['empty', Buffer.alloc(0), size, 'MEDIA_EMPTY'],
+  ] as const;
+  for (const [requestId, bytes, planned, code] of outcomes) {
+    await stage.queue(requestId, bytes, planned);
+    expect(await stage.firstOutcome(requestId)).toMatchObject({ kind: 'failure', code, stage: 'encoder', item: 0 });
+  }
+  await stage.queue('range', whole, size, { tileCount: 2 });
+  expect(await stage.firstOutcome('range')).toMatchObject({ code: 'REQUEST_INVALID' });
+  await stage.queue('kind', whole, size, { kind: MediaKind.UNSPECIFIED });
+  expect(await stage.firstOutcome('kind')).toMatchObject({ code: 'UNSUPPORTED' });
+
+  await stage.queue('good', whole, size);
+  await stage.untilJobs(1);
+  expect(stage.jobs.map(({ key }) => key?.requestId)).toEqual(['good']);
+});
+
+test('a drain in the middle of the work loses no job and does none twice', async () => {
+  await using stage = await deployment();
+  const bytes = await picture('apple');
+  const requests = Array.from({ length: 24 }, (_, number) => `drain${number}`);
+  for (const requestId of requests) await stage.queue(requestId, bytes, size);
+  const leaving = await stage.start({ 'jobs.slots': 2 });
+  await stage.untilJobs(3);
+  await leaving.stop();
+  const done = stage.jobs.length;
+  expect(done).toBeLessThan(requests.length);
+  await stage.start();
+  await stage.untilJobs(requests.length);
+  expect(stage.jobs.map(({ key }) => key?.requestId).sort()).toEqual(requests.sort());
+});
