@@ -1,3 +1,5 @@
+// First: it must be evaluated before the library is loaded.
+import './no-telemetry.js';
 import { type DType, type Tensor, TesseraError, tensor } from '@tessera/protocol';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 
