@@ -1,0 +1,31 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { ensureBundle } from '@tessera/compiler';
+import { expect, test } from 'vitest';
+import { bundleCache, demoModel, root } from '../support/deployment.js';
+
+const inference = resolve(root, 'packages/inference/dist/index.js');
+
+// ONNX Runtime's own telemetry would keep a device id in the home, and queue its reports there.
+test.each(['createSession', 'createThreadSession'])('%s leaves nothing in the home of its user', async (create) => {
+  const { dir } = await ensureBundle(demoModel, bundleCache, { weights: 'float32' });
+  const home = mkdtempSync(join(tmpdir(), 'tessera-home-'));
+  try {
+    const script = `import { ${create} } from ${JSON.stringify(inference)};
+      const rest = [${JSON.stringify(join(dir, 'connector.onnx'))}, { threads: 1, device: 'cpu' }];
+      const session = await ${create === 'createSession' ? 'createSession(...rest)' : `createThreadSession('connector', ...rest)`};
+      await session.release();`;
+    const { XDG_CACHE_HOME: _, ORT_DISABLE_TELEMETRY: __, CI: ___, ...env } = process.env;
+    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      env: { ...env, HOME: home },
+      encoding: 'utf8',
+    });
+    expect(run.stderr).toBe('');
+    expect(run.status).toBe(0);
+    expect(readdirSync(home, { recursive: true })).toEqual([]);
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+});
