@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ensureBundle } from '@tessera/compiler';
@@ -11,14 +11,18 @@ const inference = resolve(root, 'packages/inference/dist/index.js');
 // ONNX Runtime's own telemetry would keep a device id in the home, and queue its reports there.
 test.each(['createSession', 'createThreadSession'])('%s leaves nothing in the home of its user', async (create) => {
   const { dir } = await ensureBundle(demoModel, bundleCache, { weights: 'float32' });
-  const home = mkdtempSync(join(tmpdir(), 'tessera-home-'));
+  const work = mkdtempSync(join(tmpdir(), 'tessera-home-'));
+  const home = join(work, 'home');
+  const file = join(work, 'run.mjs');
   try {
+    mkdirSync(home);
     const script = `import { ${create} } from ${JSON.stringify(inference)};
       const rest = [${JSON.stringify(join(dir, 'connector.onnx'))}, { threads: 1, device: 'cpu' }];
       const session = await ${create === 'createSession' ? 'createSession(...rest)' : `createThreadSession('connector', ...rest)`};
       await session.release();`;
+    writeFileSync(file, script);
     const { XDG_CACHE_HOME: _, ORT_DISABLE_TELEMETRY: __, CI: ___, ...env } = process.env;
-    const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    const run = spawnSync(process.execPath, [file], {
       env: { ...env, HOME: home },
       encoding: 'utf8',
     });
@@ -26,6 +30,6 @@ test.each(['createSession', 'createThreadSession'])('%s leaves nothing in the ho
     expect(run.status).toBe(0);
     expect(readdirSync(home, { recursive: true })).toEqual([]);
   } finally {
-    rmSync(home, { recursive: true, force: true });
+    rmSync(work, { recursive: true, force: true });
   }
 });
