@@ -67,7 +67,7 @@ async function deployment() {
     },
     /** What comes first in the place of a request's tokens. */
     async firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
-      for await (const outcome of bus.tokens(requestId, never)) return outcome;
+      for await (const outcome of bus.tokens(requestId, new AbortController().signal)) return outcome;
       return undefined;
     },
     async [Symbol.asyncDispose]() {

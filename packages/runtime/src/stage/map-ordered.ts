@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 /**
  * Maps with up to `limit` calls under way, and yields the results in the order of the source: a slow one holds back those
  * behind it, and the source is not read further than the limit. When one fails, those before it are still yielded. When the
@@ -10,6 +12,8 @@ export async function* mapOrdered<Item, Result>(
   work: (item: Item, signal: AbortSignal) => Promise<Result>,
 ): AsyncGenerator<Result> {
   const controller = new AbortController();
+  // Each call under way may listen; that is no leak.
+  setMaxListeners(0, controller.signal);
   const onAbort = (): void => controller.abort(signal.reason);
   if (signal.aborted) onAbort();
   signal.addEventListener('abort', onAbort);

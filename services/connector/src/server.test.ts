@@ -1,0 +1,134 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  ConnectorServiceDefinition,
+  type ConnectRequest,
+  type ConnectResponse,
+  DataType,
+  decodeTensor,
+  encodeTensor,
+  type TensorMessage,
+} from '@tessera/protocol';
+import { createClient, type NatsServer, startNatsServer, startService, type TesseraClient } from '@tessera/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connector } from './start.js';
+import { demoBundle, golden, relativeError } from './testing/demo-model.js';
+
+const tolerance = 2e-3 + 2 * 2 ** -11;
+let nats: NatsServer;
+let dir: string;
+let service: Awaited<ReturnType<typeof startService>>;
+let client: TesseraClient<typeof ConnectorServiceDefinition>;
+
+const start = () => startService(connector, { 'model.dir': dir, 'nats.url': nats.url, 'log.level': 'silent' });
+
+beforeAll(async () => {
+  dir = (await demoBundle()).dir;
+  nats = await startNatsServer();
+  service = await start();
+  client = createClient(ConnectorServiceDefinition, service.grpcAddress);
+});
+
+afterAll(async () => {
+  client.close();
+  await service.stop();
+  await nats.stop();
+});
+
+async function* sent(tensors: Iterable<TensorMessage | undefined>): AsyncGenerator<ConnectRequest> {
+  for (const features of tensors) yield { features };
+}
+
+async function connect(tensors: Iterable<TensorMessage | undefined>, options = {}): Promise<ConnectResponse[]> {
+  const responses: ConnectResponse[] = [];
+  for await (const response of client.connect(sent(tensors), options)) responses.push(response);
+  return responses;
+}
+
+async function expectRight(): Promise<void> {
+  const [response] = await connect([encodeTensor(await golden('apple.features'), 'float16')]);
+  expect(relativeError(decodeTensor(response?.visualTokens), await golden('apple.visual_tokens'))).toBeLessThan(
+    tolerance,
+  );
+}
+
+test('says what it holds', async () => {
+  expect(await client.describe({})).toMatchObject({ patches: 36, width: 256, tokens: 9, llmWidth: 256 });
+});
+
+test('answers each tile in order, in either precision', async () => {
+  const names = ['apple', 'cat', 'rocket', 'pair', 'count'];
+  const tensors = await Promise.all(
+    names.map(async (name, at) => encodeTensor(await golden(`${name}.features`), at % 2 ? 'float16' : 'float32')),
+  );
+  const responses = await connect(tensors);
+  expect(responses).toHaveLength(names.length);
+  for (const [at, name] of names.entries()) {
+    const tokens = decodeTensor(responses[at]?.visualTokens);
+    expect(relativeError(tokens, await golden(`${name}.visual_tokens`)), name).toBeLessThan(tolerance);
+  }
+});
+
+test.each<[string, () => TensorMessage | undefined]>([
+  ['no tensor', () => undefined],
+  ['another shape', () => ({ dataType: DataType.FLOAT16, shape: [36, 128], data: Buffer.alloc(36 * 128 * 2) })],
+  ['too few bytes', () => ({ dataType: DataType.FLOAT16, shape: [36, 256], data: Buffer.alloc(100) })],
+  ['a shape beyond all memory', () => ({ dataType: DataType.FLOAT32, shape: [4e9, 4e9], data: Buffer.alloc(8) })],
+  ['no data type', () => ({ dataType: DataType.UNSPECIFIED, shape: [36, 256], data: Buffer.alloc(36 * 256 * 2) })],
+])('refuses %s, and answers the next call', async (_, message) => {
+  await expect(connect([message()])).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
+  await expectRight();
+});
+
+test('a message over the limit of the connection is refused by its name', async () => {
+  const large = { dataType: DataType.FLOAT32, shape: [2048, 1024], data: Buffer.alloc(8 * 1024 * 1024) };
+  const sender = createClient(ConnectorServiceDefinition, service.grpcAddress, { maxMessageBytes: 16 * 1024 * 1024 });
+  const responses = sender.connect(sent([large]));
+  await expect(responses[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
+  sender.close();
+  await expectRight();
+});
+
+test('a deadline of 1 ms ends the call by its name, and the next is right', async () => {
+  const tile = encodeTensor(await golden('apple.features'), 'float16');
+  await expect(connect([tile], { timeoutMs: 1 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  await expectRight();
+});
+
+test('a client that leaves half-way is forgotten', async () => {
+  const tile = encodeTensor(await golden('apple.features'), 'float16');
+  const leaving = new AbortController();
+  async function* open(): AsyncGenerator<ConnectRequest> {
+    yield { features: tile };
+    await new Promise((resolve) => leaving.signal.addEventListener('abort', resolve));
+  }
+  const responses = client.connect(open(), { signal: leaving.signal })[Symbol.asyncIterator]();
+  expect((await responses.next()).done).toBe(false);
+  leaving.abort();
+  await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
+  const running = service.metrics.gauge('tessera_grpc_requests_running');
+  const openCalls = async () =>
+    (await running.get()).values.find(({ labels }) => labels.method === 'Connect')?.value ?? 0;
+  while ((await openCalls()) > 0) await delay(5);
+  await expectRight();
+});
+
+test('a drain answers what was received, then ends an open stream by its name', async () => {
+  const draining = await start();
+  const other = createClient(ConnectorServiceDefinition, draining.grpcAddress);
+  const tile = encodeTensor(await golden('apple.features'), 'float16');
+  let close: () => void = () => {};
+  const closed = new Promise<void>((resolve) => {
+    close = resolve;
+  });
+  async function* open(): AsyncGenerator<ConnectRequest> {
+    yield { features: tile };
+    await closed;
+  }
+  const responses = other.connect(open())[Symbol.asyncIterator]();
+  expect((await responses.next()).done).toBe(false);
+  const stopped = draining.stop();
+  await expect(responses.next()).rejects.toMatchObject({ code: 'DRAINING' });
+  await stopped;
+  close();
+  other.close();
+});

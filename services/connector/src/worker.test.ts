@@ -1,0 +1,153 @@
+import type { Bundle } from '@tessera/bundle';
+import { type ConnectJob, encodeTensor, type Float32Tensor, type TensorRef, tensor } from '@tessera/protocol';
+import {
+  Bus,
+  type BusLimits,
+  type StageFailure,
+  startNatsServer,
+  startService,
+  type TileTokens,
+} from '@tessera/runtime';
+import { beforeAll, expect, test } from 'vitest';
+import type { ConnectorSettings } from './config.js';
+import { connector } from './start.js';
+import { demoBundle, golden, relativeError } from './testing/demo-model.js';
+
+let bundle: Bundle;
+/** The engine is held to 2e-3 of the reference; features and tokens are rounded to float16's 11 bits on their way. */
+const tolerance = 2e-3 + 2 * 2 ** -11;
+const encoderTiming = { stage: 'encoder', queueMs: 1, busyMs: 2, endedAtMs: 3 };
+
+beforeAll(async () => {
+  bundle = await demoBundle();
+});
+
+/** A NATS server with a connector's neighbours: what queues jobs for it, and what reads its tokens. */
+async function deployment(limits: Partial<BusLimits> = {}) {
+  const nats = await startNatsServer();
+  const { revision } = bundle.manifest;
+  const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test', limits });
+  await bus.setup();
+  const services: { stop(): Promise<void> }[] = [];
+  return {
+    bus,
+    async start(settings: Partial<ConnectorSettings> = {}) {
+      const service = await startService(connector, {
+        'model.dir': bundle.dir,
+        'nats.url': nats.url,
+        'log.level': 'silent',
+        ...settings,
+      });
+      services.push(service);
+      return service;
+    },
+    async queue(requestId: string, features: TensorRef) {
+      const key = { requestId, attempt: 0, item: 0 };
+      const job: ConnectJob = { key, tile: 0, features, encoder: encoderTiming };
+      await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000 });
+    },
+    async firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
+      for await (const outcome of bus.tokens(requestId, new AbortController().signal)) return outcome;
+      return undefined;
+    },
+    async tokensOf(requestId: string): Promise<Float32Tensor> {
+      const outcome = await this.firstOutcome(requestId);
+      if (outcome?.kind !== 'tile') throw new Error(`no tokens: ${JSON.stringify(outcome)}`);
+      return outcome.tokens;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(services.map((service) => service.stop()));
+      await bus.close();
+      await nats.stop();
+    },
+  };
+}
+
+const inline = (features: Float32Tensor): TensorRef => ({
+  place: { $case: 'inline', value: encodeTensor(features, 'float16') },
+});
+
+test('a job becomes visual tokens, with what both stages measured', async () => {
+  await using stage = await deployment();
+  await stage.start();
+  await stage.queue('one', inline(await golden('apple.features')));
+  const outcome = await stage.firstOutcome('one');
+  expect(outcome).toMatchObject({
+    kind: 'tile',
+    item: 0,
+    tile: 0,
+    timings: [encoderTiming, { stage: 'connector', busyMs: expect.any(Number), endedAtMs: expect.any(Number) }],
+  });
+  expect(relativeError(await stage.tokensOf('one'), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+});
+
+test('features and tokens over the limit of a message travel in parts', async () => {
+  await using stage = await deployment({ partBytes: 4096 });
+  await stage.start({ 'nats.partBytes': 1024 });
+  const key = { requestId: 'parts', attempt: 0, item: 0 };
+  const features = await golden('cat.features');
+  const reference = await stage.bus.featuresRef(key, 0, features, { deadlineMs: Date.now() + 60_000 });
+  expect(reference.place).toEqual({ $case: 'parts', value: 5 });
+  await stage.queue('parts', reference);
+  await stage.queue('inline', inline(features));
+  const tokens = await stage.tokensOf('parts');
+  expect(relativeError(tokens, await golden('cat.visual_tokens'))).toBeLessThan(tolerance);
+  expect(tokens).toEqual(await stage.tokensOf('inline'));
+});
+
+test('tiles of different requests share batches, and get the numbers that they get alone', async () => {
+  const names = ['apple', 'cat', 'rocket', 'pair'];
+  const run = async (settings: Partial<ConnectorSettings>) => {
+    await using stage = await deployment();
+    for (const name of names) await stage.queue(name, inline(await golden(`${name}.features`)));
+    const service = await stage.start(settings);
+    const tokens = await Promise.all(names.map((name) => stage.tokensOf(name)));
+    const { values } = await service.metrics.histogram('tessera_batch_size').get();
+    return { tokens, batches: values.find(({ metricName }) => metricName === 'tessera_batch_size_count')?.value };
+  };
+  const alone = await run({ 'batch.max': 1 });
+  const together = await run({ 'batch.max': 4, 'batch.waitMs': 1000 });
+  expect([alone.batches, together.batches]).toEqual([4, 1]);
+  expect(together.tokens).toEqual(alone.tokens);
+});
+
+test('bad features fail in the place of the tokens, and the next tile is right', async () => {
+  await using stage = await deployment();
+  await stage.start();
+  const good = await golden('apple.features');
+  await stage.queue('shape', inline(tensor('float32', [18, 256], good.data.slice(0, 18 * 256))));
+  expect(await stage.firstOutcome('shape')).toMatchObject({
+    kind: 'failure',
+    code: 'TENSOR_INVALID',
+    stage: 'connector',
+    message: 'features must be [36, 256], not [18, 256]',
+  });
+  const cut = encodeTensor(good, 'float16');
+  await stage.queue('bytes', { place: { $case: 'inline', value: { ...cut, data: cut.data.subarray(2) } } });
+  expect(await stage.firstOutcome('bytes')).toMatchObject({ kind: 'failure', code: 'TENSOR_INVALID' });
+  await stage.queue('nowhere', { place: undefined });
+  expect(await stage.firstOutcome('nowhere')).toMatchObject({ kind: 'failure', code: 'TENSOR_INVALID' });
+
+  await stage.queue('good', inline(good));
+  expect(relativeError(await stage.tokensOf('good'), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+});
+
+test('features whose parts are gone are tried again, and then given up by name', async () => {
+  await using stage = await deployment();
+  await stage.start();
+  await stage.queue('gone', { place: { $case: 'parts', value: 2 } });
+  expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
+});
+
+test('two connectors share the queue, and one may leave in the middle', async () => {
+  await using stage = await deployment();
+  const features = inline(await golden('apple.features'));
+  const requests = Array.from({ length: 24 }, (_, number) => `drain${number}`);
+  const leaving = await stage.start({ 'jobs.slots': 1 });
+  await stage.start({ 'jobs.slots': 1 });
+  for (const requestId of requests) await stage.queue(requestId, features);
+  await stage.tokensOf('drain0');
+  await leaving.stop();
+  const [first, ...others] = await Promise.all(requests.map((requestId) => stage.tokensOf(requestId)));
+  for (const tokens of others) expect(tokens).toEqual(first);
+});

@@ -1,0 +1,137 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  DataType,
+  type DrawResponse,
+  encodeTensor,
+  type Float32Tensor,
+  GeneratorServiceDefinition,
+  tensor,
+} from '@tessera/protocol';
+import { createClient, type NatsServer, startNatsServer, startService, type TesseraClient } from '@tessera/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { generator } from './start.js';
+import { demoBundle, golden } from './testing/demo-model.js';
+
+let nats: NatsServer;
+let dir: string;
+let condition: Float32Tensor;
+let service: Awaited<ReturnType<typeof startService>>;
+let client: TesseraClient<typeof GeneratorServiceDefinition>;
+
+const start = () => startService(generator, { 'model.dir': dir, 'nats.url': nats.url, 'log.level': 'silent' });
+
+beforeAll(async () => {
+  dir = (await demoBundle()).dir;
+  condition = await golden('text.3.condition');
+  nats = await startNatsServer();
+  service = await start();
+  client = createClient(GeneratorServiceDefinition, service.grpcAddress);
+});
+
+afterAll(async () => {
+  client.close();
+  await service.stop();
+  await nats.stop();
+});
+
+const request = (changes: object = {}) => ({
+  condition: encodeTensor(condition, 'float16'),
+  options: { steps: 2, seed: 3n, ...changes },
+});
+
+async function collect(responses: AsyncIterable<DrawResponse>) {
+  const steps: number[] = [];
+  const data: Uint8Array[] = [];
+  for await (const { event } of responses) {
+    if (event?.$case === 'progress') steps.push(event.value.step);
+    if (event?.$case === 'picturePart') data.push(event.value.data);
+  }
+  return { steps, file: Buffer.concat(data) };
+}
+
+async function expectRight(): Promise<void> {
+  const { steps, file } = await collect(client.draw(request()));
+  expect(steps).toEqual([1, 2]);
+  expect(file.subarray(1, 4).toString()).toBe('PNG');
+}
+
+test('says what it holds', async () => {
+  expect(await client.describe({})).toMatchObject({
+    height: 96,
+    width: 96,
+    conditionLength: 16,
+    conditionWidth: 256,
+    defaultSteps: 20,
+    defaultGuidance: 1.5,
+    maxSteps: 200,
+  });
+});
+
+test('draws: progress each step, then the file; a seed gives the same file again, no seed another one', async () => {
+  await expectRight();
+  const [one, again, other, unseeded, unseededAgain] = await Promise.all(
+    [{}, {}, { seed: 4n }, { seed: undefined }, { seed: undefined }].map((changes) =>
+      collect(client.draw(request(changes))),
+    ),
+  );
+  expect(again?.file).toEqual(one?.file);
+  expect(other?.file).not.toEqual(one?.file);
+  expect(unseeded?.file).not.toEqual(unseededAgain?.file);
+});
+
+test.each<[string, string, () => object]>([
+  ['too many steps', 'REQUEST_INVALID', () => request({ steps: 201 })],
+  ['no steps', 'REQUEST_INVALID', () => request({ steps: 0 })],
+  ['too much guidance', 'REQUEST_INVALID', () => request({ guidance: 21 })],
+  ['no condition', 'TENSOR_INVALID', () => ({ options: { steps: 1 } })],
+  [
+    'too many rows',
+    'TENSOR_INVALID',
+    () => ({ condition: encodeTensor(tensor('float32', [17, 256], new Float32Array(17 * 256)), 'float16') }),
+  ],
+  [
+    'too few bytes',
+    'TENSOR_INVALID',
+    () => ({ condition: { dataType: DataType.FLOAT32, shape: [16, 256], data: Buffer.alloc(4) } }),
+  ],
+])('refuses %s, and answers the next call', async (_, code, bad) => {
+  await expect(collect(client.draw(bad()))).rejects.toMatchObject({ code });
+  await expectRight();
+});
+
+test('a deadline ends a drawing by its name, at once or in its middle, and the next is right', async () => {
+  await expect(collect(client.draw(request({ steps: 200 }), { timeoutMs: 1 }))).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+  });
+  await expect(collect(client.draw(request({ steps: 200 }), { timeoutMs: 300 }))).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+  });
+  await expectRight();
+});
+
+test('a client that leaves half-way stops its drawing', async () => {
+  const steps = async () => (await service.metrics.counter('tessera_denoise_steps_total').get()).values[0]?.value ?? 0;
+  const before = await steps();
+  const leaving = new AbortController();
+  const responses = client.draw(request({ steps: 200 }), { signal: leaving.signal })[Symbol.asyncIterator]();
+  expect((await responses.next()).value?.event?.$case).toBe('progress');
+  leaving.abort();
+  await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
+  const running = service.metrics.gauge('tessera_grpc_requests_running');
+  const openCalls = async () => (await running.get()).values.find(({ labels }) => labels.method === 'Draw')?.value ?? 0;
+  while ((await openCalls()) > 0) await delay(5);
+  await expectRight();
+  expect((await steps()) - before).toBeLessThan(200);
+});
+
+test('a drain lets an open drawing end', async () => {
+  const draining = await start();
+  const other = createClient(GeneratorServiceDefinition, draining.grpcAddress);
+  const responses = other.draw(request({ steps: 5 }))[Symbol.asyncIterator]();
+  await responses.next();
+  const stopped = draining.stop();
+  const { file } = await collect({ [Symbol.asyncIterator]: () => responses });
+  expect(file.subarray(1, 4).toString()).toBe('PNG');
+  await stopped;
+  other.close();
+});
