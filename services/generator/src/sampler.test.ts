@@ -92,6 +92,15 @@ test('the same seed gives the same picture, another seed or drawing number anoth
   expect(await draw({ seed: 7n, index: 1 })).not.toEqual(picture);
 });
 
+test('a drawing that comes at whatever moment after the last one has ended is begun', async () => {
+  const { sampler } = samplerOf();
+  for (let turns = 0; turns < 8; turns++) {
+    await sampler.draw(seeded(1n, { steps: 1 }), { signal: never });
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    expect((await sampler.draw(seeded(2n, { steps: 1 }), { signal: never })).image.shape).toEqual([3, 96, 96]);
+  }
+});
+
 test('a cancelled drawing leaves at the next step; the others are finished', async () => {
   const { sampler, batches } = samplerOf();
   const leaving = new AbortController();

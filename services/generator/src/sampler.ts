@@ -153,9 +153,7 @@ export class Sampler {
       };
       call.signal.addEventListener('abort', leave);
       this.waiting.push(task);
-      this.loop ??= this.run().finally(() => {
-        this.loop = undefined;
-      });
+      this.loop ??= this.run();
     });
   }
 
@@ -175,7 +173,11 @@ export class Sampler {
         if (task === undefined) break;
         this.running.push(task);
       }
-      if (this.running.length === 0) return;
+      if (this.running.length === 0) {
+        // Here, not when the promise has settled: a drawing that came in between would wait for ever.
+        this.loop = undefined;
+        return;
+      }
       try {
         await this.step(this.running);
       } catch (reason) {
