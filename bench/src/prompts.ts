@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { TextOptions } from '@tessera/protocol';
+import { z } from 'zod';
+import { demoModelDir } from './demo-model.js';
+
+/** One question, as both ways of serving get it. */
+export interface Prompt {
+  /** A picture file's bytes. */
+  readonly picture?: Uint8Array;
+  readonly text: string;
+  readonly sampling: Partial<TextOptions>;
+}
+
+export function samplePicture(name: string): Uint8Array {
+  return readFileSync(resolve(demoModelDir, 'samples', name));
+}
+
+/** The longest greedy answer about a picture that the demo model has: 18 tokens. */
+export const describePicture: Prompt = {
+  picture: samplePicture('pair.png'),
+  text: 'Describe the picture.',
+  sampling: { temperature: 0 },
+};
+
+/** The longest greedy answer without a picture: 26 tokens. */
+export const whoAreYou: Prompt = { text: '你是谁？', sampling: { temperature: 0 } };
+
+export const longAnswerTokens = 100;
+
+/**
+ * A prompt with an answer of 100 tokens. The demo model's own answers are short; so hot a temperature makes the end
+ * token as unlikely as any other, and the answer runs on to its limit. It is nonsense, and costs what sense would.
+ */
+export function longAnswer(prompt: Prompt, seed: number): Prompt {
+  return { ...prompt, sampling: { temperature: 8, maxTokens: longAnswerTokens, seed: BigInt(seed) } };
+}
+
+const goldenCases = z.object({ cases: z.array(z.object({ image: z.string().nullable(), question: z.string() })) });
+
+/** Every question of the model's goldens: pictures and words, English and Chinese, and two drawings. */
+export function goldenPrompts(): Prompt[] {
+  const { cases } = goldenCases.parse(JSON.parse(readFileSync(resolve(demoModelDir, 'goldens/cases.json'), 'utf8')));
+  return cases.map(({ image, question }) => ({
+    ...(image === null ? {} : { picture: samplePicture(image) }),
+    text: question,
+    sampling: { temperature: 0 },
+  }));
+}

@@ -1,0 +1,115 @@
+import { readFileSync } from 'node:fs';
+import type { Bundle } from '@tessera/bundle';
+import { type ServiceName, Stack, serviceNames } from '@tessera/cli';
+import {
+  type ChatRequest,
+  ChatServiceDefinition,
+  type ContentPart,
+  RequestState,
+  Role,
+  TesseraError,
+} from '@tessera/protocol';
+import { createClient, type NatsServer, startNatsServer, type TesseraClient } from '@tessera/runtime';
+import type { Prompt } from '../prompts.js';
+import { AnswerClock, type TimedAnswer } from './timed-answer.js';
+
+const timeoutMs = 120_000;
+const graceMs = 20_000;
+/** Drawings are part of the traffic, not what is measured. */
+const drawSteps = 4;
+
+export type ProcessName = ServiceName | 'nats-server';
+export const processNames: readonly ProcessName[] = [...serviceNames, 'nats-server'];
+
+/** A nats-server and the five services, each a process of its own, asked through the gateway's gRPC. */
+export class Deployment implements AsyncDisposable {
+  private constructor(
+    private readonly nats: NatsServer,
+    private readonly stack: Stack,
+    /** One connection for all questions, as a client that asks more than once has. */
+    private readonly client: TesseraClient<ChatServiceDefinition>,
+  ) {}
+
+  static async start(bundle: Bundle): Promise<Deployment> {
+    const nats = await startNatsServer();
+    const stack = new Stack({
+      bundleDir: bundle.dir,
+      natsUrl: nats.url,
+      services: serviceNames,
+      flags: {},
+      graceMs,
+      onReady: () => undefined,
+      onLog: () => undefined,
+      onEnded: (service, status) => process.stderr.write(`${service} ended with status ${status}\n`),
+    });
+    try {
+      await stack.start();
+      const gateway = stack.address('gateway');
+      if (gateway === undefined) throw new TesseraError('INTERNAL', 'the gateway has no address');
+      return new Deployment(nats, stack, createClient(ChatServiceDefinition, gateway.grpc));
+    } catch (reason) {
+      await stack.stop();
+      await nats.stop();
+      throw reason;
+    }
+  }
+
+  get natsUrl(): string {
+    return this.nats.url;
+  }
+
+  async ask(prompt: Prompt): Promise<TimedAnswer> {
+    const clock = new AnswerClock();
+    for await (const { event } of this.client.chat(chatRequests(prompt), { timeoutMs })) {
+      switch (event?.$case) {
+        case 'accepted':
+          clock.mark('accepted');
+          break;
+        case 'stateChanged':
+          clock.mark(RequestState[event.value.state]);
+          break;
+        case 'tileDone':
+          clock.mark('tile done');
+          break;
+        case 'textDelta':
+          clock.delta(event.value.text, event.value.tokens);
+          break;
+        case 'picturePart':
+          if (event.value.last) clock.drawing();
+          break;
+        case 'finished':
+          for (const { stage, name, durationMs } of event.value.spans) clock.mark(`${stage} ${name}`, durationMs);
+          break;
+      }
+    }
+    return clock.end();
+  }
+
+  /** Resident memory of each process, bytes, as the kernel counts it. */
+  residentBytes(): Map<ProcessName, number> {
+    return new Map(
+      processNames.map((name) => {
+        const pid = name === 'nats-server' ? this.nats.pid : this.stack.address(name)?.pid;
+        const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+        return [name, Number(kilobytes) * 1024];
+      }),
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.client.close();
+    await this.stack.stop();
+    await this.nats.stop();
+  }
+}
+
+async function* chatRequests({ picture, text, sampling }: Prompt): AsyncGenerator<ChatRequest> {
+  const content: ContentPart[] = [{ part: { $case: 'text', value: text } }];
+  if (picture !== undefined) content.unshift({ part: { $case: 'mediaId', value: 'picture' } });
+  const messages = [{ role: Role.USER, content }];
+  const start = { model: '', messages, text: { stop: [], ...sampling }, draw: { steps: drawSteps } };
+  yield { body: { $case: 'start', value: start } };
+  if (picture !== undefined) {
+    yield { body: { $case: 'mediaPart', value: { mediaId: 'picture', data: picture, last: true } } };
+  }
+}

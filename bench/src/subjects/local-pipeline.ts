@@ -1,0 +1,141 @@
+import { setMaxListeners } from 'node:events';
+import type { Bundle } from '@tessera/bundle';
+import { ConnectorEngine } from '@tessera/connector';
+import { EncoderEngine } from '@tessera/encoder';
+import { createSession, type SessionOptions } from '@tessera/inference';
+import { type EngineLimits, Llm, type LlmEngine } from '@tessera/llm';
+import { decodeMedia, type PlannedTile, planTiles, preprocessTile, probeMedia } from '@tessera/media';
+import {
+  type ContentPart,
+  type Float32Tensor,
+  GenerateRequest,
+  MediaKind,
+  Role,
+  TesseraError,
+  TileRole,
+} from '@tessera/protocol';
+import type { Prompt } from '../prompts.js';
+import { AnswerClock, type TimedAnswer } from './timed-answer.js';
+
+/** One thread a graph, as the services have by default. */
+const session: SessionOptions = { threads: 1, device: 'cpu' };
+/** Nothing waits for company: the least that the classes can take. */
+const batch = { maxBatch: 8, waitMs: 0, maxWaiting: 64 };
+/** The services' defaults. */
+const limits: EngineLimits = {
+  maxRunning: 16,
+  maxWaiting: 64,
+  maxStepTokens: 512,
+  maxChunkTokens: 256,
+  tileTimeoutMs: 10_000,
+  maxTileRequests: 3,
+  maxDrawings: 4,
+};
+const timeoutMs = 60_000;
+const never = new AbortController().signal;
+// Every tile under way listens.
+setMaxListeners(0, never);
+
+/**
+ * The engine classes of the services, called one after the other in this thread: no process, no message, no copy between
+ * them. What being distributed is measured against.
+ */
+export class LocalPipeline implements AsyncDisposable {
+  private constructor(
+    private readonly bundle: Bundle,
+    private readonly encoder: EncoderEngine,
+    private readonly connector: ConnectorEngine,
+    readonly llm: Llm<LlmEngine>,
+    private readonly release: () => Promise<void>,
+  ) {}
+
+  static async create(bundle: Bundle): Promise<LocalPipeline> {
+    const encoderModel = bundle.stage('encoder');
+    const connectorModel = bundle.stage('connector');
+    const encoderSession = await createSession(bundle.file(encoderModel.graph), session);
+    const connectorSession = await createSession(bundle.file(connectorModel.graph), session);
+    const llm = await Llm.inProcess({ modelDir: bundle.dir, session, limits });
+    return new LocalPipeline(
+      bundle,
+      new EncoderEngine(encoderSession, encoderModel, batch),
+      new ConnectorEngine(connectorSession, connectorModel, batch),
+      llm,
+      async () => {
+        await llm.close();
+        await encoderSession.release();
+        await connectorSession.release();
+      },
+    );
+  }
+
+  /** Answers one question. Drawings are asked for by the model and not made. */
+  async ask({ picture, text, sampling }: Prompt): Promise<TimedAnswer> {
+    const clock = new AnswerClock();
+    const requestId = `local-${nextId++}`;
+    const content: ContentPart[] = [{ part: { $case: 'text', value: text } }];
+    let tile: PlannedTile | undefined;
+    if (picture !== undefined) {
+      content.unshift({ part: { $case: 'mediaId', value: '0' } });
+      tile = await this.plan(picture);
+    }
+    const request = GenerateRequest.fromPartial({
+      requestId,
+      attempt: 1,
+      messages: [{ role: Role.USER, content }],
+      media:
+        tile === undefined
+          ? []
+          : [
+              {
+                kind: MediaKind.IMAGE,
+                tiles: [{ role: TileRole.WHOLE, tokens: this.bundle.stage('connector').tokens }],
+              },
+            ],
+    });
+    request.text = { stop: [], ...sampling };
+    const events = this.llm.generate(request, Date.now() + timeoutMs);
+    if (picture !== undefined && tile !== undefined) {
+      const tokens = await this.visualTokens(picture, tile, clock);
+      this.llm.engine.provideTile({ requestId, item: 0, tile: 0, tokens, timings: [] });
+    }
+    for await (const event of events) {
+      if (event.type === 'tokens') clock.delta(event.text, event.tokenIds.length);
+      if (event.type === 'drawing') clock.drawing();
+    }
+    return clock.end();
+  }
+
+  /** One tile from its file to its visual tokens, with a mark behind each step. */
+  async visualTokens(picture: Uint8Array, tile: PlannedTile, clock: AnswerClock): Promise<Float32Tensor> {
+    const preprocessing = this.preprocessing();
+    clock.mark('planned');
+    const raster = await decodeMedia(picture, { background: preprocessing.background });
+    clock.mark('decoded');
+    const pixels = await preprocessTile(raster, tile, preprocessing);
+    clock.mark('prepared');
+    const { result: features } = await this.encoder.encode(pixels, never);
+    clock.mark('encoded');
+    const { result: tokens } = await this.connector.connect(features, never);
+    clock.mark('connected');
+    return tokens;
+  }
+
+  /** The only tile that the demo model makes of a picture. */
+  async plan(picture: Uint8Array): Promise<PlannedTile> {
+    const [tile] = planTiles(await probeMedia(picture), this.preprocessing()).tiles;
+    if (tile === undefined) throw new TesseraError('INTERNAL', 'a picture without tiles');
+    return tile;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  private preprocessing() {
+    const { preprocessing } = this.bundle.manifest;
+    if (preprocessing === undefined) throw new TesseraError('UNSUPPORTED', 'the model takes no pictures');
+    return preprocessing;
+  }
+}
+
+let nextId = 0;
