@@ -113,6 +113,33 @@ test('a tombstone catches a worker that did not hear the cancel, and jobs that c
   expect(await messagesOf(prefix)).toBe(0);
 });
 
+test('work that began while the tombstone was looked for is stopped, and nothing it made gets out', async () => {
+  const prefix = newId('t');
+  const gateway = await cleanup.bus(server.url, { prefix });
+  await gateway.cancel('a');
+  const unaware = await cleanup.bus(server.url, { prefix });
+  await unaware.publishJob('generate', drawing('a'), { deadlineMs: inAMinute() });
+  const outcomes: JobOutcome[] = [];
+  const stage = await cleanup.bus(server.url, {
+    prefix,
+    observer: { jobEnded: (_kind, outcome) => outcomes.push(outcome) },
+  });
+  let began = 0;
+  let published = 0;
+  void stage.work('generate', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, { deadlineMs }) => {
+      began++;
+      await stage.publishTensor('tokens', jobKey('a'), 0, counted(1, 8), { deadlineMs, timings: [] });
+      published++;
+    },
+  });
+  await eventually(() => outcomes.length === 1, 'the job is seen');
+  expect({ began, published, outcomes }).toEqual({ began: 1, published: 0, outcomes: ['cancelled'] });
+  expect(await messagesOf(prefix)).toBe(0);
+});
+
 test('listeners hear of cancels until they leave', async () => {
   const prefix = newId('t');
   const [gateway, engine] = await Promise.all([1, 2].map(() => cleanup.bus(server.url, { prefix })));

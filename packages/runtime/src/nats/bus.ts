@@ -108,7 +108,7 @@ export class Bus {
    */
   async publishJob<K extends JobKind>(kind: K, job: JobMessage<K>, options: PublishJobOptions): Promise<void> {
     const key = requireKey(job.key);
-    this.cancellation.refuseCancelled(key.requestId);
+    await this.cancellation.refuseCancelled(key.requestId);
     const codec = jobCodecs[kind];
     const payload = codec.encode(job);
     await this.publisher.publish({ kind, key, tile: options.tile ?? codec.tile(job), part: 0, payload }, options);
@@ -161,13 +161,13 @@ export class Bus {
     tensor: Float32Tensor,
     options: PublishTensorOptions,
   ): Promise<void> {
-    this.cancellation.refuseCancelled(key.requestId);
+    await this.cancellation.refuseCancelled(key.requestId);
     await this.tensors.publish(stream, key, tile, tensor, options);
   }
 
   /** A tile's features as a connect job carries them: inline up to `limits.partBytes`, else published in parts. */
   async featuresRef(key: JobKey, tile: number, tensor: Float32Tensor, options: PublishOptions): Promise<TensorRef> {
-    this.cancellation.refuseCancelled(key.requestId);
+    await this.cancellation.refuseCancelled(key.requestId);
     return this.tensors.reference(key, tile, tensor, options);
   }
 
@@ -194,7 +194,7 @@ export class Bus {
 
   /** Publishes one event of a drawing; await it before the next, so that their order is kept. */
   async publishMediaEvent(event: MediaEvent, options: PublishOptions): Promise<void> {
-    this.cancellation.refuseCancelled(requireKey(event.key).requestId);
+    await this.cancellation.refuseCancelled(requireKey(event.key).requestId);
     await this.mediaEvents.publish(event, options);
   }
 

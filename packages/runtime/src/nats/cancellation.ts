@@ -11,6 +11,8 @@ const maxRemembered = 4096;
 export class Cancellation {
   private readonly remembered = new Set<string>();
   private readonly listeners = new Set<(requestId: string) => void>();
+  /** Requests whose tombstone is being looked for. */
+  private readonly lookups = new Map<string, Promise<boolean>>();
   private tombstones: Promise<KV> | undefined;
 
   constructor(private readonly connection: BusConnection) {
@@ -41,6 +43,15 @@ export class Cancellation {
   /** Whether the request was cancelled, by the tombstone if this process has not heard of it. */
   async isCancelled(requestId: string): Promise<boolean> {
     if (this.knows(requestId)) return true;
+    let lookup = this.lookups.get(requestId);
+    if (lookup === undefined) {
+      lookup = this.lookUp(requestId).finally(() => this.lookups.delete(requestId));
+      this.lookups.set(requestId, lookup);
+    }
+    return lookup;
+  }
+
+  private async lookUp(requestId: string): Promise<boolean> {
     try {
       const entry = await (await this.bucket()).get(checkRequestId(requestId));
       if (entry === null || entry.operation !== 'PUT') return false;
@@ -107,8 +118,13 @@ export class Cancellation {
     }
   }
 
-  /** @throws TesseraError CANCELLED when this process knows that the request was cancelled */
-  refuseCancelled(requestId: string): void {
+  /**
+   * Lets through what belongs to a request that goes on. A lookup that is under way is awaited, so nothing that a job
+   * makes leaves the process before it is known that the job is wanted.
+   * @throws TesseraError CANCELLED when this process knows that the request was cancelled
+   */
+  async refuseCancelled(requestId: string): Promise<void> {
+    await this.lookups.get(requestId);
     if (this.knows(requestId)) throw new TesseraError('CANCELLED', 'the request was cancelled');
   }
 

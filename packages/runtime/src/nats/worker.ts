@@ -129,7 +129,7 @@ export class Worker<K extends JobKind> {
     }
     const { deadlineMs } = delivery;
     const { requestId } = delivery.at;
-    if (await this.cancellation.isCancelled(requestId)) {
+    if (this.cancellation.knows(requestId)) {
       job.terminate();
       return 'cancelled';
     }
@@ -150,6 +150,9 @@ export class Worker<K extends JobKind> {
     const cancelled = new AbortController();
     this.running.set(cancelled, requestId);
     using until = signalWithDeadline(cancelled.signal, deadlineMs + limits.clockMarginMs);
+    // The work begins while the tombstone is looked for: nearly always there is none. One that is found aborts the work
+    // through `onCancel`, and what the work makes is not published before.
+    const lookup = this.cancellation.isCancelled(requestId);
     try {
       await this.options.handler(message, {
         signal: until.signal,
@@ -160,6 +163,10 @@ export class Worker<K extends JobKind> {
           if (!this.connection.nc.isClosed()) job.working();
         },
       });
+      if (await lookup) {
+        job.terminate();
+        return 'cancelled';
+      }
       job.ack();
       return 'done';
     } catch (reason) {
