@@ -49,6 +49,11 @@ export class BatchedGraph {
     return this.batcher.submit(item, signal);
   }
 
+  /** Says that an item is being made: see `Batcher.announce`. */
+  announce(): Disposable {
+    return this.batcher.announce();
+  }
+
   /** Runs what waits, and refuses what comes later. The session stays its owner's. */
   close(): Promise<void> {
     return this.batcher.close();

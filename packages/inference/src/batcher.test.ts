@@ -46,9 +46,37 @@ test('the first item waits for others, and a full batch does not wait', async ()
   expect(batches).toEqual([[1, 2, 3, 4]]);
 });
 
+test('an announced item is waited for, and one that is alone does not wait', async () => {
+  const { batcher, batches, open } = gated({ waitMs: 60_000 });
+  open();
+  expect((await batcher.submit(1, never)).batchSize).toBe(1);
+  const coming = batcher.announce();
+  const waiting = batcher.submit(2, never);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(batches).toEqual([[1]]);
+  coming[Symbol.dispose]();
+  const announced = batcher.submit(3, never);
+  expect([(await waiting).batchSize, (await announced).batchSize]).toEqual([2, 2]);
+});
+
+test('an announced item that does not come holds nobody back, whether its maker says so or not', async () => {
+  const { batcher, open } = gated({ waitMs: 60_000 });
+  open();
+  const coming = batcher.announce();
+  const waiting = batcher.submit(1, never);
+  coming[Symbol.dispose]();
+  coming[Symbol.dispose]();
+  expect((await waiting).batchSize).toBe(1);
+  const other = gated({ waitMs: 5 });
+  other.open();
+  using _never = other.batcher.announce();
+  expect((await other.batcher.submit(1, never)).batchSize).toBe(1);
+});
+
 test('a batch that is not full starts after the wait', async () => {
   const { batcher, open } = gated({ waitMs: 5 });
   open();
+  using _coming = batcher.announce();
   const [one, two] = await Promise.all([batcher.submit(1, never), batcher.submit(2, never)]);
   expect([one.batchSize, two.batchSize]).toEqual([2, 2]);
 });

@@ -4,7 +4,7 @@ import { abortError } from './abort-error.js';
 export interface BatchLimits {
   /** The most items in one batch. */
   readonly maxBatch: number;
-  /** How long the first item of a batch waits for others, in milliseconds; 0 never waits. */
+  /** How long the first item of a batch waits for others that were announced, in milliseconds; 0 never waits. */
   readonly waitMs: number;
   /** The most items that may wait; one more is refused with QUEUE_FULL. */
   readonly maxWaiting: number;
@@ -45,11 +45,14 @@ const retryAfterMs = 250;
 
 /**
  * Collects items of different requests into batches. One batch runs at a time, oldest item first; what arrives in the
- * meantime is the next batch, so under load nothing waits for the timer.
+ * meantime is the next batch, so under load nothing waits for the timer. Nor does a request that is alone: only items
+ * that somebody announced are waited for.
  */
 export class Batcher<Item, Result> {
   private readonly waiting: Entry<Item, Result>[] = [];
   private timer: NodeJS.Timeout | undefined;
+  private turn: NodeJS.Immediate | undefined;
+  private announced = 0;
   private running: Promise<void> | undefined;
   private closed = false;
 
@@ -58,6 +61,23 @@ export class Batcher<Item, Result> {
   /** Items that wait for a batch. */
   get waitingCount(): number {
     return this.waiting.length;
+  }
+
+  /**
+   * Says that an item is being made, so that a batch waits for it, `waitMs` at most. Dispose of it when the item is
+   * submitted, or will not come.
+   */
+  announce(): Disposable {
+    let isOpen = true;
+    this.announced++;
+    return {
+      [Symbol.dispose]: () => {
+        if (!isOpen) return;
+        isOpen = false;
+        this.announced--;
+        this.schedule();
+      },
+    };
   }
 
   /**
@@ -112,14 +132,30 @@ export class Batcher<Item, Result> {
     const leftMs = head.enqueuedAt + waitMs - performance.now();
     const full = this.waiting.filter((entry) => entry.key === head.key).length >= maxBatch;
     if (!full && !this.closed && leftMs > 0) {
-      this.timer ??= setTimeout(() => {
-        this.timer = undefined;
-        this.schedule();
-      }, Math.ceil(leftMs));
+      this.wait(leftMs);
       return;
     }
+    this.start(head);
+  }
+
+  /** Announced items get their time; without any, the batch is what arrives in this turn of the event loop. */
+  private wait(leftMs: number): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.schedule();
+    }, Math.ceil(leftMs));
+    this.turn ??= setImmediate(() => {
+      this.turn = undefined;
+      const [head] = this.waiting;
+      if (this.announced === 0 && this.running === undefined && head !== undefined) this.start(head);
+    });
+  }
+
+  private start(head: Entry<Item, Result>): void {
     clearTimeout(this.timer);
+    clearImmediate(this.turn);
     this.timer = undefined;
+    this.turn = undefined;
     this.running = this.runBatch(this.take(head.key)).finally(() => {
       this.running = undefined;
       this.schedule();

@@ -40,6 +40,11 @@ export class ConnectorEngine {
     return this.graph.run(features, signal);
   }
 
+  /** Says that tiles are on their way, until disposed of: batches wait a moment for them. */
+  announce(): Disposable {
+    return this.graph.announce();
+  }
+
   /** Finishes the tiles that wait, and refuses later ones. */
   close(): Promise<void> {
     return this.graph.close();

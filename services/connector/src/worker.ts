@@ -10,7 +10,8 @@ export function connectJobHandler(bus: Bus, engine: ConnectorEngine) {
     }
     const { signal, deadlineMs } = context;
     const readFrom = performance.now();
-    const input = await bus.readFeatures(key, tile, features, signal);
+    const coming = engine.announce();
+    const input = await bus.readFeatures(key, tile, features, signal).finally(() => coming[Symbol.dispose]());
     const readMs = performance.now() - readFrom;
     const { result, queueMs, busyMs } = await engine.connect(input, signal);
     const timing = {

@@ -79,17 +79,20 @@ export class ItemEncoder {
 
     const waitedFrom = performance.now();
     using _memory = await this.pixels.take(info.width * info.height, signal);
+    using coming = this.engine.announce();
     const decodeFrom = performance.now();
-    const raster = await decodeMedia(bytes, { limits, background: preprocessing.background, signal });
+    const raster = await decodeMedia(bytes, { info, limits, background: preprocessing.background, signal });
     const decodeMs = performance.now() - decodeFrom;
     const waitMs = decodeFrom - waitedFrom;
 
     const range = tiles.slice(firstTile, firstTile + tileCount);
+    let prepared = 0;
     yield* mapOrdered(range, tilesAtOnce, signal, async (tile, tileSignal) => {
       const isFirst = tile.index === firstTile;
       const prepareFrom = performance.now();
       const pixelValues = await preprocessTile(raster, tile, preprocessing, tileSignal);
       const prepareMs = performance.now() - prepareFrom + (isFirst ? decodeMs : 0);
+      if (++prepared === range.length) coming[Symbol.dispose]();
       const { result, queueMs, busyMs } = await this.engine.encode(pixelValues, tileSignal);
       return {
         tile,

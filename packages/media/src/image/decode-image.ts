@@ -7,6 +7,8 @@ import { native } from './native.js';
 import { probeImage } from './probe-image.js';
 
 export interface DecodeOptions {
+  /** What `probeImage` said of these very bytes within the same limits; the header is read again when absent. */
+  readonly info?: ImageInfo;
   readonly limits?: Partial<MediaLimits>;
   /** The colour that transparency is laid on: R, G, B of 0 to 255. White when absent. */
   readonly background?: readonly number[];
@@ -67,7 +69,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
   const { background = [255, 255, 255], signal } = options;
   const limits = withDefaultLimits(options.limits);
   throwIfAborted(signal);
-  const info = await probeImage(bytes, limits);
+  const info = options.info ?? (await probeImage(bytes, limits));
   throwIfAborted(signal);
   const { width, height, data } =
     info.format === 'svg'

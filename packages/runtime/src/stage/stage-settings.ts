@@ -46,6 +46,6 @@ export function stageSettings({ what, maxBatch, maxWaiting, slots, maxCalls }: S
 export const batchWaitSetting = {
   'batch.waitMs': setting(z.int().min(0).max(1000), {
     default: 2,
-    description: 'Time that the first of a batch waits for others, in milliseconds.',
+    description: 'Time that a batch waits for tiles that are being read or prepared at that moment, in milliseconds.',
   }),
 };
