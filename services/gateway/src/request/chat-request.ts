@@ -104,9 +104,10 @@ export class ChatRequest {
     const { signal } = stop;
     const incoming = new Merge<Incoming>();
     try {
-      incoming.add(this.engineEvents(lease, signal));
-      // Not awaited first: the engine prefills the words before a picture while the picture is being encoded.
+      // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
+      // leave first, since what they begin takes longer.
       if (first) incoming.add(this.sendEncodes());
+      incoming.add(this.engineEvents(lease, signal));
       if (this.delivered.drawingsQueued > this.delivered.drawingsDone.size) incoming.add(this.mediaEvents(signal));
       let finished: { reason: FinishReason; completionTokens: number } | undefined;
       for await (const { from, event } of incoming) {
