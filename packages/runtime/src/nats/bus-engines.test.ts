@@ -100,3 +100,19 @@ test('waiting for a change ends with the signal', async () => {
   controller.abort(new Error('enough'));
   await expect(waiting).rejects.toThrow('enough');
 });
+
+test('an engine that did not answer is not offered again before it speaks', async () => {
+  const prefix = newId('t');
+  const limits = { announceMs: 60_000, silenceMs: 600_000 };
+  const [gateway, engine] = await Promise.all([1, 2].map(() => cleanup.bus(server.url, { prefix, limits })));
+  const directory = gateway?.watchEngines(cleanup.signal());
+  const announcer = engine?.announce(() => status('one'), cleanup.signal());
+  await eventually(() => {
+    announcer?.now();
+    return directory?.list().length === 1;
+  }, 'the engine appears');
+  directory?.forget('one');
+  expect(directory?.list()).toEqual([]);
+  announcer?.now();
+  await eventually(() => directory?.list().length === 1, 'it is back');
+});

@@ -44,6 +44,11 @@ export class EngineDirectory {
     return [...this.engines.values()].map(({ status }) => status);
   }
 
+  /** An engine that did not answer is not offered until it announces itself again: a dead one never does. */
+  forget(engineId: string): void {
+    if (this.engines.delete(engineId)) this.tell();
+  }
+
   /** Called when an engine appears, vanishes, changes its load or begins to drain; returns how to stop that. */
   onChange(listener: EnginesListener): () => void {
     this.listeners.add(listener);

@@ -8,6 +8,8 @@ export interface EngineLease {
   readonly engineId: string;
   readonly client: LlmClient;
   release(): void;
+  /** The engine did not answer: nobody is sent there before it announces itself again. */
+  lost(): void;
 }
 
 interface Connection {
@@ -46,6 +48,11 @@ export class EnginePool {
       }
       await this.directory.changed(Math.min(leftMs, 1000), signal);
     }
+  }
+
+  /** Whether there is an engine that takes work and is none of these. */
+  hasOther(avoid: ReadonlySet<string>): boolean {
+    return this.directory.list().some(({ engineId, draining }) => !draining && !avoid.has(engineId));
   }
 
   close(): void {
@@ -89,6 +96,7 @@ export class EnginePool {
         released = true;
         leased.leases--;
       },
+      lost: () => this.directory.forget(engine.engineId),
     };
   }
 
