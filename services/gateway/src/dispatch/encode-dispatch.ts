@@ -1,4 +1,4 @@
-import type { Blob, MediaKind, MediaSize } from '@tessera/protocol';
+import type { MediaKind, MediaSize } from '@tessera/protocol';
 import type { Bus } from '@tessera/runtime';
 
 /** One media item as the encoder needs it. */
@@ -20,8 +20,6 @@ export interface EncodeCall {
 
 /** Cuts the media of one request into encode jobs, and can have single tiles made again. */
 export class EncodeDispatch {
-  private readonly blobs = new Map<number, Blob>();
-
   constructor(
     private readonly bus: Bus,
     private readonly tilesPerJob: number,
@@ -47,11 +45,8 @@ export class EncodeDispatch {
 
   private async send(item: EncodeItem, firstTile: number, tileCount: number, attempt: number): Promise<void> {
     const { requestId, deadlineMs, signal } = this.call;
-    let media = this.blobs.get(item.item);
-    if (media === undefined) {
-      media = await this.bus.putMedia(item.bytes, item.digest);
-      this.blobs.set(item.item, media);
-    }
+    // Put each time, which stores nothing that is there: a restarted NATS has lost what was stored before.
+    const media = await this.bus.putMedia(item.bytes, item.digest);
     await this.bus.publishJob(
       'encode',
       { key: { requestId, attempt, item: item.item }, media, kind: item.kind, size: item.size, firstTile, tileCount },

@@ -50,6 +50,8 @@ interface Delivered {
   readonly tokenIds: number[];
   drawingsQueued: number;
   readonly drawingsDone: Set<number>;
+  /** By drawing, the events delivered: an attempt reads them from the first again, and a drawing made again repeats them. */
+  readonly drawingEvents: Map<number, number>;
   promptTokens: number;
   mediaTokens: number;
 }
@@ -63,6 +65,7 @@ export class ChatRequest {
     tokenIds: [],
     drawingsQueued: 0,
     drawingsDone: new Set(),
+    drawingEvents: new Map(),
     promptTokens: 0,
     mediaTokens: 0,
   };
@@ -85,12 +88,15 @@ export class ChatRequest {
         return;
       } catch (reason) {
         const error = TesseraError.from(reason);
+        failed.add(lease.engineId);
+        if (error.code === 'STAGE_UNAVAILABLE') lease.lost();
         // Text that is complete needs no engine any more; everything else that may pass elsewhere is tried elsewhere.
         const elsewhere =
-          error.code === 'STAGE_UNAVAILABLE' || error.code === 'DRAINING' || error.code === 'QUEUE_FULL';
+          error.code === 'STAGE_UNAVAILABLE' ||
+          error.code === 'DRAINING' ||
+          (error.code === 'QUEUE_FULL' && engines.hasOther(failed));
         const movable = lifecycle.state !== RequestState.GENERATING && !signal.aborted;
         if (!elsewhere || !movable || attempt >= maxAttempts) throw error;
-        failed.add(lease.engineId);
         this.attempt++;
         this.dependencies.onAttempt();
       } finally {
@@ -179,7 +185,10 @@ export class ChatRequest {
 
   private async *onMedia(event: MediaEvent | StageFailure): AsyncGenerator<ChatEvent> {
     if ('code' in event) throw new TesseraError(event.code, `${event.stage}: ${event.message}`);
-    if (event.event === undefined) return;
+    if (event.event === undefined || event.key === undefined) return;
+    const { item } = event.key;
+    if (event.sequence < (this.delivered.drawingEvents.get(item) ?? 0)) return;
+    this.delivered.drawingEvents.set(item, event.sequence + 1);
     if (event.event.$case === 'progress') {
       yield { $case: 'drawProgress', value: event.event.value };
       return;
