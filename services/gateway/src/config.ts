@@ -37,6 +37,10 @@ export const gatewaySettings = {
     description: 'Tiles of one media item in one encode job; fewer spread a large picture over more replicas.',
   }),
   'draw.maxSteps': setting(positive, { default: 200, description: 'Denoising steps that a request may ask for.' }),
+  'draw.maxGuidance': setting(z.number().min(1), {
+    default: 20,
+    description: 'The strongest classifier-free guidance that a request may ask for; 1 is none.',
+  }),
   'engines.waitMs': setting(positive, {
     default: 10_000,
     description: 'How long a request waits for an engine to announce itself, in milliseconds.',

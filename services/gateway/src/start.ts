@@ -30,13 +30,14 @@ export const gateway: Service<typeof gatewaySettings> = {
     const engines = new EnginePool(directory, settings['engines.waitMs']);
     const limits = limitsFrom(settings);
     const observer = observeRequests(context, { bus, directory, signal: watch.signal });
+    const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
     const chat = new Chat({
       bus,
       engines,
       model,
       media: mediaModel(bundle),
       limits,
-      budget: new MediaBudget(settings['media.maxHeldBytes']),
+      budget: new MediaBudget(settings['media.maxHeldBytes'], (bytes) => mediaBytes.set(bytes)),
       ...observer,
     });
     return {
@@ -58,6 +59,7 @@ function limitsFrom(settings: GatewaySettings): ChatLimits {
     mediaItems: settings['media.maxItems'],
     stopTexts: 16,
     maxSteps: settings['draw.maxSteps'],
+    maxGuidance: settings['draw.maxGuidance'],
     itemBytes: settings['media.maxBytes'],
     partBytes: maxPartBytes,
     mediaPixels: settings['media.maxPixels'],

@@ -260,6 +260,13 @@ export const metricTable = {
     labels: [],
     from: 'gateway',
   },
+  tessera_gateway_media_bytes: {
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Bytes of media held for requests in flight.',
+    labels: [],
+    from: 'gateway',
+  },
   tessera_nats_connected: {
     type: 'gauge',
     unit: 'count',

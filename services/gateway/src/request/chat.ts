@@ -13,7 +13,7 @@ import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EnginePool } from '../dispatch/engine-pool.js';
 import { type ChatEvent, ChatRequest } from './chat-request.js';
 import { type Conversation, type ConversationLimits, checkConversation } from './conversation.js';
-import { linkedAbort } from './linked-abort.js';
+import { type LinkedAbort, linkedAbort } from './linked-abort.js';
 import { type IntakeLimits, type MediaBudget, MediaIntake } from './media-intake.js';
 import { type MediaModel, type PlannedItem, planMedia } from './media-plan.js';
 import { RequestLifecycle, type StateListener } from './request-state.js';
@@ -95,7 +95,7 @@ export class Chat {
     let failure: TesseraError | undefined;
     try {
       yield { $case: 'accepted', value: { requestId, model, seed } };
-      const planned = await this.receive(intake, parts, signal);
+      const planned = await this.receive(intake, parts, stop);
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
       const { deadlineMs } = call;
@@ -128,19 +128,36 @@ export class Chat {
   private async receive(
     intake: MediaIntake,
     parts: AsyncIterable<MediaPart>,
-    signal: AbortSignal,
+    stop: LinkedAbort,
   ): Promise<{ items: PlannedItem[]; itemOf: Map<string, number> }> {
-    if (!intake.complete) {
-      const incoming = parts[Symbol.asyncIterator]();
-      while (!intake.complete) {
-        const part = await abortable(incoming.next(), signal);
-        if (part.done === true) break;
-        intake.add(part.value);
-      }
+    const { signal } = stop;
+    const incoming = parts[Symbol.asyncIterator]();
+    while (!intake.complete) {
+      const part = await abortable(incoming.next(), signal);
+      if (part.done === true) break;
+      intake.add(part.value);
     }
     signal.throwIfAborted();
+    if (intake.complete) this.refuseMore(incoming, stop);
     const { limits, media } = this.dependencies;
     return await planMedia(intake.finish(), media, { maxBytes: limits.itemBytes, maxPixels: limits.mediaPixels });
+  }
+
+  /** Not awaited: a client that says more after all was said breaks the contract, and its request ends with that. */
+  private refuseMore(incoming: AsyncIterator<MediaPart>, stop: LinkedAbort): void {
+    incoming.next().then(
+      ({ done, value }) => {
+        if (done === true) return;
+        const name = JSON.stringify(value.mediaId.slice(0, 64));
+        stop.abort(
+          new TesseraError('REQUEST_INVALID', `a part was sent for media_id ${name} after all media were complete`),
+        );
+      },
+      (reason) => {
+        // Anything else is the end of the call, which the call's own signal tells better.
+        if (reason instanceof TesseraError) stop.abort(reason);
+      },
+    );
   }
 
   /** Not awaited by the caller: its answer is complete, or it is gone. Messages also age out by themselves. */

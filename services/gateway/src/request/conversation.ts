@@ -13,6 +13,7 @@ export interface ConversationLimits {
   readonly mediaItems: number;
   readonly stopTexts: number;
   readonly maxSteps: number;
+  readonly maxGuidance: number;
 }
 
 /** A conversation that keeps the contract. */
@@ -106,7 +107,7 @@ function checkTextOptions(text: TextOptions | undefined, limits: ConversationLim
 function checkDrawOptions(draw: DrawOptions | undefined, limits: ConversationLimits): DrawOptions {
   if (draw === undefined) return {};
   inRange('draw.steps', draw.steps, 1, limits.maxSteps);
-  inRange('draw.guidance', draw.guidance, 1, 30);
+  inRange('draw.guidance', draw.guidance, 1, limits.maxGuidance);
   return draw;
 }
 

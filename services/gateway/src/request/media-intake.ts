@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type MediaPart, TesseraError } from '@tessera/protocol';
+import { GrowingBytes } from './growing-bytes.js';
 
 export interface IntakeLimits {
   readonly itemBytes: number;
@@ -17,7 +18,11 @@ export interface ReceivedMedia {
 export class MediaBudget {
   private used = 0;
 
-  constructor(private readonly limitBytes: number) {}
+  constructor(
+    private readonly limitBytes: number,
+    /** Told the bytes in use after each change. */
+    private readonly onChange: (usedBytes: number) => void = () => undefined,
+  ) {}
 
   get usedBytes(): number {
     return this.used;
@@ -33,16 +38,18 @@ export class MediaBudget {
       );
     }
     this.used += bytes;
+    this.onChange(this.used);
   }
 
   give(bytes: number): void {
     this.used -= bytes;
+    this.onChange(this.used);
   }
 }
 
 /** Collects the parts of one request's media. What it took from the budget it gives back on `release`. */
 export class MediaIntake {
-  private readonly items = new Map<string, { chunks: Uint8Array[]; bytes: number; complete: boolean }>();
+  private readonly items = new Map<string, { received: GrowingBytes; complete: boolean }>();
   private held = 0;
 
   constructor(
@@ -50,7 +57,7 @@ export class MediaIntake {
     private readonly limits: IntakeLimits,
     private readonly budget: MediaBudget,
   ) {
-    for (const id of mediaIds) this.items.set(id, { chunks: [], bytes: 0, complete: false });
+    for (const id of mediaIds) this.items.set(id, { received: new GrowingBytes(), complete: false });
   }
 
   add(part: MediaPart): void {
@@ -73,7 +80,7 @@ export class MediaIntake {
         `a part of media_id ${quote(part.mediaId)} has ${part.data.length} bytes; the limit of one part is ${this.limits.partBytes}`,
       );
     }
-    if (item.bytes + part.data.length > this.limits.itemBytes) {
+    if (item.received.length + part.data.length > this.limits.itemBytes) {
       throw new TesseraError(
         'MEDIA_TOO_LARGE',
         `media_id ${quote(part.mediaId)} has more than ${this.limits.itemBytes} bytes, the limit of one media item`,
@@ -81,8 +88,7 @@ export class MediaIntake {
     }
     this.budget.take(part.data.length);
     this.held += part.data.length;
-    item.bytes += part.data.length;
-    item.chunks.push(part.data);
+    item.received.append(part.data);
     item.complete = part.last;
   }
 
@@ -97,13 +103,13 @@ export class MediaIntake {
       if (!item.complete) {
         throw new TesseraError(
           'MEDIA_MISSING',
-          item.bytes === 0
+          item.received.length === 0
             ? `a message names media_id ${quote(id)}, but no part of it was sent`
-            : `media_id ${quote(id)} ended after ${item.bytes} bytes without a part marked last`,
+            : `media_id ${quote(id)} ended after ${item.received.length} bytes without a part marked last`,
         );
       }
-      const bytes = Buffer.concat(item.chunks);
-      item.chunks = [];
+      const bytes = item.received.whole();
+      item.received = new GrowingBytes();
       received.set(id, { bytes, digest: createHash('sha256').update(bytes).digest('hex') });
     }
     return received;
