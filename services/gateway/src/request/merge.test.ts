@@ -67,3 +67,23 @@ test('an error in one source ends the others', async () => {
   }).rejects.toThrow('gone');
   expect(closed).toBe(true);
 });
+
+test('leaving early closes every source, the one whose item is being handled too', async () => {
+  const closed: string[] = [];
+  async function* source(name: string): AsyncGenerator<string> {
+    try {
+      for (;;) {
+        await new Promise((resolve) => setImmediate(resolve));
+        yield name;
+      }
+    } finally {
+      closed.push(name);
+    }
+  }
+  const merge = new Merge<string>();
+  merge.add(source('one'));
+  merge.add(source('two'));
+  for await (const _ of merge) break;
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(closed.sort()).toEqual(['one', 'two']);
+});

@@ -21,16 +21,20 @@ export class Merge<T> implements AsyncIterable<T> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+    // The source whose item the reader has: it is not pending, and must be closed all the same.
+    let given: AsyncIterator<T> | undefined;
     try {
       while (this.pending.size > 0) {
         const { from, result } = await Promise.race(this.pending.values());
         this.pending.delete(from);
         if (result.done === true) continue;
+        given = from;
         yield result.value;
+        given = undefined;
         this.pull(from);
       }
     } finally {
-      const open = [...this.pending.keys()];
+      const open = [...this.pending.keys(), ...(given === undefined ? [] : [given])];
       this.pending.clear();
       // Not awaited: a generator that is waiting inside next() ends only when its signal is aborted.
       for (const source of open) source.return?.().catch(() => undefined);
