@@ -4,7 +4,7 @@ import { ConnectorEngine } from '@tessera/connector';
 import { EncoderEngine } from '@tessera/encoder';
 import { createSession, type SessionOptions } from '@tessera/inference';
 import { type EngineLimits, Llm, type LlmEngine } from '@tessera/llm';
-import { decodeMedia, type PlannedTile, planTiles, preprocessTile, probeMedia } from '@tessera/media';
+import { decodeMedia, type MediaInfo, type PlannedTile, planTiles, preprocessTile, probeMedia } from '@tessera/media';
 import {
   type ContentPart,
   type Float32Tensor,
@@ -35,6 +35,14 @@ const timeoutMs = 60_000;
 const never = new AbortController().signal;
 // Every tile under way listens.
 setMaxListeners(0, never);
+
+/** A picture whose header was read. */
+export interface PlannedPicture {
+  readonly bytes: Uint8Array;
+  readonly info: MediaInfo;
+  /** The only tile that the demo model makes of a picture. */
+  readonly tile: PlannedTile;
+}
 
 /**
  * The engine classes of the services, called one after the other in this thread: no process, no message, no copy between
@@ -73,17 +81,17 @@ export class LocalPipeline implements AsyncDisposable {
     const clock = new AnswerClock();
     const requestId = `local-${nextId++}`;
     const content: ContentPart[] = [{ part: { $case: 'text', value: text } }];
-    let tile: PlannedTile | undefined;
+    let planned: PlannedPicture | undefined;
     if (picture !== undefined) {
       content.unshift({ part: { $case: 'mediaId', value: '0' } });
-      tile = await this.plan(picture);
+      planned = await this.plan(picture);
     }
     const request = GenerateRequest.fromPartial({
       requestId,
       attempt: 1,
       messages: [{ role: Role.USER, content }],
       media:
-        tile === undefined
+        planned === undefined
           ? []
           : [
               {
@@ -94,8 +102,8 @@ export class LocalPipeline implements AsyncDisposable {
     });
     request.text = { stop: [], ...sampling };
     const events = this.llm.generate(request, Date.now() + timeoutMs);
-    if (picture !== undefined && tile !== undefined) {
-      const tokens = await this.visualTokens(picture, tile, clock);
+    if (planned !== undefined) {
+      const tokens = await this.visualTokens(planned, clock);
       this.llm.engine.provideTile({ requestId, item: 0, tile: 0, tokens, timings: [] });
     }
     for await (const event of events) {
@@ -106,10 +114,10 @@ export class LocalPipeline implements AsyncDisposable {
   }
 
   /** One tile from its file to its visual tokens, with a mark behind each step. */
-  async visualTokens(picture: Uint8Array, tile: PlannedTile, clock: AnswerClock): Promise<Float32Tensor> {
+  async visualTokens({ bytes, info, tile }: PlannedPicture, clock: AnswerClock): Promise<Float32Tensor> {
     const preprocessing = this.preprocessing();
     clock.mark('planned');
-    const raster = await decodeMedia(picture, { background: preprocessing.background });
+    const raster = await decodeMedia(bytes, { info, background: preprocessing.background });
     clock.mark('decoded');
     const pixels = await preprocessTile(raster, tile, preprocessing);
     clock.mark('prepared');
@@ -120,11 +128,11 @@ export class LocalPipeline implements AsyncDisposable {
     return tokens;
   }
 
-  /** The only tile that the demo model makes of a picture. */
-  async plan(picture: Uint8Array): Promise<PlannedTile> {
-    const [tile] = planTiles(await probeMedia(picture), this.preprocessing()).tiles;
+  async plan(bytes: Uint8Array): Promise<PlannedPicture> {
+    const info = await probeMedia(bytes);
+    const [tile] = planTiles(info, this.preprocessing()).tiles;
     if (tile === undefined) throw new TesseraError('INTERNAL', 'a picture without tiles');
-    return tile;
+    return { bytes, info, tile };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -72,7 +72,7 @@ export const tile: Suite = {
       const distributed: TileTimes[] = [];
       for (let n = 0; n < warmUps + count; n++) {
         const clock = new AnswerClock();
-        await local.visualTokens(picture, planned, clock);
+        await local.visualTokens(planned, clock);
         const { marks, endMs } = clock.end();
         const encodedMs = marks.get('encoded') ?? Number.NaN;
         const through = await throughBus(bus, picture, n);
