@@ -23,8 +23,6 @@ export class Merge<T> implements AsyncIterable<T> {
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
     // The source whose item the reader has: it is not pending, and must be closed all the same.
     let given: AsyncIterator<T> | undefined;
-    /** The source whose item is being handled: it is not pending, and must be closed all the same. */
-    let handled: AsyncIterator<T> | undefined;
     try {
       while (this.pending.size > 0) {
         const { from, result } = await Promise.race(this.pending.values());
