@@ -19,8 +19,10 @@ export interface Deployment extends AsyncDisposable {
   readonly gateway: string;
   readonly natsUrl: string;
   readonly stack: Stack;
-  /** One gauge or counter of a service, summed over its labels. */
-  metric(service: ServiceName, name: string): Promise<number>;
+  /** A gauge or counter of a service, summed over its labels, or over those rows that have the labels given. */
+  metric(service: ServiceName, name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
+  /** What the services have logged, line by line. */
+  readonly logs: readonly string[];
   stop(): Promise<Map<ServiceName, number>>;
 }
 
@@ -54,9 +56,10 @@ export async function deploy({ model = demoModel, flags = {} }: DeploymentOption
     natsUrl: nats.url,
     stack,
     stop,
-    async metric(service, name) {
+    logs,
+    async metric(service, name, labels) {
       const response = await fetch(`http://${stack.address(service)?.metrics}/metrics`);
-      return sumMetric(await response.text(), name);
+      return sumMetric(await response.text(), name, labels);
     },
     async [Symbol.asyncDispose]() {
       await stop();
@@ -64,9 +67,12 @@ export async function deploy({ model = demoModel, flags = {} }: DeploymentOption
   };
 }
 
-function sumMetric(text: string, name: string): number {
+/** Adds up the rows of one metric in Prometheus' text format. */
+export function sumMetric(text: string, name: string, labels: Readonly<Record<string, string>> = {}): number {
+  const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
   return text
     .split('\n')
     .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+    .filter((line) => wanted.every((label) => line.includes(label)))
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }

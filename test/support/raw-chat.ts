@@ -1,0 +1,149 @@
+import { Client, type ClientDuplexStream, credentials, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { ChatRequest, ChatResponse, type ChatStart, Role } from '@tessera/protocol';
+import { ErrorInfo, RetryInfo } from 'nice-grpc-error-details';
+import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
+
+export type ChatEvent = NonNullable<ChatResponse['event']>;
+type ValueOf<C extends ChatEvent['$case']> = Extract<ChatEvent, { $case: C }>['value'];
+
+const partBytes = 256 * 1024;
+
+/** How a call ended: its gRPC status, and what its google.rpc details say. */
+export interface CallEnd {
+  /** Such as INVALID_ARGUMENT, or OK. */
+  readonly status: string;
+  readonly message: string;
+  /** The code of the error table, from ErrorInfo; undefined where gRPC itself ended the call. */
+  readonly code?: string;
+  /** Whose code that is, from ErrorInfo. */
+  readonly domain?: string;
+  /** From RetryInfo. */
+  readonly retryAfterMs?: number;
+}
+
+/**
+ * One Chat call as a client writes it that knows nothing of Tessera's own: bytes go over plain gRPC, in any order and
+ * with any content, and what ends the call is read from the trailers.
+ */
+export class RawChat implements Disposable {
+  readonly events: ChatEvent[] = [];
+  readonly ended: Promise<CallEnd>;
+  private readonly client: Client;
+  private readonly call: ClientDuplexStream<Buffer, ChatResponse>;
+  private readonly waiting = new Set<() => void>();
+  private over = false;
+
+  constructor(address: string, { timeoutMs = 60_000 }: { timeoutMs?: number } = {}) {
+    this.client = new Client(address, credentials.createInsecure(), { 'grpc.max_send_message_length': -1 });
+    this.call = this.client.makeBidiStreamRequest(
+      '/tessera.v1.ChatService/Chat',
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => ChatResponse.decode(bytes),
+      { deadline: Date.now() + timeoutMs },
+    );
+    this.call.on('data', ({ event }: ChatResponse) => {
+      if (event !== undefined) this.events.push(event);
+      this.wake();
+    });
+    this.ended = new Promise((resolve) => {
+      const end = (callEnd: CallEnd): void => {
+        this.over = true;
+        resolve(callEnd);
+        this.wake();
+      };
+      this.call.on('error', (error: ServiceError) => end(readEnd(error.code, error.details, error.metadata)));
+      this.call.on('status', ({ code, details, metadata }) => end(readEnd(code, details, metadata)));
+    });
+  }
+
+  /** Sends a message of the contract, or bytes that are none. */
+  send(request: ChatRequest['body'] | Buffer): this {
+    const bytes = Buffer.isBuffer(request) ? request : Buffer.from(ChatRequest.encode({ body: request }).finish());
+    this.call.write(bytes);
+    return this;
+  }
+
+  /** Sends one part of a media item. */
+  part(mediaId: string, data: Uint8Array, last = true): this {
+    return this.send({ $case: 'mediaPart', value: { mediaId, data, last } });
+  }
+
+  /** Sends a whole media item in parts. */
+  media(mediaId: string, bytes: Uint8Array): this {
+    for (let at = 0; at < bytes.length; at += partBytes) {
+      this.part(mediaId, bytes.subarray(at, at + partBytes), at + partBytes >= bytes.length);
+    }
+    return this;
+  }
+
+  /** Sends `start` with one user message of these media and these words. */
+  ask(words: string, mediaIds: readonly string[] = [], options: Partial<ChatStart> = {}): this {
+    return this.send({ $case: 'start', value: question(words, mediaIds, options) });
+  }
+
+  /** Says that nothing more comes. */
+  close(): this {
+    this.call.end();
+    return this;
+  }
+
+  /** Leaves, as a client that is gone does. */
+  leave(): void {
+    this.call.cancel();
+  }
+
+  /** The first event of a kind that passes the check; throws when the call ends without one. */
+  async event<C extends ChatEvent['$case']>(
+    kind: C,
+    check: (value: ValueOf<C>) => boolean = () => true,
+  ): Promise<ValueOf<C>> {
+    for (let at = 0; ; ) {
+      for (; at < this.events.length; at++) {
+        const { $case, value } = this.events[at] as ChatEvent;
+        if ($case === kind && check(value as ValueOf<C>)) return value as ValueOf<C>;
+      }
+      if (this.over) throw new Error(`no ${kind} before the end: ${JSON.stringify(await this.ended)}`);
+      await new Promise<void>((resolve) => this.waiting.add(resolve));
+    }
+  }
+
+  /** The text so far. */
+  get text(): string {
+    return this.events.map((event) => (event.$case === 'textDelta' ? event.value.text : '')).join('');
+  }
+
+  [Symbol.dispose](): void {
+    this.call.cancel();
+    this.client.close();
+  }
+
+  private wake(): void {
+    for (const resolve of this.waiting) resolve();
+    this.waiting.clear();
+  }
+}
+
+/** A conversation of one user message. */
+export function question(words: string, mediaIds: readonly string[] = [], options: Partial<ChatStart> = {}): ChatStart {
+  const shown = mediaIds.map((value) => ({ part: { $case: 'mediaId' as const, value } }));
+  const said = { part: { $case: 'text' as const, value: words } };
+  const messages = [{ role: Role.USER, content: [...shown, said] }];
+  return { model: '', messages, text: undefined, draw: undefined, ...options };
+}
+
+function readEnd(code: number, message: string, metadata: Metadata): CallEnd {
+  const [bytes] = metadata.get('grpc-status-details-bin');
+  const details = Buffer.isBuffer(bytes) ? Status.decode(bytes).details : [];
+  const detail = (type: string): Uint8Array | undefined =>
+    details.find(({ typeUrl }) => typeUrl.endsWith(`/${type}`))?.value;
+  const info = detail('google.rpc.ErrorInfo');
+  const retry = detail('google.rpc.RetryInfo');
+  const { reason, domain } = info === undefined ? {} : ErrorInfo.decode(info);
+  const delay = retry === undefined ? undefined : RetryInfo.decode(retry).retryDelay;
+  return {
+    status: status[code] ?? String(code),
+    message,
+    ...(reason === undefined ? {} : { code: reason, domain }),
+    ...(delay === undefined ? {} : { retryAfterMs: Number(delay.seconds) * 1000 + delay.nanos / 1e6 }),
+  };
+}
