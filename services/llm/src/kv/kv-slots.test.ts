@@ -1,0 +1,118 @@
+import { RandomStream } from '@tessera/inference';
+import { expect, test } from 'vitest';
+import { HostKvStorage, type KvShape } from './host-kv-storage.js';
+import { KvSlots, type SlotOwner } from './kv-slots.js';
+
+const shape: KvShape = { layers: 2, slots: 6, kvHeads: 2, headDim: 4, maxRows: 300 };
+
+interface Owner extends SlotOwner {
+  readonly id: number;
+  cachedTokens: number;
+  isDecoding: boolean;
+}
+
+/** The number that owner `id` has in a place; no two places of the test share one. */
+const mark = (id: number, layer: number, head: number, row: number, column: number): number =>
+  id * 1e5 + layer * 5e4 + head * 2e4 + row * 10 + column;
+
+function appendRows(storage: HostKvStorage, owner: Owner, count: number): void {
+  const { layers, kvHeads, headDim } = shape;
+  // Padded on the right by two rows, and second in its batch: only its own rows may arrive.
+  const seq = count + 2;
+  for (let layer = 0; layer < layers; layer++) {
+    const newKeys = new Float32Array(2 * kvHeads * seq * headDim).fill(-1);
+    for (let head = 0; head < kvHeads; head++) {
+      for (let row = 0; row < count; row++) {
+        for (let column = 0; column < headDim; column++) {
+          newKeys[((kvHeads + head) * seq + row) * headDim + column] = mark(
+            owner.id,
+            layer,
+            head,
+            owner.cachedTokens + row,
+            column,
+          );
+        }
+      }
+    }
+    const newValues = newKeys.map((value) => -value);
+    storage.append(layer, owner.slot, owner.cachedTokens, count, { newKeys, newValues, batchRow: 1, seq });
+  }
+  owner.cachedTokens += count;
+}
+
+function check(storage: HostKvStorage, owner: Owner): void {
+  const { layers, kvHeads, headDim } = shape;
+  for (let layer = 0; layer < layers; layer++) {
+    const keys = storage.keys(layer, owner.slot, 1);
+    const values = storage.values(layer, owner.slot, 1);
+    for (let head = 0; head < kvHeads; head++) {
+      for (let row = 0; row < owner.cachedTokens; row++) {
+        const at = (head * storage.capacity + row) * headDim;
+        const expected = mark(owner.id, layer, head, row, 0);
+        if (keys[at] !== expected || values[at] !== -expected) {
+          throw new Error(
+            `owner ${owner.id}, slot ${owner.slot}, layer ${layer}, head ${head}, row ${row} is not its own`,
+          );
+        }
+      }
+    }
+  }
+}
+
+test('whatever comes and goes, each sequence finds its own rows, and decoding ones are a prefix', () => {
+  const random = new RandomStream(11n, 'noise');
+  let position = 0;
+  const pick = (count: number): number => Math.floor(random.uniform(position++) * count);
+  const storage = new HostKvStorage(shape);
+  const slots = new KvSlots<Owner>(storage);
+  const owners: Owner[] = [];
+  let nextId = 1;
+  for (let step = 0; step < 1500; step++) {
+    const owner = owners[pick(owners.length)];
+    const action = pick(5);
+    if (action === 0 && slots.free > 0) {
+      const fresh: Owner = { id: nextId++, slot: -1, cachedTokens: 0, isDecoding: false };
+      slots.acquire(fresh);
+      owners.push(fresh);
+    } else if (action === 1 && owner !== undefined) {
+      slots.release(owner);
+      slots.release(owner);
+      owners.splice(owners.indexOf(owner), 1);
+      expect(owner.slot).toBe(-1);
+    } else if (action === 2 && owner !== undefined && !owner.isDecoding) {
+      slots.promote(owner);
+      owner.isDecoding = true;
+    } else if (owner !== undefined) {
+      const count = Math.min(1 + pick(40), shape.maxRows - owner.cachedTokens);
+      storage.fit(Math.max(slots.longest(), owner.cachedTokens + count));
+      if (count > 0) appendRows(storage, owner, count);
+    }
+    expect(slots.inUse).toBe(owners.length);
+    expect(new Set(owners.map(({ slot }) => slot))).toEqual(new Set(owners.keys()));
+    const decoding = slots.decoding();
+    expect(new Set(decoding)).toEqual(new Set(owners.filter(({ isDecoding }) => isDecoding)));
+    expect(decoding.map(({ slot }) => slot)).toEqual([...decoding.keys()]);
+    for (const each of owners) check(storage, each);
+  }
+  for (const owner of owners) slots.release(owner);
+  expect(slots.inUse).toBe(0);
+  expect(slots.usage).toBe(0);
+});
+
+test('capacity follows the longest sequence in powers of two, and never exceeds the context', () => {
+  const storage = new HostKvStorage(shape);
+  const capacities = [1, 64, 65, 130, 299, 300, 100, 64].map((rows) => {
+    storage.fit(rows);
+    return storage.capacity;
+  });
+  // 100 rows would fit 128, but that is no quarter of 300; 64 is.
+  expect(capacities).toEqual([64, 64, 128, 256, 300, 300, 300, 64]);
+  expect(storage.bytes).toBe(2 * 2 * 6 * 2 * 64 * 4 * 4);
+});
+
+test('usage is the share of rows that hold something', () => {
+  const slots = new KvSlots<Owner>(new HostKvStorage(shape));
+  const owner: Owner = { id: 1, slot: -1, cachedTokens: 90, isDecoding: false };
+  slots.acquire(owner);
+  expect(slots.usage).toBeCloseTo(90 / 1800);
+});
