@@ -133,8 +133,8 @@ export class Sequence implements Schedulable, SlotOwner {
     for (const id of deliveredTokenIds) {
       this.#written++;
       if (id === this.#model.drawing?.startTokenId) this.#drawings++;
-      if (!this.#text.isStopped) this.#text.push(id);
     }
+    this.#text.resume(deliveredTokenIds);
     this.#reason = this.#limitReached();
   }
 
@@ -171,7 +171,7 @@ export class Sequence implements Schedulable, SlotOwner {
   }
 
   #emit({ tokenIds, text }: WrittenText): void {
-    if (tokenIds.length > 0) this.sink.event({ type: 'tokens', tokenIds, text });
+    if (tokenIds.length > 0 || text !== '') this.sink.event({ type: 'tokens', tokenIds, text });
   }
 }
 

@@ -151,7 +151,7 @@ test('too long: by tokens, by text that cannot fit, by media; the figures are na
   const others = builder.build([user(0)], [picture(1)]).tokenIds.length - 1;
   // One of the 2048 positions is left for the answer.
   expect(builder.build([user(0)], [picture(2047 - others)]).tokenIds).toHaveLength(2047);
-  expect(() => builder.build([user(0)], [picture(2048 - others)])).toThrow(/2048 tokens, 2037 of them media.*2048/);
+  expect(() => builder.build([user(0)], [picture(2048 - others)])).toThrow(/2048 tokens, 2038 of them media.*2048/);
   const tooLong: (() => unknown)[] = [
     () => builder.build([user(0)], [picture(2048 - others)]),
     () => builder.build([user(0)], [picture(1_000_000)]),

@@ -113,6 +113,20 @@ test('the ids given out so far always have exactly the text given out so far', (
   }
 });
 
+test('resumed after any token, it gives out the tokens after it, and the text that was undecided', () => {
+  const text = 'naïve 🍎 café 我是 the end';
+  const ids = tokenizer.encode(text);
+  for (let count = 0; count <= ids.length; count++) {
+    const before = new Detokenizer(bytes, ['the enD']);
+    const given = ids.slice(0, count).map((id) => before.push(id).text);
+    const after = new Detokenizer(bytes, ['the enD']);
+    after.resume(ids.slice(0, count));
+    const rest = [...ids.slice(count).map((id) => after.push(id)), after.finish()];
+    expect(given.join('') + rest.map((piece) => piece.text).join('')).toBe(text);
+    expect(rest.flatMap(({ tokenIds }) => tokenIds)).toEqual(ids.slice(count));
+  }
+});
+
 test('a long answer takes time in proportion: each token is touched a bounded number of times', () => {
   let read = 0;
   class CountingBytes extends TokenBytes {

@@ -43,6 +43,19 @@ export class Detokenizer {
     return this.#stopped;
   }
 
+  /**
+   * Goes through tokens that were given out before: neither they nor their text are given out again. Text that they
+   * leave undecided, because they end within a character or a possible stop text, comes with the tokens after them.
+   */
+  resume(tokenIds: readonly number[]): void {
+    for (const id of tokenIds) {
+      if (this.#stopped) return;
+      this.push(id);
+    }
+    this.#openIds = [];
+    for (const group of this.#held) group.tokenIds.length = 0;
+  }
+
   push(id: number): WrittenText {
     const piece = this.#utf8.push(this.#bytes.of(id));
     const stopAt = this.#stops.push(piece);

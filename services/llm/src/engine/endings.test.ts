@@ -1,0 +1,154 @@
+import { FinishReason, TesseraError } from '@tessera/protocol';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Answer, collect, DemoEngine, user } from '../testing/demo-engine.js';
+import { type GoldenCase, goldens } from '../testing/demo-model.js';
+import type { EngineRequest } from './engine.js';
+
+let demo: DemoEngine;
+let cases: readonly GoldenCase[];
+
+beforeAll(async () => {
+  demo = await DemoEngine.create({ maxRunning: 2, maxWaiting: 1 });
+  cases = (await goldens()).cases;
+});
+
+afterAll(() => demo.close());
+
+const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
+const free = { running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** A request that would write for long. */
+const long = (): EngineRequest =>
+  demo.request([user('Hello!')], { text: { maxTokens: 1500, temperature: 50, seed: 1n } });
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await turn();
+}
+
+async function expectWorking(): Promise<void> {
+  expect(demo.engine.stats()).toMatchObject(free);
+  expect((await demo.start(golden('apple.0'))).tokenIds).toEqual(golden('apple.0').output_ids);
+  expect(demo.engine.stats()).toMatchObject(free);
+}
+
+test('a cancel while waiting for a tile, for a slot, and while decoding frees everything', async () => {
+  const requests = [demo.golden(golden('apple.0')), long(), long()];
+  const answers = requests.map((request) => collect(demo.engine.submit(request)));
+  await until(() => demo.engine.stats().decodeTokens > 3);
+  expect(demo.engine.stats()).toMatchObject({ running: 2, waiting: 1, slotsInUse: 2 });
+  for (const { requestId } of requests) demo.engine.cancel(requestId);
+  for (const answer of await Promise.all(answers)) expect(answer.error).toMatchObject({ code: 'CANCELLED' });
+  await expectWorking();
+});
+
+test('a cancel before anything was computed, and one of a request that nobody knows', async () => {
+  const request = long();
+  const answer = collect(demo.engine.submit(request));
+  demo.engine.cancel('nobody');
+  demo.engine.cancel(request.requestId, { attempt: 2 });
+  demo.engine.cancel(request.requestId, { attempt: 1, reason: new TesseraError('DEADLINE_EXCEEDED', 'late') });
+  expect((await answer).error).toMatchObject({ code: 'DEADLINE_EXCEEDED', message: 'late' });
+  await expectWorking();
+});
+
+test('a reader who leaves cancels', async () => {
+  for await (const event of demo.engine.submit(long())) if (event.type === 'tokens') break;
+  await until(() => demo.engine.stats().running === 0);
+  await expectWorking();
+});
+
+test('deadlines: of a millisecond, in the past, while waiting for a tile', async () => {
+  const now = Date.now();
+  const requests = [
+    demo.request([user('Hello!')], { deadlineMs: now + 1, text: { maxTokens: 1500, temperature: 50 } }),
+    demo.request([user('Hello!')], { deadlineMs: now - 1 }),
+    demo.golden(golden('apple.0'), { deadlineMs: now + 20 }),
+  ];
+  const answers = await Promise.all(requests.map((request) => collect(demo.engine.submit(request))));
+  for (const answer of answers) expect(answer.error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  expect(answers[1]?.events.map(({ type }) => type)).toEqual(['admitted']);
+  await expectWorking();
+});
+
+test('one more than run and wait is refused at once, with a delay', async () => {
+  const requests = [long(), long(), long()];
+  const answers = requests.map((request) => collect(demo.engine.submit(request)));
+  const refused = await collect(demo.engine.submit(long()));
+  expect(refused.events).toEqual([]);
+  expect(refused.error).toMatchObject({ code: 'QUEUE_FULL', message: /2 sequences running and 1 waiting/ });
+  expect(refused.error?.options.retryAfterMs).toBeGreaterThanOrEqual(100);
+  for (const { requestId } of requests) demo.engine.cancel(requestId);
+  await Promise.all(answers);
+  await expectWorking();
+});
+
+test('a higher attempt replaces the lower one; the same one again is refused', async () => {
+  const first = demo.golden(golden('apple.0'));
+  const replaced = collect(demo.engine.submit(first));
+  const again = await collect(demo.engine.submit(first));
+  expect(again.error).toMatchObject({ code: 'REQUEST_INVALID' });
+  await turn();
+  const second = collect(demo.engine.submit({ ...first, attempt: 2 }));
+  // What the first one's reader still says is not of the second.
+  demo.engine.cancel(first.requestId, { attempt: 1 });
+  demo.provide(first, 0, 'apple');
+  expect((await replaced).error).toMatchObject({ code: 'CANCELLED', message: /attempt 2/ });
+  expect((await second).tokenIds).toEqual(golden('apple.0').output_ids);
+  await expectWorking();
+});
+
+test('the limit of tokens, the context, and stop texts end an answer', async () => {
+  const three = await demo.start(golden('apple.0'), { text: { maxTokens: 3 } });
+  expect(three.tokenIds).toEqual(golden('apple.0').output_ids.slice(0, 3));
+  expect(three.finished).toMatchObject({ reason: FinishReason.LENGTH, completionTokens: 3 });
+
+  const base = demo.request([user('word '.repeat(670))], { text: { maxTokens: 5000, temperature: 80, seed: 2n } });
+  const full = await collect(demo.engine.submit(base));
+  expect(full.finished?.reason).toBe(FinishReason.LENGTH);
+  expect(base.prompt.tokenIds.length + (full.finished?.completionTokens ?? 0)).toBe(2048);
+
+  const stopped = await demo.start(golden('apple.0'), { text: { stop: ['never', ' red'] } });
+  expect(stopped.text).toBe('This is a');
+  expect(stopped.finished).toMatchObject({ reason: FinishReason.STOP });
+  const inside = await demo.start(golden('apple.0'), { text: { stop: ['d ap'] } });
+  expect(inside.text).toBe('This is a re');
+  await expectWorking();
+});
+
+test('options out of range are refused by the name of their field', () => {
+  const refused: [Parameters<DemoEngine['request']>[1], RegExp][] = [
+    [{ text: { maxTokens: 0 } }, /text\.max_tokens/],
+    [{ text: { temperature: -1 } }, /text\.temperature/],
+    [{ text: { temperature: Number.NaN } }, /text\.temperature/],
+    [{ text: { topP: 1.5 } }, /text\.top_p/],
+    [{ text: { stop: [''] } }, /text\.stop/],
+    [{ text: { stop: new Array<string>(17).fill('x') } }, /text\.stop/],
+    [{ requestId: 'a b' }, /request_id/],
+    [{ deliveredTokenIds: [2048] }, /delivered_token_ids/],
+    [{ deliveredTokenIds: new Array<number>(2048).fill(1) }, /delivered_token_ids/],
+  ];
+  for (const [options, field] of refused) {
+    const refuse = () => demo.request([user('Hello!')], options);
+    expect(refuse).toThrow(field);
+    expect(refuse).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
+  }
+});
+
+test('a drain lets what runs finish and refuses what is new; a close ends what is left', async () => {
+  const own = await DemoEngine.create();
+  const running = own.start(golden('apple.0'));
+  const drained = own.engine.drain();
+  const refused: Answer = await own.start(golden('apple.1'));
+  expect(refused.error).toMatchObject({ code: 'DRAINING' });
+  expect((await running).tokenIds).toEqual(golden('apple.0').output_ids);
+  await drained;
+  await own.close();
+
+  const other = await DemoEngine.create();
+  const cut = collect(other.engine.submit(other.golden(golden('apple.0'))));
+  await turn();
+  await other.close();
+  expect((await cut).error).toMatchObject({ code: 'CANCELLED' });
+  expect(other.engine.stats()).toMatchObject(free);
+});

@@ -1,0 +1,153 @@
+import { type Float32Tensor, TesseraError, TileRole } from '@tessera/protocol';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { assistant, collect, DemoEngine, user, wholePicture } from '../testing/demo-engine.js';
+import { type GoldenCase, goldens } from '../testing/demo-model.js';
+
+let demo: DemoEngine;
+let cases: readonly GoldenCase[];
+
+beforeAll(async () => {
+  demo = await DemoEngine.create();
+  cases = (await goldens()).cases;
+});
+
+afterAll(() => demo.close());
+
+const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
+const free = { running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
+
+/** Lets the engine take some steps. */
+async function steps(count = 10): Promise<void> {
+  for (let n = 0; n < count; n++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+test('a tile that comes late, twice, or after a stranger gives the golden answer', async () => {
+  const { output_ids } = golden('apple.0');
+  const request = demo.golden(golden('apple.0'));
+  const answer = collect(demo.engine.submit(request));
+  await steps();
+  // The text before the picture is computed already; what is missing holds the rest.
+  expect(demo.engine.stats()).toMatchObject({ running: 1, slotsInUse: 1, heldTiles: 0 });
+  const prefilled = demo.engine.stats().prefillTokens;
+  await steps();
+  expect(demo.engine.stats().prefillTokens).toBe(prefilled);
+  demo.engine.provideTile({
+    requestId: request.requestId,
+    item: 3,
+    tile: 0,
+    tokens: demo.pictures.get('cat') as Float32Tensor,
+    timings: [],
+  });
+  demo.provide(request, 0, 'apple');
+  demo.provide(request, 0, 'cat');
+  const { tokenIds, events } = await answer;
+  expect(tokenIds).toEqual(output_ids);
+  expect(events.filter(({ type }) => type === 'tileArrived')).toHaveLength(1);
+  expect(events.findIndex(({ type }) => type === 'prefillStarted')).toBeLessThan(
+    events.findIndex(({ type }) => type === 'tileArrived'),
+  );
+  expect(demo.engine.stats()).toMatchObject(free);
+});
+
+test('a sequence that waits for its picture does not hold up one that needs none', async () => {
+  const request = demo.golden(golden('cat.0'));
+  const waiting = collect(demo.engine.submit(request));
+  expect((await demo.start(golden('text.0'))).tokenIds).toEqual(golden('text.0').output_ids);
+  demo.provide(request, 0, 'cat');
+  expect((await waiting).tokenIds).toEqual(golden('cat.0').output_ids);
+});
+
+test('several pictures in several turns: any order of arrival gives the same answer', async () => {
+  const messages = [user(0, 'What is this?'), assistant('This is a red apple.'), user(1, 2, 'And this?', 0)];
+  const pictures = ['apple', 'cat', 'rocket'];
+  const run = async (order: readonly number[], late: boolean) => {
+    const request = demo.request(messages, { media: [wholePicture, wholePicture, wholePicture] });
+    const answer = collect(demo.engine.submit(request));
+    for (const item of order) {
+      if (late) await steps();
+      demo.provide(request, item, pictures[item] as string);
+    }
+    return answer;
+  };
+  const reference = await run([0, 1, 2], false);
+  expect(reference.error).toBeUndefined();
+  expect(reference.events[0]).toMatchObject({ type: 'admitted', mediaTokens: 36 });
+  expect(reference.tokenIds.length).toBeGreaterThan(0);
+  for (const order of [
+    [2, 1, 0],
+    [1, 2, 0],
+    [0, 2, 1],
+  ]) {
+    for (const late of [true, false]) expect((await run(order, late)).tokenIds).toEqual(reference.tokenIds);
+  }
+  // The pictures are seen: others give other numbers.
+  const swapped = demo.request([user(0, 'What is this?')], { media: [wholePicture] });
+  const other = collect(demo.engine.submit(swapped));
+  demo.provide(swapped, 0, 'rocket');
+  expect((await other).tokenIds).not.toEqual(golden('apple.0').output_ids);
+  expect(demo.engine.stats()).toMatchObject(free);
+});
+
+test('a picture in tiles: each goes to its own span', async () => {
+  const tiles = [TileRole.THUMBNAIL, TileRole.PART, TileRole.PART].map((role) => ({ role, tokens: 9 }));
+  const run = async (order: readonly number[]) => {
+    const request = demo.request([user(0, 'What is this?')], { media: [{ kind: wholePicture.kind, tiles }] });
+    const answer = collect(demo.engine.submit(request));
+    for (const tile of order) {
+      await steps(3);
+      const tokens = demo.pictures.get(['apple', 'cat', 'rocket'][tile] as string) as Float32Tensor;
+      demo.engine.provideTile({ requestId: request.requestId, item: 0, tile, tokens, timings: [] });
+    }
+    return answer;
+  };
+  const inOrder = await run([0, 1, 2]);
+  expect(inOrder.finished).toBeDefined();
+  expect(inOrder.events.filter(({ type }) => type === 'tileArrived')).toHaveLength(3);
+  expect((await run([2, 0, 1])).tokenIds).toEqual(inOrder.tokenIds);
+});
+
+test('visual tokens of the wrong shape, and a failed tile, end their request alone', async () => {
+  const wrong = demo.golden(golden('apple.0'));
+  const failed = demo.golden(golden('apple.0'));
+  const answers = [wrong, failed].map((request) => collect(demo.engine.submit(request)));
+  const good = demo.start(golden('apple.0'));
+  const tokens: Float32Tensor = { dtype: 'float32', shape: [8, 256], data: new Float32Array(8 * 256) };
+  demo.engine.provideTile({ requestId: wrong.requestId, item: 0, tile: 0, tokens, timings: [] });
+  const error = new TesseraError('MEDIA_CORRUPT', 'cut short');
+  // A failure of something that nobody waits for changes nothing.
+  demo.engine.failTile({ requestId: failed.requestId, item: 0, tile: 7, error });
+  demo.engine.failTile({ requestId: failed.requestId, item: 0, error });
+  expect((await answers[0])?.error).toMatchObject({ code: 'TENSOR_INVALID', message: /\[8, 256\].*\[9, 256\]/ });
+  expect((await answers[1])?.error).toBe(error);
+  expect((await good).tokenIds).toEqual(golden('apple.0').output_ids);
+  expect(demo.engine.stats()).toMatchObject(free);
+});
+
+test('missing tiles are asked for a bounded number of times; one that comes starts the count again', async () => {
+  const impatient = await DemoEngine.create({ tileTimeoutMs: 5, maxTileRequests: 2 });
+  try {
+    const lost = await collect(impatient.engine.submit(impatient.golden(golden('apple.0'))));
+    expect(lost.events.filter(({ type }) => type === 'tileNeeded')).toEqual([
+      { type: 'tileNeeded', item: 0, tile: 0 },
+      { type: 'tileNeeded', item: 0, tile: 0 },
+    ]);
+    expect(lost.error).toMatchObject({ code: 'STAGE_UNAVAILABLE' });
+
+    const request = impatient.request([user(0, 1, 'What is this?')], { media: [wholePicture, wholePicture] });
+    const needed: number[] = [];
+    let finished = false;
+    for await (const event of impatient.engine.submit(request)) {
+      finished = event.type === 'finished';
+      if (event.type !== 'tileNeeded') continue;
+      needed.push(event.item);
+      // Both are missing at first; after one was given only the other is asked for.
+      if (event.item === 0) impatient.provide(request, 0, 'apple');
+      else if (needed.filter((item) => item === 1).length === 2) impatient.provide(request, 1, 'cat');
+    }
+    expect(finished).toBe(true);
+    expect(needed.slice(0, 3)).toEqual([0, 1, 1]);
+    expect(impatient.engine.stats()).toMatchObject(free);
+  } finally {
+    await impatient.close();
+  }
+});
