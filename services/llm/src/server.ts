@@ -5,7 +5,7 @@ import {
   type LlmServiceDescribeResponse,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService } from '@tessera/runtime';
+import { type Admission, type GrpcService, grpcService } from '@tessera/runtime';
 import type { EngineEvent } from './engine/engine.js';
 import type { Llm } from './llm.js';
 import type { LlmMetrics } from './metrics.js';
@@ -17,6 +17,7 @@ export interface LlmServerOptions {
   readonly links: EngineLinks;
   readonly metrics: LlmMetrics;
   readonly description: LlmServiceDescribeResponse;
+  readonly admission: Admission;
   readonly drain: AbortSignal;
 }
 
@@ -27,9 +28,10 @@ interface Call {
 
 /** The engine's gRPC door. */
 export function llmService(options: LlmServerOptions): GrpcService {
-  const { llm, links, metrics, description, drain } = options;
+  const { llm, links, metrics, description, admission, drain } = options;
 
   async function* generate(request: GenerateRequest, { signal, deadlineMs }: Call): AsyncGenerator<GenerateResponse> {
+    using _call = admission.enter();
     signal.throwIfAborted();
     const prepared = llm.prepare(request, deadlineMs);
     const { requestId, attempt } = prepared;

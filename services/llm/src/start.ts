@@ -1,5 +1,5 @@
 import { sessionOptions } from '@tessera/inference';
-import { type Announcer, connectBus, type Service } from '@tessera/runtime';
+import { Admission, type Announcer, connectBus, type Service } from '@tessera/runtime';
 import { engineConfig, llmSettings } from './config.js';
 import { Llm } from './llm.js';
 import { LlmMetrics } from './metrics.js';
@@ -39,17 +39,20 @@ export const llm: Service<typeof llmSettings> = {
       maxWaiting,
       hiddenSize: manifest.llm.hiddenSize,
     };
+    // The engine has limits of its own; this one keeps prompts from being built when there can be no room for them, and
+    // leaves some for attempts that take over from earlier ones.
+    const admission = new Admission('Generate calls', 2 * (maxRunning + maxWaiting), drain);
     const announcing = new AbortController();
     let announcer: Announcer | undefined;
     drain.addEventListener('abort', () => announcer?.now(), { once: true });
     return {
-      services: [llmService({ llm: model, links, metrics: llmMetrics, description, drain })],
+      services: [llmService({ llm: model, links, metrics: llmMetrics, description, admission, drain })],
       listening: (grpcAddress) => {
         const address = settings['engine.advertise'] ?? grpcAddress;
         announcer = links.announce({ address, contextTokens, limits: config.limits, drain }, announcing.signal);
       },
       stop: async () => {
-        await engine.drain();
+        await Promise.all([engine.drain(), admission.idle()]);
         announcing.abort();
         links.close();
         llmMetrics.stop();

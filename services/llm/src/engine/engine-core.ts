@@ -3,11 +3,12 @@ import { TesseraError } from '@tessera/protocol';
 import { KvSlots } from '../kv/kv-slots.js';
 import type { ModelRunner } from '../model/model-runner.js';
 import { FcfsScheduler } from '../scheduler/fcfs-scheduler.js';
-import type { Scheduler, StepPlan } from '../scheduler/scheduler.js';
+import type { Scheduler } from '../scheduler/scheduler.js';
 import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
 import type { EventSink } from './event-queue.js';
 import { RetryEstimate } from './retry-estimate.js';
 import { Sequence, type SequenceModel } from './sequence.js';
+import { StepExecutor } from './step-executor.js';
 
 export interface EngineCoreOptions {
   readonly runner: ModelRunner;
@@ -17,9 +18,6 @@ export interface EngineCoreOptions {
   readonly onStepFailed?: (error: unknown) => void;
 }
 
-/** So many failures in a row are no longer the fault of what was computed. */
-const maxFailuresInARow = 3;
-
 /**
  * Steps sequences through a model: plans a step, has the runner compute it, hands each sequence its part, and lets the
  * thread take in messages before the next. Whatever is asked of it between two steps takes effect at the next one.
@@ -28,8 +26,8 @@ export class EngineCore {
   readonly #runner: ModelRunner;
   readonly #model: SequenceModel;
   readonly #limits: EngineLimits;
-  readonly #onStepFailed: ((error: unknown) => void) | undefined;
   readonly #slots: KvSlots<Sequence>;
+  readonly #executor: StepExecutor;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #sequences = new Map<string, Sequence>();
   /** Ended, and no longer known by their request's id. */
@@ -40,18 +38,13 @@ export class EngineCore {
   #wake: (() => void) | undefined;
   #closing = false;
   #draining = false;
-  #steps = 0;
-  #busyMs = 0;
-  #failuresInARow = 0;
-  #prefillTokens = 0;
-  #decodeTokens = 0;
 
   constructor({ runner, model, limits, onStepFailed }: EngineCoreOptions) {
-    this.#onStepFailed = onStepFailed;
     this.#runner = runner;
     this.#model = model;
     this.#limits = limits;
     this.#slots = new KvSlots(runner.kv);
+    this.#executor = new StepExecutor({ runner, slots: this.#slots, onStepFailed });
     this.#scheduler = new FcfsScheduler(limits);
     this.#loop = this.#run();
     // Whoever watches `done` handles it; without one it must not end the process before `close` is called.
@@ -108,10 +101,10 @@ export class EngineCore {
       cacheUsage: this.#slots.usage,
       cacheBytes: this.#runner.kv.bytes,
       heldTiles,
-      steps: this.#steps,
-      busyMs: this.#busyMs,
-      prefillTokens: this.#prefillTokens,
-      decodeTokens: this.#decodeTokens,
+      steps: this.#executor.steps,
+      busyMs: this.#executor.busyMs,
+      prefillTokens: this.#executor.prefillTokens,
+      decodeTokens: this.#executor.decodeTokens,
     };
   }
 
@@ -170,7 +163,7 @@ export class EngineCore {
         if (plan.decode.length === 0 && plan.prefill.length === 0) {
           await this.#idle(nowMs);
         } else {
-          await this.#step(plan);
+          await this.#executor.execute(plan);
           this.#sweep();
           // A step may block its thread; messages are taken in here.
           await turn();
@@ -186,83 +179,6 @@ export class EngineCore {
     }
   }
 
-  async #step({ decode, prefill }: StepPlan<Sequence>): Promise<void> {
-    const ends = prefill.map(({ sequence, count }) => sequence.cachedTokens + count);
-    this.#runner.kv.fit(Math.max(this.#slots.longest() + 1, ...ends));
-    this.#steps++;
-    const startedMs = performance.now();
-    if (decode.length > 0) await this.#contain(decode, () => this.#decode());
-    const prefilled = prefill.map(({ sequence }) => sequence);
-    if (prefill.length > 0) await this.#contain(prefilled, () => this.#prefill(prefill));
-    this.#busyMs += performance.now() - startedMs;
-  }
-
-  /** A failure ends the sequences it befell, not the engine; unless nothing works any more. */
-  async #contain(sequences: readonly Sequence[], compute: () => Promise<void>): Promise<void> {
-    try {
-      await compute();
-      this.#failuresInARow = 0;
-    } catch (cause) {
-      this.#onStepFailed?.(cause);
-      for (const sequence of sequences) {
-        sequence.failure ??= new TesseraError('INTERNAL', 'computing the answer failed', { cause });
-      }
-      if (++this.#failuresInARow >= maxFailuresInARow) throw cause;
-    }
-  }
-
-  async #decode(): Promise<void> {
-    const sequences = this.#slots.decoding();
-    const { logits, hidden } = await this.#runner.decode({
-      tokenIds: sequences.map(({ nextToken }) => nextToken),
-      positions: sequences.map(({ cachedTokens }) => cachedTokens),
-    });
-    this.#decodeTokens += sequences.length;
-    for (const [row, sequence] of sequences.entries()) {
-      this.#advance(
-        sequence,
-        1,
-        rowOf(hidden, row, this.#model.hiddenSize),
-        rowOf(logits, row, this.#runner.vocabSize),
-      );
-    }
-  }
-
-  async #prefill(chunks: StepPlan<Sequence>['prefill']): Promise<void> {
-    const results = await this.#runner.prefill(
-      chunks.map(({ sequence, count }) => {
-        const from = sequence.cachedTokens;
-        const to = from + count;
-        sequence.startPrefill();
-        return {
-          slot: sequence.slot,
-          position: from,
-          tokenIds: sequence.promptSlice(from, to),
-          media: sequence.tiles.rowsWithin(from, to),
-        };
-      }),
-    );
-    for (const [index, { sequence, count }] of chunks.entries()) {
-      const result = results[index];
-      if (result === undefined) continue;
-      this.#prefillTokens += count;
-      this.#advance(sequence, count, result.hidden, result.logits);
-      if (sequence.cachedTokens === sequence.promptTokens && !hasEnded(sequence)) {
-        this.#slots.promote(sequence);
-        sequence.isDecoding = true;
-      }
-    }
-  }
-
-  #advance(sequence: Sequence, positions: number, hidden: Float32Array, logits: Float32Array): void {
-    try {
-      sequence.advance(positions, hidden, logits);
-    } catch (error) {
-      // What one sequence's numbers are wrong in says nothing of the others.
-      sequence.failure ??= TesseraError.from(error);
-    }
-  }
-
   /** Ends a sequence with an error, before the next step. */
   #end(sequence: Sequence, error: TesseraError): void {
     sequence.failure ??= error;
@@ -273,7 +189,7 @@ export class EngineCore {
   #sweep(): void {
     for (const sequence of this.#superseded.splice(0)) this.#leave(sequence);
     for (const [requestId, sequence] of this.#sequences) {
-      if (!hasEnded(sequence)) continue;
+      if (!sequence.hasEnded) continue;
       this.#sequences.delete(requestId);
       this.#leave(sequence);
     }
@@ -350,11 +266,3 @@ export class EngineCore {
 
 /** Far below what a timer can count to. */
 const maxIdleMs = 60_000;
-
-function hasEnded({ failure, finishReason }: Sequence): boolean {
-  return failure !== undefined || finishReason !== undefined;
-}
-
-function rowOf(values: Float32Array, row: number, width: number): Float32Array {
-  return values.subarray(row * width, (row + 1) * width);
-}

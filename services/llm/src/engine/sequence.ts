@@ -73,6 +73,11 @@ export class Sequence implements Schedulable, SlotOwner {
     return this.#drawingText === undefined ? this.#reason : undefined;
   }
 
+  /** Whether the sequence is to be let go of. */
+  get hasEnded(): boolean {
+    return this.failure !== undefined || this.finishReason !== undefined;
+  }
+
   get promptTokens(): number {
     return this.#prompt.length;
   }

@@ -8,7 +8,7 @@ import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 /**
  * The engine's thread: runs the steps, which block it, and takes in commands between them. News of one step leaves as
- * one message. An error that nothing handles ends the thread, and with it the process.
+ * one message.
  */
 class EngineThreadHost {
   #outbox: CallNews[] = [];
@@ -18,8 +18,13 @@ class EngineThreadHost {
     private readonly core: EngineCore,
   ) {
     port.on('message', (command: EngineCommand) => this.#obey(command));
-    // Not caught on purpose: an engine that cannot compute must not look alive.
-    void core.done;
+    core.done.catch((error: unknown) => {
+      this.#flush();
+      // An engine that cannot compute must not look alive: this ends the thread, and the process with it.
+      setImmediate(() => {
+        throw error;
+      });
+    });
   }
 
   #obey(command: EngineCommand): void {

@@ -1,0 +1,66 @@
+import { readBundle } from '@tessera/bundle';
+import { GenerateRequest } from '@tessera/protocol';
+import { expect, test } from 'vitest';
+import type { DecodeBatch, DecodeResult, ModelRunner } from '../model/model-runner.js';
+import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
+import { collect, testLimits, user } from '../testing/demo-engine.js';
+import { demoBundleDir, goldens } from '../testing/demo-model.js';
+import { engineCoreOptions } from './create-engine-core.js';
+import { engineRequest } from './engine-request.js';
+import { LlmEngine } from './llm-engine.js';
+
+/** The real model, some of whose decode steps fail: what no input can be made to do. */
+async function engineThatFails(failsAt: (step: number) => boolean) {
+  const modelDir = await demoBundleDir();
+  const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
+  const inner = options.runner;
+  let step = 0;
+  const runner: ModelRunner = {
+    vocabSize: inner.vocabSize,
+    hiddenSize: inner.hiddenSize,
+    kv: inner.kv,
+    prefill: (chunks) => inner.prefill(chunks),
+    decode: async (batch: DecodeBatch): Promise<DecodeResult> => {
+      if (failsAt(step++)) throw new Error('the device is out of memory');
+      return inner.decode(batch);
+    },
+    release: () => inner.release(),
+  };
+  const bundle = await readBundle(modelDir);
+  const builder = await loadPromptBuilder(bundle);
+  const failures: unknown[] = [];
+  const engine = new LlmEngine({ ...options, runner, onStepFailed: (error) => failures.push(error) });
+  let nextId = 0;
+  const ask = () => {
+    const request = GenerateRequest.fromPartial({
+      requestId: `failing-${nextId++}`,
+      attempt: 1,
+      messages: [user('Hello!')],
+    });
+    return collect(engine.submit(engineRequest(request, builder, bundle.manifest, Date.now() + 60_000)));
+  };
+  return { engine, ask, failures };
+}
+
+const free = { running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0 };
+
+test('a step that fails ends its sequences, and the engine goes on', async () => {
+  const { engine, ask, failures } = await engineThatFails((step) => step === 2);
+  const [one, two] = await Promise.all([ask(), ask()]);
+  for (const answer of [one, two]) expect(answer?.error).toMatchObject({ code: 'INTERNAL' });
+  expect(failures).toHaveLength(1);
+  expect(engine.stats()).toMatchObject(free);
+  const golden = (await goldens()).cases.find(({ id }) => id === 'text.0');
+  expect((await ask()).tokenIds).toEqual(golden?.output_ids);
+  await engine.close();
+});
+
+test('an engine that fails again and again ends, with an error that another engine can make good', async () => {
+  const { engine, ask } = await engineThatFails(() => true);
+  expect((await ask()).error).toMatchObject({ code: 'INTERNAL' });
+  expect((await ask()).error).toMatchObject({ code: 'INTERNAL' });
+  await ask();
+  await expect(engine.done).rejects.toThrow('out of memory');
+  expect((await ask()).error).toMatchObject({ code: 'DRAINING' });
+  expect(engine.stats()).toMatchObject(free);
+});

@@ -1,0 +1,266 @@
+// Threads run built JavaScript, so the service under test is the built one.
+
+import { readBundle } from '@tessera/bundle';
+import { llm } from '@tessera/llm';
+import {
+  type ChatMessage,
+  FinishReason,
+  GenerateRequest,
+  type GenerateResponse,
+  type JobKey,
+  LlmServiceDefinition,
+  TesseraError,
+} from '@tessera/protocol';
+import {
+  Bus,
+  createClient,
+  type NatsServer,
+  type RunningService,
+  startNatsServer,
+  startService,
+  type TesseraClient,
+} from '@tessera/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { user, wholePicture } from './testing/demo-engine.js';
+import { demoBundleDir, type GoldenCase, goldens, goldenTensors } from './testing/demo-model.js';
+
+let nats: NatsServer;
+let bus: Bus;
+let service: RunningService;
+let client: TesseraClient<typeof LlmServiceDefinition>;
+let cases: readonly GoldenCase[];
+let revision: string;
+let nextId = 0;
+
+const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
+
+const start = (tileTimeoutMs = 30_000) =>
+  demoBundleDir().then((dir) =>
+    startService(llm, {
+      'model.dir': dir,
+      'nats.url': nats.url,
+      'log.level': 'silent',
+      'engine.maxRunning': 4,
+      'engine.maxWaiting': 1,
+      'engine.tileTimeoutMs': tileTimeoutMs,
+      'engine.maxTileRequests': 10,
+    }),
+  );
+
+beforeAll(async () => {
+  nats = await startNatsServer();
+  revision = (await readBundle(await demoBundleDir())).manifest.revision;
+  bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test' });
+  service = await start();
+  client = createClient(LlmServiceDefinition, service.grpcAddress);
+  cases = (await goldens()).cases;
+});
+
+afterAll(async () => {
+  client?.close();
+  await service?.stop();
+  await bus?.close();
+  await nats?.stop();
+});
+
+const request = (messages: ChatMessage[], rest: Partial<GenerateRequest> = {}): GenerateRequest =>
+  GenerateRequest.fromPartial({ requestId: `service-${nextId++}`, attempt: 1, messages, ...rest });
+
+const long = (): GenerateRequest =>
+  request([user('Hello!')], { text: { maxTokens: 1500, temperature: 50, seed: 1n, stop: [] } });
+
+type Event = NonNullable<GenerateResponse['event']>;
+
+async function collect(responses: AsyncIterable<GenerateResponse>) {
+  const events: Event[] = [];
+  let error: TesseraError | undefined;
+  try {
+    for await (const { event } of responses) if (event !== undefined) events.push(event);
+  } catch (reason) {
+    error = reason as TesseraError;
+  }
+  const tokens = events.flatMap((event) => (event.$case === 'tokens' ? [event.value] : []));
+  return {
+    events,
+    kinds: events.map(({ $case }) => $case).filter((kind, index, all) => kind !== all[index - 1]),
+    ids: tokens.flatMap(({ tokenIds }) => tokenIds),
+    text: tokens.map(({ text }) => text).join(''),
+    error,
+  };
+}
+
+async function publishPicture(key: JobKey, name: string): Promise<void> {
+  const tokens = (await goldenTensors([`${name}.visual_tokens`])).get(`${name}.visual_tokens`);
+  if (tokens === undefined) throw new Error(`no picture ${name}`);
+  const timings = [{ stage: 'encoder', queueMs: 1, busyMs: 2, endedAtMs: 3 }];
+  await bus.publishTensor('tokens', key, 0, tokens, { deadlineMs: Date.now() + 30_000, timings });
+}
+
+/** What the engine says of itself, once it says what is waited for. */
+async function engines(until: (running: number, draining: boolean) => boolean): Promise<void> {
+  const controller = new AbortController();
+  const directory = bus.watchEngines(controller.signal);
+  while (!directory.list().some((engine) => until(engine.running, engine.draining))) {
+    await directory.changed(1000, controller.signal);
+  }
+  controller.abort();
+}
+
+async function metric(name: string): Promise<number> {
+  const page = await (await fetch(`http://${service.metricsAddress}/metrics`)).text();
+  return Number(page.match(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm'))?.[1]);
+}
+
+test('describes the model and its limits', async () => {
+  expect(await client.describe({})).toMatchObject({
+    model: { name: 'demo', revision, weights: 'float32' },
+    contextTokens: 2048,
+    maxRunning: 4,
+    maxWaiting: 1,
+    hiddenSize: 256,
+  });
+});
+
+test('visual tokens come over NATS, before or after the request', async () => {
+  const { question, output_ids, answer } = golden('apple.0');
+  const ask = () => request([user(0, question)], { media: [wholePicture] });
+  const late = ask();
+  const lateAnswer = collect(client.generate(late));
+  await publishPicture({ requestId: late.requestId, attempt: 1, item: 0 }, 'apple');
+  const early = ask();
+  await publishPicture({ requestId: early.requestId, attempt: 1, item: 0 }, 'apple');
+  for (const { error, ids, text, kinds, events } of [await lateAnswer, await collect(client.generate(early))]) {
+    expect(error).toBeUndefined();
+    expect(ids).toEqual(output_ids);
+    expect(text).toBe(answer);
+    expect(kinds[0]).toBe('admitted');
+    expect(kinds.at(-1)).toBe('finished');
+    expect(events.find(({ $case }) => $case === 'tileArrived')?.value).toMatchObject({
+      tokens: 9,
+      timings: [{ stage: 'encoder', busyMs: 2 }],
+    });
+    expect(events.at(-1)?.value).toMatchObject({ reason: FinishReason.END, completionTokens: output_ids.length });
+  }
+});
+
+test('a missing tile is asked for, and taken under the higher attempt; else the request fails', async () => {
+  const impatient = await start(200);
+  const other = createClient(LlmServiceDefinition, impatient.grpcAddress);
+  const { question, output_ids } = golden('cat.0');
+  const slow = request([user(0, question)], { media: [wholePicture] });
+  const kinds: string[] = [];
+  const ids: number[] = [];
+  for await (const { event } of other.generate(slow)) {
+    kinds.push(event?.$case ?? '');
+    if (event?.$case === 'tileNeeded') await publishPicture({ requestId: slow.requestId, attempt: 2, item: 0 }, 'cat');
+    if (event?.$case === 'tokens') ids.push(...event.value.tokenIds);
+  }
+  expect(kinds).toContain('tileNeeded');
+  expect(ids).toEqual(output_ids);
+
+  const never = await collect(other.generate(request([user(0, question)], { media: [wholePicture] })));
+  expect(never.error).toMatchObject({ code: 'STAGE_UNAVAILABLE' });
+  other.close();
+  await impatient.stop();
+});
+
+test('a failure of the encoder takes the place of the tokens', async () => {
+  const broken = request([user(0, 'What is this?')], { media: [wholePicture] });
+  const answer = collect(client.generate(broken));
+  const key = { requestId: broken.requestId, attempt: 1, item: 0 };
+  const error = new TesseraError('MEDIA_CORRUPT', 'the picture ends too early');
+  await bus.publishFailure('encode', key, 0, error, { deadlineMs: Date.now() + 10_000 });
+  expect((await answer).error).toMatchObject({ code: 'MEDIA_CORRUPT', message: 'the picture ends too early' });
+});
+
+test('a drawing is on the generate queue before the client hears of it', async () => {
+  const { question, output_ids, answer } = golden('text.2');
+  const asked = request([user(question)], { draw: { steps: 3, guidance: 2, seed: 5n } });
+  const { ids, text, kinds } = await collect(client.generate(asked));
+  expect(ids).toEqual(output_ids);
+  expect(text).toBe(answer.replace('<|gen_start|>', ''));
+  expect(kinds).toContain('drawingQueued');
+  const controller = new AbortController();
+  const jobs: unknown[] = [];
+  await bus.work('generate', {
+    slots: 1,
+    signal: controller.signal,
+    handler: async (job) => {
+      jobs.push(job);
+      controller.abort();
+    },
+  });
+  expect(jobs).toMatchObject([
+    {
+      key: { requestId: asked.requestId, attempt: 1, item: 0 },
+      condition: { shape: [16, 256] },
+      options: { steps: 3, guidance: 2, seed: 5n },
+    },
+  ]);
+});
+
+test('bad requests and a deadline of a millisecond get their error, and the next request is right', async () => {
+  const refused: [GenerateRequest, string][] = [
+    [request([]), 'PROMPT_EMPTY'],
+    [request([user('word '.repeat(5000))]), 'PROMPT_TOO_LONG'],
+    [request([user(7)]), 'REQUEST_INVALID'],
+    [request([user('a')], { requestId: '' }), 'REQUEST_INVALID'],
+  ];
+  for (const [bad, code] of refused) expect((await collect(client.generate(bad))).error?.code).toBe(code);
+  const late = await collect(client.generate(long(), { timeoutMs: 1 }));
+  expect(late.error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  const { question, output_ids } = golden('text.0');
+  expect((await collect(client.generate(request([user(question)])))).ids).toEqual(output_ids);
+});
+
+test('a client that leaves, and a cancel over NATS, free the engine', async () => {
+  for await (const { event } of client.generate(long())) if (event?.$case === 'tokens') break;
+  const cancelled = long();
+  const answer = collect(client.generate(cancelled));
+  await engines((running) => running > 0);
+  await bus.cancel(cancelled.requestId);
+  expect((await answer).error).toMatchObject({ code: 'CANCELLED' });
+  await engines((running) => running === 0);
+});
+
+test('one more than run and wait is refused with a delay', async () => {
+  const left = new AbortController();
+  const running = Array.from({ length: 5 }, () => collect(client.generate(long(), { signal: left.signal })));
+  let refused = await collect(client.generate(request([user('Hello!')])));
+  // The five are on their way: until the last has arrived there is room.
+  while (refused.error === undefined) refused = await collect(client.generate(request([user('Hello!')])));
+  expect(refused.error).toMatchObject({ code: 'QUEUE_FULL' });
+  expect(refused.error.options.retryAfterMs).toBeGreaterThan(0);
+  left.abort();
+  await Promise.all(running);
+  await engines((active) => active === 0);
+});
+
+test('metrics tell what was done', async () => {
+  expect(await metric('tessera_time_to_first_token_seconds_count')).toBeGreaterThan(5);
+  expect(await metric('tessera_prefill_tokens_total')).toBeGreaterThan(20);
+  expect(await metric('tessera_decode_tokens_total')).toBeGreaterThan(20);
+  expect(await metric('tessera_kv_cache_usage_ratio')).toBeGreaterThanOrEqual(0);
+});
+
+test('a drain is told on open streams, which go on to their end; new requests are refused', async () => {
+  const second = await start();
+  const other = createClient(LlmServiceDefinition, second.grpcAddress);
+  const answer = request([user('Hello!')], { text: { maxTokens: 300, temperature: 50, seed: 3n, stop: [] } });
+  let stopping: Promise<void> | undefined;
+  const kinds: string[] = [];
+  let refused: TesseraError | undefined;
+  for await (const { event } of other.generate(answer)) {
+    kinds.push(event?.$case ?? '');
+    if (event?.$case === 'tokens' && stopping === undefined) stopping = second.stop();
+    if (event?.$case === 'drain') {
+      refused = (await collect(other.generate(request([user('Hello!')])))).error;
+      await engines((_, draining) => draining);
+    }
+  }
+  await stopping;
+  other.close();
+  expect(kinds.filter((kind) => kind === 'drain')).toHaveLength(1);
+  expect(kinds.at(-1)).toBe('finished');
+  expect(refused).toMatchObject({ code: 'DRAINING' });
+});

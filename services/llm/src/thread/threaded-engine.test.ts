@@ -1,0 +1,88 @@
+// Threads run built JavaScript, so the engine under test is the built one.
+import { Llm, type LlmEngine, type ThreadedEngine } from '@tessera/llm';
+import { GenerateRequest, TesseraError } from '@tessera/protocol';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { collect, testLimits, user, wholePicture } from '../testing/demo-engine.js';
+import { demoBundleDir, type GoldenCase, goldens, goldenTensors } from '../testing/demo-model.js';
+
+let llm: Llm<ThreadedEngine>;
+let cases: readonly GoldenCase[];
+let nextId = 0;
+
+const open = async (modelDir: string): Promise<Llm<ThreadedEngine>> =>
+  Llm.inThread({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
+
+beforeAll(async () => {
+  llm = await open(await demoBundleDir());
+  cases = (await goldens()).cases;
+});
+
+afterAll(() => llm.close());
+
+const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
+const ask = (partial: Partial<GenerateRequest>): GenerateRequest =>
+  GenerateRequest.fromPartial({ requestId: `thread-${nextId++}`, attempt: 1, ...partial });
+const soon = (): number => Date.now() + 60_000;
+
+test('the thread answers as the engine in this one does, while this thread stays free', async () => {
+  const picture = (await goldenTensors(['apple.visual_tokens'])).get('apple.visual_tokens');
+  if (picture === undefined) throw new Error('no picture');
+  let turns = 0;
+  const timer = setInterval(() => turns++, 1);
+  const apple = cases.filter(({ image }) => image === null || image === 'apple.png');
+  const answers = await Promise.all(
+    apple.map(({ image, question }) => {
+      const content = image === null ? [question] : [0, question];
+      const request = ask({ messages: [user(...content)], media: image === null ? [] : [wholePicture] });
+      const events = llm.generate(request, soon());
+      const tile = { requestId: request.requestId, item: 0, tile: 0, tokens: picture, timings: [] };
+      if (image !== null) llm.engine.provideTile(tile);
+      return collect(events);
+    }),
+  );
+  clearInterval(timer);
+  for (const [index, { id, output_ids }] of apple.entries()) expect(answers[index]?.tokenIds, id).toEqual(output_ids);
+  expect(turns).toBeGreaterThan(5);
+  // Given away was a copy.
+  expect(picture.data.length).toBe(9 * 256);
+  expect(llm.engine.stats()).toMatchObject({ running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0 });
+});
+
+test('errors cross with code and delay; cancel and failure reach their request', async () => {
+  const requests = ['a', 'b'].map(() => ask({ messages: [user(0, 'What is this?')], media: [wholePicture] }));
+  const answers = requests.map((request) => collect(llm.generate(request, soon())));
+  llm.engine.cancel(requests[0]?.requestId ?? '');
+  const error = new TesseraError('QUEUE_FULL', 'the encoder is busy', { retryAfterMs: 77 });
+  llm.engine.failTile({ requestId: requests[1]?.requestId ?? '', item: 0, error });
+  expect((await answers[0])?.error).toMatchObject({ code: 'CANCELLED' });
+  expect((await answers[1])?.error).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 77 } });
+});
+
+test('a reader who leaves frees the thread', async () => {
+  const text = { maxTokens: 1500, temperature: 50, seed: 1n, stop: [] };
+  for await (const event of llm.generate(ask({ messages: [user('Hello!')], text }), soon())) {
+    if (event.type === 'tokens') break;
+  }
+  const next = await collect(llm.generate(ask({ messages: [user(golden('text.0').question)] }), soon()));
+  expect(next.tokenIds).toEqual(golden('text.0').output_ids);
+  expect(llm.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
+});
+
+test('a model that cannot be loaded refuses the start with its own error', async () => {
+  await expect(open('/nowhere')).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' });
+  const limits = { ...testLimits, maxStepTokens: 1 };
+  const config = { modelDir: await demoBundleDir(), session: { threads: 1, device: 'cpu' as const }, limits };
+  await expect(Llm.inThread(config)).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+});
+
+test('the same class without a thread gives the same answer', async () => {
+  const config = {
+    modelDir: await demoBundleDir(),
+    session: { threads: 1, device: 'cpu' as const },
+    limits: testLimits,
+  };
+  const direct: Llm<LlmEngine> = await Llm.inProcess(config);
+  const { question, output_ids } = golden('text.1');
+  expect((await collect(direct.generate(ask({ messages: [user(question)] }), soon()))).tokenIds).toEqual(output_ids);
+  await direct.close();
+});
