@@ -9,6 +9,7 @@ import {
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/runtime';
 import type { Chat } from './request/chat.js';
+import { unlessLeaving } from './request/leaving.js';
 
 /** The largest part of a media item; what fits into a NATS message fits here too. */
 export const maxPartBytes = 512 * 1024;
@@ -21,7 +22,7 @@ export function chatService(chat: Chat, describe: ChatServiceDescribeResponse, d
     },
     async *chat(requests, context): AsyncGenerator<ChatResponse> {
       const incoming = requests[Symbol.asyncIterator]();
-      const start = await firstMessage(incoming);
+      const start = await firstMessage(incoming, context.signal);
       let drainTold = false;
       for await (const event of chat.run(start, mediaParts(incoming), context)) {
         if (drain.aborted && !drainTold) {
@@ -34,9 +35,12 @@ export function chatService(chat: Chat, describe: ChatServiceDescribeResponse, d
   });
 }
 
-async function firstMessage(requests: AsyncIterator<ChatRequest>): Promise<ChatStart> {
+async function firstMessage(requests: AsyncIterator<ChatRequest>, signal: AbortSignal): Promise<ChatStart> {
   const first = await requests.next();
-  if (first.done === true) throw invalid('the stream was closed before its first message; send `start` first');
+  if (first.done === true) {
+    await unlessLeaving(signal);
+    throw invalid('the stream was closed before its first message; send `start` first');
+  }
   if (first.value.body?.$case !== 'start') throw invalid('the first message of the stream must be `start`');
   return first.value.body.value;
 }

@@ -16,7 +16,6 @@ import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
 import { observeMiddleware } from './observe-middleware.js';
 import { OpenCalls } from './open-calls.js';
-import { requestEndMiddleware } from './request-end-middleware.js';
 import { unknownFieldsMiddleware } from './unknown-fields-middleware.js';
 
 export interface GrpcServerOptions {
@@ -58,7 +57,6 @@ export class GrpcServer {
             maximumMs: settings['grpc.maxDeadlineMs'],
           }),
         )
-        .with(requestEndMiddleware)
         .with(logMiddleware(log))
         .with(unknownFieldsMiddleware)
         .add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);

@@ -13,6 +13,7 @@ import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EnginePool } from '../dispatch/engine-pool.js';
 import { type ChatEvent, ChatRequest } from './chat-request.js';
 import { type Conversation, type ConversationLimits, checkConversation } from './conversation.js';
+import { unlessLeaving } from './leaving.js';
 import { type LinkedAbort, linkedAbort } from './linked-abort.js';
 import { type IntakeLimits, type MediaBudget, MediaIntake } from './media-intake.js';
 import { type MediaModel, type PlannedItem, planMedia } from './media-plan.js';
@@ -134,7 +135,10 @@ export class Chat {
     const incoming = parts[Symbol.asyncIterator]();
     while (!intake.complete) {
       const part = await abortable(incoming.next(), signal);
-      if (part.done === true) break;
+      if (part.done === true) {
+        await unlessLeaving(signal);
+        break;
+      }
       intake.add(part.value);
     }
     signal.throwIfAborted();
