@@ -87,6 +87,12 @@ export class RawChat implements Disposable {
     return this;
   }
 
+  /** Reads no more events; what the network holds is full in a while. */
+  pause(): this {
+    this.call.pause();
+    return this;
+  }
+
   /** Leaves, as a client that is gone does. */
   leave(): void {
     this.call.cancel();
