@@ -9,7 +9,13 @@ export interface KvShape {
   readonly maxRows: number;
 }
 
-const smallestCapacity = 64;
+const smallestStep = 16;
+
+/** Four steps an octave: at most a quarter more than is needed, and few enough changes. */
+function capacityFor(rows: number, maxRows: number): number {
+  const step = Math.max(smallestStep, 2 ** Math.floor(Math.log2(Math.max(1, rows))) / 4);
+  return Math.min(maxRows, Math.ceil(Math.max(1, rows) / step) * step);
+}
 
 /** Copying so few numbers by a loop beats making two views for `set`. */
 const loopLimit = 128;
@@ -26,8 +32,9 @@ function copy(target: Float32Array, targetStart: number, source: Float32Array, s
  * The cache in this process's memory: for each layer, keys and values float32 [slots, kvHeads, capacity, headDim].
  *
  * Without bound buffers ONNX Runtime copies the whole past of every sequence at each step, unused rows too, so the
- * capacity follows the longest sequence in powers of two: short conversations pay for short copies, and memory grows
- * only when a long one comes. It shrinks when a quarter would do, so that it does not go to and fro.
+ * capacity follows the longest sequence in small steps: short conversations pay for short copies, and memory grows only
+ * when a long one comes. A change copies the cache once, which is what one step does anyway. It shrinks when half would
+ * do, so that it does not go to and fro.
  */
 export class HostKvStorage implements KvStorage {
   readonly slots: number;
@@ -39,7 +46,7 @@ export class HostKvStorage implements KvStorage {
   constructor(readonly shape: KvShape) {
     this.slots = shape.slots;
     this.maxRows = shape.maxRows;
-    this.#capacity = Math.min(smallestCapacity, shape.maxRows);
+    this.#capacity = capacityFor(1, shape.maxRows);
     this.#keys = this.#allocate();
     this.#values = this.#allocate();
   }
@@ -63,9 +70,8 @@ export class HostKvStorage implements KvStorage {
   }
 
   fit(rows: number): void {
-    let wanted = Math.min(smallestCapacity, this.maxRows);
-    while (wanted < rows) wanted = Math.min(2 * wanted, this.maxRows);
-    if (wanted > this.#capacity || wanted * 4 <= this.#capacity) this.#resize(wanted);
+    const wanted = capacityFor(rows, this.maxRows);
+    if (wanted > this.#capacity || wanted * 2 <= this.#capacity) this.#resize(wanted);
   }
 
   move(from: number, to: number, rows: number): void {

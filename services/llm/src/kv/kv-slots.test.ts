@@ -99,15 +99,21 @@ test('whatever comes and goes, each sequence finds its own rows, and decoding on
   expect(slots.usage).toBe(0);
 });
 
-test('capacity follows the longest sequence in powers of two, and never exceeds the context', () => {
+test('capacity follows the longest sequence, is at most a quarter too large, and never exceeds the context', () => {
   const storage = new HostKvStorage(shape);
-  const capacities = [1, 64, 65, 130, 299, 300, 100, 64].map((rows) => {
+  expect(storage.capacity).toBe(16);
+  for (let rows = 1; rows <= shape.maxRows; rows++) {
+    storage.fit(rows);
+    expect(storage.capacity).toBeGreaterThanOrEqual(rows);
+    expect(storage.capacity).toBeLessThanOrEqual(Math.min(shape.maxRows, Math.max(rows + 15, rows * 1.25)));
+  }
+  // It keeps its length until half of it would do.
+  const capacities = [300, 200, 161, 140, 128, 20, 1].map((rows) => {
     storage.fit(rows);
     return storage.capacity;
   });
-  // 100 rows would fit 128, but that is no quarter of 300; 64 is.
-  expect(capacities).toEqual([64, 64, 128, 256, 300, 300, 300, 64]);
-  expect(storage.bytes).toBe(2 * 2 * 6 * 2 * 64 * 4 * 4);
+  expect(capacities).toEqual([300, 300, 300, 300, 128, 32, 16]);
+  expect(storage.bytes).toBe(2 * 2 * 6 * 2 * 16 * 4 * 4);
 });
 
 test('usage is the share of rows that hold something', () => {
