@@ -16,10 +16,16 @@ import { AnswerClock, type TimedAnswer } from './timed-answer.js';
 const timeoutMs = 120_000;
 const graceMs = 20_000;
 /** Drawings are part of the traffic, not what is measured. */
-const drawSteps = 4;
+export const drawSteps = 2;
 
 export type ProcessName = ServiceName | 'nats-server';
 export const processNames: readonly ProcessName[] = [...serviceNames, 'nats-server'];
+
+export interface ProcessMemory {
+  readonly residentBytes: number;
+  /** The most that was ever resident. */
+  readonly peakBytes: number;
+}
 
 /** A nats-server and the five services, each a process of its own, asked through the gateway's gRPC. */
 export class Deployment implements AsyncDisposable {
@@ -85,13 +91,15 @@ export class Deployment implements AsyncDisposable {
     return clock.end();
   }
 
-  /** Resident memory of each process, bytes, as the kernel counts it. */
-  residentBytes(): Map<ProcessName, number> {
+  /** What the kernel counts of each process. */
+  memory(): Map<ProcessName, ProcessMemory> {
     return new Map(
       processNames.map((name) => {
         const pid = name === 'nats-server' ? this.nats.pid : this.stack.address(name)?.pid;
-        const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-        return [name, Number(kilobytes) * 1024];
+        const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+        const bytesOf = (field: string): number =>
+          Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
+        return [name, { residentBytes: bytesOf('VmRSS'), peakBytes: bytesOf('VmHWM') }];
       }),
     );
   }
