@@ -77,11 +77,17 @@ export class ChatRequest {
     private readonly dependencies: ChatRequestDependencies,
   ) {}
 
+  /** Whether jobs were sent again: then copies of them may still lie in a queue, or with a worker that is gone. */
+  get sentAgain(): boolean {
+    return this.attempt > 1;
+  }
+
   async *run(signal: AbortSignal): AsyncGenerator<ChatEvent> {
     const { engines, lifecycle, maxAttempts } = this.dependencies;
     const failed = new Set<string>();
     for (let attempt = 1; ; attempt++) {
-      yield this.enter(RequestState.QUEUED);
+      // An engine that did not even admit it leaves it queued.
+      if (lifecycle.state !== RequestState.QUEUED) yield this.enter(RequestState.QUEUED);
       const lease = await engines.acquire(failed, signal);
       try {
         yield* this.runOn(lease, attempt === 1, signal);

@@ -53,6 +53,7 @@ export interface ChatCall {
 export class Chat {
   private active = 0;
   private readonly whenIdle: (() => void)[] = [];
+  private readonly cleanings = new Set<Promise<void>>();
 
   constructor(private readonly dependencies: ChatDependencies) {}
 
@@ -61,9 +62,10 @@ export class Chat {
     return this.active;
   }
 
-  /** Resolves when no request is in flight. */
-  idle(): Promise<void> {
-    return this.active === 0 ? Promise.resolve() : new Promise((resolve) => this.whenIdle.push(resolve));
+  /** Resolves when no request is in flight and what ended ones left on NATS is removed. */
+  async idle(): Promise<void> {
+    if (this.active > 0) await new Promise<void>((resolve) => this.whenIdle.push(resolve));
+    await Promise.all(this.cleanings);
   }
 
   /**
@@ -92,7 +94,7 @@ export class Chat {
     const { signal } = stop;
     const intake = new MediaIntake(conversation.mediaIds, limits, budget);
     const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
-    let sent = false;
+    let request: ChatRequest | undefined;
     let failure: TesseraError | undefined;
     try {
       yield { $case: 'accepted', value: { requestId, model, seed } };
@@ -102,11 +104,10 @@ export class Chat {
       const { deadlineMs } = call;
       const encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs, signal });
       const messages = numberMedia(conversation, planned.itemOf);
-      const request = new ChatRequest(
+      request = new ChatRequest(
         { requestId, messages, items: planned.items, text, draw, deadlineMs },
         { bus, engines, encodes, lifecycle, maxAttempts: limits.attempts, onAttempt: this.dependencies.onAttempt },
       );
-      sent = true;
       yield* request.run(signal);
     } catch (reason) {
       failure = signal.aborted ? TesseraError.from(signal.reason) : TesseraError.from(reason);
@@ -119,7 +120,9 @@ export class Chat {
           failure === undefined || failure.code === 'CANCELLED' ? RequestState.CANCELLED : RequestState.FAILED,
         );
       }
-      if (sent) this.cleanUp(requestId, lifecycle.state);
+      if (request !== undefined) {
+        this.cleanUp(requestId, lifecycle.state === RequestState.DONE && !request.sentAgain ? 'finish' : 'cancel');
+      }
       this.dependencies.onEnd({ requestId, state: lifecycle.state, durationMs: lifecycle.nowMs(), error: failure });
       this.active--;
       if (this.active === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
@@ -164,11 +167,15 @@ export class Chat {
     );
   }
 
-  /** Not awaited by the caller: its answer is complete, or it is gone. Messages also age out by themselves. */
-  private cleanUp(requestId: string, state: RequestState): void {
-    const { bus } = this.dependencies;
-    const done = state === RequestState.DONE ? bus.finish(requestId) : bus.cancel(requestId);
-    done.catch(() => undefined);
+  /**
+   * Not awaited by the caller: its answer is complete, or it is gone. What fails here ages out by itself. A request that
+   * is done has jobs left only where they were sent again, since a copy may come back from a worker that died.
+   */
+  private cleanUp(requestId: string, how: 'finish' | 'cancel'): void {
+    const cleaning = this.dependencies.bus[how](requestId)
+      .catch(() => undefined)
+      .finally(() => this.cleanings.delete(cleaning));
+    this.cleanings.add(cleaning);
   }
 }
 
