@@ -6,8 +6,8 @@ import { messageOf } from './bus-connection.js';
 
 /** Messages asked for ahead: at most this many parts of 512 KiB lie in memory before they are read. */
 const readAhead = 16;
-/** A consumer whose reader died is removed by the server after this. */
-const inactiveMs = 60_000;
+/** A consumer whose reader died is removed by the server after this: twice the life of one pull. */
+const inactiveMs = 20_000;
 const retryDelayMs = 250;
 
 /**
