@@ -45,16 +45,15 @@ export class JobPuller {
     });
   }
 
-  /** The next job; undefined once stopped. One call at a time. */
+  /** The next job; undefined once stopped and the last request has ended without one. One call at a time. */
   async next(): Promise<DeliveredJob | undefined> {
     while (!this.stopped) {
       const how = await this.pull();
       const { job } = this;
       this.job = undefined;
-      if (job !== undefined) {
-        if (!this.stopped) return job;
-        job.retry(0);
-      }
+      // Also the one that still came after the stop: handed back, it would go to the next of this worker's slots that has a
+      // request out, and so use up its deliveries in no time.
+      if (job !== undefined) return job;
       if (how === 'missing') await this.restored();
       if (how === 'refused') await this.ended(refusedDelayMs);
     }
