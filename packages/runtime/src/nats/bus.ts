@@ -246,6 +246,18 @@ export class Bus {
     return new EngineDirectory(this.connection, signal);
   }
 
+  /**
+   * Resolves when the connection to NATS was lost and is back: what was on the streams may be gone.
+   * @throws the signal's reason
+   */
+  async reconnected(signal: AbortSignal): Promise<void> {
+    let forget = () => {};
+    const again = new Promise<void>((resolve) => {
+      forget = this.connection.onReconnect(resolve);
+    });
+    await abortable(again, signal).finally(forget);
+  }
+
   /** How much waits in each queue of this revision; empty while NATS is away. */
   async queueDepths(): Promise<QueueDepth[]> {
     const { manager, subjects, isOnline } = this.connection;

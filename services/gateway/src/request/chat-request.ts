@@ -13,6 +13,7 @@ import {
 import type { Bus, StageFailure } from '@tessera/runtime';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
+import { DeliveredAnswer, type ResumePoint } from './delivered-answer.js';
 import { linkedAbort } from './linked-abort.js';
 import type { PlannedItem } from './media-plan.js';
 import { Merge } from './merge.js';
@@ -45,30 +46,17 @@ type Incoming =
   | { readonly from: 'engine'; readonly event: GenerateResponse['event'] }
   | { readonly from: 'media'; readonly event: MediaEvent | StageFailure };
 
-/** What has been delivered to the client, over all attempts. */
-interface Delivered {
-  readonly tokenIds: number[];
-  drawingsQueued: number;
-  readonly drawingsDone: Set<number>;
-  /** By drawing, the events delivered: an attempt reads them from the first again, and a drawing made again repeats them. */
-  readonly drawingEvents: Map<number, number>;
-  promptTokens: number;
-  mediaTokens: number;
-}
+/** NATS was away while a drawing was due: its job may be lost with the queue. */
+class DrawingLost extends Error {}
 
 /**
  * Runs a prepared request to its end: picks an engine, sends the media to the encoders at the same moment, and turns
  * what the stages say into events. An engine that dies is replaced; the next one goes on after the tokens delivered.
  */
 export class ChatRequest {
-  private readonly delivered: Delivered = {
-    tokenIds: [],
-    drawingsQueued: 0,
-    drawingsDone: new Set(),
-    drawingEvents: new Map(),
-    promptTokens: 0,
-    mediaTokens: 0,
-  };
+  private readonly delivered = new DeliveredAnswer();
+  private promptTokens = 0;
+  private mediaTokens = 0;
   /** Raised each time anything of this request is sent again, so that no copy is taken for a duplicate. */
   private attempt = 1;
 
@@ -85,24 +73,23 @@ export class ChatRequest {
   async *run(signal: AbortSignal): AsyncGenerator<ChatEvent> {
     const { engines, lifecycle, maxAttempts } = this.dependencies;
     const failed = new Set<string>();
+    let from: ResumePoint | undefined;
     for (let attempt = 1; ; attempt++) {
       // An engine that did not even admit it leaves it queued.
       if (lifecycle.state !== RequestState.QUEUED) yield this.enter(RequestState.QUEUED);
       const lease = await engines.acquire(failed, signal);
       try {
-        yield* this.runOn(lease, attempt === 1, signal);
+        yield* this.runOn(lease, from, signal);
         return;
       } catch (reason) {
-        const error = TesseraError.from(reason);
-        failed.add(lease.engineId);
-        if (error.code === 'STAGE_UNAVAILABLE') lease.lost();
-        // Text that is complete needs no engine any more; everything else that may pass elsewhere is tried elsewhere.
-        const elsewhere =
-          error.code === 'STAGE_UNAVAILABLE' ||
-          error.code === 'DRAINING' ||
-          (error.code === 'QUEUE_FULL' && engines.hasOther(failed));
-        const movable = lifecycle.state !== RequestState.GENERATING && !signal.aborted;
-        if (!elsewhere || !movable || attempt >= maxAttempts) throw error;
+        signal.throwIfAborted();
+        if (attempt >= maxAttempts) throw lastWord(reason);
+        if (reason instanceof DrawingLost) {
+          from = this.delivered.resumeBeforeDrawing();
+        } else {
+          this.giveUp(lease, failed, TesseraError.from(reason));
+          from = this.delivered.resume();
+        }
         this.attempt++;
         this.dependencies.onAttempt();
       } finally {
@@ -111,16 +98,34 @@ export class ChatRequest {
     }
   }
 
-  private async *runOn(lease: EngineLease, first: boolean, outer: AbortSignal): AsyncGenerator<ChatEvent> {
+  /** Lets go of an engine that failed. @throws the error, when it would be the same elsewhere */
+  private giveUp(lease: EngineLease, failed: Set<string>, error: TesseraError): void {
+    const { engines, lifecycle } = this.dependencies;
+    failed.add(lease.engineId);
+    if (error.code === 'STAGE_UNAVAILABLE') lease.lost();
+    const elsewhere =
+      error.code === 'STAGE_UNAVAILABLE' ||
+      error.code === 'DRAINING' ||
+      (error.code === 'QUEUE_FULL' && engines.hasOther(failed));
+    // Text that is complete needs no engine any more.
+    if (!elsewhere || lifecycle.state === RequestState.GENERATING) throw error;
+  }
+
+  private async *runOn(
+    lease: EngineLease,
+    resume: ResumePoint | undefined,
+    outer: AbortSignal,
+  ): AsyncGenerator<ChatEvent> {
     using stop = linkedAbort(outer);
     const { signal } = stop;
     const incoming = new Merge<Incoming>();
     try {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
-      if (first) incoming.add(this.sendEncodes());
-      incoming.add(this.engineEvents(lease, signal));
-      if (this.delivered.drawingsQueued > this.delivered.drawingsDone.size) incoming.add(this.mediaEvents(signal));
+      if (resume === undefined) incoming.add(this.sendEncodes());
+      incoming.add(this.engineEvents(lease, resume ?? this.delivered.resume(), signal));
+      let drawing = this.delivered.drawingsDue;
+      if (drawing) incoming.add(this.drawingEvents(signal));
       let finished: { reason: FinishReason; completionTokens: number } | undefined;
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
@@ -128,13 +133,14 @@ export class ChatRequest {
           yield* this.onMedia(event as MediaEvent | StageFailure);
         } else {
           const engineEvent = event as NonNullable<GenerateResponse['event']>;
-          if (engineEvent.$case === 'drawingQueued' && this.delivered.drawingsQueued === 0) {
-            incoming.add(this.mediaEvents(signal));
+          if (engineEvent.$case === 'drawingQueued' && !drawing) {
+            drawing = true;
+            incoming.add(this.drawingEvents(signal));
           }
           yield* this.onEngine(engineEvent);
           if (engineEvent.$case === 'finished') finished = engineEvent.value;
         }
-        if (finished !== undefined && this.delivered.drawingsDone.size === this.delivered.drawingsQueued) {
+        if (finished !== undefined && !this.delivered.drawingsDue) {
           yield this.enter(RequestState.DONE);
           yield this.finishedEvent(finished);
           return;
@@ -154,8 +160,8 @@ export class ChatRequest {
     const { lifecycle, encodes } = this.dependencies;
     switch (event.$case) {
       case 'admitted':
-        this.delivered.promptTokens = event.value.promptTokens;
-        this.delivered.mediaTokens = event.value.mediaTokens;
+        this.promptTokens = event.value.promptTokens;
+        this.mediaTokens = event.value.mediaTokens;
         yield this.enter(RequestState.PREFILLING);
         return;
       case 'tileArrived': {
@@ -172,12 +178,12 @@ export class ChatRequest {
         return;
       case 'tokens': {
         if (lifecycle.state === RequestState.PREFILLING) yield this.enter(RequestState.DECODING);
-        this.delivered.tokenIds.push(...event.value.tokenIds);
+        if (!this.delivered.takeTokens(event.value.tokenIds)) return;
         yield { $case: 'textDelta', value: { text: event.value.text, tokens: event.value.tokenIds.length } };
         return;
       }
       case 'drawingQueued':
-        this.delivered.drawingsQueued++;
+        this.delivered.takeQueuedDrawing(event.value.drawing);
         return;
       case 'finished': {
         const timing = event.value.timing;
@@ -191,10 +197,7 @@ export class ChatRequest {
 
   private async *onMedia(event: MediaEvent | StageFailure): AsyncGenerator<ChatEvent> {
     if ('code' in event) throw new TesseraError(event.code, `${event.stage}: ${event.message}`);
-    if (event.event === undefined || event.key === undefined) return;
-    const { item } = event.key;
-    if (event.sequence < (this.delivered.drawingEvents.get(item) ?? 0)) return;
-    this.delivered.drawingEvents.set(item, event.sequence + 1);
+    if (event.event === undefined || !this.delivered.takeDrawingEvent(event)) return;
     if (event.event.$case === 'progress') {
       yield { $case: 'drawProgress', value: event.event.value };
       return;
@@ -205,11 +208,10 @@ export class ChatRequest {
       if (event.timing !== undefined) {
         this.dependencies.lifecycle.addStageWork(event.timing, 'denoise', { item: drawing });
       }
-      this.delivered.drawingsDone.add(drawing);
     }
   }
 
-  private async *engineEvents(lease: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+  private async *engineEvents(lease: EngineLease, resume: ResumePoint, signal: AbortSignal): AsyncGenerator<Incoming> {
     const { requestId, messages, items, text, draw, deadlineMs } = this.request;
     const request: GenerateRequest = {
       requestId,
@@ -218,8 +220,7 @@ export class ChatRequest {
       media: items.map(({ kind, spans }) => ({ kind, tiles: [...spans] })),
       text,
       draw,
-      deliveredTokenIds: this.delivered.tokenIds,
-      queuedDrawings: this.delivered.drawingsQueued,
+      ...resume,
     };
     for await (const { event } of lease.client.generate(request, { signal, deadlineMs })) {
       yield { from: 'engine', event };
@@ -228,9 +229,29 @@ export class ChatRequest {
     throw new TesseraError('STAGE_UNAVAILABLE', 'the llm engine ended its stream before the answer was complete');
   }
 
-  private async *mediaEvents(signal: AbortSignal): AsyncGenerator<Incoming> {
-    for await (const event of this.dependencies.bus.media(this.request.requestId, signal)) {
-      yield { from: 'media', event };
+  /** What the generator says; ends with DrawingLost when NATS was away and a drawing is due. */
+  private async *drawingEvents(signal: AbortSignal): AsyncGenerator<Incoming> {
+    const { bus } = this.dependencies;
+    const events = bus.media(this.request.requestId, signal)[Symbol.asyncIterator]();
+    try {
+      let lost = bus.reconnected(signal).then(() => 'reconnected' as const);
+      lost.catch(() => undefined);
+      let next = events.next();
+      for (;;) {
+        const first = await Promise.race([lost, next]);
+        if (first === 'reconnected') {
+          if (this.delivered.drawingsDue) throw new DrawingLost();
+          lost = bus.reconnected(signal).then(() => 'reconnected' as const);
+          lost.catch(() => undefined);
+        } else if (first.done === true) {
+          return;
+        } else {
+          yield { from: 'media', event: first.value };
+          next = events.next();
+        }
+      }
+    } finally {
+      events.return?.().catch(() => undefined);
     }
   }
 
@@ -259,7 +280,7 @@ export class ChatRequest {
   }
 
   private finishedEvent(finished: { reason: FinishReason; completionTokens: number }): ChatEvent {
-    const { promptTokens, mediaTokens, drawingsDone } = this.delivered;
+    const { promptTokens, mediaTokens } = this;
     return {
       $case: 'finished',
       value: {
@@ -268,10 +289,16 @@ export class ChatRequest {
           promptTokens,
           mediaTokens,
           completionTokens: finished.completionTokens,
-          drawings: drawingsDone.size,
+          drawings: this.delivered.drawings,
         },
         spans: [...this.dependencies.lifecycle.spans],
       },
     };
   }
+}
+
+function lastWord(reason: unknown): TesseraError {
+  return reason instanceof DrawingLost
+    ? new TesseraError('STAGE_UNAVAILABLE', 'NATS was away too often while a drawing was made', { cause: reason })
+    : TesseraError.from(reason);
 }

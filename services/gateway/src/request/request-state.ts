@@ -23,7 +23,13 @@ const transitions: Readonly<Record<RequestState, readonly RequestState[]>> = {
     RequestState.FAILED,
     RequestState.CANCELLED,
   ],
-  [RequestState.GENERATING]: [RequestState.DONE, RequestState.FAILED, RequestState.CANCELLED],
+  [RequestState.GENERATING]: [
+    // NATS lost the drawing's job: an engine goes back to the token that asks for it.
+    RequestState.QUEUED,
+    RequestState.DONE,
+    RequestState.FAILED,
+    RequestState.CANCELLED,
+  ],
   [RequestState.DONE]: [],
   [RequestState.FAILED]: [],
   [RequestState.CANCELLED]: [],
