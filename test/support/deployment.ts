@@ -23,16 +23,21 @@ export interface Deployment extends AsyncDisposable {
   metric(service: ServiceName, name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** What the services have logged, line by line. */
   readonly logs: readonly string[];
+  /** The folder of the compiled model. */
+  readonly bundleDir: string;
+  /** Kills nats-server, with all that its streams hold, and has a fresh one on the same port once `meanwhile` is done. */
+  restartNats(meanwhile?: () => Promise<void>): Promise<void>;
   stop(): Promise<Map<ServiceName, number>>;
 }
 
 export async function deploy({ model = demoModel, flags = {} }: DeploymentOptions = {}): Promise<Deployment> {
   const { dir } = await ensureBundle(model, bundleCache, { weights: 'float32' });
-  const nats = await startNatsServer();
+  let nats = await startNatsServer();
+  const natsUrl = nats.url;
   const logs: string[] = [];
   const stack = new Stack({
     bundleDir: dir,
-    natsUrl: nats.url,
+    natsUrl,
     services: serviceNames,
     flags,
     graceMs: 20_000,
@@ -53,13 +58,21 @@ export async function deploy({ model = demoModel, flags = {} }: DeploymentOption
   }
   return {
     gateway: stack.address('gateway')?.grpc ?? '',
-    natsUrl: nats.url,
+    natsUrl,
+    bundleDir: dir,
     stack,
     stop,
     logs,
     async metric(service, name, labels) {
       const response = await fetch(`http://${stack.address(service)?.metrics}/metrics`);
       return sumMetric(await response.text(), name, labels);
+    },
+    async restartNats(meanwhile) {
+      process.kill(nats.pid, 'SIGKILL');
+      await nats.exited;
+      await nats.stop();
+      await meanwhile?.();
+      nats = await startNatsServer({ port: Number(new URL(natsUrl).port) });
     },
     async [Symbol.asyncDispose]() {
       await stop();

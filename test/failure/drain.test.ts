@@ -1,0 +1,103 @@
+import type { ServiceName } from '@tessera/cli';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sample } from '../support/ask.js';
+import { answersRight, atRest } from '../support/at-rest.js';
+import { type Deployment, deploy } from '../support/deployment.js';
+import { eventually } from '../support/eventually.js';
+import { awaitRestart, pidOf, signal } from '../support/processes.js';
+import { question, RawChat } from '../support/raw-chat.js';
+
+let deployment: Deployment;
+beforeAll(async () => {
+  deployment = await deploy({
+    flags: { llm: ['--engine-tile-timeout-ms', '1500', '--engine-max-tile-requests', '20'] },
+  });
+});
+afterAll(async () => {
+  await deployment?.stop();
+});
+
+const long = { stop: [], temperature: 10, seed: 4n, maxTokens: 200 };
+
+/** The exit statuses that the stack has seen of a service. */
+function statuses(service: ServiceName): string[] {
+  const prefix = `${service} ended with status `;
+  return deployment.logs.filter((line) => line.startsWith(prefix)).map((line) => line.slice(prefix.length));
+}
+
+test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
+  'the %s is told to end while requests run: it exits with 0, and nothing is lost',
+  async (service) => {
+    const pid = pidOf(deployment, service);
+    using writing = new RawChat(deployment.gateway);
+    writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
+    using drawing = new RawChat(deployment.gateway);
+    drawing.ask('Draw a red apple on a blue background.', [], { draw: { steps: 60 } }).close();
+    await Promise.all([writing.event('textDelta'), drawing.event('drawProgress')]);
+    using looking = new RawChat(deployment.gateway);
+    looking.ask('What is this?', ['a']).media('a', sample('apple')).close();
+    await looking.event('stateChanged');
+    signal(deployment, service, 'SIGTERM');
+
+    expect(await writing.ended).toMatchObject({ status: 'OK' });
+    expect(await drawing.ended).toMatchObject({ status: 'OK' });
+    expect(await looking.ended).toEqual({ status: 'OK', message: expect.anything() });
+    expect(looking.text).toBe('This is a red apple.');
+    expect((await writing.event('finished')).usage?.completionTokens).toBe(long.maxTokens);
+    expect((await drawing.event('finished')).usage?.drawings).toBe(1);
+
+    await eventually(() => statuses(service).length === 1, `${service} has ended`);
+    expect(statuses(service)).toEqual(['0']);
+    await awaitRestart(deployment, service, pid);
+    await answersRight(deployment.gateway);
+    await atRest(deployment);
+  },
+);
+
+test('the gateway is told to end while requests run: it finishes them, refuses new ones, exits with 0', async () => {
+  const { gateway } = deployment;
+  const pid = pidOf(deployment, 'gateway');
+  using writing = new RawChat(gateway);
+  writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
+  await writing.event('textDelta');
+  signal(deployment, 'gateway', 'SIGTERM');
+  await writing.event('drain');
+  using late = new RawChat(gateway);
+  expect(await late.ask('Hello!').close().ended).toMatchObject({ status: 'UNAVAILABLE' });
+  expect(await writing.ended).toMatchObject({ status: 'OK' });
+  expect((await writing.event('finished')).usage?.completionTokens).toBe(long.maxTokens);
+  await eventually(() => statuses('gateway').length === 1, 'the gateway has ended');
+  expect(statuses('gateway')).toEqual(['0']);
+  await awaitRestart(deployment, 'gateway', pid);
+  await answersRight(deployment.stack.address('gateway')?.grpc ?? '');
+  await atRest(deployment);
+});
+
+test('the gateway dies: its clients are told, and the stages let go of what it had', async () => {
+  const pid = pidOf(deployment, 'gateway');
+  const address = deployment.stack.address('gateway')?.grpc ?? '';
+  using writing = new RawChat(address);
+  writing.send({ $case: 'start', value: question('Hello!', [], { text: { ...long, maxTokens: 1900 } }) }).close();
+  await writing.event('textDelta');
+  signal(deployment, 'gateway', 'SIGKILL');
+  expect(await writing.ended).toMatchObject({ status: 'UNAVAILABLE' });
+  await awaitRestart(deployment, 'gateway', pid);
+  await eventually(
+    async () => (await deployment.metric('llm', 'tessera_requests_running')) === 0,
+    'the engine is free',
+  );
+  await answersRight(deployment.stack.address('gateway')?.grpc ?? '');
+});
+
+test('everything stops at once: every service drains and exits with 0', async () => {
+  const address = deployment.stack.address('gateway')?.grpc ?? '';
+  using writing = new RawChat(address);
+  writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
+  using drawing = new RawChat(address);
+  drawing.ask('Draw a red apple on a blue background.', [], { draw: { steps: 60 } }).close();
+  await Promise.all([writing.event('textDelta'), drawing.event('textDelta')]);
+  const ended = await deployment.stop();
+  expect(await writing.ended).toMatchObject({ status: 'OK' });
+  expect(await drawing.ended).toMatchObject({ status: 'OK' });
+  expect(Object.fromEntries(ended)).toEqual({ encoder: 0, connector: 0, llm: 0, generator: 0, gateway: 0 });
+});

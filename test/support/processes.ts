@@ -1,0 +1,53 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import type { ServiceName } from '@tessera/cli';
+import type { JobKind } from '@tessera/protocol';
+import type { Deployment } from './deployment.js';
+import { eventually } from './eventually.js';
+
+/** What a deployment's processes meet: each is signalled by its own id. */
+
+export function signal(deployment: Deployment, service: ServiceName, name: NodeJS.Signals): void {
+  process.kill(pidOf(deployment, service), name);
+}
+
+export function pidOf(deployment: Deployment, service: ServiceName): number {
+  const pid = deployment.stack.address(service)?.pid;
+  if (pid === undefined) throw new Error(`${service} is not up`);
+  return pid;
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends a service without a word and waits until its successor is ready. */
+export async function killAndAwaitRestart(deployment: Deployment, service: ServiceName): Promise<void> {
+  const pid = pidOf(deployment, service);
+  process.kill(pid, 'SIGKILL');
+  await awaitRestart(deployment, service, pid);
+}
+
+export async function awaitRestart(deployment: Deployment, service: ServiceName, pid: number): Promise<void> {
+  await eventually(() => pidOf(deployment, service) !== pid, `${service} is started again`);
+}
+
+/** Waits until workers hold as many jobs of a queue, done or not, as they have not acknowledged. */
+export async function jobsInHand(deployment: Deployment, kind: JobKind, count: number): Promise<void> {
+  const nats = await connect({ servers: deployment.natsUrl });
+  try {
+    const manager = await jetstreamManager(nats);
+    await eventually(async () => {
+      let held = 0;
+      for await (const consumer of manager.consumers.list(`tessera_${kind}`)) held += consumer.num_ack_pending;
+      return held >= count;
+    }, `${count} ${kind} jobs in hand`);
+  } finally {
+    await nats.close();
+  }
+}
