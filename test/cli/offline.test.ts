@@ -1,0 +1,94 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readBundle } from '@tessera/bundle';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { demoModel, root } from '../support/deployment.js';
+import { tessera } from '../support/tessera.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tessera-cli-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('--help names every command and the exit statuses', async () => {
+  const { status, stdout } = await tessera(['--help']);
+  expect(status).toBe(0);
+  for (const word of ['up', 'ask', 'draw', 'inspect', 'compile', 'Exit status']) expect(stdout).toContain(word);
+});
+
+test.each(['up', 'ask', 'draw', 'inspect', 'compile'])('%s --help says what it takes', async (name) => {
+  const { status, stdout } = await tessera([name, '--help']);
+  expect(status).toBe(0);
+  expect(stdout).toContain(`Usage: tessera ${name}`);
+});
+
+test.each([
+  ['an unknown command', ['fly']],
+  ['an unknown option', ['ask', 'x', '--fly']],
+  ['a number out of range', ['ask', 'x', '--max-tokens', '0']],
+  ['a seed that is none', ['ask', 'x', '--seed', 'many']],
+  ['a missing option', ['draw', 'x']],
+  ['a file that is not there', ['ask', 'x', '--image', 'not-there.png']],
+])('%s ends with status 2 and a sentence', async (_, args) => {
+  const { status, stdout, stderr } = await tessera(args);
+  expect(status).toBe(2);
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(/unknown|invalid|not specified|cannot be read/);
+});
+
+test('a server that is not there ends with status 3', async () => {
+  const { status, stderr } = await tessera(['ask', 'x', '--address', '127.0.0.1:1', '--timeout-ms', '20000']);
+  expect(status).toBe(3);
+  expect(stderr).toContain('STAGE_UNAVAILABLE');
+});
+
+test('inspect shows the parameters of each stage of the demo model', async () => {
+  const { status, stdout } = await tessera(['inspect', demoModel]);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/encoder +2\.79 M/);
+  expect(stdout).toMatch(/connector +330\.24 K/);
+  expect(stdout).toMatch(/llm +8\.80 M/);
+  expect(stdout).toMatch(/generator +7\.08 M/);
+});
+
+test('inspect counts Qwen-VL from its config.json alone: a fifth, under one per cent, four fifths', async () => {
+  const { status, stdout, stderr } = await tessera(['inspect', join(root, 'packages/compiler/fixtures/qwen-vl')]);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/encoder +1\.84 B +19\.1 %/);
+  expect(stdout).toMatch(/connector +92\.81 M +1\.0 %/);
+  expect(stdout).toMatch(/llm +7\.72 B +79\.9 %/);
+  expect(stderr).toContain('config.json alone');
+});
+
+test('inspect --json gives the same for programs', async () => {
+  const { status, stdout } = await tessera(['inspect', demoModel, '--json']);
+  expect(status).toBe(0);
+  const report = JSON.parse(stdout) as { parameters: number; stages: { parameters: number; share: number }[] };
+  expect(report.stages.reduce((sum, { parameters }) => sum + parameters, 0)).toBe(report.parameters);
+  expect(report.stages.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1);
+});
+
+test('inspect of a folder without a model says so', async () => {
+  const { status, stderr } = await tessera(['inspect', folder]);
+  expect(status).toBe(1);
+  expect(stderr).toContain('config.json');
+});
+
+test.each(['float32', 'int8'] as const)('compile writes a %s bundle, and refuses to write over it', async (weights) => {
+  const out = join(folder, weights);
+  const first = await tessera(['compile', demoModel, '--out', out, '--weights', weights, '--json']);
+  expect(first.status).toBe(0);
+  expect(JSON.parse(first.stdout)).toEqual({ bundle: out, weights });
+  const bundle = await readBundle(out);
+  expect(bundle.manifest.weights).toBe(weights);
+  await bundle.verify();
+  const manifest = readFileSync(join(out, 'bundle.json'), 'utf8');
+  const second = await tessera(['compile', demoModel, '--out', out, '--weights', weights]);
+  expect(second.status).toBe(2);
+  expect(second.stderr).toContain(out);
+  expect(readFileSync(join(out, 'bundle.json'), 'utf8')).toBe(manifest);
+});

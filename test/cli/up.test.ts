@@ -1,0 +1,76 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { demoModel } from '../support/deployment.js';
+import { isAlive, tessera, tesseraUp, type Up } from '../support/tessera.js';
+
+const apple = join(demoModel, 'samples/apple.png');
+let folder: string;
+let up: Up;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tessera-up-'));
+  up = await tesseraUp();
+});
+afterAll(async () => {
+  up?.process.kill('SIGTERM');
+  await up?.ended;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('ask streams the answer to stdout and the time line to stderr', async () => {
+  const end = await tessera(['ask', 'What is this?', '--image', apple, '--timeline', '--address', up.gateway]);
+  expect(end.status).toBe(0);
+  expect(end.stdout).toBe('This is a red apple.\n');
+  expect(end.stderr).toMatch(/encoder +encode/);
+});
+
+test('the address may come from the environment, and --json gives one document', async () => {
+  const end = await tessera(['ask', '这是什么？', '--image', apple, '--json', '--seed', '5'], {
+    TESSERA_ADDRESS: up.gateway,
+  });
+  expect(end.status).toBe(0);
+  expect(JSON.parse(end.stdout)).toMatchObject({ text: '这是红苹果。', seed: '5', model: 'demo', pictures: [] });
+});
+
+test('draw saves a PNG', async () => {
+  const out = join(folder, 'apple.png');
+  const args = ['draw', 'Draw a red apple on a blue background.', '--out', out, '--seed', '7', '--steps', '3'];
+  const end = await tessera([...args, '--address', up.gateway]);
+  expect(end.status).toBe(0);
+  expect((await sharp(readFileSync(out)).metadata()).format).toBe('png');
+});
+
+test('draw fails when the answer holds no drawing, and writes no file', async () => {
+  const out = join(folder, 'nothing.png');
+  const end = await tessera(['draw', 'Hello!', '--out', out, '--address', up.gateway]);
+  expect(end.status).toBe(1);
+  expect(end.stderr).toContain('without drawing');
+  expect(existsSync(out)).toBe(false);
+});
+
+test('what the server refuses ends with its code and what to do', async () => {
+  const end = await tessera([
+    'ask',
+    'What is this?',
+    '--image',
+    join(demoModel, 'config.json'),
+    '--address',
+    up.gateway,
+  ]);
+  expect(end.status).toBe(2);
+  expect(end.stderr).toContain('MEDIA_NOT_RECOGNISED');
+  expect(end.stderr).toContain('Send JPEG');
+});
+
+test('a second one runs beside it; Ctrl-C drains it and leaves no process', async () => {
+  const second = await tesseraUp(['--weights', 'int8']);
+  const end = await tessera(['ask', 'What is this?', '--image', apple, '--address', second.gateway]);
+  expect(end.stdout).toBe('This is a red apple.\n');
+  expect(second.pids).toHaveLength(6);
+  second.process.kill('SIGINT');
+  expect(await second.ended).toBe(0);
+  expect(second.pids.filter(isAlive)).toEqual([]);
+  expect(up.pids.every(isAlive)).toBe(true);
+});
