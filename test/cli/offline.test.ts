@@ -59,7 +59,7 @@ test('inspect counts Qwen-VL from its config.json alone: a fifth, under one per 
   const { status, stdout, stderr } = await tessera(['inspect', join(root, 'packages/compiler/fixtures/qwen-vl')]);
   expect(status).toBe(0);
   expect(stdout).toMatch(/encoder +1\.84 B +19\.1 %/);
-  expect(stdout).toMatch(/connector +92\.81 M +1\.0 %/);
+  expect(stdout).toMatch(/connector +92\.84 M +0\.96 %/);
   expect(stdout).toMatch(/llm +7\.72 B +79\.9 %/);
   expect(stderr).toContain('config.json alone');
 });

@@ -45,6 +45,7 @@ function count(parameters: number): string {
   return String(parameters);
 }
 
+/** One digit after the point, two below one per cent. */
 function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
+  return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} %`;
 }
