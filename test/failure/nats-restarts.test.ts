@@ -4,7 +4,7 @@ import { answersRight, atRest, pids } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { goldenCases, visibleAnswer } from '../support/goldens.js';
 import { noisyPng } from '../support/pictures.js';
-import { jobsInHand, signal } from '../support/processes.js';
+import { jobsUndone, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -40,7 +40,7 @@ test('a picture that lay in the object store is put there again', async () => {
   signal(deployment, 'encoder', 'SIGSTOP');
   using chat = new RawChat(deployment.gateway);
   chat.ask('What is this?', ['large']).media('large', large).close();
-  await jobsInHand(deployment, 'encode', 1);
+  await jobsUndone(deployment, 'encode', 1);
   await deployment.restartNats(async () => signal(deployment, 'encoder', 'SIGCONT'));
   expect(await chat.ended).toMatchObject({ status: 'OK' });
   expect(chat.text).toBe(undisturbed.text);
@@ -67,7 +67,7 @@ test('a drawing that waited in the queue is made again', async () => {
   signal(deployment, 'generator', 'SIGSTOP');
   using chat = new RawChat(deployment.gateway);
   chat.ask(request, [], { draw }).close();
-  await jobsInHand(deployment, 'generate', 1);
+  await jobsUndone(deployment, 'generate', 1);
   // The generator that had it is gone as well: nobody holds the condition but the engine, which can make it again.
   await deployment.restartNats(async () => signal(deployment, 'generator', 'SIGKILL'));
   expect(await chat.ended).toMatchObject({ status: 'OK' });

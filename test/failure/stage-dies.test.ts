@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { awaitRestart, jobsInHand, killAndAwaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, jobsUndone, killAndAwaitRestart, pidOf, signal } from '../support/processes.js';
 import { RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -29,7 +29,7 @@ test.each<[ServiceName, JobKind]>([
   using second = new RawChat(deployment.gateway);
   first.ask('What is this?', ['a']).media('a', sample('apple')).close();
   second.ask('What is in the picture?', ['a']).media('a', sample('cat')).close();
-  await jobsInHand(deployment, kind, 2);
+  await jobsUndone(deployment, kind, 2);
   signal(deployment, service, 'SIGKILL');
   await awaitRestart(deployment, service, pid);
   expect(await first.ended).toMatchObject({ status: 'OK' });

@@ -37,16 +37,35 @@ export async function awaitRestart(deployment: Deployment, service: ServiceName,
   await eventually(() => pidOf(deployment, service) !== pid, `${service} is started again`);
 }
 
-/** Waits until workers hold as many jobs of a queue, done or not, as they have not acknowledged. */
-export async function jobsInHand(deployment: Deployment, kind: JobKind, count: number): Promise<void> {
+/**
+ * Waits until so many jobs of a queue are not done: those that a worker has taken, and those that wait. (Which of them a
+ * worker takes that is stopped depends on whether one of its requests, a second long, was out.)
+ */
+export async function jobsUndone(deployment: Deployment, kind: JobKind, count: number): Promise<void> {
   const nats = await connect({ servers: deployment.natsUrl });
   try {
     const manager = await jetstreamManager(nats);
     await eventually(async () => {
-      let held = 0;
-      for await (const consumer of manager.consumers.list(`tessera_${kind}`)) held += consumer.num_ack_pending;
-      return held >= count;
-    }, `${count} ${kind} jobs in hand`);
+      let undone = 0;
+      for await (const { num_ack_pending, num_pending } of manager.consumers.list(`tessera_${kind}`)) {
+        undone += num_ack_pending + num_pending;
+      }
+      return undone >= count;
+    }, `${count} ${kind} jobs`);
+  } finally {
+    await nats.close();
+  }
+}
+
+/** Waits until a queue holds as many jobs, in workers' hands or not. */
+export async function jobsQueued(deployment: Deployment, kind: JobKind, count: number): Promise<void> {
+  const nats = await connect({ servers: deployment.natsUrl });
+  try {
+    const manager = await jetstreamManager(nats);
+    await eventually(
+      async () => (await manager.streams.info(`tessera_${kind}`)).state.messages >= count,
+      `${count} ${kind} jobs queued`,
+    );
   } finally {
     await nats.close();
   }

@@ -1,0 +1,85 @@
+import { jetstream } from '@nats-io/jetstream';
+import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
+import { messageHeaders } from '@tessera/protocol';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sample } from '../support/ask.js';
+import { answersRight, atRest, leavesNoTrace } from '../support/at-rest.js';
+import { type Deployment, deploy } from '../support/deployment.js';
+import { eventually } from '../support/eventually.js';
+import { jobsUndone, signal } from '../support/processes.js';
+import { RawChat } from '../support/raw-chat.js';
+
+let deployment: Deployment;
+let nats: NatsConnection;
+let revision: string;
+beforeAll(async () => {
+  deployment = await deploy({
+    flags: { llm: ['--engine-tile-timeout-ms', '300', '--engine-max-tile-requests', '100'] },
+  });
+  nats = await connect({ servers: deployment.natsUrl });
+  using chat = new RawChat(deployment.gateway);
+  chat.ask('Hello!').close();
+  revision = (await chat.event('accepted')).model?.revision ?? '';
+});
+afterAll(async () => {
+  await nats?.close();
+  await deployment?.stop();
+});
+
+test('a tile that is made several times counts once', async () => {
+  // While it is stopped the engine asks again and again; then all the copies are done.
+  signal(deployment, 'encoder', 'SIGSTOP');
+  using chat = new RawChat(deployment.gateway);
+  chat.ask('What is this?', ['a']).media('a', sample('apple')).close();
+  await jobsUndone(deployment, 'encode', 3);
+  signal(deployment, 'encoder', 'SIGCONT');
+  expect(await chat.ended).toMatchObject({ status: 'OK' });
+  expect(chat.text).toBe('This is a red apple.');
+  expect(chat.events.filter(({ $case }) => $case === 'tileDone')).toHaveLength(1);
+  await atRest(deployment);
+});
+
+test('garbage on the queues is removed, and the workers go on', async () => {
+  await leavesNoTrace(deployment, async () => {
+    const js = jetstream(nats);
+    const wellMarked = headers();
+    wellMarked.set(messageHeaders.deadline, String(Date.now() + 60_000));
+    wellMarked.set(messageHeaders.attempt, '1');
+    for (const kind of ['encode', 'connect', 'generate']) {
+      const garbage = Buffer.from(`no ${kind} job`);
+      await js.publish(`tessera.${kind}.${revision}.nobody.0.0.0`, garbage);
+      await js.publish(`tessera.${kind}.${revision}.nobody.0.0.1`, garbage, { headers: wellMarked });
+      await js.publish(`tessera.${kind}.${revision}.not-a-subject`, garbage);
+    }
+    // Of those that are marked as a job someone is told; nobody reads it here, and it would be there until it is old.
+    await eventually(async () => {
+      const told = await Promise.all(
+        (['encoder', 'connector', 'generator'] as const).map((service) =>
+          deployment.metric(service, 'tessera_jobs_total', { outcome: 'failed' }),
+        ),
+      );
+      return told.every((count) => count >= 3);
+    }, 'each worker has dealt with it');
+    await nats.request('$JS.API.STREAM.PURGE.tessera_tokens');
+    await nats.request('$JS.API.STREAM.PURGE.tessera_media');
+  });
+});
+
+test("garbage among a request's own messages is dropped, and the request is answered", async () => {
+  signal(deployment, 'encoder', 'SIGSTOP');
+  using chat = new RawChat(deployment.gateway);
+  chat.ask('What is this?', ['a']).media('a', sample('apple')).close();
+  const { requestId } = await chat.event('accepted');
+  await jobsUndone(deployment, 'encode', 1);
+  const js = jetstream(nats);
+  for (const part of ['0', '1', '99999999', 'failure', 'x']) {
+    await js.publish(`tessera.tokens.${revision}.${requestId}.0.0.${part}`, Buffer.from('no tensor part'));
+  }
+  await js.publish(`tessera.tokens.${revision}.${requestId}.7.7.0`, Buffer.alloc(1000));
+  signal(deployment, 'encoder', 'SIGCONT');
+  expect(await chat.ended).toMatchObject({ status: 'OK' });
+  expect(chat.text).toBe('This is a red apple.');
+  expect(await deployment.metric('llm', 'tessera_nats_dropped_total', { reason: 'corrupt' })).toBeGreaterThan(0);
+  await answersRight(deployment.gateway);
+  await atRest(deployment);
+});
