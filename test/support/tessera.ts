@@ -11,8 +11,16 @@ export interface CommandEnd {
   readonly stderr: string;
 }
 
-/** Runs one `tessera` command line to its end, as a shell would. */
-export async function tessera(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandEnd> {
+/** One `tessera` command line under way. */
+export interface Running {
+  readonly process: ChildProcess;
+  /** What it has written so far. */
+  stdout(): string;
+  readonly ended: Promise<CommandEnd>;
+}
+
+/** Starts one `tessera` command line, as a shell would. */
+export function startTessera(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
   const child = spawn(process.execPath, [command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
@@ -25,8 +33,15 @@ export async function tessera(args: readonly string[], env: NodeJS.ProcessEnv = 
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
-  const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { status, stdout, stderr };
+  const ended = new Promise<CommandEnd>((resolve) =>
+    child.once('close', (status) => resolve({ status, stdout, stderr })),
+  );
+  return { process: child, stdout: () => stdout, ended };
+}
+
+/** Runs one `tessera` command line to its end. */
+export function tessera(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandEnd> {
+  return startTessera(args, env).ended;
 }
 
 /** `tessera up --json` in the foreground of a process of its own. */
@@ -40,9 +55,20 @@ export interface Up {
   readonly ended: Promise<number | null>;
 }
 
-export async function tesseraUp(args: readonly string[] = []): Promise<Up> {
+export interface UpSurroundings {
+  readonly env?: NodeJS.ProcessEnv;
+  /** As the leader of a process group, as a shell's foreground job is. */
+  readonly asGroup?: boolean;
+}
+
+export async function tesseraUp(
+  args: readonly string[] = [],
+  { env = {}, asGroup = false }: UpSurroundings = {},
+): Promise<Up> {
   const child = spawn(process.execPath, [command, 'up', '--json', '--port', '0', '--cache', bundleCache, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+    detached: asGroup,
   });
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const pids: number[] = [];

@@ -18,11 +18,11 @@ const demoModelDir = resolve(fileURLToPath(import.meta.url), '../../../../models
 /** Runs one command line; returns the exit status and never throws. */
 export async function run(argv: readonly string[]): Promise<number> {
   const stop = new AbortController();
-  let interrupted = false;
-  const onSignal = (): void => {
-    // A second Ctrl-C does not wait for the drain.
-    if (interrupted) process.exit(exitCodes.interrupted);
-    interrupted = true;
+  const heard = new Set<NodeJS.Signals>();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    // A second Ctrl-C does not wait for the drain. (A parent that hears the first one, too, may add its SIGTERM.)
+    if (heard.has(signal)) process.exit(exitCodes.interrupted);
+    heard.add(signal);
     stop.abort(new TesseraError('CANCELLED', 'interrupted'));
   };
   process.on('SIGINT', onSignal);

@@ -34,8 +34,16 @@ export class ChildService {
    */
   async start(): Promise<ServiceReady> {
     // The IPC channel brings the ready message, and its end tells the service to drain when this process was killed.
-    const child = spawn(process.execPath, [this.mainPath, ...this.flags], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    // A group of its own: Ctrl-C in a terminal goes to the whole group, and each service is to be told in its turn.
+    const child = spawn(process.execPath, [this.mainPath, ...this.flags], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      detached: true,
+    });
     this.child = child;
+    // A parent that leaves without stop() does not wait for a drain, and must not leave the service behind.
+    const killOnExit = () => child.kill('SIGKILL');
+    process.once('exit', killOnExit);
+    child.once('exit', () => process.off('exit', killOnExit));
     this.exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? (signal ? 128 : 1))));
     const tail: string[] = [];
     return await new Promise<ServiceReady>((resolve, reject) => {

@@ -95,8 +95,16 @@ export class Stack {
 
   private flagsOf(name: ServiceName): string[] {
     const { bundleDir, natsUrl, flags } = this.options;
-    return ['--model-dir', bundleDir, '--nats-url', natsUrl, '--log-format', 'json', ...(flags[name] ?? [])];
+    const own = ['--model-dir', bundleDir, '--nats-url', natsUrl, '--log-format', 'json', ...(flags[name] ?? [])];
+    const known = this.addresses.get(name);
+    // Clients know the gateway by its address: started again, it comes back to the port that it was given.
+    if (name !== 'gateway' || known === undefined) return own;
+    return [...withoutFlag(own, '--grpc-port'), '--grpc-port', known.grpc.slice(known.grpc.lastIndexOf(':') + 1)];
   }
+}
+
+function withoutFlag(flags: readonly string[], flag: string): string[] {
+  return flags.filter((word, at) => word !== flag && flags[at - 1] !== flag);
 }
 
 function mainPath(name: ServiceName): string {

@@ -41,7 +41,8 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   try {
     const config = join(dir, 'nats.conf');
     await writeFile(config, configuration(dir, options));
-    child = spawn(binary, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe'] });
+    // A group of its own: Ctrl-C in a terminal must not end it before those who still need it.
+    child = spawn(binary, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     const { exited, lines } = follow(child, options.log);
     const url = await Promise.race([
       clientUrl(dir),
