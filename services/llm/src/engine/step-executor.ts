@@ -94,10 +94,12 @@ export class StepExecutor {
       if (result === undefined) continue;
       this.prefillTokens += count;
       advance(sequence, count, result.hidden, result.logits);
-      if (sequence.cachedTokens === sequence.promptTokens && !sequence.hasEnded) {
-        this.#slots.promote(sequence);
-        sequence.isDecoding = true;
-      }
+    }
+    // Only now: a promotion moves another sequence's slot too, as far as that one says that it reaches.
+    for (const { sequence } of chunks) {
+      if (sequence.cachedTokens < sequence.promptTokens || sequence.hasEnded) continue;
+      this.#slots.promote(sequence);
+      sequence.isDecoding = true;
     }
   }
 }
