@@ -73,8 +73,8 @@ of the time line in \`finished\`, and a count in \`tessera_gateway_transitions_t
 ${stateRows.join('\n')}
 
 - \`receiving\`: the media parts of the conversation come in; headers are checked, nothing is decoded.
-- \`queued\`: an engine is being picked. A request comes back here when its engine dies; the next one goes on after the
-  tokens already delivered.
+- \`queued\`: an engine is being picked. A request comes back here when its engine dies, and the next one goes on after the
+  tokens already delivered; or when NATS lost the job of its drawing, which an engine then queues again.
 - \`prefilling\`: the engine has admitted the sequence. At the same time encoder and connector make its visual tokens
   (\`tile_done\` for each tile), and the engine prefills what is there, in order.
 - \`decoding\`: text streams.
