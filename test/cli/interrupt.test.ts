@@ -37,7 +37,7 @@ test('Ctrl-C in a terminal, which every process of the group gets, drains: what 
 });
 
 test('a second Ctrl-C does not wait, and leaves no process either', async () => {
-  up = await tesseraUp([], { asGroup: true });
+  up = await tesseraUp([], { asGroup: true, env: { TMPDIR: folder } });
   using chat = new RawChat(up.gateway);
   chat.send({ $case: 'start', value: question('Hello!', [], { text: { ...long, maxTokens: 1900 } }) });
   await chat.event('textDelta');
@@ -47,6 +47,7 @@ test('a second Ctrl-C does not wait, and leaves no process either', async () => 
   expect(await up.ended).toBe(130);
   const { pids } = up;
   await eventually(() => pids.filter(isAlive).length === 0, 'every process is gone');
+  expect(readdirSync(folder)).toEqual([]);
   expect(await chat.ended).toMatchObject({ status: 'UNAVAILABLE' });
 });
 

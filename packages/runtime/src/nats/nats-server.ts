@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { access, constants, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -51,8 +52,11 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
       }),
     ]);
     const started = child;
-    // A parent that leaves without stop() must not leave the server behind.
-    const killOnExit = () => started.kill('SIGKILL');
+    // A parent that leaves without stop() must leave neither the server nor its files behind.
+    const killOnExit = () => {
+      started.kill('SIGKILL');
+      rmSync(dir, { recursive: true, force: true });
+    };
     process.once('exit', killOnExit);
     return {
       url,
