@@ -121,10 +121,16 @@ test('reading ends with the signal and leaves no consumer behind', async () => {
   await bus.publishTensor('tokens', jobKey('a'), 0, counted(2, 8), { deadlineMs: inAMinute(), timings });
 
   const controller = new AbortController();
-  const waiting = take(bus.tokens('a', controller.signal), 2);
-  await eventually(async () => (await consumers()) === 1, 'a consumer reads');
+  const tiles: unknown[] = [];
+  const reading = (async () => {
+    for await (const tile of bus.tokens('a', controller.signal)) tiles.push(tile);
+  })();
+  // The consumer is there before its first message is: only the tile says that it reads.
+  await eventually(async () => tiles.length === 1, 'a tile is read');
+  expect(await consumers()).toBe(1);
   controller.abort();
-  expect(await waiting).toHaveLength(1);
+  await reading;
+  expect(tiles).toHaveLength(1);
 
   await take(bus.tokens('a', cleanup.signal()), 1);
   await expect(
