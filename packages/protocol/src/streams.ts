@@ -1,76 +1,102 @@
-import { type JobKind, jobKinds, type ProductKind, productKinds, type StreamKind, type Subjects } from './subjects.js';
+import { type JobKind, jobKinds, productKinds, type StreamKind, type Subjects } from './subjects.js';
 
 const kib = 1024;
 const mib = 1024 * kib;
 
-/** What the streams of one deployment may hold. Every process of a deployment must be given the same. */
+/**
+ * What the streams of one deployment may hold. Who sets a stream up decides; processes that are given something else work
+ * all the same, since sizes are read from the messages.
+ */
 export interface StreamLimits {
-  /** The most bytes of one message's payload. Below the server's max_payload. */
-  readonly maxMessageBytes: number;
+  /** The most bytes of media, features or tensor part in one message; more is cut into parts of this size. */
+  readonly partBytes: number;
   /** The most jobs that wait in each queue. */
   readonly maxJobs: number;
-  /** The most messages on each stream of products. */
-  readonly maxProducts: number;
-  /** The most bytes of each stream; their sum, with the two buckets, must fit the server's memory limit. */
+  /** The most bytes of each queue of one revision, and of all streams of a kind of product, or of parts, together. */
   readonly maxBytes: Readonly<Record<StreamKind, number>>;
-  /** The most bytes of the object store. */
-  readonly maxBlobBytes: number;
-  /** The most bytes of the tombstones. */
+  /** Over how many streams each kind of product, and the parts, are spread. */
+  readonly shards: number;
+  /** How many servers of a JetStream cluster hold each stream. */
+  readonly replicas: number;
+  /** The most bytes of the tombstones; beyond them the oldest go. */
   readonly maxTombstoneBytes: number;
   /** The longest deadline that a request may have: nothing is kept for longer. */
   readonly maxDeadlineMs: number;
-  /** How long a delivered job may go without an acknowledgement or a sign of progress before another worker gets it. */
+  /** How long a delivered job, or product, may go without a sign of its receiver before it is delivered again. */
   readonly ackWaitMs: number;
   /** The most jobs that a stage's whole fleet may hold at once: the server counts over all replicas. */
   readonly maxAckPending: number;
-  /** The most pull requests that wait on one queue: one for each free slot of the fleet. */
+  /** The most pull requests that wait on one queue: a few for each replica. */
   readonly maxWaitingPulls: number;
   /** How long a message id is remembered. */
   readonly dedupWindowMs: number;
+  /** A revision that gave no sign of life for so long is no longer served: its queues are removed. */
+  readonly revisionIdleMs: number;
 }
 
 export const defaultStreamLimits: StreamLimits = {
-  // 512 KiB of media or tensor, and its envelope.
-  maxMessageBytes: 640 * kib,
+  partBytes: 512 * kib,
   maxJobs: 4096,
-  maxProducts: 65_536,
   maxBytes: {
     encode: 128 * mib,
     connect: 128 * mib,
     generate: 32 * mib,
-    features: 192 * mib,
     tokens: 192 * mib,
-    media: 96 * mib,
+    drawings: 64 * mib,
+    parts: 256 * mib,
   },
-  maxBlobBytes: 256 * mib,
-  maxTombstoneBytes: 8 * mib,
+  shards: 1,
+  replicas: 1,
+  maxTombstoneBytes: 16 * mib,
   maxDeadlineMs: 600_000,
-  ackWaitMs: 30_000,
-  maxAckPending: 16_384,
-  maxWaitingPulls: 4096,
+  ackWaitMs: 5000,
+  maxAckPending: 65_536,
+  maxWaitingPulls: 16_384,
   dedupWindowMs: 120_000,
+  revisionIdleMs: 3_600_000,
 };
 
-/** The memory that a server must allow for all streams and buckets together. */
-export function totalStreamBytes(limits: StreamLimits): number {
-  const streams = Object.values(limits.maxBytes).reduce((sum, bytes) => sum + bytes, 0);
-  return streams + limits.maxBlobBytes + limits.maxTombstoneBytes;
+/** Room that a message takes beyond its part: protobuf envelope, subject, headers. */
+const envelopeBytes = 16 * kib;
+
+/** The largest payload of a message: a part and what is said about it. */
+export function maxMessageBytes({ partBytes }: Pick<StreamLimits, 'partBytes'>): number {
+  return partBytes + envelopeBytes;
 }
 
-/** One stream as it is to be. Every stream is in memory with one replica: what is lost is made again by an attempt. */
+/** What the server must take as one message: the payload with its headers. */
+export function maxStoredBytes(limits: Pick<StreamLimits, 'partBytes'>): number {
+  return maxMessageBytes(limits) + envelopeBytes;
+}
+
+/** Signs of life are small and few. */
+const revisionBytes = mib;
+
+/** The memory that a server must allow for all streams of a deployment that serves so many revisions at a time. */
+export function totalStreamBytes(limits: StreamLimits, revisions = 1): number {
+  const { maxBytes } = limits;
+  const queues = jobKinds.reduce((sum, kind) => sum + maxBytes[kind], 0);
+  const shared = [...productKinds, 'parts' as const].reduce((sum, kind) => sum + maxBytes[kind], 0);
+  return revisions * queues + shared + limits.maxTombstoneBytes + revisionBytes;
+}
+
+/** One stream as it is to be, in memory: what is lost is made again by an attempt. */
 export interface StreamSpec {
   readonly name: string;
-  readonly kind: StreamKind;
   readonly subjects: readonly string[];
-  /** A work queue drops a message when it is acknowledged; `limits` keeps it until purged or old. */
+  /** A work queue drops a message when it is acknowledged; `limits` keeps it until it is deleted or old. */
   readonly retention: 'workqueue' | 'limits';
   /**
-   * A full queue refuses (`new`), so what was admitted never vanishes. A full stream of products refuses too: the
-   * stage waits, which is better than a tile that disappears while its engine waits for it.
+   * A full queue refuses (`new`), so what was admitted never vanishes. A full stream of products or parts refuses too:
+   * its maker waits, which is better than a tile that disappears while its engine waits for it. Tombstones and signs of
+   * life give way to younger ones (`old`).
    */
-  readonly discard: 'new';
+  readonly discard: 'new' | 'old';
+  readonly replicas: number;
   readonly maxBytes: number;
+  /** -1: as many as the bytes allow. */
   readonly maxMessages: number;
+  readonly maxMessagesPerSubject: number;
   readonly maxMessageBytes: number;
   readonly maxAgeMs: number;
   readonly dedupWindowMs: number;
@@ -90,46 +116,62 @@ export interface ConsumerSpec {
 export interface StreamPlan {
   readonly streams: readonly StreamSpec[];
   readonly consumers: readonly ConsumerSpec[];
-  readonly blobs: { readonly bucket: string; readonly maxBytes: number; readonly ttlMs: number };
-  readonly tombstones: { readonly bucket: string; readonly maxBytes: number; readonly ttlMs: number };
 }
 
-/** Room that a stored message takes beyond its payload: subject, headers. */
-const envelopeBytes = 4 * kib;
-
 export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan {
-  const stream = (kind: StreamKind, retention: StreamSpec['retention'], maxMessages: number): StreamSpec => ({
-    name: subjects.stream(kind),
-    kind,
-    subjects: [subjects.streamSubjects(kind)],
-    retention,
+  const common = {
     discard: 'new',
-    maxBytes: limits.maxBytes[kind],
-    maxMessages,
-    maxMessageBytes: limits.maxMessageBytes + envelopeBytes,
+    replicas: limits.replicas,
+    maxMessages: -1,
+    maxMessagesPerSubject: -1,
+    maxMessageBytes: maxStoredBytes(limits),
     maxAgeMs: limits.maxDeadlineMs,
     dedupWindowMs: Math.min(limits.dedupWindowMs, limits.maxDeadlineMs),
+  } as const;
+  const queue = (kind: JobKind): StreamSpec => ({
+    ...common,
+    name: subjects.queue(kind),
+    subjects: [subjects.queueSubjects(kind)],
+    retention: 'workqueue',
+    maxBytes: limits.maxBytes[kind],
+    maxMessages: limits.maxJobs,
   });
-  const consumer = (kind: JobKind): ConsumerSpec => ({
-    stream: subjects.stream(kind),
-    durable: subjects.durable(),
-    filterSubject: subjects.revisionFilter(kind),
-    ackWaitMs: limits.ackWaitMs,
-    maxAckPending: limits.maxAckPending,
-    maxWaitingPulls: limits.maxWaitingPulls,
-  });
+  const spread = [...productKinds, 'parts' as const].flatMap((kind) =>
+    Array.from({ length: limits.shards }, (_, shard): StreamSpec => ({
+      ...common,
+      name: subjects.shard(kind, shard),
+      subjects: [subjects.shardSubjects(kind, shard)],
+      retention: kind === 'parts' ? 'limits' : 'workqueue',
+      maxBytes: Math.floor(limits.maxBytes[kind] / limits.shards),
+    })),
+  );
+  const small = { ...common, retention: 'limits', discard: 'old', maxMessagesPerSubject: 1, maxMessageBytes: kib } as const;
   return {
     streams: [
-      ...jobKinds.map((kind) => stream(kind, 'workqueue', limits.maxJobs)),
-      ...productKinds.map((kind: ProductKind) => stream(kind, 'limits', limits.maxProducts)),
+      ...jobKinds.map(queue),
+      ...spread,
+      {
+        ...small,
+        name: subjects.tombstones(),
+        subjects: [subjects.tombstone()],
+        maxBytes: limits.maxTombstoneBytes,
+      },
+      {
+        ...small,
+        name: subjects.revisions(),
+        subjects: [subjects.revisionAlive()],
+        maxBytes: revisionBytes,
+        maxAgeMs: limits.revisionIdleMs,
+        dedupWindowMs: Math.min(limits.dedupWindowMs, limits.revisionIdleMs),
+      },
     ],
-    consumers: jobKinds.map(consumer),
-    // Twice the longest deadline: an object found in its first half outlives the request that found it.
-    blobs: { bucket: subjects.blobBucket(), maxBytes: limits.maxBlobBytes, ttlMs: 2 * limits.maxDeadlineMs },
-    tombstones: {
-      bucket: subjects.tombstoneBucket(),
-      maxBytes: limits.maxTombstoneBytes,
-      ttlMs: limits.maxDeadlineMs,
-    },
+    consumers: jobKinds.map((kind) => ({
+      stream: subjects.queue(kind),
+      durable: subjects.workers,
+      filterSubject: subjects.queueSubjects(kind),
+      ackWaitMs: limits.ackWaitMs,
+      maxAckPending: limits.maxAckPending,
+      maxWaitingPulls: limits.maxWaitingPulls,
+    })),
   };
 }

@@ -4,33 +4,46 @@ import { TesseraError } from './errors.js';
 export const jobKinds = ['encode', 'connect', 'generate'] as const;
 export type JobKind = (typeof jobKinds)[number];
 
-/** What stages make: kept on limits streams until the request ends or the longest deadline has passed. */
-export const productKinds = ['features', 'tokens', 'media'] as const;
+/** What stages make for one process that waits for it: visual tokens for an engine, drawings for a gateway. */
+export const productKinds = ['tokens', 'drawings'] as const;
 export type ProductKind = (typeof productKinds)[number];
 
-export type StreamKind = JobKind | ProductKind;
-export const streamKinds: readonly StreamKind[] = [...jobKinds, ...productKinds];
+/** `parts`: media and features too large for a job, kept until whoever does the job has taken them. */
+export type StreamKind = JobKind | ProductKind | 'parts';
+export const streamKinds: readonly StreamKind[] = [...jobKinds, ...productKinds, 'parts'];
 
-/** The stage that pulls each kind of job, and the stream where its product, or its failure, is awaited. */
-export const jobRoutes: Readonly<Record<JobKind, { stage: string; failureStream: ProductKind }>> = {
-  encode: { stage: 'encoder', failureStream: 'tokens' },
-  connect: { stage: 'connector', failureStream: 'tokens' },
-  generate: { stage: 'generator', failureStream: 'media' },
+/** The stage that pulls each kind of job, and the kind of product in whose place its failure is told. */
+export const jobRoutes: Readonly<Record<JobKind, { stage: string; failureKind: ProductKind }>> = {
+  encode: { stage: 'encoder', failureKind: 'tokens' },
+  connect: { stage: 'connector', failureKind: 'tokens' },
+  generate: { stage: 'generator', failureKind: 'drawings' },
 };
 
 /** Stands where a part's number would: the message is a Failure and takes the place of the product. */
 export const failurePart = 'failure';
 
-/** Where a message lies: `<prefix>.<kind>.<revision>.<request>.<item>.<tile>.<part>`. */
-export interface SubjectParts {
+/** What a job is about. */
+export interface JobPlace {
   readonly requestId: string;
   readonly item: number;
   readonly tile: number;
+}
+
+/** What a product's message is. */
+export interface ProductPlace extends JobPlace {
   readonly part: number | typeof failurePart;
 }
 
+/**
+ * The version of what travels on the bus: subjects, headers and jobs.proto. It stands in every name, so that processes of
+ * two versions never read each other's messages during an upgrade. Raise it with any change that the other side of a
+ * message would misread.
+ */
+export const busVersion = 'v2';
+
 const tokenPattern = /^[A-Za-z0-9_-]{1,64}$/;
 const prefixPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
+const addressPattern = /^(\d{1,3})-[A-Za-z0-9]{8,32}$/;
 
 /**
  * Checks a request id: it becomes one token of a subject and a key, so it must not hold a dot, a wildcard or a blank.
@@ -63,6 +76,24 @@ export function checkNames(prefix: string, revision: string): void {
   }
 }
 
+/**
+ * The address of a process that waits for products, as jobs carry it: the number of the stream that its products take,
+ * and a name of its own. The stream's number stands in it, so that only its owner need know how many there are.
+ */
+export function inboxAddress(shard: number, name: string): string {
+  return `${shard}-${name}`;
+}
+
+/** @throws TesseraError REQUEST_INVALID when it is no address */
+export function shardOf(address: string): number {
+  const shard = addressPattern.exec(address)?.[1];
+  if (shard !== undefined) return Number(shard);
+  throw new TesseraError(
+    'REQUEST_INVALID',
+    `an address to deliver to is a number, '-' and a name, not ${JSON.stringify(address.slice(0, 80))}`,
+  );
+}
+
 function count(text: string | undefined): number | undefined {
   return text !== undefined && /^(0|[1-9]\d{0,8})$/.test(text) ? Number(text) : undefined;
 }
@@ -72,70 +103,129 @@ function count(text: string | undefined): number | undefined {
  * A prefix is one token, and all names are made from it, so two prefixes on one server never meet.
  */
 export class Subjects {
+  /** What every subject begins with. */
+  private readonly root: string;
+
   /** @throws TesseraError CONFIG_INVALID when a name could not stand in a subject */
   constructor(
     readonly prefix: string,
     readonly revision: string,
   ) {
     checkNames(prefix, revision);
+    this.root = `${prefix}.${busVersion}`;
   }
 
-  stream(kind: StreamKind): string {
-    return `${this.prefix}_${kind}`;
+  /** A revision's queue of one kind of job: a stream of its own, so that no other revision's jobs can fill it. */
+  queue(kind: JobKind, revision = this.revision): string {
+    return `${this.prefix}_${busVersion}_${kind}_${revision}`;
+  }
+
+  /** The revision of a queue by its name; undefined when the stream is no queue of this deployment. */
+  revisionOfQueue(stream: string): string | undefined {
+    for (const kind of jobKinds) {
+      const head = this.queue(kind, '');
+      if (stream.startsWith(head) && stream.length > head.length) return stream.slice(head.length);
+    }
+    return undefined;
   }
 
   /** The durable consumer that the replicas of one stage and revision share. */
-  durable(): string {
-    return `rev_${this.revision}`;
+  readonly workers = 'workers';
+
+  queueSubjects(kind: JobKind): string {
+    return `${this.root}.${kind}.${this.revision}.>`;
   }
 
-  /** The object store bucket of media too large for a message. */
-  blobBucket(): string {
-    return `${this.prefix}_blobs`;
+  job(kind: JobKind, at: JobPlace): string {
+    return `${this.root}.${kind}.${this.revision}.${checkRequestId(at.requestId)}.${at.item}.${at.tile}`;
   }
 
-  /** The KV bucket of tombstones. */
-  tombstoneBucket(): string {
-    return `${this.prefix}_cancelled`;
-  }
-
-  /** What a stream takes: every revision's messages of its kind. */
-  streamSubjects(kind: StreamKind): string {
-    return `${this.prefix}.${kind}.>`;
-  }
-
-  /** This revision's messages of a kind. */
-  revisionFilter(kind: StreamKind): string {
-    return `${this.prefix}.${kind}.${this.revision}.>`;
-  }
-
-  /** One request's messages of a kind. */
-  requestFilter(kind: StreamKind, requestId: string): string {
-    return `${this.prefix}.${kind}.${this.revision}.${checkRequestId(requestId)}.>`;
-  }
-
-  message(kind: StreamKind, at: SubjectParts): string {
-    return `${this.prefix}.${kind}.${this.revision}.${checkRequestId(at.requestId)}.${at.item}.${at.tile}.${at.part}`;
-  }
-
-  /** Reads a message subject back; undefined when it is none. */
-  parse(subject: string): SubjectParts | undefined {
+  /** Reads a job's subject back; undefined when it is none. */
+  parseJob(subject: string): JobPlace | undefined {
     const tokens = subject.split('.');
     if (tokens.length !== 7) return undefined;
-    const [, , , requestId, itemText, tileText, partText] = tokens;
+    const [, , , , requestId, itemText, tileText] = tokens;
+    const [item, tile] = [count(itemText), count(tileText)];
+    if (requestId === undefined || item === undefined || tile === undefined) return undefined;
+    return { requestId, item, tile };
+  }
+
+  /** One of the streams over which products, or parts, are spread. */
+  shard(kind: ProductKind | 'parts', shard: number): string {
+    return `${this.prefix}_${busVersion}_${kind}_${shard}`;
+  }
+
+  /** The stream that takes what an address is sent. @throws TesseraError REQUEST_INVALID */
+  shardOf(kind: ProductKind, address: string): string {
+    return this.shard(kind, shardOf(address));
+  }
+
+  shardSubjects(kind: ProductKind | 'parts', shard: number): string {
+    return `${this.root}.${kind}.${shard}.>`;
+  }
+
+  /** What one address is sent. @throws TesseraError REQUEST_INVALID */
+  inboxFilter(kind: ProductKind, address: string): string {
+    return `${this.root}.${kind}.${shardOf(address)}.${this.revision}.${address}.>`;
+  }
+
+  /** @throws TesseraError REQUEST_INVALID */
+  product(kind: ProductKind, address: string, at: ProductPlace): string {
+    const { requestId, item, tile, part } = at;
+    const place = `${checkRequestId(requestId)}.${item}.${tile}.${part}`;
+    return `${this.root}.${kind}.${shardOf(address)}.${this.revision}.${address}.${place}`;
+  }
+
+  /** Every message of one tile, or drawing, to one address. */
+  productFilter(kind: ProductKind, address: string, at: JobPlace): string {
+    const place = `${checkRequestId(at.requestId)}.${at.item}.${at.tile}`;
+    return `${this.root}.${kind}.${shardOf(address)}.${this.revision}.${address}.${place}.>`;
+  }
+
+  /** Reads a product's subject back; undefined when it is none. */
+  parseProduct(subject: string): (ProductPlace & { readonly address: string }) | undefined {
+    const tokens = subject.split('.');
+    if (tokens.length !== 10) return undefined;
+    const [, , , , , address, requestId, itemText, tileText, partText] = tokens;
     const [item, tile] = [count(itemText), count(tileText)];
     const part = partText === failurePart ? failurePart : count(partText);
-    if (requestId === undefined || item === undefined || tile === undefined || part === undefined) return undefined;
-    return { requestId, item, tile, part };
+    if (address === undefined || requestId === undefined) return undefined;
+    if (item === undefined || tile === undefined || part === undefined) return undefined;
+    return { address, requestId, item, tile, part };
+  }
+
+  /** One part of something that lies in parts; `name` is the whole's, one token. */
+  part(shard: number, name: string, index: number): string {
+    return `${this.root}.parts.${shard}.${this.revision}.${checkRequestId(name)}.${index}`;
+  }
+
+  /** The stream of tombstones. */
+  tombstones(): string {
+    return `${this.prefix}_${busVersion}_cancelled`;
+  }
+
+  /** A request's tombstone; with no id, all of them. */
+  tombstone(requestId?: string): string {
+    return `${this.root}.cancelled.${requestId === undefined ? '*' : checkRequestId(requestId)}`;
   }
 
   /** Core NATS: a request was cancelled. With no id, the cancels of all requests. */
   cancel(requestId?: string): string {
-    return `${this.prefix}.cancel.${requestId === undefined ? '*' : checkRequestId(requestId)}`;
+    return `${this.root}.cancel.${requestId === undefined ? '*' : checkRequestId(requestId)}`;
   }
 
   /** Core NATS: engines of this revision announce themselves. */
   engines(): string {
-    return `${this.prefix}.engines.${this.revision}`;
+    return `${this.root}.engines.${this.revision}`;
+  }
+
+  /** The stream in which each revision that is served says so now and then. */
+  revisions(): string {
+    return `${this.prefix}_${busVersion}_revisions`;
+  }
+
+  /** A revision's sign of life; with none, those of all. */
+  revisionAlive(revision?: string): string {
+    return `${this.root}.revisions.${revision ?? '*'}`;
   }
 }

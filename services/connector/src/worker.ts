@@ -2,18 +2,20 @@ import { type ConnectJob, TesseraError } from '@tessera/protocol';
 import type { Bus, JobContext } from '@tessera/runtime';
 import type { ConnectorEngine } from './engine.js';
 
-/** Does connect jobs: from one tile's features to its visual tokens on the stream that the LLM engine reads. */
+/** Does connect jobs: from one tile's features to its visual tokens, sent to the LLM engine that waits for them. */
 export function connectJobHandler(bus: Bus, engine: ConnectorEngine) {
   return async ({ key, tile, features, encoder }: ConnectJob, context: JobContext): Promise<void> => {
     if (key === undefined || features === undefined) {
       throw new TesseraError('REQUEST_INVALID', 'a connect job needs key and features');
     }
-    const { signal, deadlineMs } = context;
+    const { signal, deadlineMs, deliverTo } = context;
     const readFrom = performance.now();
     const coming = engine.announce();
-    const input = await bus.readFeatures(key, tile, features, signal).finally(() => coming[Symbol.dispose]());
+    const input = await context
+      .waits(bus.takeFeatures(features, signal))
+      .finally(() => coming[Symbol.dispose]());
     const readMs = performance.now() - readFrom;
-    const { result, queueMs, busyMs } = await engine.connect(input, signal);
+    const { result, queueMs, busyMs } = await engine.connect(input.tensor, signal);
     const timing = {
       stage: 'connector',
       queueMs: context.queueMs + queueMs,
@@ -21,6 +23,8 @@ export function connectJobHandler(bus: Bus, engine: ConnectorEngine) {
       endedAtMs: Date.now(),
     };
     const timings = encoder === undefined ? [timing] : [encoder, timing];
-    await bus.publishTensor('tokens', key, tile, result, { deadlineMs, signal, timings });
+    // A full stream is the engine's work to empty.
+    await context.waits(bus.publishTokens(key, tile, result, { deadlineMs, signal, deliverTo, timings }));
+    await input.taken();
   };
 }

@@ -13,19 +13,21 @@ export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
       throw new TesseraError('REQUEST_INVALID', 'an encode job needs key, media and size');
     }
     if (kind !== MediaKind.IMAGE) throw new TesseraError('UNSUPPORTED', 'this encoder takes pictures only');
-    const { signal, deadlineMs } = context;
-    const bytes = await bus.getMedia(media, signal);
+    const { signal, deadlineMs, deliverTo } = context;
+    const bytes = await context.waits(bus.getMedia(media, signal));
     const range = { firstTile, tileCount };
     for await (const encoded of encoder.encode({ bytes, expectedSize: size, range, signal })) {
       const tile = encoded.tile.index;
-      const features = await bus.featuresRef(key, tile, encoded.features, { deadlineMs, signal });
+      // A full stream is others' work to empty.
+      const features = await context.waits(bus.featuresRef(key, tile, encoded.features, { deadlineMs, signal }));
       const timing = {
         stage: 'encoder',
         queueMs: context.queueMs + encoded.queueMs,
         busyMs: encoded.busyMs,
         endedAtMs: Date.now(),
       };
-      await bus.publishJob('connect', { key, tile, features, encoder: timing }, { deadlineMs, signal, tile });
+      const connect = { key, tile, features, encoder: timing };
+      await context.waits(bus.publishJob('connect', connect, { deadlineMs, signal, deliverTo }));
       context.progress();
     }
   };

@@ -16,18 +16,20 @@ export function isReported(step: number, steps: number): boolean {
   return step === 1 || step === steps || share(step) > share(step - 1);
 }
 
-/** Does generate jobs: progress and then the PNG in parts, on the stream that the gateway reads. */
+/** Does generate jobs: progress and then the PNG in parts, sent to the gateway that waits for them. */
 export function generateJobHandler(bus: Bus, sampler: Sampler, partBytes: number) {
   return async (job: GenerateJob, context: JobContext): Promise<void> => {
     const { key, condition, options } = job;
     if (key === undefined || options?.seed === undefined) {
       throw new TesseraError('REQUEST_INVALID', 'a generate job needs key and options.seed');
     }
-    const { signal, deadlineMs } = context;
+    const { signal, deadlineMs, deliverTo } = context;
     const drawing = key.item;
     let sequence = 0;
     const publish = (event: MediaEvent['event'], timing?: MediaEvent['timing']): Promise<void> =>
-      bus.publishMediaEvent({ key, event, sequence: sequence++, timing }, { deadlineMs, signal });
+      context.waits(
+        bus.publishDrawingEvent({ key, event, sequence: sequence++, timing }, { deadlineMs, signal, deliverTo }),
+      );
 
     const request = {
       condition: decodeTensor(condition),
@@ -35,7 +37,10 @@ export function generateJobHandler(bus: Bus, sampler: Sampler, partBytes: number
       steps: options.steps,
       guidance: options.guidance,
     };
-    for await (const event of drawEvents(sampler, request, signal)) {
+    const events = drawEvents(sampler, request, signal);
+    // Until its first step the drawing stands in the sampler's line, which is no fault of its own.
+    for (let next = await context.waits(events.next()); next.done !== true; next = await events.next()) {
+      const event = next.value;
       if (event.kind === 'progress') {
         const { step, steps } = event;
         if (isReported(step, steps)) await publish({ $case: 'progress', value: { drawing, step, steps } });

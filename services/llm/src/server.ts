@@ -38,7 +38,13 @@ export function llmService(options: LlmServerOptions): GrpcService {
     const onAbort = (): void => llm.engine.cancel(requestId, { attempt, reason: TesseraError.from(signal.reason) });
     signal.addEventListener('abort', onAbort, { once: true });
     const feed = new AbortController();
+    let onAdmitted = (): void => {};
+    const admitted = new Promise<void>((resolve) => {
+      onAdmitted = resolve;
+    });
     let tilesToCome = new Set(prepared.prompt.spans.map(({ item, tile }) => `${item}/${tile}`)).size;
+    // Open before the sequence is the engine's: tokens may be on their way already.
+    if (tilesToCome > 0) void links.feedTiles(prepared, admitted, feed.signal);
     try {
       const events = metrics.observe(llm.engine.submit(prepared));
       for await (const event of withDrain(events, drain)) {
@@ -46,17 +52,18 @@ export function llmService(options: LlmServerOptions): GrpcService {
           yield { event: { $case: 'drain', value: {} } };
           continue;
         }
-        // Only now is the sequence the engine's: tokens that came earlier would find nobody.
-        if (event.type === 'admitted' && tilesToCome > 0) void links.feedTiles(prepared, feed.signal);
+        if (event.type === 'admitted') onAdmitted();
         if (event.type === 'tileArrived' && --tilesToCome === 0) feed.abort();
         if (event.type === 'drawing') {
           const { drawing: index, condition } = event;
-          await links.queueDrawing(prepared, { index, condition, options: request.draw }, signal);
+          const { draw: options, drawingsTo: deliverTo } = request;
+          if (deliverTo !== '') await links.queueDrawing(prepared, { index, condition, options, deliverTo }, signal);
         }
         yield response(event);
       }
     } finally {
       feed.abort();
+      onAdmitted();
       signal.removeEventListener('abort', onAbort);
     }
   }

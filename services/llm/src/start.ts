@@ -23,12 +23,13 @@ export const llm: Service<typeof llmSettings> = {
       await model.close();
       throw reason;
     });
+    const inbox = await bus.openTokenInbox();
     // Not caught on purpose: without its engine the process must end, so that it is started again.
     void engine.crashed.then((error) => {
       throw error;
     });
     metrics.gauge('tessera_model_info').set({ name, revision, weights }, 1);
-    const links = new EngineLinks(bus, engine);
+    const links = new EngineLinks(bus, inbox, engine);
     const llmMetrics = new LlmMetrics(metrics, engine);
     const contextTokens = manifest.llm.maxPositions;
     const { maxRunning, maxWaiting } = config.limits;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type DrawOptions, encodeTensor, type Float32Tensor, jobRoutes, TesseraError } from '@tessera/protocol';
-import type { Announcer, Bus } from '@tessera/runtime';
+import type { Announcer, Bus, TokenInbox } from '@tessera/runtime';
 import type { Engine, EngineLimits, EngineRequest } from './engine/engine.js';
 
 /** What the engine says of itself besides its load. */
@@ -15,26 +15,33 @@ export interface EngineFacts {
 /** The engine's door to NATS: visual tokens and cancels come in, generate jobs and its own load go out. */
 export class EngineLinks {
   readonly #bus: Bus;
+  readonly #inbox: TokenInbox;
   readonly #engine: Engine;
   readonly #forgetCancels: () => void;
 
-  constructor(bus: Bus, engine: Engine) {
+  constructor(bus: Bus, inbox: TokenInbox, engine: Engine) {
     this.#bus = bus;
+    this.#inbox = inbox;
     this.#engine = engine;
     this.#forgetCancels = bus.onCancel((requestId) => engine.cancel(requestId));
   }
 
-  /** Hands a request's visual tokens to the engine until the signal aborts. Never rejects: failures go to the engine. */
-  async feedTiles({ requestId, attempt }: EngineRequest, signal: AbortSignal): Promise<void> {
+  /**
+   * Opens the way for a request's visual tokens, and hands them to the engine, once that has admitted the sequence, until
+   * the signal aborts. Never rejects: failures go to the engine.
+   */
+  async feedTiles({ requestId, attempt }: EngineRequest, admitted: Promise<void>, signal: AbortSignal): Promise<void> {
+    const news = this.#inbox.receive(requestId, signal, { fromAttempt: attempt });
+    await admitted;
     try {
-      for await (const news of this.#bus.tokens(requestId, signal, { fromAttempt: attempt })) {
-        if (news.kind === 'tile') {
-          const { item, tile, tokens, timings } = news;
+      for await (const event of news) {
+        if (event.kind === 'tile') {
+          const { item, tile, tokens, timings } = event;
           this.#engine.provideTile({ requestId, item, tile, tokens, timings });
         } else {
-          const { item, code, message, stage } = news;
+          const { item, code, message, stage } = event;
           // The encoder's failure names the first of a range of tiles: it speaks for the item.
-          const tile = stage === jobRoutes.encode.stage ? undefined : news.tile;
+          const tile = stage === jobRoutes.encode.stage ? undefined : event.tile;
           this.#engine.failTile({ requestId, item, tile, error: new TesseraError(code, message) });
         }
       }
@@ -46,21 +53,29 @@ export class EngineLinks {
   /** Queues a drawing for the generator. @throws TesseraError QUEUE_FULL, DEADLINE_EXCEEDED, CANCELLED */
   async queueDrawing(
     { requestId, attempt, deadlineMs }: EngineRequest,
-    drawing: { readonly index: number; readonly condition: Float32Tensor; readonly options: DrawOptions | undefined },
+    drawing: {
+      readonly index: number;
+      readonly condition: Float32Tensor;
+      readonly options: DrawOptions | undefined;
+      /** Who waits for it. */
+      readonly deliverTo: string;
+    },
     signal: AbortSignal,
   ): Promise<void> {
     const key = { requestId, attempt, item: drawing.index };
     const condition = encodeTensor(drawing.condition, 'float32');
-    await this.#bus.publishJob('generate', { key, condition, options: drawing.options }, { deadlineMs, signal });
+    const { options, deliverTo } = drawing;
+    await this.#bus.publishJob('generate', { key, condition, options }, { deadlineMs, signal, deliverTo });
   }
 
   /** Announces the engine until the signal aborts. */
   announce({ address, contextTokens, limits, drain }: EngineFacts, signal: AbortSignal): Announcer {
     const engineId = randomBytes(8).toString('hex');
     const { maxRunning, maxWaiting } = limits;
+    const facts = { engineId, address, inbox: this.#inbox.address, maxRunning, maxWaiting, contextTokens };
     return this.#bus.announce(() => {
       const { running, waiting } = this.#engine.stats();
-      return { engineId, address, running, waiting, maxRunning, maxWaiting, contextTokens, draining: drain.aborted };
+      return { ...facts, running, waiting, draining: drain.aborted };
     }, signal);
   }
 

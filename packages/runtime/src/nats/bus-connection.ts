@@ -1,6 +1,6 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, deferred, type NatsConnection } from '@nats-io/transport-node';
-import { Subjects, TesseraError } from '@tessera/protocol';
+import { maxStoredBytes, Subjects, TesseraError } from '@tessera/protocol';
 import { abortable } from '../abort.js';
 import { allObservers, busMetrics } from './bus-metrics.js';
 import {
@@ -13,9 +13,6 @@ import {
   runtimeTrace,
   silentLogger,
 } from './bus-options.js';
-
-/** Room for the subject and the headers of a message under the server's max_payload. */
-const headerBytes = 16 * 1024;
 
 /** The first with the consumer API that readers and workers use. */
 const oldestServer = [2, 9] as const;
@@ -35,6 +32,7 @@ export class BusConnection {
   private readonly reconnectListeners = new Set<() => void>();
   private online = true;
   private onlineAgain = deferred<void>();
+  private lives = 1;
 
   private constructor(
     readonly nc: NatsConnection,
@@ -87,10 +85,11 @@ export class BusConnection {
         );
       }
       const maxPayload = nc.info?.max_payload ?? 0;
-      if (maxPayload < limits.maxMessageBytes + headerBytes) {
+      const needed = maxStoredBytes(limits);
+      if (maxPayload < needed) {
         throw new TesseraError(
           'CONFIG_INVALID',
-          `NATS at ${url} takes messages of at most ${maxPayload} bytes; set its max_payload to ${limits.maxMessageBytes + headerBytes} or more`,
+          `NATS at ${url} takes messages of at most ${maxPayload} bytes; set its max_payload to ${needed} or more, or lower nats.partBytes`,
         );
       }
       const manager = await jetstreamManager(nc).catch((reason: unknown) => {
@@ -127,6 +126,19 @@ export class BusConnection {
     return this.online && !this.nc.isClosed();
   }
 
+  /**
+   * Which life of the connection this is. Sequence numbers and deliveries of an earlier one mean nothing in this one: a
+   * restarted server counts from 1 again, and what is settled under an old number is another request's.
+   */
+  get epoch(): number {
+    return this.lives;
+  }
+
+  /** Whether what was heard in that life may still be answered. */
+  isCurrent(epoch: number): boolean {
+    return epoch === this.lives && this.isOnline;
+  }
+
   /** Calls the listener each time the connection is back, when pull requests and memory streams may be gone. */
   onReconnect(listener: () => void): () => void {
     this.reconnectListeners.add(listener);
@@ -158,6 +170,7 @@ export class BusConnection {
       if (status.type === 'disconnect') {
         if (!this.online) continue;
         this.online = false;
+        this.lives++;
         this.onlineAgain = deferred<void>();
         this.onlineAgain.catch(() => {});
         this.log.warn({ url: this.url }, 'the connection to NATS is lost; trying again until it is back');

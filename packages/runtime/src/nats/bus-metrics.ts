@@ -10,6 +10,15 @@ export function busMetrics(metrics: Metrics): BusObserver {
       if (state === 'connected' && wasConnected) metrics.counter('tessera_nats_reconnects_total').inc();
       wasConnected = true;
     },
+    queueFull(kind) {
+      metrics.counter('tessera_nats_full_total').inc({ kind });
+    },
+    fullWaited(kind, waitedMs) {
+      metrics.counter('tessera_nats_full_seconds_total').inc({ kind }, waitedMs / 1000);
+    },
+    jobStalled(kind) {
+      metrics.counter('tessera_jobs_stalled_total').inc({ kind });
+    },
     dropped(_kind, reason) {
       metrics.counter('tessera_nats_dropped_total').inc({ reason });
     },
@@ -24,6 +33,9 @@ export function allObservers(observers: readonly (BusObserver | undefined)[]): B
   return {
     published: (kind, bytes) => each((observer) => observer.published?.(kind, bytes)),
     queueFull: (kind) => each((observer) => observer.queueFull?.(kind)),
+    fullWaited: (kind, waitedMs) => each((observer) => observer.fullWaited?.(kind, waitedMs)),
+    received: (kind, bytes) => each((observer) => observer.received?.(kind, bytes)),
+    jobStalled: (kind) => each((observer) => observer.jobStalled?.(kind)),
     jobEnded: (kind, outcome, times) => each((observer) => observer.jobEnded?.(kind, outcome, times)),
     dropped: (kind, reason) => each((observer) => observer.dropped?.(kind, reason)),
     connection: (state) => each((observer) => observer.connection?.(state)),

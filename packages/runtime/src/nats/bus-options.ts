@@ -18,8 +18,14 @@ export type JobOutcome = 'done' | 'failed' | 'retried' | 'cancelled' | 'late' | 
 /** Told of what happens on the bus, for metrics. Every callback is optional and must not throw. */
 export interface BusObserver {
   published?(kind: StreamKind, bytes: number): void;
-  /** The queue refused a job that now waits. */
+  /** The stream is full, and a message waits for room. */
   queueFull?(kind: StreamKind): void;
+  /** A message that waited for room has found it. */
+  fullWaited?(kind: StreamKind, waitedMs: number): void;
+  /** A message for this process came in. */
+  received?(kind: StreamKind, bytes: number): void;
+  /** A job was taken from a handler that gave no sign of progress. */
+  jobStalled?(kind: JobKind): void;
   jobEnded?(kind: JobKind, outcome: JobOutcome, times: { queueMs: number; busyMs: number }): void;
   /** A message was thrown away: a duplicate, a corrupt one, one of an older attempt. */
   dropped?(kind: StreamKind, reason: 'duplicate' | 'corrupt' | 'stale' | 'overflow'): void;
@@ -40,16 +46,16 @@ export const runtimeTrace: BusTrace = {
 };
 
 export interface BusLimits extends StreamLimits {
-  /** The most bytes of media, features or tensor part in one message; more goes to the object store or into parts. */
-  readonly partBytes: number;
   /** The most bytes of one media item. */
   readonly maxMediaBytes: number;
   /** The most bytes of one tensor, as float16. */
   readonly maxTensorBytes: number;
-  /** The most bytes of unfinished tensors (as float32), or of events out of order, that one request's reader holds. */
+  /** The most bytes of unfinished tensors (as float32), or of events out of order, that one process holds. */
   readonly maxPendingBytes: number;
   /** How long publishJob waits while a queue is full. */
   readonly queueWaitMs: number;
+  /** A job whose handler gives no sign of progress for so long, and does not say that it waits, is taken from it. */
+  readonly stallMs: number;
   /** How often a job is started before it counts as undoable. */
   readonly maxDeliveries: number;
   /** The wait before a job that failed is delivered again; doubled each time up to 16 times as long. */
@@ -64,11 +70,11 @@ export interface BusLimits extends StreamLimits {
 
 export const defaultBusLimits: BusLimits = {
   ...defaultStreamLimits,
-  partBytes: 512 * 1024,
   maxMediaBytes: 64 * 1024 * 1024,
   maxTensorBytes: 32 * 1024 * 1024,
-  maxPendingBytes: 128 * 1024 * 1024,
+  maxPendingBytes: 256 * 1024 * 1024,
   queueWaitMs: 10_000,
+  stallMs: 120_000,
   maxDeliveries: 4,
   retryDelayMs: 250,
   clockMarginMs: 2000,

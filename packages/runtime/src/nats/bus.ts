@@ -1,3 +1,4 @@
+import { JetStreamApiError } from '@nats-io/jetstream';
 import {
   type Blob,
   type EngineStatus,
@@ -6,9 +7,10 @@ import {
   failurePart,
   type JobKey,
   type JobKind,
+  type JobPlace,
   jobKinds,
   jobRoutes,
-  type MediaEvent,
+  MediaEvent,
   streamPlan,
   type TensorRef,
   TesseraError,
@@ -17,24 +19,26 @@ import { abortable } from '../abort.js';
 import { BusConnection, messageOf } from './bus-connection.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
 import { Cancellation } from './cancellation.js';
+import { DrawingInbox } from './drawing-inbox.js';
 import { type Announcer, announceEngine, EngineDirectory } from './engine-directory.js';
+import { Janitor, sayRevision } from './janitor.js';
 import { type JobMessage, jobCodecs } from './job-codec.js';
-import { MediaStore } from './media-store.js';
-import { MediaStream } from './media-stream.js';
-import { Publisher, type PublishOptions } from './publisher.js';
+import { type MediaHold, MediaStore } from './media-store.js';
+import { PartStore } from './part-store.js';
+import { Publisher, type PublishOptions, type Stored } from './publisher.js';
 import { applyStreamPlan } from './setup.js';
-import {
-  type PublishTensorOptions,
-  type StageFailure,
-  TensorStream,
-  type TileTokens,
-  type TokensOptions,
-} from './tensor-stream.js';
+import { type PublishTensorOptions, type TakenTensor, TensorStore } from './tensor-store.js';
+import { TokenInbox } from './token-inbox.js';
 import { Worker, type WorkOptions } from './worker.js';
 
 export interface PublishJobOptions extends PublishOptions {
-  /** The tile in the job's subject; by default the one that the job itself names. */
-  readonly tile?: number;
+  /** The address of the process that waits for what comes of the job. */
+  readonly deliverTo: string;
+}
+
+/** A job that lies in its queue, for as long as the connection holds. */
+export interface QueuedJob extends Stored {
+  readonly kind: JobKind;
 }
 
 export interface QueueDepth {
@@ -49,7 +53,7 @@ export interface QueueDepth {
 const failureLifeMs = 5000;
 
 /**
- * One process's door to NATS: queues of jobs, streams of what stages make, cancellation, and who is there.
+ * One process's door to NATS: queues of jobs, what stages make for whom, cancellation, and who is there.
  *
  * It reconnects for ever. The streams are in memory, so a restarted server has lost them: every bus makes them again
  * when it is connected again, and the gateway sends again what was on them.
@@ -57,18 +61,19 @@ const failureLifeMs = 5000;
 export class Bus {
   private readonly publisher: Publisher;
   private readonly cancellation: Cancellation;
-  private readonly tensors: TensorStream;
-  private readonly mediaEvents: MediaStream;
-  private readonly blobs: MediaStore;
+  private readonly tensors: TensorStore;
+  private readonly media: MediaStore;
+  private readonly closing = new AbortController();
+  private readonly inboxes: { close(): Promise<void> }[] = [];
+  private applied = false;
   private settingUp: Promise<void> | undefined;
 
   private constructor(private readonly connection: BusConnection) {
-    const restore = (signal?: AbortSignal) => this.restore(signal);
-    this.publisher = new Publisher(connection, restore);
+    this.publisher = new Publisher(connection, (signal) => this.restore(signal));
     this.cancellation = new Cancellation(connection);
-    this.tensors = new TensorStream(connection, this.publisher, restore);
-    this.mediaEvents = new MediaStream(connection, this.publisher, restore);
-    this.blobs = new MediaStore(connection, restore);
+    const parts = new PartStore(connection, this.publisher);
+    this.tensors = new TensorStore(connection, this.publisher, parts);
+    this.media = new MediaStore(connection, parts);
     connection.onReconnect(() => void this.restore().catch(() => {}));
   }
 
@@ -87,31 +92,73 @@ export class Bus {
   }
 
   /**
-   * Creates or updates the streams, buckets and this revision's durable consumers. Idempotent; any number of processes
-   * may do it at once.
+   * Creates or updates the streams and this revision's durable consumers. Idempotent; any number of processes may do it at
+   * once. What differs is updated by the first call of a process; later ones, after a reconnect, only create.
    * @throws TesseraError CONFIG_INVALID when something there cannot become what is wanted; STAGE_UNAVAILABLE
    */
   async setup(): Promise<void> {
     // One at a time: after a reconnect many parts of the bus find at once that streams are missing.
-    this.settingUp ??= applyStreamPlan(
-      this.connection,
-      streamPlan(this.connection.subjects, this.connection.limits),
-    ).finally(() => {
+    this.settingUp ??= this.applyPlan().finally(() => {
       this.settingUp = undefined;
     });
     await this.settingUp;
+  }
+
+  private async applyPlan(): Promise<void> {
+    const { subjects, limits } = this.connection;
+    await applyStreamPlan(this.connection, streamPlan(subjects, limits), this.applied ? 'create' : 'apply');
+    if (this.applied) return;
+    this.applied = true;
+    void sayRevision(this.connection, this.closing.signal);
   }
 
   /**
    * Queues a job. While the queue is full it waits up to `limits.queueWaitMs`; while NATS is away, until the deadline.
    * @throws TesseraError MESSAGE_TOO_LARGE, QUEUE_FULL (with retryAfterMs), DEADLINE_EXCEEDED, CANCELLED
    */
-  async publishJob<K extends JobKind>(kind: K, job: JobMessage<K>, options: PublishJobOptions): Promise<void> {
-    const key = requireKey(job.key);
-    await this.cancellation.refuseCancelled(key.requestId);
+  async publishJob<K extends JobKind>(kind: K, job: JobMessage<K>, options: PublishJobOptions): Promise<QueuedJob> {
+    const { subjects } = this.connection;
+    const { requestId, item, attempt } = requireKey(job.key);
+    await this.cancellation.refuseCancelled(requestId);
     const codec = jobCodecs[kind];
-    const payload = codec.encode(job);
-    await this.publisher.publish({ kind, key, tile: options.tile ?? codec.tile(job), part: 0, payload }, options);
+    const subject = subjects.job(kind, { requestId, item, tile: codec.tile(job) });
+    const stored = await this.publisher.publish(
+      {
+        kind,
+        stream: subjects.queue(kind),
+        subject,
+        id: `${subject}/${attempt}`,
+        attempt,
+        deliverTo: options.deliverTo,
+        payload: codec.encode(job),
+      },
+      options,
+    );
+    return { kind, ...stored };
+  }
+
+  /** Takes a job back, if it is still in its queue. Never throws: what stays is thrown away by whoever pulls it. */
+  async withdrawJob({ kind, sequence, epoch }: QueuedJob): Promise<void> {
+    const { manager, subjects, log } = this.connection;
+    if (!this.connection.isCurrent(epoch)) return;
+    await manager.streams.deleteMessage(subjects.queue(kind), sequence, false).catch((reason: unknown) => {
+      if (!(reason instanceof JetStreamApiError)) log.debug({ error: messageOf(reason) }, 'a job was not withdrawn');
+    });
+  }
+
+  /**
+   * Whether work on a tile goes on somewhere: its job waits or is in a worker's hands, in either stage, or its tokens are
+   * on their way. What is not is lost, or has failed.
+   * @param firstTile of the encode job that the tile belongs to
+   * @throws TesseraError STAGE_UNAVAILABLE when it cannot be found out
+   */
+  async isTileUnderWay(at: JobPlace & { readonly firstTile: number }, address: string): Promise<boolean> {
+    const { subjects } = this.connection;
+    const { requestId, item, tile } = at;
+    const encode = subjects.job('encode', { requestId, item, tile: at.firstTile });
+    if (await this.isThere(subjects.queue('encode'), encode)) return true;
+    if (await this.isThere(subjects.queue('connect'), subjects.job('connect', { requestId, item, tile }))) return true;
+    return this.isThere(subjects.shardOf('tokens', address), subjects.productFilter('tokens', address, at));
   }
 
   /**
@@ -120,13 +167,14 @@ export class Bus {
    * A handler that resolves has done the job. One that throws an error which is not retryable has the failure published
    * in the place of the job's product; a retryable one brings the job back after a while, at most
    * `limits.maxDeliveries` times in all. A job whose request was cancelled ends without a word; a job that is surely
-   * late ends with DEADLINE_EXCEEDED.
+   * late ends with DEADLINE_EXCEEDED. The job is kept alive while its handler works or waits; one that gives no sign of
+   * progress for `limits.stallMs` is taken from it.
    */
   async work<K extends JobKind>(kind: K, options: WorkOptions<K>): Promise<void> {
     const worker = new Worker(
       this.connection,
       this.cancellation,
-      (jobKind, key, tile, error, deadlineMs) => this.publishFailure(jobKind, key, tile, error, { deadlineMs }),
+      (jobKind, key, tile, error, to) => this.publishFailure(jobKind, key, tile, error, to),
       () => this.restore(),
       kind,
       options,
@@ -140,91 +188,95 @@ export class Bus {
     key: JobKey,
     tile: number,
     error: TesseraError,
-    options: PublishOptions,
+    options: PublishJobOptions,
   ): Promise<void> {
-    const { stage, failureStream } = jobRoutes[kind];
-    const payload = Failure.encode({ key, code: error.code, message: error.message.slice(0, 4096), stage }).finish();
+    const { subjects } = this.connection;
+    const { stage, failureKind } = jobRoutes[kind];
+    const { requestId, item, attempt } = key;
+    const subject = subjects.product(failureKind, options.deliverTo, { requestId, item, tile, part: failurePart });
     await this.publisher.publish(
-      { kind: failureStream, key, tile, part: failurePart, idPart: kind, payload },
+      {
+        kind: failureKind,
+        stream: subjects.shardOf(failureKind, options.deliverTo),
+        subject,
+        id: `${subject}/${attempt}/${kind}`,
+        attempt,
+        payload: Failure.encode({ key, code: error.code, message: error.message.slice(0, 4096), stage }).finish(),
+      },
       { ...options, deadlineMs: Math.max(options.deadlineMs, Date.now() + failureLifeMs) },
     );
   }
 
   /**
-   * Puts a tensor [rows, ...] on a stream, as float16 in parts of at most `limits.partBytes`.
+   * Sends a tile's visual tokens [rows, ...] to the engine that waits for them, as float16 in parts of at most
+   * `limits.partBytes`; waits while the stream is full.
    * @throws TesseraError MESSAGE_TOO_LARGE over `limits.maxTensorBytes`, or when one row exceeds a part
    */
-  async publishTensor(
-    stream: 'features' | 'tokens',
-    key: JobKey,
-    tile: number,
-    tensor: Float32Tensor,
-    options: PublishTensorOptions,
-  ): Promise<void> {
+  async publishTokens(key: JobKey, tile: number, tokens: Float32Tensor, options: PublishTensorOptions): Promise<void> {
     await this.cancellation.refuseCancelled(key.requestId);
-    await this.tensors.publish(stream, key, tile, tensor, options);
+    await this.tensors.send(key, tile, tokens, options);
   }
 
-  /** A tile's features as a connect job carries them: inline up to `limits.partBytes`, else published in parts. */
+  /** A tile's features as a connect job carries them: inline up to `limits.partBytes`, else stored in parts. */
   async featuresRef(key: JobKey, tile: number, tensor: Float32Tensor, options: PublishOptions): Promise<TensorRef> {
     await this.cancellation.refuseCancelled(key.requestId);
     return this.tensors.reference(key, tile, tensor, options);
   }
 
   /**
-   * The features that a connect job refers to.
+   * The features that a connect job refers to; call `taken` once the tokens made of them are published.
    * @throws TesseraError TENSOR_INVALID; STAGE_UNAVAILABLE (retryable) when parts are not on the stream
    */
-  async readFeatures(key: JobKey, tile: number, reference: TensorRef, signal: AbortSignal): Promise<Float32Tensor> {
-    return this.tensors.read(key, tile, reference, signal);
+  async takeFeatures(reference: TensorRef, signal: AbortSignal): Promise<TakenTensor> {
+    return this.tensors.take(reference, signal);
+  }
+
+  /** Opens this process's inbox of visual tokens. One for each process; it is closed with the bus. */
+  async openTokenInbox(): Promise<TokenInbox> {
+    const inbox = await TokenInbox.open(this.connection, () => this.restore());
+    this.inboxes.push(inbox);
+    return inbox;
+  }
+
+  /** Opens this process's inbox of drawings. One for each process; it is closed with the bus. */
+  async openDrawingInbox(): Promise<DrawingInbox> {
+    const inbox = await DrawingInbox.open(this.connection, () => this.restore());
+    this.inboxes.push(inbox);
+    return inbox;
+  }
+
+  /** Sends one event of a drawing to the gateway that waits for it; await it before the next, so that their order is kept. */
+  async publishDrawingEvent(event: MediaEvent, options: PublishJobOptions): Promise<void> {
+    const { subjects } = this.connection;
+    const { requestId, item, attempt } = requireKey(event.key);
+    await this.cancellation.refuseCancelled(requestId);
+    const place = { requestId, item, tile: 0, part: event.sequence };
+    const subject = subjects.product('drawings', options.deliverTo, place);
+    const stream = subjects.shardOf('drawings', options.deliverTo);
+    const payload = MediaEvent.encode(event).finish();
+    await this.publisher.publish(
+      { kind: 'drawings', stream, subject, id: `${subject}/${attempt}`, attempt, payload },
+      options,
+    );
   }
 
   /**
-   * A request's visual tokens, each tile once as soon as all its parts are there, and the failures of the stages that
-   * make them. Begins with what was published before, so an engine that takes a request over gets everything. Ends
-   * without an error when the signal aborts.
-   */
-  tokens(
-    requestId: string,
-    signal: AbortSignal,
-    options?: TokensOptions,
-  ): AsyncGenerator<TileTokens | StageFailure, void> {
-    return this.tensors.tokens(requestId, signal, options);
-  }
-
-  /** Publishes one event of a drawing; await it before the next, so that their order is kept. */
-  async publishMediaEvent(event: MediaEvent, options: PublishOptions): Promise<void> {
-    await this.cancellation.refuseCancelled(requireKey(event.key).requestId);
-    await this.mediaEvents.publish(event, options);
-  }
-
-  /** The events of a request's drawings, from the first, and failures. Ends without an error when the signal aborts. */
-  media(requestId: string, signal: AbortSignal): AsyncGenerator<MediaEvent | StageFailure, void> {
-    return this.mediaEvents.read(requestId, signal);
-  }
-
-  /**
-   * Media as an encode job carries it: inline up to `limits.partBytes`, else in the object store.
+   * Holds a media item for the encoders until it is released.
    * @param digest SHA-256 of the bytes, hex
-   * @throws TesseraError MEDIA_TOO_LARGE, QUEUE_FULL when the store is full, STAGE_UNAVAILABLE
+   * @throws TesseraError MEDIA_TOO_LARGE
    */
-  async putMedia(bytes: Uint8Array, digest: string): Promise<Blob> {
-    return this.blobs.put(bytes, digest);
+  holdMedia(bytes: Uint8Array, digest: string): MediaHold {
+    return this.media.hold(bytes, digest);
   }
 
   /** The bytes, checked by size and digest. @throws TesseraError STAGE_UNAVAILABLE (retryable) when they are absent */
   async getMedia(blob: Blob, signal: AbortSignal): Promise<Uint8Array> {
-    return this.blobs.get(blob, signal);
+    return this.media.get(blob, signal);
   }
 
-  /** Ends a request everywhere: stops running work, keeps late work from starting, removes its messages. */
+  /** Ends a request everywhere: stops running work, keeps late work from starting. */
   async cancel(requestId: string): Promise<void> {
     await this.cancellation.cancel(requestId);
-  }
-
-  /** After a normal end: removes what is left of the request on the streams. */
-  async finish(requestId: string): Promise<void> {
-    await this.cancellation.removeProducts(requestId);
   }
 
   async isCancelled(requestId: string): Promise<boolean> {
@@ -246,6 +298,11 @@ export class Bus {
     return new EngineDirectory(this.connection, signal);
   }
 
+  /** Removes what dead revisions and dead processes left on the streams, until the signal aborts. */
+  async tidy(signal: AbortSignal): Promise<void> {
+    await new Janitor(this.connection).run(signal);
+  }
+
   /**
    * Resolves when the connection to NATS was lost and is back: what was on the streams may be gone.
    * @throws the signal's reason
@@ -264,7 +321,7 @@ export class Bus {
     if (!isOnline) return [];
     const depths = await Promise.allSettled(
       jobKinds.map(async (kind) => {
-        const info = await manager.consumers.info(subjects.stream(kind), subjects.durable());
+        const info = await manager.consumers.info(subjects.queue(kind), subjects.workers);
         return { kind, waiting: info.num_pending, running: info.num_ack_pending };
       }),
     );
@@ -273,7 +330,20 @@ export class Bus {
 
   /** Sends what is still to be sent and closes the connection. Whatever waits on this bus ends with DRAINING. */
   async close(): Promise<void> {
+    this.closing.abort();
+    await Promise.all(this.inboxes.map((inbox) => inbox.close()));
     await this.connection.close();
+  }
+
+  private async isThere(stream: string, subject: string): Promise<boolean> {
+    const { manager } = this.connection;
+    try {
+      return (await manager.direct.getMessage(stream, { seq: 1, next_by_subj: subject })) !== null;
+    } catch (reason) {
+      throw new TesseraError('STAGE_UNAVAILABLE', `stream ${stream} cannot be read: ${messageOf(reason)}`, {
+        cause: reason,
+      });
+    }
   }
 
   /** Makes again what the server may have lost. @throws the signal's reason; TesseraError when it cannot be done */

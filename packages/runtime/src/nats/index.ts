@@ -1,4 +1,4 @@
-export { Bus, type PublishJobOptions, type QueueDepth } from './bus.js';
+export { Bus, type PublishJobOptions, type QueueDepth, type QueuedJob } from './bus.js';
 export {
   type BusLimits,
   type BusLogger,
@@ -8,9 +8,13 @@ export {
   defaultBusLimits,
   type JobOutcome,
 } from './bus-options.js';
+export type { DrawingInbox } from './drawing-inbox.js';
 export { type Announcer, EngineDirectory, type EnginesListener } from './engine-directory.js';
 export type { JobMessage, JobMessages } from './job-codec.js';
+export type { MediaHold } from './media-store.js';
 export { findNatsServer, type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.js';
 export type { PublishOptions } from './publisher.js';
-export type { PublishTensorOptions, StageFailure, TileTokens, TokensOptions } from './tensor-stream.js';
+export { mayImprove, type StageFailure } from './stage-failure.js';
+export type { PublishTensorOptions, TakenTensor } from './tensor-store.js';
+export type { TileTokens, TokenInbox, TokensOptions } from './token-inbox.js';
 export type { JobContext, WorkOptions } from './worker.js';

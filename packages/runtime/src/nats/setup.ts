@@ -27,48 +27,16 @@ function streamSettings(spec: StreamSpec): StreamSettings {
     subjects: [...spec.subjects],
     retention: spec.retention === 'workqueue' ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
     storage: StorageType.Memory,
-    discard: DiscardPolicy.New,
-    num_replicas: 1,
+    discard: spec.discard === 'new' ? DiscardPolicy.New : DiscardPolicy.Old,
+    num_replicas: spec.replicas,
     max_bytes: spec.maxBytes,
     max_msgs: spec.maxMessages,
+    max_msgs_per_subject: spec.maxMessagesPerSubject,
     max_msg_size: spec.maxMessageBytes,
     max_age: nanos(spec.maxAgeMs),
     duplicate_window: nanos(spec.dedupWindowMs),
     allow_direct: true,
   };
-}
-
-/** The streams behind the object store and the KV bucket, as the clients of both expect them (NATS ADR-20, ADR-8). */
-function bucketSettings(plan: StreamPlan): StreamSettings[] {
-  const common = {
-    storage: StorageType.Memory,
-    discard: DiscardPolicy.New,
-    num_replicas: 1,
-    allow_direct: true,
-    allow_rollup_hdrs: true,
-    retention: RetentionPolicy.Limits,
-  };
-  const { blobs, tombstones } = plan;
-  return [
-    {
-      ...common,
-      name: `OBJ_${blobs.bucket}`,
-      subjects: [`$O.${blobs.bucket}.C.>`, `$O.${blobs.bucket}.M.>`],
-      max_bytes: blobs.maxBytes,
-      max_age: nanos(blobs.ttlMs),
-      duplicate_window: nanos(Math.min(120_000, blobs.ttlMs)),
-    },
-    {
-      ...common,
-      name: `KV_${tombstones.bucket}`,
-      subjects: [`$KV.${tombstones.bucket}.>`],
-      max_msgs_per_subject: 1,
-      max_bytes: tombstones.maxBytes,
-      max_age: nanos(tombstones.ttlMs),
-      duplicate_window: nanos(Math.min(120_000, tombstones.ttlMs)),
-      deny_delete: true,
-    },
-  ];
 }
 
 function consumerSettings(spec: ConsumerSpec): Partial<ConsumerConfig> {
@@ -103,13 +71,15 @@ function isApiCode(reason: unknown, code: number): boolean {
   return reason instanceof JetStreamApiError && reason.code === code;
 }
 
-async function ensureStream(manager: JetStreamManager, wanted: StreamSettings): Promise<void> {
+/** Whether what is there with other settings is changed, or left as whoever made it wants it. */
+export type SetupMode = 'apply' | 'create';
+
+async function ensureStream(manager: JetStreamManager, wanted: StreamSettings, mode: SetupMode): Promise<void> {
   // Two processes may set up at once: whoever loses the race finds the other's stream in the second round.
   for (let round = 0; ; round++) {
     try {
       const { config } = await manager.streams.info(wanted.name);
-      const changed = drift(wanted, config);
-      if (changed.length === 0) return;
+      if (mode === 'create' || drift(wanted, config).length === 0) return;
       await manager.streams.update(wanted.name, { ...config, ...wanted });
       return;
     } catch (reason) {
@@ -124,11 +94,11 @@ async function ensureStream(manager: JetStreamManager, wanted: StreamSettings): 
   }
 }
 
-async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec): Promise<void> {
+async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec, mode: SetupMode): Promise<void> {
   const wanted = consumerSettings(spec);
   try {
     const { config } = await manager.consumers.info(spec.stream, spec.durable);
-    if (drift(wanted, config).length === 0) return;
+    if (mode === 'create' || drift(wanted, config).length === 0) return;
     await manager.consumers.update(spec.stream, spec.durable, wanted);
   } catch (reason) {
     if (!isApiCode(reason, JetStreamApiCodes.ConsumerNotFound)) throw reason;
@@ -138,21 +108,22 @@ async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec): Pr
 }
 
 /**
- * Makes the server as the plan says: creates what is missing, updates what differs. Safe when many processes do it at
- * once, and when it was done before.
+ * Makes the server as the plan says: creates what is missing and, in the mode `apply`, updates what differs. Safe when many
+ * processes do it at once, and when it was done before. A process applies its settings when it starts and only creates
+ * afterwards: during a rollout the last to start has the word, and no reconnect of an old one takes it back.
  * @throws TesseraError CONFIG_INVALID when something there cannot become what is wanted, or memory does not suffice
  */
-export async function applyStreamPlan(connection: BusConnection, plan: StreamPlan): Promise<void> {
+export async function applyStreamPlan(connection: BusConnection, plan: StreamPlan, mode: SetupMode): Promise<void> {
   const { manager, limits, url } = connection;
   let subject = '';
   try {
-    for (const settings of [...plan.streams.map(streamSettings), ...bucketSettings(plan)]) {
+    for (const settings of plan.streams.map(streamSettings)) {
       subject = `stream ${settings.name}`;
-      await ensureStream(manager, settings);
+      await ensureStream(manager, settings, mode);
     }
     for (const spec of plan.consumers) {
       subject = `consumer ${spec.durable} of stream ${spec.stream}`;
-      await ensureConsumer(manager, spec);
+      await ensureConsumer(manager, spec, mode);
     }
   } catch (reason) {
     if (!(reason instanceof JetStreamApiError)) {

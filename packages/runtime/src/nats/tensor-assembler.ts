@@ -2,7 +2,7 @@ import {
   decodeTensor,
   type Float32Tensor,
   type StageTiming,
-  type SubjectParts,
+  type ProductPlace,
   TensorPart,
   TesseraError,
 } from '@tessera/protocol';
@@ -17,7 +17,6 @@ export interface AssembledTensor {
 }
 
 export interface AssemblerLimits {
-  readonly partBytes: number;
   readonly maxTensorBytes: number;
   readonly maxPendingBytes: number;
 }
@@ -28,6 +27,9 @@ export type PartOutcome =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'dropped'; readonly why: 'duplicate' | 'corrupt' | 'overflow'; readonly detail: string };
 
+/** What nats.partBytes must be at least. */
+const smallestPartBytes = 1024;
+
 /** One attempt's parts of one tile. */
 interface Unfinished {
   readonly parts: (Float32Tensor | undefined)[];
@@ -37,27 +39,34 @@ interface Unfinished {
 }
 
 /**
- * Puts tensors of one request back together from parts that come in any order, more than once, from several attempts.
+ * Puts tensors of many requests back together from parts that come in any order, more than once, from several attempts.
  * The first valid copy of a part is kept, parts of different attempts are never mixed, and the first attempt that is
  * complete is the tile's tensor: whatever comes later for that tile is a duplicate.
  */
 export class TensorAssembler {
-  /** By tile, then attempt. Insertion order is age. */
+  /** By request and tile, then attempt. Insertion order is age. */
   private readonly unfinished = new Map<string, Map<number, Unfinished>>();
-  private readonly finished = new Set<string>();
+  /** By request, its tiles. */
+  private readonly finished = new Map<string, Set<string>>();
   private pendingBytes = 0;
 
   constructor(private readonly limits: AssemblerLimits) {}
 
   /** Whether a tile's tensor is complete. */
-  has(item: number, tile: number): boolean {
-    return this.finished.has(`${item}/${tile}`);
+  has({ requestId, item, tile }: Pick<ProductPlace, 'requestId' | 'item' | 'tile'>): boolean {
+    return this.finished.get(requestId)?.has(`${item}/${tile}`) ?? false;
+  }
+
+  /** The request has ended: lets go of everything that is held for it. */
+  forgetRequest(requestId: string): void {
+    this.finished.delete(requestId);
+    for (const name of this.unfinished.keys()) if (name.startsWith(`${requestId}/`)) this.forget(name);
   }
 
   /** @param at where the message lay: a part that claims another place is corrupt */
-  add(at: SubjectParts, payload: Uint8Array): PartOutcome {
-    const name = `${at.item}/${at.tile}`;
-    if (this.finished.has(name)) return dropped('duplicate', 'the tile is complete');
+  add(at: ProductPlace, payload: Uint8Array): PartOutcome {
+    const name = nameOf(at);
+    if (this.has(at)) return dropped('duplicate', 'the tile is complete');
     let part: TensorPart;
     let rows: Float32Tensor;
     let attempt: number;
@@ -94,17 +103,18 @@ export class TensorAssembler {
     return this.finish(at, attempt, held);
   }
 
-  private finish(at: SubjectParts, attempt: number, { parts, timings }: Unfinished): PartOutcome {
-    const name = `${at.item}/${at.tile}`;
-    this.forget(name);
-    this.finished.add(name);
+  private finish(at: ProductPlace, attempt: number, { parts, timings }: Unfinished): PartOutcome {
+    this.forget(nameOf(at));
+    const finished = this.finished.get(at.requestId) ?? new Set<string>();
+    finished.add(`${at.item}/${at.tile}`);
+    this.finished.set(at.requestId, finished);
     const tensor = joinRows(parts.filter((part) => part !== undefined));
     return { kind: 'complete', tensor: { item: at.item, tile: at.tile, attempt, tensor, timings } };
   }
 
-  private check(at: SubjectParts, part: TensorPart): number {
+  private check(at: ProductPlace, part: TensorPart): number {
     const { key } = part;
-    const { partBytes, maxTensorBytes } = this.limits;
+    const { maxTensorBytes } = this.limits;
     if (
       key === undefined ||
       key.requestId !== at.requestId ||
@@ -114,7 +124,8 @@ export class TensorAssembler {
     ) {
       throw new TesseraError('TENSOR_INVALID', 'the part is not what its subject says');
     }
-    const maxParts = Math.ceil(maxTensorBytes / partBytes) * 2;
+    // The sender may have been given another size of parts than this process; no part is smaller than this.
+    const maxParts = Math.ceil(maxTensorBytes / smallestPartBytes);
     if (part.parts < 1 || part.parts > maxParts || part.part >= part.parts) {
       throw new TesseraError('TENSOR_INVALID', `part ${part.part} of ${part.parts}, where at most ${maxParts} may be`);
     }
@@ -134,6 +145,10 @@ export class TensorAssembler {
     for (const held of this.unfinished.get(name)?.values() ?? []) this.pendingBytes -= held.bytes;
     this.unfinished.delete(name);
   }
+}
+
+function nameOf({ requestId, item, tile }: ProductPlace): string {
+  return `${requestId}/${item}/${tile}`;
 }
 
 function dropped(why: 'duplicate' | 'corrupt' | 'overflow', detail: string): PartOutcome {

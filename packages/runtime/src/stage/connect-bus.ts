@@ -7,6 +7,7 @@ import type { Metrics } from '../telemetry/metrics.js';
 function jobMetrics(metrics: Metrics): BusObserver {
   return {
     published: (kind, bytes) => metrics.counter('tessera_bytes_total').inc({ kind, direction: 'out' }, bytes),
+    received: (kind, bytes) => metrics.counter('tessera_bytes_total').inc({ kind, direction: 'in' }, bytes),
     jobEnded: (kind, outcome, { queueMs, busyMs }) => {
       metrics.counter('tessera_jobs_total').inc({ kind, outcome });
       metrics.histogram('tessera_queue_seconds').observe({ kind }, queueMs / 1000);

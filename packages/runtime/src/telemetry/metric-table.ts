@@ -281,6 +281,27 @@ export const metricTable = {
     labels: [],
     from: 'every service',
   },
+  tessera_nats_full_total: {
+    type: 'counter',
+    unit: 'count',
+    help: 'Messages that had to wait because their stream was full.',
+    labels: ['kind'],
+    from: 'every service',
+  },
+  tessera_nats_full_seconds_total: {
+    type: 'counter',
+    unit: 'seconds',
+    help: 'Time that messages waited for room on a full stream.',
+    labels: ['kind'],
+    from: 'every service',
+  },
+  tessera_jobs_stalled_total: {
+    type: 'counter',
+    unit: 'count',
+    help: 'Jobs that were taken from a handler that gave no sign of progress.',
+    labels: ['kind'],
+    from: 'encoder, connector, generator',
+  },
   tessera_nats_dropped_total: {
     type: 'counter',
     unit: 'count',

@@ -1,6 +1,6 @@
 import type { MediaEvent } from '@tessera/protocol';
 
-export interface MediaOrderOutcome {
+export interface DrawingOrderOutcome {
   /** The events whose turn it is now, in order. */
   readonly ready: MediaEvent[];
   readonly dropped?: 'duplicate' | 'stale' | 'overflow';
@@ -15,24 +15,23 @@ interface Drawing {
 
 /** How far ahead of its turn an event may come; its maker publishes one after the other, so little is ever early. */
 const maxEarly = 1024;
+const maxEarlyBytes = 16 * 1024 * 1024;
 
 /**
  * Puts the events of a request's drawings in order: by sequence within an attempt, each once, and only those of the
  * newest attempt that was seen, which replaces what an older one had begun.
  */
-export class MediaOrder {
+export class DrawingOrder {
   private readonly drawings = new Map<number, Drawing>();
   private earlyBytes = 0;
 
-  constructor(private readonly limits: { readonly maxPendingBytes: number }) {}
-
   /** @param bytes what the event takes in memory */
-  add(attempt: number, drawing: number, event: MediaEvent, bytes: number): MediaOrderOutcome {
+  add(attempt: number, drawing: number, event: MediaEvent, bytes: number): DrawingOrderOutcome {
     const state = this.stateOf(drawing, attempt);
     if (attempt < state.attempt) return { ready: [], dropped: 'stale' };
     if (event.sequence < state.next || state.early.has(event.sequence)) return { ready: [], dropped: 'duplicate' };
     if (event.sequence > state.next) {
-      if (state.early.size >= maxEarly || this.earlyBytes + bytes > this.limits.maxPendingBytes) {
+      if (state.early.size >= maxEarly || this.earlyBytes + bytes > maxEarlyBytes) {
         return { ready: [], dropped: 'overflow' };
       }
       state.early.set(event.sequence, { event, bytes });
