@@ -42,7 +42,13 @@ export const gatewaySettings = {
     description: 'The strongest classifier-free guidance that a request may ask for; 1 is none.',
   }),
   'engines.waitMs': setting(positive, {
-    default: 10_000,
-    description: 'How long a request waits for an engine to announce itself, in milliseconds.',
+    default: 3000,
+    description:
+      'How long a request waits for an engine while none is expected, in milliseconds. More than an engine takes from one announcement to the next (500 ms); a request that waits longer only learns later that the llm service is not there.',
+  }),
+  'engines.expectMs': setting(z.int().min(0), {
+    default: 300_000,
+    description:
+      'An engine that was there this long ago is expected back, in milliseconds: requests then wait for one until their deadline. Longer than an engine takes to be started again and to load its model.',
   }),
 };

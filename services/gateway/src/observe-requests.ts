@@ -20,7 +20,7 @@ export function observeRequests<S extends ServiceSettings>(
   const depth = metrics.gauge('tessera_queue_depth');
   void (async () => {
     while (!signal.aborted) {
-      engines.set(directory.list().length);
+      engines.set(directory.size);
       const depths = await bus.queueDepths().catch(() => undefined);
       for (const { kind, waiting } of depths ?? []) depth.set({ kind }, waiting);
       await sleep(depthPauseMs, signal).catch(() => undefined);

@@ -27,7 +27,11 @@ export const gateway: Service<typeof gatewaySettings> = {
     const bus = await connectBus(context, model.revision);
     const watch = new AbortController();
     const directory = bus.watchEngines(watch.signal);
-    const engines = new EnginePool(directory, settings['engines.waitMs']);
+    const engines = new EnginePool(directory, {
+      waitMs: settings['engines.waitMs'],
+      expectMs: settings['engines.expectMs'],
+      retryAfterMs: () => 1000,
+    });
     const limits = limitsFrom(settings);
     const observer = observeRequests(context, { bus, directory, signal: watch.signal });
     const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');

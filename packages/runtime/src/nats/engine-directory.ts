@@ -1,17 +1,14 @@
 import { EngineStatus } from '@tessera/protocol';
 import type { BusConnection } from './bus-connection.js';
+import { EngineRoster } from './engine-roster.js';
 
-export type EnginesListener = (engines: readonly EngineStatus[]) => void;
-
-/** The engines of this revision that announce themselves. One that falls silent is forgotten. */
-export class EngineDirectory {
-  private readonly engines = new Map<string, { status: EngineStatus; heardAt: number }>();
-  private readonly listeners = new Set<EnginesListener>();
-
+/** The engines of this revision that announce themselves over NATS. One that falls silent is forgotten. */
+export class EngineDirectory extends EngineRoster {
   constructor(
     private readonly connection: BusConnection,
     signal: AbortSignal,
   ) {
+    super();
     const { nc, subjects, limits } = connection;
     if (signal.aborted) return;
     const subscription = nc.subscribe(subjects.engines(), {
@@ -19,57 +16,28 @@ export class EngineDirectory {
         if (error === null) this.hear(message.data);
       },
     });
-    const sweep = setInterval(() => this.sweep(), Math.max(10, limits.silenceMs / 4));
+    const pauseMs = Math.max(10, limits.silenceMs / 4);
+    let sweptAtMs = performance.now();
+    const sweep = setInterval(() => {
+      const nowMs = performance.now();
+      // What was said while this process stood still is not read yet.
+      if (nowMs - sweptAtMs > 2 * pauseMs) this.excuse(nowMs);
+      sweptAtMs = nowMs;
+      if (connection.isOnline) this.forgetSilent(nowMs);
+    }, pauseMs);
     sweep.unref();
-    // While NATS was away the silence was ours, not the engines': they get their time again.
-    const forget = connection.onReconnect(() => {
-      for (const engine of this.engines.values()) engine.heardAt = performance.now();
-    });
+    // While NATS was away nobody could be heard.
+    const forget = connection.onReconnect(() => this.excuse());
     signal.addEventListener(
       'abort',
       () => {
         subscription.unsubscribe();
         clearInterval(sweep);
         forget();
-        this.engines.clear();
-        this.tell();
-        this.listeners.clear();
+        this.close();
       },
       { once: true },
     );
-  }
-
-  /** Those that were heard lately, draining ones included: they still run what they have. */
-  list(): EngineStatus[] {
-    return [...this.engines.values()].map(({ status }) => status);
-  }
-
-  /** An engine that did not answer is not offered until it announces itself again: a dead one never does. */
-  forget(engineId: string): void {
-    if (this.engines.delete(engineId)) this.tell();
-  }
-
-  /** Called when an engine appears, vanishes, changes its load or begins to drain; returns how to stop that. */
-  onChange(listener: EnginesListener): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
-  }
-
-  /** Resolves at the next change, or after a while; throws the signal's reason if it aborts first. */
-  async changed(withinMs: number, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    await new Promise<void>((resolve, reject) => {
-      const done = () => {
-        clearTimeout(timer);
-        forget();
-        signal.removeEventListener('abort', done);
-        if (signal.aborted) reject(signal.reason);
-        else resolve();
-      };
-      const timer = setTimeout(done, withinMs);
-      const forget = this.onChange(done);
-      signal.addEventListener('abort', done, { once: true });
-    });
   }
 
   private hear(payload: Uint8Array): void {
@@ -80,33 +48,14 @@ export class EngineDirectory {
       this.connection.log.warn({}, 'a corrupt announcement of an engine was dropped');
       return;
     }
-    if (status.engineId === '') return;
-    const known = this.engines.get(status.engineId);
-    this.engines.set(status.engineId, { status, heardAt: performance.now() });
-    if (known === undefined || !sameStatus(known.status, status)) this.tell();
+    if (status.engineId !== '') this.heard(status);
   }
 
-  private sweep(): void {
-    if (!this.connection.isOnline) return;
-    const oldest = performance.now() - this.connection.limits.silenceMs;
-    let changed = false;
-    for (const [id, { heardAt }] of this.engines) {
-      if (heardAt >= oldest) continue;
-      this.engines.delete(id);
-      changed = true;
-      this.connection.log.info({ engineId: id }, 'an engine fell silent and was forgotten');
+  private forgetSilent(nowMs: number): void {
+    for (const { status } of this.sweep(this.connection.limits.silenceMs, nowMs)) {
+      this.connection.log.info({ engineId: status.engineId }, 'an engine fell silent and was forgotten');
     }
-    if (changed) this.tell();
   }
-
-  private tell(): void {
-    const engines = this.list();
-    for (const listener of [...this.listeners]) listener(engines);
-  }
-}
-
-function sameStatus(one: EngineStatus, other: EngineStatus): boolean {
-  return Buffer.compare(EngineStatus.encode(one).finish(), EngineStatus.encode(other).finish()) === 0;
 }
 
 /** Says an engine's status every half second. */

@@ -9,7 +9,8 @@ export {
   type JobOutcome,
 } from './bus-options.js';
 export type { DrawingInbox } from './drawing-inbox.js';
-export { type Announcer, EngineDirectory, type EnginesListener } from './engine-directory.js';
+export { type Announcer, EngineDirectory } from './engine-directory.js';
+export { EngineRoster, type KnownEngine } from './engine-roster.js';
 export type { JobMessage, JobMessages } from './job-codec.js';
 export type { MediaHold } from './media-store.js';
 export { findNatsServer, type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.js';

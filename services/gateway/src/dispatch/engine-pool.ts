@@ -1,112 +1,258 @@
-import { type EngineStatus, LlmServiceDefinition, TesseraError } from '@tessera/protocol';
-import { createClient, type EngineDirectory, type TesseraClient } from '@tessera/runtime';
-
-export type LlmClient = TesseraClient<typeof LlmServiceDefinition>;
+import { TesseraError } from '@tessera/protocol';
+import { type EngineRoster, type KnownEngine, remainingMs } from '@tessera/runtime';
+import { type EngineShare, type LlmClient, PooledEngine } from './pooled-engine.js';
+import { WaitingLine } from './waiting-line.js';
 
 /** One engine, reserved for one attempt of one request. */
 export interface EngineLease {
   readonly engineId: string;
   readonly client: LlmClient;
+  /** Aborts with STAGE_UNAVAILABLE when the engine has fallen silent. */
+  readonly silence: AbortSignal;
   release(): void;
   /** The engine did not answer: nobody is sent there before it announces itself again. */
   lost(): void;
+  /** The engine said that it is full: nobody is sent there before its next announcement. */
+  full(): void;
 }
 
-interface Connection {
-  readonly client: LlmClient;
-  /** Attempts that this gateway runs there; announcements lag behind by half a second. */
-  leases: number;
+/** Who asks for an engine. */
+export interface EngineSeeker {
+  /** Engines that failed this request already; they are taken only when no other takes work. */
+  readonly avoid: ReadonlySet<string>;
+  /** Goes on with an answer that another engine began: it comes before newcomers, and waits where they are refused. */
+  readonly takeover: boolean;
+  /** Unix milliseconds. */
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
 }
 
-/** Picks the engine for a request: among those that announce themselves, the one with the least to do. */
+export interface EnginePoolOptions {
+  /** How long a newcomer waits for an engine while none is expected. */
+  readonly waitMs: number;
+  /** For this long after the last word of any engine one is expected back. */
+  readonly expectMs: number;
+  /** When a place comes free, for those who are refused. */
+  readonly retryAfterMs: () => number;
+  /** From 0 up to 1; of two engines taken at random the one with less to do gets the request. */
+  readonly random?: () => number;
+}
+
+/** What all engines that take work have and hold together. */
+export interface EngineOutlook {
+  readonly engines: number;
+  /** Sequences that run at once. */
+  readonly slots: number;
+  /** Sequences that are admitted, those that wait included. */
+  readonly places: number;
+  /** Sequences admitted, or sure to come: those of this gateway that have no engine yet included. */
+  readonly load: number;
+}
+
+/** Ended this long before the deadline, so that the caller learns what was missing. */
+const noticeMs = 250;
+
+/** Random pairs that are looked at before every engine is. */
+const maxPairs = 2;
+
+/**
+ * Picks the engine for an attempt. Of two at random the one with the smaller share of its slots in use is taken: gateways
+ * that know the same announcements do not all choose alike, and no choice looks at every engine.
+ */
 export class EnginePool {
-  private readonly connections = new Map<string, Connection>();
+  private readonly engines = new Map<string, PooledEngine>();
+  private readonly line = new WaitingLine<EngineLease>();
+  private readonly totals: EngineShare = { slots: 0, places: 0, load: 0 };
+  private readonly random: () => number;
+  private readonly forget: () => void;
+  private reserved = 0;
 
   constructor(
-    private readonly directory: EngineDirectory,
-    private readonly waitMs: number,
-  ) {}
-
-  /**
-   * Reserves the least loaded engine; waits for one to appear.
-   * @param avoid engines that failed this request already; they are taken only when there is no other
-   * @throws TesseraError STAGE_UNAVAILABLE when none announces itself within the wait
-   */
-  async acquire(avoid: ReadonlySet<string>, signal: AbortSignal): Promise<EngineLease> {
-    const giveUpAt = performance.now() + this.waitMs;
-    for (;;) {
-      signal.throwIfAborted();
-      const engine = this.leastLoaded(avoid);
-      if (engine !== undefined) return this.lease(engine);
-      const leftMs = giveUpAt - performance.now();
-      if (leftMs <= 0) {
-        throw new TesseraError(
-          'STAGE_UNAVAILABLE',
-          `no llm engine of this model announced itself within ${this.waitMs} ms; check that the llm service runs and reaches the same NATS`,
-          { retryAfterMs: 1000 },
-        );
-      }
-      await this.directory.changed(Math.min(leftMs, 1000), signal);
-    }
+    private readonly roster: EngineRoster,
+    private readonly options: EnginePoolOptions,
+  ) {
+    this.random = options.random ?? Math.random;
+    for (const engine of roster.ready) this.hear(engine);
+    this.forget = roster.onChange((engine, news) => {
+      if (news === 'heard') this.hear(engine);
+      else this.remove(engine, news);
+    });
   }
 
-  /** Whether there is an engine that takes work and is none of these. */
-  hasOther(avoid: ReadonlySet<string>): boolean {
-    return this.directory.list().some(({ engineId, draining }) => !draining && !avoid.has(engineId));
+  /** What there is to be had. */
+  outlook(): EngineOutlook {
+    const { slots, places, load } = this.totals;
+    return { engines: this.roster.ready.length, slots, places, load: load + this.reserved };
   }
 
-  close(): void {
-    for (const connection of this.connections.values()) connection.client.close();
-    this.connections.clear();
-  }
-
-  private leastLoaded(avoid: ReadonlySet<string>): EngineStatus | undefined {
-    const live = this.directory.list();
-    this.forgetSilent(live);
-    const willing = live.filter((engine) => !engine.draining);
-    const fresh = willing.filter((engine) => !avoid.has(engine.engineId));
-    const candidates = fresh.length > 0 ? fresh : willing;
-    return candidates.reduce<EngineStatus | undefined>(
-      (best, engine) => (best === undefined || this.load(engine) < this.load(best) ? engine : best),
-      undefined,
-    );
-  }
-
-  /** Announced work or our own leases, whichever is more: the announcement may not know our newest ones yet. */
-  private load(engine: EngineStatus): number {
-    const announced = engine.running + engine.waiting;
-    return Math.max(announced, this.connections.get(engine.engineId)?.leases ?? 0) / Math.max(1, engine.maxRunning);
-  }
-
-  private lease(engine: EngineStatus): EngineLease {
-    let connection = this.connections.get(engine.engineId);
-    if (connection === undefined) {
-      const client = createClient(LlmServiceDefinition, engine.address);
-      connection = { client, leases: 0 };
-      this.connections.set(engine.engineId, connection);
-    }
-    const leased = connection;
-    leased.leases++;
-    let released = false;
+  /** Counts a request whose engine is not chosen yet; dispose of it when it has one, or needs none. */
+  reserve(): Disposable {
+    this.reserved++;
+    let held = true;
     return {
-      engineId: engine.engineId,
-      client: leased.client,
-      release: () => {
-        if (released) return;
-        released = true;
-        leased.leases--;
+      [Symbol.dispose]: () => {
+        if (held) this.reserved--;
+        held = false;
       },
-      lost: () => this.directory.forget(engine.engineId),
     };
   }
 
-  /** A connection to an engine that fell silent is closed once its last stream has ended. */
-  private forgetSilent(live: readonly EngineStatus[]): void {
-    const ids = new Set(live.map((engine) => engine.engineId));
-    for (const [id, connection] of this.connections) {
-      if (ids.has(id) || connection.leases > 0) continue;
-      connection.client.close();
-      this.connections.delete(id);
+  /**
+   * Reserves an engine; waits for one to appear, a takeover also for one with room.
+   * @throws TesseraError STAGE_UNAVAILABLE when none announces itself in time; QUEUE_FULL when all are full
+   */
+  async acquire(seeker: EngineSeeker): Promise<EngineLease> {
+    const { takeover, deadlineMs, signal } = seeker;
+    signal.throwIfAborted();
+    const engine = this.choose(seeker);
+    if (engine !== undefined) return this.lease(engine);
+    if (!takeover && this.roster.ready.length > 0) throw this.refusal();
+    const untilDeadlineMs = Math.max(0, remainingMs(deadlineMs) - noticeMs);
+    const waitMs = takeover || this.isEngineExpected ? untilDeadlineMs : Math.min(untilDeadlineMs, this.options.waitMs);
+    const lease = await this.line.wait({ avoid: seeker.avoid, first: takeover }, waitMs, signal);
+    if (lease === undefined) throw this.refusal();
+    return lease;
+  }
+
+  close(): void {
+    this.forget();
+    for (const engine of this.engines.values()) engine.close();
+    this.engines.clear();
+  }
+
+  /** Whether an engine was there a short while ago: it is being started again, or will be. */
+  private get isEngineExpected(): boolean {
+    const heardAtMs = this.roster.lastHeardAtMs;
+    return heardAtMs !== undefined && performance.now() - heardAtMs < this.options.expectMs;
+  }
+
+  private refusal(): TesseraError {
+    if (this.roster.ready.length > 0) {
+      const { places, load } = this.totals;
+      const message = `every llm engine is full: ${load} sequences are admitted, and ${places} is the limit`;
+      return new TesseraError('QUEUE_FULL', message, { retryAfterMs: this.options.retryAfterMs() });
+    }
+    const missing = this.isEngineExpected
+      ? 'the llm engine that was there is not back'
+      : 'no llm engine of this model has announced itself';
+    return new TesseraError(
+      'STAGE_UNAVAILABLE',
+      `${missing}; check that the llm service runs and reaches the same NATS`,
+      { retryAfterMs: 1000 },
+    );
+  }
+
+  private choose({ avoid, takeover }: EngineSeeker): PooledEngine | undefined {
+    const { ready } = this.roster;
+    if (ready.length === 0) return undefined;
+    for (let pair = 0; pair < maxPairs; pair++) {
+      const one = this.below(ready.length);
+      const other = (one + 1 + this.below(ready.length - 1)) % ready.length;
+      const engine = lighter(this.candidate(one, avoid), this.candidate(other, avoid));
+      if (engine !== undefined) return engine;
+    }
+    // Nearly all are full, or there are few: each is looked at.
+    const all = ready.map((engine) => this.pooled(engine));
+    const fresh = all.filter(({ id }) => !avoid.has(id));
+    const roomy = (engine: PooledEngine): boolean => !engine.isFull;
+    return (
+      least(fresh.filter(roomy)) ??
+      least(all.filter(roomy)) ??
+      // An engine takes what goes on before what is new, also where it has no room for that.
+      (takeover ? least(all.filter(({ hasRefused }) => !hasRefused)) : undefined)
+    );
+  }
+
+  /** Undefined when the engine is full or to be avoided. */
+  private candidate(place: number, avoid: ReadonlySet<string>): PooledEngine | undefined {
+    const engine = this.pooled(this.roster.ready[place] as KnownEngine);
+    return engine.isFull || avoid.has(engine.id) ? undefined : engine;
+  }
+
+  private below(count: number): number {
+    return Math.floor(this.random() * count);
+  }
+
+  private lease(engine: PooledEngine): EngineLease {
+    const client = engine.begin();
+    this.recount(engine);
+    let released = false;
+    return {
+      engineId: engine.id,
+      client,
+      silence: engine.silence,
+      release: () => {
+        if (released) return;
+        released = true;
+        engine.end();
+        this.recount(engine);
+        this.offer(engine);
+      },
+      lost: () => this.roster.forget(engine.id),
+      full: () => {
+        engine.refuse();
+        this.recount(engine);
+      },
+    };
+  }
+
+  private hear(known: KnownEngine): void {
+    const engine = this.pooled(known);
+    engine.heard();
+    this.recount(engine);
+    this.offer(engine);
+  }
+
+  /** Gives an engine's free places to those who wait. */
+  private offer(engine: PooledEngine): void {
+    if (!engine.isReady) return;
+    this.line.offer(({ avoid, first }) => {
+      if (engine.isFull && !(first && !engine.hasRefused)) return undefined;
+      if (avoid.has(engine.id) && this.hasOther(avoid)) return undefined;
+      return this.lease(engine);
+    });
+  }
+
+  /** Whether an engine takes work that is none of these. */
+  private hasOther(avoid: ReadonlySet<string>): boolean {
+    const { ready } = this.roster;
+    return ready.length > avoid.size || ready.some(({ status }) => !avoid.has(status.engineId));
+  }
+
+  private pooled(known: KnownEngine): PooledEngine {
+    const { engineId } = known.status;
+    let engine = this.engines.get(engineId);
+    if (engine === undefined) {
+      engine = new PooledEngine(known);
+      this.engines.set(engineId, engine);
+    }
+    return engine;
+  }
+
+  private remove({ status }: KnownEngine, cause: 'silent' | 'forgotten'): void {
+    const engine = this.engines.get(status.engineId);
+    if (engine === undefined) return;
+    this.engines.delete(status.engineId);
+    engine.remove(cause);
+    this.recount(engine);
+  }
+
+  /** Brings an engine's share of the totals up to date. */
+  private recount(engine: PooledEngine): void {
+    const before = engine.counted;
+    engine.counted = engine.share();
+    for (const what of ['slots', 'places', 'load'] as const) {
+      this.totals[what] += engine.counted[what] - before[what];
     }
   }
+}
+
+/** The one with the smaller share of its slots in use. */
+function lighter(one: PooledEngine | undefined, other: PooledEngine | undefined): PooledEngine | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return other.load / other.slots < one.load / one.slots ? other : one;
+}
+
+function least(engines: readonly PooledEngine[]): PooledEngine | undefined {
+  return engines.reduce<PooledEngine | undefined>(lighter, undefined);
 }

@@ -59,6 +59,8 @@ export class ChatRequest {
   private mediaTokens = 0;
   /** Raised each time anything of this request is sent again, so that no copy is taken for a duplicate. */
   private attempt = 1;
+  /** Whether an engine had it: then it goes on, and does not begin. */
+  private begun = false;
 
   constructor(
     private readonly request: PreparedRequest,
@@ -77,17 +79,21 @@ export class ChatRequest {
     for (let attempt = 1; ; attempt++) {
       // An engine that did not even admit it leaves it queued.
       if (lifecycle.state !== RequestState.QUEUED) yield this.enter(RequestState.QUEUED);
-      const lease = await engines.acquire(failed, signal);
+      const { deadlineMs } = this.request;
+      const lease = await engines.acquire({ avoid: failed, takeover: this.begun, deadlineMs, signal });
       try {
         yield* this.runOn(lease, from, signal);
         return;
       } catch (reason) {
         signal.throwIfAborted();
-        if (attempt >= maxAttempts) throw lastWord(reason);
-        if (reason instanceof DrawingLost) {
+        const error = reason instanceof DrawingLost ? reason : TesseraError.from(reason);
+        // One that goes on waits for a place as long as it may: being refused is no attempt.
+        if (this.begun && error instanceof TesseraError && error.code === 'QUEUE_FULL') attempt--;
+        if (attempt >= maxAttempts) throw lastWord(error);
+        if (error instanceof DrawingLost) {
           from = this.delivered.resumeBeforeDrawing();
         } else {
-          this.giveUp(lease, failed, TesseraError.from(reason));
+          this.giveUp(lease, failed, error);
           from = this.delivered.resume();
         }
         this.attempt++;
@@ -100,15 +106,23 @@ export class ChatRequest {
 
   /** Lets go of an engine that failed. @throws the error, when it would be the same elsewhere */
   private giveUp(lease: EngineLease, failed: Set<string>, error: TesseraError): void {
-    const { engines, lifecycle } = this.dependencies;
-    failed.add(lease.engineId);
-    if (error.code === 'STAGE_UNAVAILABLE') lease.lost();
-    const elsewhere =
-      error.code === 'STAGE_UNAVAILABLE' ||
-      error.code === 'DRAINING' ||
-      (error.code === 'QUEUE_FULL' && engines.hasOther(failed));
     // Text that is complete needs no engine any more.
-    if (!elsewhere || lifecycle.state === RequestState.GENERATING) throw error;
+    if (this.dependencies.lifecycle.state === RequestState.GENERATING) throw error;
+    switch (error.code) {
+      case 'STAGE_UNAVAILABLE':
+        failed.add(lease.engineId);
+        if (!lease.silence.aborted) lease.lost();
+        return;
+      case 'DRAINING':
+        failed.add(lease.engineId);
+        return;
+      case 'QUEUE_FULL':
+        // It has not failed: it may be the one that has room next.
+        lease.full();
+        return;
+      default:
+        throw error;
+    }
   }
 
   private async *runOn(
@@ -119,6 +133,10 @@ export class ChatRequest {
     using stop = linkedAbort(outer);
     const { signal } = stop;
     const incoming = new Merge<Incoming>();
+    // What a hung engine may still say later finds nobody: its stream is closed.
+    const onSilence = (): void => stop.abort(lease.silence.reason);
+    lease.silence.addEventListener('abort', onSilence, { once: true });
+    if (lease.silence.aborted) onSilence();
     try {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
@@ -138,7 +156,12 @@ export class ChatRequest {
             incoming.add(this.drawingEvents(signal));
           }
           yield* this.onEngine(engineEvent);
-          if (engineEvent.$case === 'finished') finished = engineEvent.value;
+          if (engineEvent.$case === 'finished') {
+            finished = engineEvent.value;
+            // The text is complete: a drawing needs its place no more, and does not hear of its silence.
+            lease.silence.removeEventListener('abort', onSilence);
+            lease.release();
+          }
         }
         if (finished !== undefined && !this.delivered.drawingsDue) {
           yield this.enter(RequestState.DONE);
@@ -152,6 +175,7 @@ export class ChatRequest {
       outer.throwIfAborted();
       throw new TesseraError('STAGE_UNAVAILABLE', 'the llm engine ended its stream before the answer was complete');
     } finally {
+      lease.silence.removeEventListener('abort', onSilence);
       stop.abort();
     }
   }
@@ -160,6 +184,7 @@ export class ChatRequest {
     const { lifecycle, encodes } = this.dependencies;
     switch (event.$case) {
       case 'admitted':
+        this.begun = true;
         this.promptTokens = event.value.promptTokens;
         this.mediaTokens = event.value.mediaTokens;
         yield this.enter(RequestState.PREFILLING);
@@ -297,8 +322,8 @@ export class ChatRequest {
   }
 }
 
-function lastWord(reason: unknown): TesseraError {
-  return reason instanceof DrawingLost
-    ? new TesseraError('STAGE_UNAVAILABLE', 'NATS was away too often while a drawing was made', { cause: reason })
-    : TesseraError.from(reason);
+function lastWord(error: DrawingLost | TesseraError): TesseraError {
+  return error instanceof DrawingLost
+    ? new TesseraError('STAGE_UNAVAILABLE', 'NATS was away too often while a drawing was made', { cause: error })
+    : error;
 }
