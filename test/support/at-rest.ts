@@ -1,7 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type ServiceName, serviceNames } from '@tessera/cli';
-import { streamKinds } from '@tessera/protocol';
 import { expect } from 'vitest';
 import { ask, sample } from './ask.js';
 import type { Deployment } from './deployment.js';
@@ -37,18 +36,21 @@ export async function held(deployment: Deployment): Promise<string[]> {
   return [...gauges.flat(), ...(await messagesAndReaders(deployment.natsUrl))];
 }
 
-/** Messages on the streams, and consumers besides each queue's durable one. */
+/** The consumers that there may be: each queue's, and one for each process that receives products. */
+const standing = /^(workers|\d+-[0-9a-f]{16})$/;
+
+/** What the streams hold besides tombstones and signs of life, and readers that came with a request. */
 async function messagesAndReaders(natsUrl: string): Promise<string[]> {
   const nats = await connect({ servers: natsUrl });
   try {
     const manager = await jetstreamManager(nats);
     const found: string[] = [];
-    for (const kind of streamKinds) {
-      const stream = `tessera_${kind}`;
-      const { state } = await manager.streams.info(stream);
-      if (state.messages > 0) found.push(`${stream} holds ${state.messages} messages`);
-      for await (const { name, config } of manager.consumers.list(stream)) {
-        if (config.durable_name === undefined) found.push(`${stream} has the reader ${name}`);
+    for await (const { config, state } of manager.streams.list()) {
+      const { name } = config;
+      if (name.endsWith('_cancelled') || name.endsWith('_revisions')) continue;
+      if (state.messages > 0) found.push(`${name} holds ${state.messages} messages`);
+      for await (const consumer of manager.consumers.list(name)) {
+        if (!standing.test(consumer.name)) found.push(`${name} has the reader ${consumer.name}`);
       }
     }
     return found;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { probeMedia } from '@tessera/media';
 import { MediaKind, TesseraError } from '@tessera/protocol';
-import { Bus } from '@tessera/runtime';
+import { Bus, type TokenInbox } from '@tessera/runtime';
 import { demoBundle } from '../demo-model.js';
 import { describePicture } from '../prompts.js';
 import type { Section } from '../report.js';
@@ -22,18 +22,19 @@ interface TileTimes {
 }
 
 /** From the encode job to the visual tokens, as gateway and LLM engine see it, and nothing else. */
-async function throughBus(bus: Bus, picture: Uint8Array, n: number): Promise<TileTimes> {
+async function throughBus(bus: Bus, inbox: TokenInbox, picture: Uint8Array, n: number): Promise<TileTimes> {
   const requestId = `bench-tile-${n}`;
   const deadlineMs = Date.now() + deadlineAfterMs;
   const stop = new AbortController();
   const { width, height } = await probeMedia(picture);
-  const media = await bus.putMedia(picture, createHash('sha256').update(picture).digest('hex'));
+  const hold = bus.holdMedia(picture, createHash('sha256').update(picture).digest('hex'));
+  const media = await hold.blob({ deadlineMs });
   const startedAt = performance.now();
   const key = { requestId, attempt: 1, item: 0 };
   const job = { key, media, kind: MediaKind.IMAGE, size: { width, height }, firstTile: 0, tileCount: 1 };
-  const sent = bus.publishJob('encode', job, { deadlineMs, tile: 0 });
+  const sent = bus.publishJob('encode', job, { deadlineMs, deliverTo: inbox.address });
   try {
-    for await (const news of bus.tokens(requestId, stop.signal)) {
+    for await (const news of inbox.receive(requestId, stop.signal)) {
       if (news.kind === 'failure') throw new TesseraError(news.code, news.message);
       const wholeMs = performance.now() - startedAt;
       const busyOf = (stage: string) => news.timings.find((timing) => timing.stage === stage)?.busyMs ?? Number.NaN;
@@ -44,7 +45,7 @@ async function throughBus(bus: Bus, picture: Uint8Array, n: number): Promise<Til
   } finally {
     stop.abort();
     await sent;
-    await bus.finish(requestId);
+    hold.release();
   }
 }
 
@@ -63,6 +64,7 @@ export const tile: Suite = {
       name: 'bench',
     });
     try {
+      const inbox = await bus.openTokenInbox();
       const { picture = new Uint8Array() } = describePicture;
       const planned = await local.plan(picture);
       const count = times(100);
@@ -75,7 +77,7 @@ export const tile: Suite = {
         await local.visualTokens(planned, clock);
         const { marks, endMs } = clock.end();
         const encodedMs = marks.get('encoded') ?? Number.NaN;
-        const through = await throughBus(bus, picture, n);
+        const through = await throughBus(bus, inbox, picture, n);
         if (n < warmUps) continue;
         direct.push({ wholeMs: endMs, encoderMs: encodedMs, connectorMs: endMs - encodedMs, queueMs: 0 });
         distributed.push(through);

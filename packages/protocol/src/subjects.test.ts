@@ -1,80 +1,91 @@
 import { expect, test } from 'vitest';
-import { headerNumber, messageId } from './headers.js';
-import { defaultStreamLimits, streamPlan, totalStreamBytes } from './streams.js';
-import { Subjects } from './subjects.js';
+import { headerNumber } from './headers.js';
+import { defaultStreamLimits, maxStoredBytes, streamPlan, totalStreamBytes } from './streams.js';
+import { inboxAddress, Subjects, shardOf } from './subjects.js';
 
 const subjects = new Subjects('tessera', 'r1');
+const address = inboxAddress(2, 'abcdef0123456789');
 
-test('a message subject says where it belongs, and is read back', () => {
+test('a job says what it is about, and is read back', () => {
+  const at = { requestId: 'req_1-a', item: 2, tile: 3 };
+  expect(subjects.job('encode', at)).toBe('tessera.v2.encode.r1.req_1-a.2.3');
+  expect(subjects.parseJob('tessera.v2.encode.r1.req_1-a.2.3')).toEqual(at);
+});
+
+test('a product says for whom it is, and is read back', () => {
   const at = { requestId: 'req_1-a', item: 2, tile: 3, part: 4 };
-  expect(subjects.message('tokens', at)).toBe('tessera.tokens.r1.req_1-a.2.3.4');
-  expect(subjects.parse('tessera.tokens.r1.req_1-a.2.3.4')).toEqual(at);
-  expect(subjects.parse('tessera.tokens.r1.a.2.3.failure')).toMatchObject({ part: 'failure' });
+  const subject = subjects.product('tokens', address, at);
+  expect(subject).toBe('tessera.v2.tokens.2.r1.2-abcdef0123456789.req_1-a.2.3.4');
+  expect(subjects.parseProduct(subject)).toEqual({ ...at, address });
+  expect(subjects.parseProduct(subject.replace(/\d$/, 'failure'))).toMatchObject({ part: 'failure' });
+  expect(subjects.shardOf('tokens', address)).toBe('tessera_v2_tokens_2');
 });
 
-test('what is no message subject is not read', () => {
-  for (const subject of [
-    '',
-    'tessera.tokens.r1.a.2.3',
-    'tessera.tokens.r1.a.2.3.4.5',
-    'tessera.tokens.r1.a.x.3.4',
-    'tessera.tokens.r1.a.2.-1.4',
-    'tessera.tokens.r1.a.2.03.4',
-    'tessera.tokens.r1.a.2.3.9999999999',
-  ]) {
-    expect(subjects.parse(subject)).toBeUndefined();
+test('what is no subject of ours is not read', () => {
+  for (const subject of ['', 'tessera.v2.encode.r1.a.2', 'tessera.v2.encode.r1.a.2.3.4', 'tessera.v2.encode.r1.a.x.3']) {
+    expect(subjects.parseJob(subject)).toBeUndefined();
+  }
+  const head = `tessera.v2.tokens.2.r1.${address}.a`;
+  for (const rest of ['2.3', '2.3.4.5', 'x.3.4', '2.-1.4', '2.03.4', '2.3.9999999999']) {
+    expect(subjects.parseProduct(`${head}.${rest}`)).toBeUndefined();
   }
 });
 
-test('request ids that would change the meaning of a subject are refused', () => {
+test('names that would change the meaning of a subject are refused', () => {
   for (const requestId of ['', 'a.b', '*', '>', 'a b', 'a\n', 'ä']) {
-    const act = () => subjects.message('encode', { requestId, item: 0, tile: 0, part: 0 });
-    expect(act).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
-    expect(() => subjects.requestFilter('encode', requestId)).toThrow();
-    expect(() => subjects.cancel(requestId)).toThrow();
+    const refused = expect.objectContaining({ code: 'REQUEST_INVALID' });
+    expect(() => subjects.job('encode', { requestId, item: 0, tile: 0 })).toThrow(refused);
+    expect(() => subjects.product('tokens', address, { requestId, item: 0, tile: 0, part: 0 })).toThrow(refused);
+    expect(() => subjects.cancel(requestId)).toThrow(refused);
+    expect(() => subjects.tombstone(requestId)).toThrow(refused);
+    expect(() => subjects.part(0, requestId, 0)).toThrow(refused);
+    expect(() => shardOf(`0-${requestId}`)).toThrow(refused);
   }
+  for (const odd of ['', '0', 'x-abcdefgh', '0-short', '1234-abcdefgh']) expect(() => shardOf(odd)).toThrow();
 });
 
-test('prefixes that look alike share no name and no subject', () => {
-  const names = ['a', 'a_b', 'a-b', 'OBJ_a', 'KV_a'].flatMap((prefix) => {
-    const plan = streamPlan(new Subjects(prefix, 'r1'), defaultStreamLimits);
-    const streams = plan.streams.flatMap(({ name, subjects: taken }) => [name, ...taken]);
-    return [...streams, `OBJ_${plan.blobs.bucket}`, `KV_${plan.tombstones.bucket}`];
-  });
+test('prefixes and revisions that look alike share no name and no subject', () => {
+  const names = ['a', 'a_b', 'a-b', 'a_v2'].flatMap((prefix) =>
+    ['r1', 'r1_x'].flatMap((revision) => {
+      const plan = streamPlan(new Subjects(prefix, revision), defaultStreamLimits);
+      return plan.streams.filter(({ name }) => name.endsWith(revision)).flatMap(({ name, subjects: taken }) => [name, ...taken]);
+    }),
+  );
   expect(new Set(names).size).toBe(names.length);
 });
 
-test('the plan has a refusing queue for each kind of job, and nothing outlives the longest deadline by much', () => {
-  const plan = streamPlan(subjects, defaultStreamLimits);
-  expect(plan.streams.map(({ name, retention }) => [name, retention])).toEqual([
-    ['tessera_encode', 'workqueue'],
-    ['tessera_connect', 'workqueue'],
-    ['tessera_generate', 'workqueue'],
-    ['tessera_features', 'limits'],
-    ['tessera_tokens', 'limits'],
-    ['tessera_media', 'limits'],
+test('the plan has a refusing queue for each kind of job and revision, and nothing outlives the longest deadline', () => {
+  const plan = streamPlan(subjects, { ...defaultStreamLimits, shards: 2 });
+  expect(plan.streams.map(({ name, retention, discard }) => [name, retention, discard])).toEqual([
+    ['tessera_v2_encode_r1', 'workqueue', 'new'],
+    ['tessera_v2_connect_r1', 'workqueue', 'new'],
+    ['tessera_v2_generate_r1', 'workqueue', 'new'],
+    ['tessera_v2_tokens_0', 'workqueue', 'new'],
+    ['tessera_v2_tokens_1', 'workqueue', 'new'],
+    ['tessera_v2_drawings_0', 'workqueue', 'new'],
+    ['tessera_v2_drawings_1', 'workqueue', 'new'],
+    ['tessera_v2_parts_0', 'limits', 'new'],
+    ['tessera_v2_parts_1', 'limits', 'new'],
+    ['tessera_v2_cancelled', 'limits', 'old'],
+    ['tessera_v2_revisions', 'limits', 'old'],
   ]);
-  for (const stream of plan.streams) {
-    expect(stream).toMatchObject({ discard: 'new', maxAgeMs: defaultStreamLimits.maxDeadlineMs });
+  for (const stream of plan.streams.slice(0, -1)) {
+    expect(stream.maxAgeMs).toBe(defaultStreamLimits.maxDeadlineMs);
     expect(stream.dedupWindowMs).toBeLessThanOrEqual(stream.maxAgeMs);
   }
   const planned = plan.streams.reduce((sum, { maxBytes }) => sum + maxBytes, 0);
-  expect(planned + plan.blobs.maxBytes + plan.tombstones.maxBytes).toBe(totalStreamBytes(defaultStreamLimits));
+  expect(planned).toBe(totalStreamBytes(defaultStreamLimits));
 });
 
-test('the message id differs by everything that makes a message another', () => {
-  const base = { kind: 'tokens', requestId: 'a', item: 0, tile: 0, part: 0, attempt: 1, revision: 'r1' } as const;
-  const ids = [
-    base,
-    { ...base, kind: 'features' as const },
-    { ...base, requestId: 'b' },
-    { ...base, item: 1 },
-    { ...base, tile: 1 },
-    { ...base, part: 1 },
-    { ...base, attempt: 2 },
-    { ...base, revision: 'r2' },
-  ].map(messageId);
-  expect(new Set(ids).size).toBe(ids.length);
+test('the queues of any revision are known by their names', () => {
+  expect(subjects.revisionOfQueue(new Subjects('tessera', 'r2').queue('connect'))).toBe('r2');
+  for (const name of ['tessera_v2_tokens_0', 'tessera_v2_cancelled', 'tessera_v2_encode_', 'other_v2_encode_r1']) {
+    expect(subjects.revisionOfQueue(name)).toBeUndefined();
+  }
+});
+
+test('a part and what is said about it fit the payload that a server takes unless told otherwise', () => {
+  expect(maxStoredBytes(defaultStreamLimits)).toBeLessThanOrEqual(1024 * 1024);
 });
 
 test('header numbers are whole numbers or nothing', () => {

@@ -28,6 +28,9 @@ async function deployment(limits: Partial<BusLimits> = {}) {
   const { revision } = bundle.manifest;
   const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test', limits });
   await bus.setup();
+  const inbox = await bus.openTokenInbox();
+  const outcomes = new Map<string, Promise<TileTokens | StageFailure | undefined>>();
+  const stop = new AbortController();
   const services: { stop(): Promise<void> }[] = [];
   return {
     bus,
@@ -44,11 +47,16 @@ async function deployment(limits: Partial<BusLimits> = {}) {
     async queue(requestId: string, features: TensorRef) {
       const key = { requestId, attempt: 0, item: 0 };
       const job: ConnectJob = { key, tile: 0, features, encoder: encoderTiming };
-      await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000 });
+      await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000, deliverTo: inbox.address });
     },
-    async firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
-      for await (const outcome of bus.tokens(requestId, new AbortController().signal)) return outcome;
-      return undefined;
+    /** What comes first in the place of a request's tokens. */
+    firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
+      const known = outcomes.get(requestId);
+      if (known !== undefined) return known;
+      const news = inbox.receive(requestId, stop.signal)[Symbol.asyncIterator]();
+      const first = news.next().then(({ value }) => value as TileTokens | StageFailure | undefined);
+      outcomes.set(requestId, first);
+      return first;
     },
     async tokensOf(requestId: string): Promise<Float32Tensor> {
       const outcome = await this.firstOutcome(requestId);
@@ -56,6 +64,7 @@ async function deployment(limits: Partial<BusLimits> = {}) {
       return outcome.tokens;
     },
     async [Symbol.asyncDispose]() {
+      stop.abort();
       await Promise.all(services.map((service) => service.stop()));
       await bus.close();
       await nats.stop();
@@ -64,7 +73,8 @@ async function deployment(limits: Partial<BusLimits> = {}) {
 }
 
 const inline = (features: Float32Tensor): TensorRef => ({
-  place: { $case: 'inline', value: encodeTensor(features, 'float16') },
+  tensor: encodeTensor(features, 'float16'),
+  stored: undefined,
 });
 
 test('a job becomes visual tokens, with what both stages measured', async () => {
@@ -87,7 +97,7 @@ test('features and tokens over the limit of a message travel in parts', async ()
   const key = { requestId: 'parts', attempt: 0, item: 0 };
   const features = await golden('cat.features');
   const reference = await stage.bus.featuresRef(key, 0, features, { deadlineMs: Date.now() + 60_000 });
-  expect(reference.place).toEqual({ $case: 'parts', value: 5 });
+  expect(reference.stored?.sequences).toHaveLength(5);
   await stage.queue('parts', reference);
   await stage.queue('inline', inline(features));
   const tokens = await stage.tokensOf('parts');
@@ -123,9 +133,9 @@ test('bad features fail in the place of the tokens, and the next tile is right',
     message: 'features must be [36, 256], not [18, 256]',
   });
   const cut = encodeTensor(good, 'float16');
-  await stage.queue('bytes', { place: { $case: 'inline', value: { ...cut, data: cut.data.subarray(2) } } });
+  await stage.queue('bytes', { tensor: { ...cut, data: cut.data.subarray(2) }, stored: undefined });
   expect(await stage.firstOutcome('bytes')).toMatchObject({ kind: 'failure', code: 'TENSOR_INVALID' });
-  await stage.queue('nowhere', { place: undefined });
+  await stage.queue('nowhere', { tensor: undefined, stored: undefined });
   expect(await stage.firstOutcome('nowhere')).toMatchObject({ kind: 'failure', code: 'TENSOR_INVALID' });
 
   await stage.queue('good', inline(good));
@@ -135,7 +145,8 @@ test('bad features fail in the place of the tokens, and the next tile is right',
 test('features whose parts are gone are tried again, and then given up by name', async () => {
   await using stage = await deployment();
   await stage.start();
-  await stage.queue('gone', { place: { $case: 'parts', value: 2 } });
+  const { tensor: features } = inline(await golden('apple.features'));
+  await stage.queue('gone', { tensor: features, stored: { shard: 0, name: 'gone', sequences: [7n, 8n] } });
   expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
 });
 

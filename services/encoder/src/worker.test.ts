@@ -41,6 +41,8 @@ async function deployment() {
       for (const wake of arrived.splice(0)) wake();
     },
   });
+  const inbox = await bus.openTokenInbox();
+  const outcomes = new Map<string, Promise<TileTokens | StageFailure | undefined>>();
   const services: { stop(): Promise<void> }[] = [];
   return {
     bus,
@@ -56,19 +58,25 @@ async function deployment() {
       return service;
     },
     async queue(requestId: string, bytes: Uint8Array, size: MediaSize, changes: Partial<EncodeJob> = {}) {
-      const media = await bus.putMedia(bytes, createHash('sha256').update(bytes).digest('hex'));
+      const deadlineMs = Date.now() + 60_000;
+      const hold = bus.holdMedia(bytes, createHash('sha256').update(bytes).digest('hex'));
+      const media = await hold.blob({ deadlineMs });
       const key = { requestId, attempt: 0, item: 0 };
       const job = { key, media, kind: MediaKind.IMAGE, size, firstTile: 0, tileCount: 1, ...changes };
-      await bus.publishJob('encode', job, { deadlineMs: Date.now() + 60_000 });
+      await bus.publishJob('encode', job, { deadlineMs, deliverTo: inbox.address });
     },
     /** Resolves once so many connect jobs have come. */
     async untilJobs(count: number) {
       while (jobs.length < count) await new Promise<void>((resolve) => arrived.push(resolve));
     },
     /** What comes first in the place of a request's tokens. */
-    async firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
-      for await (const outcome of bus.tokens(requestId, new AbortController().signal)) return outcome;
-      return undefined;
+    firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
+      const known = outcomes.get(requestId);
+      if (known !== undefined) return known;
+      const news = inbox.receive(requestId, stop.signal)[Symbol.asyncIterator]();
+      const first = news.next().then(({ value }) => value as TileTokens | StageFailure | undefined);
+      outcomes.set(requestId, first);
+      return first;
     },
     async [Symbol.asyncDispose]() {
       for (const service of services) await service.stop();
@@ -79,9 +87,6 @@ async function deployment() {
     },
   };
 }
-
-const inlineOf = (reference: TensorRef | undefined) =>
-  reference?.place?.$case === 'inline' ? reference.place.value : undefined;
 
 const picture = (name: string) => readFile(`${demoDir}samples/${name}.png`);
 /** The samples' size. */
@@ -95,8 +100,8 @@ test('a job becomes a connect job with the features and what was measured', asyn
   const [job] = stage.jobs;
   expect(job).toMatchObject({ key: { requestId: 'one', attempt: 0, item: 0 }, tile: 0, encoder: { stage: 'encoder' } });
   expect(job?.encoder?.busyMs).toBeGreaterThan(0);
-  expect(job?.features?.place?.$case).toBe('inline');
-  const features = await stage.bus.readFeatures(job?.key as never, 0, job?.features as never, never);
+  expect(job?.features?.stored).toBeUndefined();
+  const { tensor: features } = await stage.bus.takeFeatures(job?.features as TensorRef, never);
   expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
 });
 
@@ -115,7 +120,7 @@ test('tiles of different requests share batches, and get the numbers that they g
   const batches = values.find(({ metricName }) => metricName === 'tessera_batch_size_count')?.value;
   expect(batches).toBe(1);
   const featuresOf = (jobs: readonly ConnectJob[]) =>
-    Object.fromEntries(jobs.map(({ key, features }) => [key?.requestId, decodeTensor(inlineOf(features))]));
+    Object.fromEntries(jobs.map(({ key, features }) => [key?.requestId, decodeTensor(features?.tensor)]));
   expect(featuresOf(together.jobs)).toEqual(featuresOf(alone.jobs));
 });
 
@@ -125,20 +130,20 @@ test('features over the limit of a message travel in parts', async () => {
   await stage.queue('large', await picture('cat'), size);
   await stage.untilJobs(1);
   const [job] = stage.jobs;
-  // 36 rows of 512 bytes, eight to a part.
-  expect(job?.features?.place).toEqual({ $case: 'parts', value: 5 });
-  const features = await stage.bus.readFeatures(job?.key as never, 0, job?.features as never, never);
+  // 36 rows of 512 bytes.
+  expect(job?.features?.stored?.sequences).toHaveLength(5);
+  const { tensor: features } = await stage.bus.takeFeatures(job?.features as TensorRef, never);
   expect(relativeError(features, await golden('cat.features'))).toBeLessThan(2e-3 + float16Error);
 });
 
-test('media too large for a message comes from the object store', async () => {
+test('media too large for a message comes in parts', async () => {
   await using stage = await deployment();
   await stage.start();
   const padded = Buffer.concat([await picture('apple'), Buffer.alloc(600 * 1024)]);
   await stage.queue('padded', padded, size);
   await stage.untilJobs(1);
   const [job] = stage.jobs;
-  const features = await stage.bus.readFeatures(job?.key as never, 0, job?.features as never, never);
+  const { tensor: features } = await stage.bus.takeFeatures(job?.features as TensorRef, never);
   expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
 });
 

@@ -26,6 +26,8 @@ export const gateway: Service<typeof gatewaySettings> = {
     };
     const bus = await connectBus(context, model.revision);
     const watch = new AbortController();
+    const drawings = await bus.openDrawingInbox();
+    void bus.tidy(watch.signal);
     const directory = bus.watchEngines(watch.signal);
     const engines = new EnginePool(directory, {
       waitMs: settings['engines.waitMs'],
@@ -37,6 +39,8 @@ export const gateway: Service<typeof gatewaySettings> = {
     const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
     const chat = new Chat({
       bus,
+      drawings,
+      canDraw: bundle.manifest.generator !== undefined,
       engines,
       model,
       media: mediaModel(bundle),

@@ -32,6 +32,12 @@ async function deployment() {
     return bus;
   };
   const bus = await connect();
+  const inbox = await bus.openDrawingInbox();
+  const stop = new AbortController();
+  const heard = new Map<
+    string,
+    { events: (MediaEvent | StageFailure)[]; news: AsyncIterator<MediaEvent | StageFailure> }
+  >();
   const services: { stop(): Promise<void> }[] = [];
   return {
     bus,
@@ -53,9 +59,24 @@ async function deployment() {
         options: { steps: 3, seed: 1n, ...options },
         ...changes,
       };
-      await bus.publishJob('generate', job, { deadlineMs: Date.now() + 60_000 });
+      await bus.publishJob('generate', job, { deadlineMs: Date.now() + 60_000, deliverTo: inbox.address });
     },
-    events: (requestId: string) => bus.media(requestId, new AbortController().signal),
+    /** What comes for a request, from the first event; may be called again. */
+    async *events(requestId: string): AsyncGenerator<MediaEvent | StageFailure> {
+      const known = heard.get(requestId) ?? {
+        events: [],
+        news: inbox.receive(requestId, stop.signal)[Symbol.asyncIterator](),
+      };
+      heard.set(requestId, known);
+      for (let at = 0; ; at++) {
+        if (at === known.events.length) {
+          const next = await known.news.next();
+          if (next.done === true) return;
+          known.events.push(next.value);
+        }
+        yield known.events[at] as MediaEvent | StageFailure;
+      }
+    },
     async firstOutcome(requestId: string): Promise<MediaEvent | StageFailure | undefined> {
       for await (const outcome of this.events(requestId)) return outcome;
       return undefined;
@@ -71,6 +92,7 @@ async function deployment() {
       return events;
     },
     async [Symbol.asyncDispose]() {
+      stop.abort();
       await Promise.all(services.map((service) => service.stop()));
       await bus.close();
       await nats.stop();

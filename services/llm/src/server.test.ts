@@ -30,6 +30,8 @@ let service: RunningService;
 let client: TesseraClient<typeof LlmServiceDefinition>;
 let cases: readonly GoldenCase[];
 let revision: string;
+/** Where visual tokens for the engine are sent. */
+let inbox: string;
 let nextId = 0;
 
 const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
@@ -51,7 +53,9 @@ beforeAll(async () => {
   nats = await startNatsServer();
   revision = (await readBundle(await demoBundleDir())).manifest.revision;
   bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test' });
+  await bus.setup();
   service = await start();
+  inbox = await inboxOf(service.grpcAddress);
   client = createClient(LlmServiceDefinition, service.grpcAddress);
   cases = (await goldens()).cases;
 });
@@ -89,11 +93,11 @@ async function collect(responses: AsyncIterable<GenerateResponse>) {
   };
 }
 
-async function publishPicture(key: JobKey, name: string): Promise<void> {
+async function publishPicture(key: JobKey, name: string, deliverTo = inbox): Promise<void> {
   const tokens = (await goldenTensors([`${name}.visual_tokens`])).get(`${name}.visual_tokens`);
   if (tokens === undefined) throw new Error(`no picture ${name}`);
   const timings = [{ stage: 'encoder', queueMs: 1, busyMs: 2, endedAtMs: 3 }];
-  await bus.publishTensor('tokens', key, 0, tokens, { deadlineMs: Date.now() + 30_000, timings });
+  await bus.publishTokens(key, 0, tokens, { deadlineMs: Date.now() + 30_000, deliverTo, timings });
 }
 
 /** What the engine says of itself, once it says what is waited for. */
@@ -104,6 +108,20 @@ async function engines(until: (running: number, draining: boolean) => boolean): 
     await directory.changed(1000, controller.signal);
   }
   controller.abort();
+}
+
+/** The inbox that the engine at an address announces. */
+async function inboxOf(address: string): Promise<string> {
+  const controller = new AbortController();
+  const directory = bus.watchEngines(controller.signal);
+  for (;;) {
+    const engine = directory.list().find((other) => other.address === address);
+    if (engine !== undefined) {
+      controller.abort();
+      return engine.inbox;
+    }
+    await directory.changed(1000, controller.signal);
+  }
 }
 
 async function metric(name: string): Promise<number> {
@@ -146,13 +164,15 @@ test('visual tokens come over NATS, before or after the request', async () => {
 test('a missing tile is asked for, and taken under the higher attempt; else the request fails', async () => {
   const impatient = await start(200);
   const other = createClient(LlmServiceDefinition, impatient.grpcAddress);
+  const elsewhere = await inboxOf(impatient.grpcAddress);
   const { question, output_ids } = golden('cat.0');
   const slow = request([user(0, question)], { media: [wholePicture] });
   const kinds: string[] = [];
   const ids: number[] = [];
   for await (const { event } of other.generate(slow)) {
     kinds.push(event?.$case ?? '');
-    if (event?.$case === 'tileNeeded') await publishPicture({ requestId: slow.requestId, attempt: 2, item: 0 }, 'cat');
+    const key = { requestId: slow.requestId, attempt: 2, item: 0 };
+    if (event?.$case === 'tileNeeded') await publishPicture(key, 'cat', elsewhere);
     if (event?.$case === 'tokens') ids.push(...event.value.tokenIds);
   }
   expect(kinds).toContain('tileNeeded');
@@ -169,13 +189,14 @@ test('a failure of the encoder takes the place of the tokens', async () => {
   const answer = collect(client.generate(broken));
   const key = { requestId: broken.requestId, attempt: 1, item: 0 };
   const error = new TesseraError('MEDIA_CORRUPT', 'the picture ends too early');
-  await bus.publishFailure('encode', key, 0, error, { deadlineMs: Date.now() + 10_000 });
+  await bus.publishFailure('encode', key, 0, error, { deadlineMs: Date.now() + 10_000, deliverTo: inbox });
   expect((await answer).error).toMatchObject({ code: 'MEDIA_CORRUPT', message: 'the picture ends too early' });
 });
 
 test('a drawing is on the generate queue before the client hears of it', async () => {
   const { question, output_ids, answer } = golden('text.2');
-  const asked = request([user(question)], { draw: { steps: 3, guidance: 2, seed: 5n } });
+  const draw = { steps: 3, guidance: 2, seed: 5n };
+  const asked = request([user(question)], { draw, drawingsTo: '0-nobodywaits' });
   const { ids, text, kinds } = await collect(client.generate(asked));
   expect(ids).toEqual(output_ids);
   expect(text).toBe(answer.replace('<|gen_start|>', ''));

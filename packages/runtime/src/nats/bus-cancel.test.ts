@@ -2,7 +2,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { JobOutcome } from './bus-options.js';
-import { Cleanup, counted, eventually, inAMinute, jobKey, newId } from './bus-test-support.js';
+import { Cleanup, counted, encodeJob, eventually, jobKey, newId, toNobody } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 let server: NatsServer;
@@ -14,35 +14,32 @@ beforeAll(async () => {
 afterEach(() => cleanup.run());
 afterAll(() => server.stop());
 
-async function messagesOf(prefix: string): Promise<number> {
+async function messagesOf(prefix: string, names: readonly string[]): Promise<number> {
   const nc = await connect({ servers: server.url });
   try {
     const jsm = await jetstreamManager(nc);
-    const kinds = ['encode', 'connect', 'generate', 'features', 'tokens', 'media'];
-    const infos = await Promise.all(kinds.map((kind) => jsm.streams.info(`${prefix}_${kind}`)));
+    const infos = await Promise.all(names.map((name) => jsm.streams.info(`${prefix}_v2_${name}`)));
     return infos.reduce((sum, { state }) => sum + state.messages, 0);
   } finally {
     await nc.close();
   }
 }
 
+const queues = ['encode_r1', 'connect_r1', 'generate_r1'];
+
 function drawing(requestId: string) {
   return { key: jobKey(requestId), condition: undefined, options: undefined };
 }
 
-test('cancel removes what is queued and what was made, of this request only', async () => {
+test('what a cancelled request left in a queue is thrown away unseen, and the others are served', async () => {
   const prefix = newId('t');
-  const bus = await cleanup.bus(server.url, { prefix });
-  const options = { deadlineMs: inAMinute(), timings: [] };
-  for (const id of ['a', 'b']) {
-    await bus.publishJob('generate', drawing(id), options);
-    await bus.publishTensor('features', jobKey(id), 0, counted(1, 8), options);
-    await bus.publishTensor('tokens', jobKey(id), 0, counted(1, 8), options);
-    await bus.publishMediaEvent({ key: jobKey(id), event: undefined, sequence: 0, timing: undefined }, options);
-  }
-  expect(await messagesOf(prefix)).toBe(8);
+  const outcomes: JobOutcome[] = [];
+  const bus = await cleanup.bus(server.url, {
+    prefix,
+    observer: { jobEnded: (_kind, outcome) => outcomes.push(outcome) },
+  });
+  for (const id of ['a', 'b']) await bus.publishJob('generate', drawing(id), toNobody());
   await bus.cancel('a');
-  expect(await messagesOf(prefix)).toBe(4);
   const done: (string | undefined)[] = [];
   void bus.work('generate', {
     slots: 2,
@@ -51,7 +48,29 @@ test('cancel removes what is queued and what was made, of this request only', as
       done.push(job.key?.requestId);
     },
   });
-  await eventually(() => done.length > 0, 'the other request is served');
+  await eventually(() => outcomes.length === 2, 'both are seen');
+  expect(done).toEqual(['b']);
+  expect(outcomes.toSorted()).toEqual(['cancelled', 'done']);
+  await eventually(async () => (await messagesOf(prefix, queues)) === 0, 'the queue is empty');
+});
+
+test('a job that is withdrawn leaves its queue at once, and no other', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const first = await bus.publishJob('encode', encodeJob('a'), toNobody());
+  await bus.publishJob('encode', encodeJob('b'), toNobody());
+  await bus.withdrawJob(first);
+  await bus.withdrawJob(first);
+  expect(await messagesOf(prefix, queues)).toBe(1);
+  const done: (string | undefined)[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (job) => {
+      done.push(job.key?.requestId);
+    },
+  });
+  await eventually(() => done.length > 0, 'the other is served');
   expect(done).toEqual(['b']);
 });
 
@@ -72,12 +91,13 @@ test('cancel stops the job at work in another process, without a word', async ()
       return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     },
   });
-  await gateway.publishJob('generate', drawing('a'), { deadlineMs: inAMinute() });
+  await gateway.publishJob('generate', drawing('a'), toNobody());
   await eventually(() => running, 'the job runs');
   await gateway.cancel('a');
   await eventually(() => outcomes.length === 1, 'the job ends');
   expect(outcomes).toEqual(['cancelled']);
-  expect(await messagesOf(prefix)).toBe(0);
+  await eventually(async () => (await messagesOf(prefix, queues)) === 0, 'the queue is empty');
+  expect(await messagesOf(prefix, ['drawings_0'])).toBe(0);
 });
 
 test('a tombstone catches a worker that did not hear the cancel, and jobs that come after it', async () => {
@@ -94,11 +114,9 @@ test('a tombstone catches a worker that did not hear the cancel, and jobs that c
   expect(await stage.isCancelled('b')).toBe(false);
   // A process that knows refuses; one that does not know yet is stopped by the tombstone.
   await eventually(() => late.isCancelled('a'), 'the other process knows');
-  await expect(late.publishJob('generate', drawing('a'), { deadlineMs: inAMinute() })).rejects.toMatchObject({
-    code: 'CANCELLED',
-  });
+  await expect(late.publishJob('generate', drawing('a'), toNobody())).rejects.toMatchObject({ code: 'CANCELLED' });
   const unaware = await cleanup.bus(server.url, { prefix });
-  await unaware.publishJob('generate', drawing('a'), { deadlineMs: inAMinute() });
+  await unaware.publishJob('generate', drawing('a'), toNobody());
   let runs = 0;
   void stage.work('generate', {
     slots: 1,
@@ -110,7 +128,7 @@ test('a tombstone catches a worker that did not hear the cancel, and jobs that c
   await eventually(() => outcomes.length === 1, 'the job is seen');
   expect(outcomes).toEqual(['cancelled']);
   expect(runs).toBe(0);
-  expect(await messagesOf(prefix)).toBe(0);
+  await eventually(async () => (await messagesOf(prefix, queues)) === 0, 'the queue is empty');
 });
 
 test('work that began while the tombstone was looked for is stopped, and nothing it made gets out', async () => {
@@ -118,7 +136,7 @@ test('work that began while the tombstone was looked for is stopped, and nothing
   const gateway = await cleanup.bus(server.url, { prefix });
   await gateway.cancel('a');
   const unaware = await cleanup.bus(server.url, { prefix });
-  await unaware.publishJob('generate', drawing('a'), { deadlineMs: inAMinute() });
+  await unaware.publishJob('generate', drawing('a'), toNobody());
   const outcomes: JobOutcome[] = [];
   const stage = await cleanup.bus(server.url, {
     prefix,
@@ -129,15 +147,24 @@ test('work that began while the tombstone was looked for is stopped, and nothing
   void stage.work('generate', {
     slots: 1,
     signal: cleanup.signal(),
-    handler: async (_job, { deadlineMs }) => {
+    handler: async (_job, { deadlineMs, deliverTo }) => {
       began++;
-      await stage.publishTensor('tokens', jobKey('a'), 0, counted(1, 8), { deadlineMs, timings: [] });
+      await stage.publishTokens(jobKey('a'), 0, counted(1, 8), { deadlineMs, deliverTo, timings: [] });
       published++;
     },
   });
   await eventually(() => outcomes.length === 1, 'the job is seen');
   expect({ began, published, outcomes }).toEqual({ began: 1, published: 0, outcomes: ['cancelled'] });
-  expect(await messagesOf(prefix)).toBe(0);
+  expect(await messagesOf(prefix, ['tokens_0'])).toBe(0);
+});
+
+test('tombstones are never too many: the oldest make room', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix, limits: { maxTombstoneBytes: 4096 } });
+  for (let index = 0; index < 200; index++) await bus.cancel(`r${index}`);
+  const stage = await cleanup.bus(server.url, { prefix, limits: { maxTombstoneBytes: 4096 } });
+  expect(await stage.isCancelled('r199')).toBe(true);
+  expect(await stage.isCancelled('r0')).toBe(false);
 });
 
 test('listeners hear of cancels until they leave', async () => {
@@ -151,14 +178,4 @@ test('listeners hear of cancels until they leave', async () => {
   await gateway?.cancel('b');
   await eventually(() => engine?.isCancelled('b') ?? false, 'the second is known');
   expect(heard).toEqual(['a']);
-});
-
-test('a normal end removes what is left, and the request is not cancelled', async () => {
-  const prefix = newId('t');
-  const bus = await cleanup.bus(server.url, { prefix });
-  await bus.publishTensor('tokens', jobKey('a'), 0, counted(1, 8), { deadlineMs: inAMinute(), timings: [] });
-  await bus.publishTensor('features', jobKey('a'), 0, counted(1, 8), { deadlineMs: inAMinute(), timings: [] });
-  await bus.finish('a');
-  expect(await messagesOf(prefix)).toBe(0);
-  expect(await bus.isCancelled('a')).toBe(false);
 });

@@ -13,8 +13,7 @@ import {
   jobKey,
   newId,
   smallStreams,
-  take,
-} from './bus-test-support.js';
+  take, toNobody } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 let server: NatsServer;
@@ -41,8 +40,9 @@ test('a retryable failure brings the job back, and the last one is told as DELIV
       throw new TesseraError('STAGE_UNAVAILABLE', 'the graph is away');
     },
   });
-  await bus.publishJob('encode', encodeJob('a', 4), { deadlineMs: inAMinute() });
-  const [failure] = await take(bus.tokens('a', cleanup.signal()), 1);
+  const inbox = await bus.openTokenInbox();
+  await bus.publishJob('encode', encodeJob('a', 4), { ...toNobody(), deliverTo: inbox.address });
+  const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
   expect(failure).toEqual({
     kind: 'failure',
     item: 0,
@@ -74,15 +74,13 @@ test('a failure that no retry can mend is told at once, in the place of the prod
       },
     });
   }
-  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute() });
-  await bus.publishJob(
-    'generate',
-    { key: jobKey('a', 1, 2), condition: undefined, options: undefined },
-    { deadlineMs: inAMinute() },
-  );
-  const [encodeFailure] = await take(bus.tokens('a', cleanup.signal()), 1);
+  const [tokens, drawings] = [await bus.openTokenInbox(), await bus.openDrawingInbox()];
+  await bus.publishJob('encode', encodeJob('a'), { ...toNobody(), deliverTo: tokens.address });
+  const drawing = { key: jobKey('a', 1, 2), condition: undefined, options: undefined };
+  await bus.publishJob('generate', drawing, { ...toNobody(), deliverTo: drawings.address });
+  const [encodeFailure] = await take(tokens.receive('a', cleanup.signal()), 1);
   expect(encodeFailure).toMatchObject({ kind: 'failure', code: 'MEDIA_CORRUPT', stage: 'encoder' });
-  const [drawFailure] = await take(bus.media('a', cleanup.signal()), 1);
+  const [drawFailure] = await take(drawings.receive('a', cleanup.signal()), 1);
   expect(drawFailure).toMatchObject({ kind: 'failure', code: 'MEDIA_CORRUPT', stage: 'generator', item: 2 });
   expect(runs).toBe(2);
 });
@@ -110,7 +108,7 @@ test('a worker that dies with a job in its hands loses it to another', async () 
       },
     })
     .catch(() => {});
-  await survivor.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute() });
+  await survivor.publishJob('encode', encodeJob('a'), toNobody());
   await started.promise;
   await victim.close();
   const deliveries: number[] = [];
@@ -125,28 +123,95 @@ test('a worker that dies with a job in its hands loses it to another', async () 
   expect(deliveries).toEqual([2]);
 });
 
-test('a job whose worker says progress is not given away', async () => {
+test('a job is kept by its worker without a word of its handler', async () => {
   const prefix = newId('t');
   const limits = { ackWaitMs: 1000 };
   const [bus, idle] = await Promise.all([1, 2].map(() => cleanup.bus(server.url, { prefix, limits })));
   let starts = 0;
-  let steps = 0;
+  let ends = 0;
   for (const worker of [bus, idle]) {
     void worker?.work('encode', {
       slots: 1,
       signal: cleanup.signal(),
-      handler: async (_job, context) => {
+      handler: async () => {
         starts++;
-        for (; steps < 12; steps++) {
-          await new Promise((resolve) => setTimeout(resolve, 250));
-          context.progress();
-        }
+        await new Promise((resolve) => setTimeout(resolve, 3000));
+        ends++;
       },
     });
   }
-  await bus?.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute() });
-  await eventually(async () => steps === 12 && (await bus?.queueDepths())?.[0]?.running === 0, 'the long job is done');
+  await bus?.publishJob('encode', encodeJob('a'), toNobody());
+  await eventually(async () => ends > 0 && (await bus?.queueDepths())?.[0]?.running === 0, 'the long job is done');
   expect(starts).toBe(1);
+});
+
+test('a handler that is stuck loses its job, even if it never ends; one that waits for others does not', async () => {
+  const outcomes: JobOutcome[] = [];
+  const stalled: string[] = [];
+  const bus = await cleanup.bus(server.url, {
+    limits: { ackWaitMs: 400, stallMs: 800, retryDelayMs: 10 },
+    observer: { jobStalled: (kind) => stalled.push(kind), jobEnded: (_kind, outcome) => outcomes.push(outcome) },
+  });
+  let runs = 0;
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (job, context) => {
+      runs++;
+      if (job.firstTile === 1) await context.waits(new Promise((resolve) => setTimeout(resolve, 2500)));
+      else if (context.deliveries === 1) await new Promise(() => {});
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
+  await eventually(() => outcomes.length === 2, 'the second delivery is done');
+  expect(outcomes).toEqual(['retried', 'done']);
+  await bus.publishJob('encode', encodeJob('a', 1), toNobody());
+  await eventually(() => outcomes.length === 3, 'the patient one is done');
+  expect({ runs, stalled, last: outcomes[2] }).toEqual({ runs: 3, stalled: ['encode'], last: 'done' });
+});
+
+test('a job that only waits lends its slot, up to a bound', async () => {
+  const bus = await cleanup.bus(server.url);
+  const gate = deferred();
+  const begun: number[] = [];
+  const done: number[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    maxHeld: 3,
+    signal: cleanup.signal(),
+    handler: async (job, context) => {
+      begun.push(job.firstTile);
+      if (job.firstTile < 2) await context.idle(gate.promise);
+      done.push(job.firstTile);
+    },
+  });
+  for (let tile = 0; tile < 4; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  // Two wait, and those behind them are served.
+  await eventually(() => done.length === 2, 'the others are done');
+  expect(done).toEqual([2, 3]);
+  gate.resolve();
+  await eventually(() => done.length === 4, 'all are done');
+  expect(begun).toEqual([0, 1, 2, 3]);
+});
+
+test('no more jobs than the bound are held, however many of them only wait', async () => {
+  const bus = await cleanup.bus(server.url);
+  const gate = deferred();
+  let begun = 0;
+  void bus.work('encode', {
+    slots: 1,
+    maxHeld: 3,
+    signal: cleanup.signal(),
+    handler: async (_job, context) => {
+      begun++;
+      await context.idle(gate.promise);
+    },
+  });
+  for (let tile = 0; tile < 6; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  await eventually(() => begun === 3, 'three are held');
+  expect((await bus.queueDepths())[0]).toMatchObject({ waiting: 3, running: 3 });
+  gate.resolve();
+  await eventually(() => begun === 6, 'the others have their turn');
 });
 
 test('a draining worker finishes what it has, does what still comes to requests that are out, then takes nothing', async () => {
@@ -168,12 +233,12 @@ test('a draining worker finishes what it has, does what still comes to requests 
       done.push(job.firstTile);
     },
   });
-  await bus.publishJob('encode', encodeJob('a', 0), { deadlineMs: inAMinute() });
+  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
   await started.promise;
   drain.abort();
   // More than the slots whose requests may still be out.
   for (let tile = 1; tile <= 4; tile++) {
-    await bus.publishJob('encode', encodeJob('a', tile), { deadlineMs: inAMinute() });
+    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
   }
   gate.resolve();
   await working;
@@ -200,7 +265,7 @@ test('workers that come and go lose no job and leave none waiting for its ack wa
   const done = new Set<number>();
   const sending = (async () => {
     for (let tile = 0; tile < 300; tile++) {
-      await bus.publishJob('encode', encodeJob('a', tile), { deadlineMs: inAMinute() });
+      await bus.publishJob('encode', encodeJob('a', tile), toNobody());
     }
   })();
   const handler = async (job: { firstTile: number }) => {
@@ -228,9 +293,12 @@ test('what is no job leaves the queue, and its request is told where it can be',
   const header = headers();
   header.set('Tessera-Deadline', String(inAMinute()));
   header.set('Tessera-Attempt', '1');
-  await js.publish(`${prefix}.encode.r1.a.0.0.0`, 'no headers');
-  await js.publish(`${prefix}.encode.r1.a.odd`, 'no such subject', { headers: header });
-  await js.publish(`${prefix}.encode.r1.a.0.2.0`, Uint8Array.of(255, 255), { headers: header });
+  const inbox = await bus.openTokenInbox();
+  await js.publish(`${prefix}.v2.encode.r1.a.0.1`, Uint8Array.of(255, 255), { headers: header });
+  header.set('Tessera-Deliver-To', inbox.address);
+  await js.publish(`${prefix}.v2.encode.r1.a.0.0`, 'no headers');
+  await js.publish(`${prefix}.v2.encode.r1.a.odd`, 'no such subject', { headers: header });
+  await js.publish(`${prefix}.v2.encode.r1.a.0.2`, Uint8Array.of(255, 255), { headers: header });
   let runs = 0;
   void bus.work('encode', {
     slots: 1,
@@ -239,7 +307,7 @@ test('what is no job leaves the queue, and its request is told where it can be',
       runs++;
     },
   });
-  const [failure] = await take(bus.tokens('a', cleanup.signal()), 1);
+  const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
   expect(failure).toMatchObject({ kind: 'failure', code: 'INTERNAL', tile: 2 });
   await eventually(async () => {
     const [depth] = await bus.queueDepths();

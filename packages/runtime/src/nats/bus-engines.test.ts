@@ -23,6 +23,7 @@ function status(engineId: string, running = 0): EngineStatus {
     draining: false,
     contextTokens: 256,
     maxRunning: 4,
+    inbox: '0-abcdefgh',
   };
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, encodeJob, eventually, inAMinute } from './bus-test-support.js';
+import { Cleanup, encodeJob, eventually, inAMinute, toNobody } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 let server: NatsServer;
@@ -29,8 +29,8 @@ test('two prefixes on one server do not meet', async () => {
       },
     });
   }
-  await one.publishJob('encode', encodeJob('same', 1), { deadlineMs: inAMinute() });
-  await other.publishJob('encode', encodeJob('same', 2), { deadlineMs: inAMinute() });
+  await one.publishJob('encode', encodeJob('same', 1), toNobody());
+  await other.publishJob('encode', encodeJob('same', 2), toNobody());
   await one.cancel('same');
   await eventually(() => seen.includes('other 2'), 'the other prefix goes on');
   expect(seen).not.toContain('other 1');

@@ -8,8 +8,7 @@ import {
   inAMinute,
   jobKey,
   newId,
-  smallStreams,
-} from './bus-test-support.js';
+  smallStreams, toNobody } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 let server: NatsServer;
@@ -37,7 +36,7 @@ test('every job is done once, by whichever worker is free', async () => {
   }
   const wanted = Array.from({ length: 40 }, (_, index) => `req/${index}`);
   await Promise.all(
-    wanted.map((_, index) => sender?.publishJob('encode', encodeJob('req', index), { deadlineMs: inAMinute() })),
+    wanted.map((_, index) => sender?.publishJob('encode', encodeJob('req', index), toNobody())),
   );
   await eventually(() => done.length >= 40, 'all jobs are done');
   await eventually(async () => (await sender?.queueDepths())?.[0]?.running === 0, 'all are acknowledged');
@@ -58,7 +57,7 @@ test('a worker takes no more than it has free slots, so another replica gets the
     },
   });
   for (let tile = 0; tile < 5; tile++)
-    await bus.publishJob('encode', encodeJob('a', tile), { deadlineMs: inAMinute() });
+    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
   await eventually(() => busy === 2, 'both slots are busy');
   await eventually(async () => (await bus.queueDepths())[0]?.running === 2, 'two are held');
   expect(await bus.queueDepths()).toContainEqual({ kind: 'encode', waiting: 3, running: 2 });
@@ -78,10 +77,10 @@ test('a worker takes no more than it has free slots, so another replica gets the
 
 test('the same job published twice is queued once', async () => {
   const bus = await cleanup.bus(server.url);
-  for (let i = 0; i < 3; i++) await bus.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute() });
+  for (let i = 0; i < 3; i++) await bus.publishJob('encode', encodeJob('a'), toNobody());
   expect((await bus.queueDepths())[0]).toEqual({ kind: 'encode', waiting: 1, running: 0 });
   const again = { ...encodeJob('a'), key: jobKey('a', 2) };
-  await bus.publishJob('encode', again, { deadlineMs: inAMinute() });
+  await bus.publishJob('encode', again, toNobody());
   expect((await bus.queueDepths())[0]?.waiting).toBe(2);
 });
 
@@ -92,8 +91,8 @@ test('a full queue makes the sender wait, and goes on when there is room', async
     observer: { queueFull: () => refusals++ },
   });
   for (let tile = 0; tile < 2; tile++)
-    await bus.publishJob('encode', encodeJob('a', tile), { deadlineMs: inAMinute() });
-  const third = bus.publishJob('encode', encodeJob('a', 2), { deadlineMs: inAMinute() });
+    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  const third = bus.publishJob('encode', encodeJob('a', 2), toNobody());
   await eventually(() => refusals === 1, 'the queue refuses');
   const tiles: number[] = [];
   void bus.work('encode', {
@@ -110,8 +109,8 @@ test('a full queue makes the sender wait, and goes on when there is room', async
 test('a queue that stays full is QUEUE_FULL with a delay, and what was admitted stays', async () => {
   const bus = await cleanup.bus(server.url, { limits: { maxJobs: 2, queueWaitMs: 100 } });
   for (let tile = 0; tile < 2; tile++)
-    await bus.publishJob('encode', encodeJob('a', tile), { deadlineMs: inAMinute() });
-  const refused = await bus.publishJob('encode', encodeJob('a', 2), { deadlineMs: inAMinute() }).catch((e) => e);
+    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  const refused = await bus.publishJob('encode', encodeJob('a', 2), toNobody()).catch((e) => e);
   expect(refused).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 1000 } });
   expect(refused.message).toContain('encoder');
   expect((await bus.queueDepths())[0]?.waiting).toBe(2);
@@ -120,8 +119,8 @@ test('a queue that stays full is QUEUE_FULL with a delay, and what was admitted 
 test('the bytes of a queue are a limit too', async () => {
   const maxBytes = { ...defaultBusLimits.maxBytes, ...smallStreams.maxBytes, encode: 100_000 };
   const bus = await cleanup.bus(server.url, { limits: { maxBytes, queueWaitMs: 100 } });
-  await bus.publishJob('encode', encodeJob('a', 0, 60_000), { deadlineMs: inAMinute() });
-  await expect(bus.publishJob('encode', encodeJob('a', 1, 60_000), { deadlineMs: inAMinute() })).rejects.toMatchObject({
+  await bus.publishJob('encode', encodeJob('a', 0, 60_000), toNobody());
+  await expect(bus.publishJob('encode', encodeJob('a', 1, 60_000), toNobody())).rejects.toMatchObject({
     code: 'QUEUE_FULL',
   });
 });
@@ -132,9 +131,9 @@ test('a sender that is cancelled while the queue is full stops waiting', async (
     limits: { maxJobs: 1, queueWaitMs: 60_000 },
     observer: { queueFull: () => refusals++ },
   });
-  await bus.publishJob('encode', encodeJob('a', 0), { deadlineMs: inAMinute() });
+  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
   const controller = new AbortController();
-  const waiting = bus.publishJob('encode', encodeJob('a', 1), { deadlineMs: inAMinute(), signal: controller.signal });
+  const waiting = bus.publishJob('encode', encodeJob('a', 1), { ...toNobody(), signal: controller.signal });
   await eventually(() => refusals === 1, 'the queue refuses');
   controller.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
@@ -142,17 +141,17 @@ test('a sender that is cancelled while the queue is full stops waiting', async (
 
 test('a message over the limit is refused where it is made, with the limit in the error', async () => {
   const bus = await cleanup.bus(server.url);
-  const tooLarge = encodeJob('a', 0, bus.limits.maxMessageBytes);
-  await expect(bus.publishJob('encode', tooLarge, { deadlineMs: inAMinute() })).rejects.toMatchObject({
+  const tooLarge = encodeJob('a', 0, bus.limits.partBytes + 16 * 1024);
+  await expect(bus.publishJob('encode', tooLarge, toNobody())).rejects.toMatchObject({
     code: 'MESSAGE_TOO_LARGE',
-    message: expect.stringContaining(String(bus.limits.maxMessageBytes)),
+    message: expect.stringContaining(String(bus.limits.partBytes + 16 * 1024)),
   });
 });
 
 test('a request id that could not stand in a subject is refused', async () => {
   const bus = await cleanup.bus(server.url);
   for (const requestId of ['', 'a.b', 'a b', '*', '>', 'x'.repeat(65)]) {
-    await expect(bus.publishJob('encode', encodeJob(requestId), { deadlineMs: inAMinute() })).rejects.toMatchObject({
+    await expect(bus.publishJob('encode', encodeJob(requestId), toNobody())).rejects.toMatchObject({
       code: 'REQUEST_INVALID',
     });
   }

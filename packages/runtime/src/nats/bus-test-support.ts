@@ -12,11 +12,10 @@ export const smallStreams: Partial<BusLimits> = {
     encode: 16 * mib,
     connect: 16 * mib,
     generate: 8 * mib,
-    features: 16 * mib,
     tokens: 16 * mib,
-    media: 16 * mib,
+    drawings: 16 * mib,
+    parts: 16 * mib,
   },
-  maxBlobBytes: 16 * mib,
   maxTombstoneBytes: mib,
 };
 
@@ -73,6 +72,14 @@ export function inAMinute(): number {
   return Date.now() + 60_000;
 }
 
+/** The address of a process that is not there: what is sent to it lies on its stream. */
+export const nobody = '0-nobodywaits';
+
+/** To be published within a minute, for nobody. */
+export function toNobody(): { deadlineMs: number; deliverTo: string } {
+  return { deadlineMs: inAMinute(), deliverTo: nobody };
+}
+
 /** Polls until the check holds. The limit only ends what hangs. */
 export async function eventually(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const giveUpAt = Date.now() + 60_000;
@@ -82,7 +89,7 @@ export async function eventually(check: () => boolean | Promise<boolean>, what: 
   }
 }
 
-/** The first items of a stream; ends the stream. */
+/** The first items of a stream, which is left then. */
 export async function take<T>(items: AsyncIterable<T>, count: number): Promise<T[]> {
   const taken: T[] = [];
   for await (const item of items) {

@@ -1,15 +1,15 @@
 import type { MediaEvent } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import { MediaOrder } from './media-order.js';
+import { DrawingOrder } from './drawing-order.js';
 
 function event(sequence: number, attempt = 1, item = 0): MediaEvent {
   return { key: { requestId: 'r', attempt, item }, event: undefined, sequence, timing: undefined };
 }
 
-function order(maxPendingBytes = 1000) {
-  const media = new MediaOrder({ maxPendingBytes });
-  return (sequence: number, attempt = 1, item = 0, bytes = 10) => {
-    const { ready, dropped } = media.add(attempt, item, event(sequence, attempt, item), bytes);
+function order() {
+  const drawings = new DrawingOrder();
+  return (sequence: number, attempt = 1, item = 0, bytes = 6 * 1024 * 1024) => {
+    const { ready, dropped } = drawings.add(attempt, item, event(sequence, attempt, item), bytes);
     return dropped ?? ready.map((one) => one.sequence);
   };
 }
@@ -36,7 +36,7 @@ test('a newer attempt replaces an older one, for its drawing only', () => {
 });
 
 test('what waits for its turn is bounded, and the bound is given back', () => {
-  const add = order(25);
+  const add = order();
   expect(add(1)).toEqual([]);
   expect(add(2)).toEqual([]);
   expect(add(3)).toBe('overflow');

@@ -12,6 +12,7 @@ function status(engineId: string, { running = 0, draining = false } = {}): Engin
     draining,
     contextTokens: 256,
     maxRunning: 4,
+    inbox: '0-abcdefgh',
   };
 }
 

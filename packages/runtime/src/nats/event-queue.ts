@@ -5,12 +5,12 @@ export class EventQueue<T> implements AsyncIterable<T> {
   private ended = false;
   private wake: () => void = () => {};
 
-  /** @param onEnd called once, when nobody reads any more */
+  /** @param onEnd called once, when nobody reads any more; not when the signal was aborted before */
   constructor(
     private readonly signal: AbortSignal,
     private readonly onEnd: () => void,
   ) {
-    if (signal.aborted) this.end();
+    if (signal.aborted) this.ended = true;
     else signal.addEventListener('abort', this.end, { once: true });
   }
 

@@ -10,7 +10,7 @@ export {
 } from './bus-options.js';
 export type { DrawingInbox } from './drawing-inbox.js';
 export { type Announcer, EngineDirectory } from './engine-directory.js';
-export { EngineRoster, type KnownEngine } from './engine-roster.js';
+export { type EngineListener, type EngineNews, EngineRoster, type KnownEngine } from './engine-roster.js';
 export type { JobMessage, JobMessages } from './job-codec.js';
 export type { MediaHold } from './media-store.js';
 export { findNatsServer, type NatsServer, type NatsServerOptions, startNatsServer } from './nats-server.js';

@@ -4,7 +4,8 @@ import { counted } from './bus-test-support.js';
 import { TensorAssembler } from './tensor-assembler.js';
 import { joinRows, splitRows } from './tensor-parts.js';
 
-const limits = { partBytes: 64, maxTensorBytes: 4096, maxPendingBytes: 4096 };
+const partBytes = 64;
+const limits = { maxTensorBytes: 4096, maxPendingBytes: 4096 };
 
 interface PartOptions {
   readonly attempt?: number;
@@ -13,7 +14,7 @@ interface PartOptions {
 }
 
 function payloads(tensor: Float32Tensor, { attempt = 1, tile = 0, timings = [] }: PartOptions = {}): Uint8Array[] {
-  const parts = splitRows(tensor, limits.partBytes);
+  const parts = splitRows(tensor, partBytes);
   return parts.map((rows, part) =>
     TensorPart.encode({
       key: { requestId: 'r', attempt, item: 0 },
@@ -116,4 +117,22 @@ test('what waits unfinished is bounded: the oldest tile goes', () => {
   expect(small.add(at(1, 2), must(tiles[2]?.[1])).kind).toBe('complete');
   expect(small.add(at(1, 1), must(tiles[1]?.[1])).kind).toBe('complete');
   expect(small.add(at(1, 0), must(tiles[0]?.[1])).kind).toBe('waiting');
+});
+
+test('a request that ends takes what it held with it, and no other', () => {
+  const small = new TensorAssembler({ ...limits, maxPendingBytes: 300 });
+  const [first, second] = payloads(counted(8, 8));
+  const other = { ...at(0), requestId: 'other' };
+  const otherFirst = TensorPart.decode(must(first));
+  const renamed = TensorPart.encode({ ...otherFirst, key: { requestId: 'other', attempt: 1, item: 0 } }).finish();
+  expect(small.add(at(0), must(first)).kind).toBe('waiting');
+  expect(small.add(other, renamed).kind).toBe('waiting');
+  small.forgetRequest('r');
+  // There is room again: the other request's part was not dropped for it.
+  expect(small.add(at(1), must(second)).kind).toBe('waiting');
+  expect(small.add(at(0), must(first)).kind).toBe('complete');
+  expect(small.has(at(0))).toBe(true);
+  small.forgetRequest('r');
+  expect(small.has(at(0))).toBe(false);
+  expect(small.add(other, renamed)).toMatchObject({ kind: 'dropped', why: 'duplicate' });
 });

@@ -87,7 +87,9 @@ export class Worker<K extends JobKind> {
   private readonly processing = new Set<Promise<void>>();
   private readonly puller: Puller;
   private readonly maxHeld: number;
-  /** Jobs that are computed, or may be: all that are held but for those that lend their slot. */
+  /** Jobs that came and have not ended. */
+  private holding = 0;
+  /** Those that are computed, or may be: all but the ones that lend their slot. */
   private busy = 0;
   /** Jobs that were asked for and have not come. */
   private asked = 0;
@@ -135,7 +137,7 @@ export class Worker<K extends JobKind> {
   private askForMore(): void {
     if (this.options.signal.aborted) return;
     const free = this.options.slots - this.busy - this.asked;
-    const room = this.maxHeld - this.processing.size - this.asked;
+    const room = this.maxHeld - this.holding - this.asked;
     const count = Math.min(free, room);
     if (count <= 0) return;
     this.asked += count;
@@ -145,8 +147,10 @@ export class Worker<K extends JobKind> {
   private take(delivered: DeliveredMessage): void {
     this.asked = Math.max(0, this.asked - 1);
     this.busy++;
+    this.holding++;
     const done = this.process(delivered).finally(() => {
       this.busy--;
+      this.holding--;
       this.processing.delete(done);
       this.askForMore();
     });

@@ -19,8 +19,8 @@ test('a stage whose engine dies hands its job back and ends with a status that i
   const exited = once(child, 'exit');
   try {
     const key = { requestId: 'job', attempt: 0, item: 0 };
-    const job = { key, tile: 0, features: { place: undefined }, encoder: undefined };
-    await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000 });
+    const job = { key, tile: 0, features: { tensor: undefined, stored: undefined }, encoder: undefined };
+    await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000, deliverTo: '0-nobodywaits' });
     expect(await exited).toEqual([1, null]);
     expect(Buffer.concat(log).toString()).toContain('the thread connector ended');
 

@@ -7,6 +7,8 @@ import { WaitingLine } from './waiting-line.js';
 export interface EngineLease {
   readonly engineId: string;
   readonly client: LlmClient;
+  /** Where visual tokens for it are sent. */
+  readonly inbox: string;
   /** Aborts with STAGE_UNAVAILABLE when the engine has fallen silent. */
   readonly silence: AbortSignal;
   release(): void;
@@ -180,6 +182,7 @@ export class EnginePool {
     return {
       engineId: engine.id,
       client,
+      inbox: engine.inbox,
       silence: engine.silence,
       release: () => {
         if (released) return;

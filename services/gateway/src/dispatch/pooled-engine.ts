@@ -35,6 +35,11 @@ export class PooledEngine {
     return this.engine.status.engineId;
   }
 
+  /** Where visual tokens for it are sent. */
+  get inbox(): string {
+    return this.engine.status.inbox;
+  }
+
   get isReady(): boolean {
     return !this.removed && !this.engine.status.draining;
   }

@@ -10,7 +10,7 @@ import {
   TesseraError,
   type TextOptions,
 } from '@tessera/protocol';
-import type { Bus, StageFailure } from '@tessera/runtime';
+import type { Bus, DrawingInbox, StageFailure } from '@tessera/runtime';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
 import { DeliveredAnswer, type ResumePoint } from './delivered-answer.js';
@@ -35,6 +35,7 @@ export interface PreparedRequest {
 
 export interface ChatRequestDependencies {
   readonly bus: Bus;
+  readonly drawings: DrawingInbox;
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
   readonly lifecycle: RequestLifecycle;
@@ -61,20 +62,27 @@ export class ChatRequest {
   private attempt = 1;
   /** Whether an engine had it: then it goes on, and does not begin. */
   private begun = false;
+  /** What generators say, over all attempts, and the next of it, which an attempt may leave to the one after it. */
+  private drawingEvents: AsyncIterator<MediaEvent | StageFailure> | undefined;
+  private nextDrawingEvent: Promise<IteratorResult<MediaEvent | StageFailure>> | undefined;
 
   constructor(
     private readonly request: PreparedRequest,
     private readonly dependencies: ChatRequestDependencies,
   ) {}
 
-  /** Whether jobs were sent again: then copies of them may still lie in a queue, or with a worker that is gone. */
-  get sentAgain(): boolean {
-    return this.attempt > 1;
+  /** Whether work for this request may still go on, or lie in a queue. */
+  get leavesWork(): boolean {
+    return this.attempt > 1 || this.dependencies.encodes.isUnfinished || this.delivered.drawingsDue;
   }
 
   async *run(signal: AbortSignal): AsyncGenerator<ChatEvent> {
     const { engines, lifecycle, maxAttempts } = this.dependencies;
     const failed = new Set<string>();
+    // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
+    this.drawingEvents = this.dependencies.drawings
+      .receive(this.request.requestId, signal)
+      [Symbol.asyncIterator]();
     let from: ResumePoint | undefined;
     for (let attempt = 1; ; attempt++) {
       // An engine that did not even admit it leaves it queued.
@@ -140,10 +148,11 @@ export class ChatRequest {
     try {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
-      if (resume === undefined) incoming.add(this.sendEncodes());
+      incoming.add(this.sendEncodes(lease));
+      if (this.request.items.length > 0) incoming.add(this.resendLost(lease, signal));
       incoming.add(this.engineEvents(lease, resume ?? this.delivered.resume(), signal));
       let drawing = this.delivered.drawingsDue;
-      if (drawing) incoming.add(this.drawingEvents(signal));
+      if (drawing) incoming.add(this.drawingNews(signal));
       let finished: { reason: FinishReason; completionTokens: number } | undefined;
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
@@ -153,9 +162,9 @@ export class ChatRequest {
           const engineEvent = event as NonNullable<GenerateResponse['event']>;
           if (engineEvent.$case === 'drawingQueued' && !drawing) {
             drawing = true;
-            incoming.add(this.drawingEvents(signal));
+            incoming.add(this.drawingNews(signal));
           }
-          yield* this.onEngine(engineEvent);
+          yield* this.onEngine(engineEvent, lease);
           if (engineEvent.$case === 'finished') {
             finished = engineEvent.value;
             // The text is complete: a drawing needs its place no more, and does not hear of its silence.
@@ -180,7 +189,10 @@ export class ChatRequest {
     }
   }
 
-  private async *onEngine(event: NonNullable<GenerateResponse['event']>): AsyncGenerator<ChatEvent> {
+  private async *onEngine(
+    event: NonNullable<GenerateResponse['event']>,
+    { inbox }: EngineLease,
+  ): AsyncGenerator<ChatEvent> {
     const { lifecycle, encodes } = this.dependencies;
     switch (event.$case) {
       case 'admitted':
@@ -194,12 +206,12 @@ export class ChatRequest {
         for (const timing of timings) {
           lifecycle.addStageWork(timing, timing.stage === 'encoder' ? 'encode' : 'connect', { item, tile });
         }
+        encodes.arrived(item, tile);
         yield { $case: 'tileDone', value: { item, tile, tokens } };
         return;
       }
       case 'tileNeeded':
-        this.attempt++;
-        await encodes.resend(event.value.item, event.value.tile, this.attempt);
+        await encodes.resendIfLost(event.value.item, event.value.tile, () => ++this.attempt, inbox);
         return;
       case 'tokens': {
         if (lifecycle.state === RequestState.PREFILLING) yield this.enter(RequestState.DECODING);
@@ -245,6 +257,7 @@ export class ChatRequest {
       media: items.map(({ kind, spans }) => ({ kind, tiles: [...spans] })),
       text,
       draw,
+      drawingsTo: this.dependencies.drawings.address,
       ...resume,
     };
     for await (const { event } of lease.client.generate(request, { signal, deadlineMs })) {
@@ -255,34 +268,46 @@ export class ChatRequest {
   }
 
   /** What the generator says; ends with DrawingLost when NATS was away and a drawing is due. */
-  private async *drawingEvents(signal: AbortSignal): AsyncGenerator<Incoming> {
+  private async *drawingNews(signal: AbortSignal): AsyncGenerator<Incoming> {
     const { bus } = this.dependencies;
-    const events = bus.media(this.request.requestId, signal)[Symbol.asyncIterator]();
-    try {
-      let lost = bus.reconnected(signal).then(() => 'reconnected' as const);
+    const events = this.drawingEvents;
+    if (events === undefined) return;
+    const lossAwaited = (): Promise<'reconnected'> => {
+      const lost = bus.reconnected(signal).then(() => 'reconnected' as const);
       lost.catch(() => undefined);
-      let next = events.next();
-      for (;;) {
-        const first = await Promise.race([lost, next]);
-        if (first === 'reconnected') {
-          if (this.delivered.drawingsDue) throw new DrawingLost();
-          lost = bus.reconnected(signal).then(() => 'reconnected' as const);
-          lost.catch(() => undefined);
-        } else if (first.done === true) {
-          return;
-        } else {
-          yield { from: 'media', event: first.value };
-          next = events.next();
-        }
+      return lost;
+    };
+    let lost = lossAwaited();
+    for (;;) {
+      this.nextDrawingEvent ??= events.next();
+      const first = await Promise.race([lost, this.nextDrawingEvent]);
+      if (first === 'reconnected') {
+        if (this.delivered.drawingsDue) throw new DrawingLost();
+        lost = lossAwaited();
+        continue;
       }
-    } finally {
-      events.return?.().catch(() => undefined);
+      this.nextDrawingEvent = undefined;
+      if (first.done === true) return;
+      yield { from: 'media', event: first.value };
     }
   }
 
   // biome-ignore lint/correctness/useYield: a source of the merge that has no events, only an end or an error
-  private async *sendEncodes(): AsyncGenerator<Incoming> {
-    await this.dependencies.encodes.sendAll(this.attempt);
+  private async *sendEncodes({ inbox }: EngineLease): AsyncGenerator<Incoming> {
+    await this.dependencies.encodes.sendAll(this.attempt, inbox);
+  }
+
+  /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */
+  // biome-ignore lint/correctness/useYield: as above
+  private async *resendLost({ inbox }: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+    const { bus, encodes } = this.dependencies;
+    while (!signal.aborted && encodes.isUnfinished) {
+      const reconnected = await bus.reconnected(signal).then(
+        () => true,
+        () => false,
+      );
+      if (reconnected) await encodes.resendLost(() => ++this.attempt, inbox);
+    }
   }
 
   private addEngineSpans(timing: { queueMs: number; prefillMs: number; decodeMs: number }): void {

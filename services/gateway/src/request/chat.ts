@@ -8,7 +8,7 @@ import {
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
-import { abortable, type Bus } from '@tessera/runtime';
+import { abortable, type Bus, type DrawingInbox } from '@tessera/runtime';
 import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EnginePool } from '../dispatch/engine-pool.js';
 import { type ChatEvent, ChatRequest } from './chat-request.js';
@@ -30,8 +30,11 @@ export interface ChatLimits extends ConversationLimits, IntakeLimits {
 
 export interface ChatDependencies {
   readonly bus: Bus;
+  readonly drawings: DrawingInbox;
   readonly engines: EnginePool;
   readonly model: ModelInfo;
+  /** Whether an answer may hold drawings. */
+  readonly canDraw: boolean;
   /** Absent for a model that takes text only. */
   readonly media: MediaModel | undefined;
   readonly limits: ChatLimits;
@@ -74,7 +77,7 @@ export class Chat {
    * @throws TesseraError of the error table
    */
   async *run(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncGenerator<ChatEvent> {
-    const { bus, engines, limits, model, budget } = this.dependencies;
+    const { bus, drawings, engines, limits, model, budget } = this.dependencies;
     if (this.active >= limits.requests) {
       throw new TesseraError('QUEUE_FULL', `the gateway has ${this.active} requests in flight, its limit`, {
         retryAfterMs: 1000,
@@ -95,6 +98,7 @@ export class Chat {
     const intake = new MediaIntake(conversation.mediaIds, limits, budget);
     const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
     let request: ChatRequest | undefined;
+    let encodes: EncodeDispatch | undefined;
     let failure: TesseraError | undefined;
     try {
       yield { $case: 'accepted', value: { requestId, model, seed } };
@@ -102,11 +106,11 @@ export class Chat {
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
       const { deadlineMs } = call;
-      const encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs, signal });
+      encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs, signal });
       const messages = numberMedia(conversation, planned.itemOf);
       request = new ChatRequest(
         { requestId, messages, items: planned.items, text, draw, deadlineMs },
-        { bus, engines, encodes, lifecycle, maxAttempts: limits.attempts, onAttempt: this.dependencies.onAttempt },
+        { bus, drawings, engines, encodes, lifecycle, maxAttempts: limits.attempts, onAttempt: this.dependencies.onAttempt },
       );
       yield* request.run(signal);
     } catch (reason) {
@@ -120,8 +124,10 @@ export class Chat {
           failure === undefined || failure.code === 'CANCELLED' ? RequestState.CANCELLED : RequestState.FAILED,
         );
       }
-      if (request !== undefined) {
-        this.cleanUp(requestId, lifecycle.state === RequestState.DONE && !request.sentAgain ? 'finish' : 'cancel');
+      if (request !== undefined && encodes !== undefined) {
+        // What an engine may have queued at the last moment is known only once the text is complete.
+        const complete = lifecycle.state === RequestState.DONE;
+        this.cleanUp(requestId, encodes, request.leavesWork || (!complete && this.dependencies.canDraw));
       }
       this.dependencies.onEnd({ requestId, state: lifecycle.state, durationMs: lifecycle.nowMs(), error: failure });
       this.active--;
@@ -169,11 +175,12 @@ export class Chat {
 
   /**
    * Not awaited by the caller: its answer is complete, or it is gone. What fails here ages out by itself. A request that
-   * is done has jobs left only where they were sent again, since a copy may come back from a worker that died.
+   * is done has work left only where it was sent again, since a copy may come back from a worker that died.
    */
-  private cleanUp(requestId: string, how: 'finish' | 'cancel'): void {
-    const cleaning = this.dependencies.bus[how](requestId)
-      .catch(() => undefined)
+  private cleanUp(requestId: string, encodes: EncodeDispatch, cancel: boolean): void {
+    const cancelling = cancel ? this.dependencies.bus.cancel(requestId) : undefined;
+    const cleaning = Promise.allSettled([encodes.close(), cancelling])
+      .then(() => undefined)
       .finally(() => this.cleanings.delete(cleaning));
     this.cleanings.add(cleaning);
   }

@@ -11,6 +11,7 @@ export function engineStatus(engineId: string, facts: Partial<EngineStatus> = {}
     maxWaiting: 4,
     draining: false,
     contextTokens: 256,
+    inbox: '0-abcdefgh',
     ...facts,
   };
 }
