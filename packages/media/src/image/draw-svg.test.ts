@@ -22,7 +22,8 @@ test.each([
   ['one side and the viewBox', 'width="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
 ])('an SVG says its size by %s', async (_, attributes, size) => {
   const bytes = svgFile(attributes, red);
-  expect(await probeImage(bytes)).toEqual({ kind: 'image', format: 'svg', ...size, pages: 1 });
+  const memoryBytes = size.width * size.height * 3;
+  expect(await probeImage(bytes)).toEqual({ kind: 'image', format: 'svg', ...size, pages: 1, memoryBytes });
   const raster = await decodeImage(bytes);
   expect(raster).toMatchObject(size);
   expect(pixelAt(raster, size.width >> 1, size.height >> 1)).toEqual([255, 0, 0]);

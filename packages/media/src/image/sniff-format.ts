@@ -1,11 +1,6 @@
 import type { ImageFormat } from '../media-info.js';
+import { startsWith } from './starts-with.js';
 import { svgRootTag } from './svg-root-tag.js';
-
-function startsWith(bytes: Uint8Array, offset: number, text: string): boolean {
-  if (bytes.length < offset + text.length) return false;
-  for (let i = 0; i < text.length; i++) if (bytes[offset + i] !== text.charCodeAt(i)) return false;
-  return true;
-}
 
 /** The brands of an ISO media file lie in its first box: the major one, four bytes of version, the compatible ones. */
 function hasAvifBrand(bytes: Uint8Array): boolean {
