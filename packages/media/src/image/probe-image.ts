@@ -8,7 +8,7 @@ import { native } from './native.js';
 import { withEarlyOrientation } from './png-orientation.js';
 import { bytesPerPixel, rasterPlan } from './raster-plan.js';
 import { sniffFormat } from './sniff-format.js';
-import { svgRootTag } from './svg-root-tag.js';
+import { svgHead, svgRootTag } from './svg-root-tag.js';
 import { svgSize } from './svg-size.js';
 import { unsupportedVariant } from './unsupported-variant.js';
 
@@ -70,7 +70,7 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
       what === undefined ? `the bytes are no picture of a known format: ${taken}` : `the bytes are ${what}: ${taken}`,
     );
   }
-  const svgTag = format === 'svg' ? svgRootTag(bytes) : undefined;
+  const svgTag = format === 'svg' ? svgRootTag(svgHead(bytes)) : undefined;
   if (svgTag !== undefined) {
     const { width, height } = svgSize(svgTag);
     checkSize({ width, height }, limits);
