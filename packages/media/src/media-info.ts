@@ -12,6 +12,8 @@ export interface ImageInfo {
   readonly height: number;
   /** Frames of an animation or pages of a document; only the first is ever decoded. */
   readonly pages: number;
+  /** The most bytes of pixels that decoding holds at one time. */
+  readonly memoryBytes: number;
 }
 
 /** What a media item's header says, by kind. */

@@ -51,6 +51,13 @@ export const errorTable = {
     meaning: 'The bytes are of no media format that the model takes.',
     whatToDo: 'Send JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG.',
   },
+  MEDIA_UNSUPPORTED: {
+    grpc: 'INVALID_ARGUMENT',
+    http: 415,
+    retryable: false,
+    meaning: 'The media is of a format that is taken, but in a form of it that is not, such as floating-point TIFF.',
+    whatToDo: 'Convert it to an ordinary JPEG, PNG or WebP; the message names what is not supported.',
+  },
   MEDIA_CORRUPT: {
     grpc: 'INVALID_ARGUMENT',
     http: 400,

@@ -1,7 +1,19 @@
+import { deflateSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { distance, pixelAt, plane, rasterFormNames, rasterForms, wideTiff } from '../testing/pictures.js';
+import {
+  distance,
+  exifOf,
+  pixelAt,
+  plane,
+  pngChunk,
+  rasterFormNames,
+  rasterForms,
+  wideTiff,
+  withGifCanvas,
+} from '../testing/pictures.js';
 import { decodeImage } from './decode-image.js';
 import { native } from './native.js';
+import { probeImage } from './probe-image.js';
 
 test.each(rasterFormNames)('a whole %s decodes to 8-bit RGB of the size that its header says', async (form) => {
   const raster = await decodeImage(await rasterForms[form]());
@@ -63,6 +75,120 @@ test.each(orientations)(
     }
   },
 );
+
+const profileText = (exif: Buffer) =>
+  `\nexif\n      ${exif.length}\n${exif.toString('hex').replace(/.{72}/g, '$&\n')}\n`;
+const packedText = (keyword: string, text: string) =>
+  pngChunk('zTXt', Buffer.concat([Buffer.from(`${keyword}\0\0`), deflateSync(text)]));
+
+// Where a PNG may say its orientation: [what, chunks before its pixels, chunks behind them].
+const exifPlaces: readonly [string, (exif: Buffer) => Buffer[], (exif: Buffer) => Buffer[]][] = [
+  ['before its pixels', (exif) => [pngChunk('eXIf', exif)], () => []],
+  ['behind its pixels', () => [], (exif) => [pngChunk('eXIf', exif)]],
+  ['in packed text', (exif) => [packedText('Raw profile type exif', profileText(exif))], () => []],
+  ['in packed text behind', () => [], (exif) => [packedText('Raw profile type APP1', profileText(exif))]],
+  [
+    'in plain text, with the prefix that JPEG has',
+    (exif) => {
+      const text = profileText(Buffer.concat([Buffer.from('Exif\0\0'), exif]));
+      return [pngChunk('tEXt', Buffer.from(`Raw profile type exif\0${text}`))];
+    },
+    () => [],
+  ],
+  [
+    'in its chunk, which counts more than text',
+    () => [packedText('Raw profile type exif', profileText(exifOf(3)))],
+    (exif) => [pngChunk('eXIf', exif)],
+  ],
+];
+
+test.each(exifPlaces)('the orientation of a PNG counts when it stands %s', async (_, before, behind) => {
+  const stored = native(Uint8Array.from([255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 0, 0, 255, 255, 255, 0, 255]), {
+    raw: { width: 3, height: 2, channels: 3 },
+  });
+  const png = await stored.png().toBuffer();
+  const end = png.length - 12;
+  for (const [orientation] of orientations) {
+    const exif = exifOf(orientation);
+    const bytes = Buffer.concat([
+      png.subarray(0, 33),
+      ...before(exif),
+      png.subarray(33, end),
+      ...behind(exif),
+      png.subarray(end),
+    ]);
+    const likeTiff = native(
+      await stored.clone().withMetadata({ orientation }).tiff({ compression: 'none' }).toBuffer(),
+    );
+    const expected = await likeTiff.autoOrient().raw().toBuffer({ resolveWithObject: true });
+    const { width, height } = expected.info;
+    expect(await probeImage(bytes), `orientation ${orientation}`).toMatchObject({ width, height });
+    const raster = await decodeImage(bytes);
+    expect(raster, `orientation ${orientation}`).toMatchObject({ width, height });
+    expect(Buffer.from(raster.data).equals(expected.data), `orientation ${orientation}`).toBe(true);
+  }
+});
+
+test('a PNG with a damaged orientation is shown as it is stored', async () => {
+  const png = await plane(6, 4, 'red').png().toBuffer();
+  const exif = exifOf(6);
+  const damaged = [
+    pngChunk('eXIf', exif.subarray(0, 15)),
+    pngChunk('eXIf', exifOf(9)),
+    packedText('Raw profile type exif', 'no digits'),
+    pngChunk('zTXt', Buffer.from('Raw profile type exif\0\0not packed at all')),
+    // A hundred megabytes of blanks from a hundred kilobytes.
+    packedText('Raw profile type exif', ' '.repeat(100_000_000)),
+  ];
+  for (const [at, chunk] of damaged.entries()) {
+    const bytes = Buffer.concat([png.subarray(0, -12), chunk, png.subarray(-12)]);
+    expect(await decodeImage(bytes), `chunk ${at}`).toMatchObject({ width: 6, height: 4 });
+  }
+});
+
+test('the canvas of a GIF shows the background where its frame is not', async () => {
+  const frame = await plane(40, 30, 'blue').removeAlpha().gif().toBuffer();
+  const clear = await plane(40, 30, '#0000ff00').gif().toBuffer();
+  const background = [10, 20, 30];
+  for (const [gif, within] of [
+    [frame, [0, 0, 255]],
+    [clear, background],
+  ] as const) {
+    const bytes = withGifCanvas(gif, { width: 90, height: 60 }, { left: 10, top: 20 });
+    expect(await probeImage(bytes)).toMatchObject({ width: 90, height: 60 });
+    const raster = await decodeImage(bytes, { background });
+    for (const [x, y] of [
+      [0, 0],
+      [9, 20],
+      [50, 49],
+      [10, 19],
+      [49, 50],
+      [89, 59],
+    ] as const) {
+      expect(pixelAt(raster, x, y), `${x}, ${y}`).toEqual(background);
+    }
+    for (const [x, y] of [
+      [10, 20],
+      [49, 49],
+      [30, 30],
+    ] as const) {
+      expect(pixelAt(raster, x, y), `${x}, ${y}`).toEqual(within);
+    }
+  }
+});
+
+test('a GIF whose canvas is 0, or smaller than its frame, is as large as the frame', async () => {
+  const gif = await plane(40, 30, 'blue').gif().toBuffer();
+  for (const canvas of [
+    { width: 0, height: 0 },
+    { width: 0, height: 30 },
+    { width: 20, height: 10 },
+  ]) {
+    const raster = await decodeImage(withGifCanvas(gif, canvas));
+    expect(raster, JSON.stringify(canvas)).toMatchObject({ width: 40, height: 30 });
+    expect(pixelAt(raster, 39, 29)).toEqual([0, 0, 255]);
+  }
+});
 
 test('transparency lies on the background, white unless another is asked for', async () => {
   const half = await plane(4, 4, '#ff000080').png().toBuffer();

@@ -2,8 +2,8 @@ import { TesseraError } from '@tessera/protocol';
 import type { ImageInfo, ImageRaster } from '../media-info.js';
 import { type MediaLimits, withDefaultLimits } from '../media-limits.js';
 import { throwIfAborted } from '../throw-if-aborted.js';
+import { decodeRaster } from './decode-raster.js';
 import { drawSvg } from './draw-svg.js';
-import { native } from './native.js';
 import { probeImage } from './probe-image.js';
 
 export interface DecodeOptions {
@@ -15,55 +15,13 @@ export interface DecodeOptions {
   readonly signal?: AbortSignal;
 }
 
-interface Pixels {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Uint8Array;
-}
-
-async function decodeRaster(
-  bytes: Uint8Array,
-  info: ImageInfo,
-  background: readonly number[],
-  limits: MediaLimits,
-): Promise<Pixels> {
-  const name = info.format.toUpperCase();
-  const [r, g, b] = background;
-  try {
-    const { data, info: shape } = await native(bytes, {
-      autoOrient: true,
-      limitInputPixels: limits.maxPixels,
-      sequentialRead: true,
-      // 'error' refuses what is cut or broken and forgives what merely breaks a rule, such as a JPEG with stray bytes.
-      // libtiff reports broken pixel data as a warning only.
-      failOn: info.format === 'tiff' ? 'warning' : 'error',
-    })
-      .flatten({ background: { r, g, b } })
-      .toColourspace('srgb')
-      .timeout({ seconds: limits.decodeTimeoutS })
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (shape.channels !== 3) throw new Error(`decoded to ${shape.channels} channels`);
-    return { width: shape.width, height: shape.height, data };
-  } catch (cause) {
-    if (cause instanceof Error && cause.message.includes('timeout')) {
-      throw new TesseraError(
-        'MEDIA_TOO_LARGE',
-        `the ${name} picture takes longer to decode than the limit of ${limits.decodeTimeoutS} s`,
-        { cause },
-      );
-    }
-    throw new TesseraError('MEDIA_CORRUPT', `the ${name} picture is cut or damaged`, { cause });
-  }
-}
-
 /**
  * Decodes a picture's first frame to 8-bit sRGB: orientation applied, transparency laid on the background, grey, palette,
  * CMYK and 16-bit pictures converted (by their colour profile where they have one).
  * It decodes at full size: a reduced decode averages differently from the filter that the model was trained with.
  * Raster decoders cannot be interrupted; the signal is looked at before and after them. SVG stops at once.
  * @throws TesseraError what `probeImage` throws; MEDIA_CORRUPT when the pixels cannot be decoded to the end;
- *   MEDIA_TOO_LARGE when decoding takes longer than the limit; CANCELLED or DEADLINE_EXCEEDED by the signal
+ *   MEDIA_UNSUPPORTED when they are of a kind that is not decoded; MEDIA_TOO_LARGE when decoding takes longer than the limit; CANCELLED or DEADLINE_EXCEEDED by the signal
  */
 export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}): Promise<ImageRaster> {
   const { background = [255, 255, 255], signal } = options;
@@ -74,7 +32,7 @@ export async function decodeImage(bytes: Uint8Array, options: DecodeOptions = {}
   const { width, height, data } =
     info.format === 'svg'
       ? await drawSvg(bytes, background, limits, signal)
-      : await decodeRaster(bytes, info, background, limits);
+      : await decodeRaster(bytes, { info, background, limits });
   throwIfAborted(signal);
   if (width !== info.width || height !== info.height) {
     throw new TesseraError(

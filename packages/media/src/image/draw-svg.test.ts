@@ -9,6 +9,12 @@ import { probeImage } from './probe-image.js';
 
 const red = '<rect width="100%" height="100%" fill="red"/>';
 
+const plain = `<svg xmlns="http://www.w3.org/2000/svg" width="100" height="50">${red}</svg>`;
+const prefixed =
+  '<s:svg xmlns:s="http://www.w3.org/2000/svg" width="100" height="50"><s:rect width="100%" height="100%" fill="red"/></s:svg>';
+const utf16le = (text: string) => Buffer.from(text, 'utf16le');
+const latin1Svg = Buffer.from(`<?xml version="1.0" encoding="ISO-8859-1"?><!-- \xe9 -->${plain}`, 'latin1');
+
 test.each([
   ['its width and height', 'width="1000" height="600"', { width: 1000, height: 600 }],
   ['a small size, drawn larger', 'width="16" height="8"', { width: 512, height: 256 }],
@@ -22,7 +28,8 @@ test.each([
   ['one side and the viewBox', 'width="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
 ])('an SVG says its size by %s', async (_, attributes, size) => {
   const bytes = svgFile(attributes, red);
-  expect(await probeImage(bytes)).toEqual({ kind: 'image', format: 'svg', ...size, pages: 1 });
+  const memoryBytes = size.width * size.height * 3;
+  expect(await probeImage(bytes)).toEqual({ kind: 'image', format: 'svg', ...size, pages: 1, memoryBytes });
   const raster = await decodeImage(bytes);
   expect(raster).toMatchObject(size);
   expect(pixelAt(raster, size.width >> 1, size.height >> 1)).toEqual([255, 0, 0]);
@@ -66,6 +73,43 @@ test('a prologue of declaration, comment and document type may stand before the 
   const prologue = '\ufeff<?xml version="1.0"?>\n<!-- a <svg> -->\n<!DOCTYPE svg [<!ENTITY c "red">]>\n';
   const bytes = svgFile('width="512" height="512"', '<rect width="512" height="512" fill="&c;"/>', prologue);
   expect(pixelAt(await decodeImage(bytes), 5, 5)).toEqual([255, 0, 0]);
+});
+
+test.each([
+  ['a root tag with a prefix', Buffer.from(prefixed)],
+  ['a prefix behind a declaration', Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${prefixed}`)],
+  ['a prefix behind a long prologue', Buffer.from(`<!-- ${'x'.repeat(4000)} -->${prefixed}`)],
+  ['UTF-16 with a mark, little-endian', utf16le(`\ufeff<?xml version="1.0" encoding="UTF-16"?>${plain}`)],
+  ['UTF-16 with a mark, big-endian', utf16le(`\ufeff<?xml version="1.0" encoding="UTF-16"?>${plain}`).swap16()],
+  ['UTF-16 without a mark, little-endian', utf16le(`<?xml version="1.0" encoding="UTF-16LE"?>${plain}`)],
+  ['UTF-16 without a mark, big-endian', utf16le(plain).swap16()],
+  ['UTF-16 and a prefix', utf16le(`\ufeff${prefixed}`)],
+  ['Latin-1, as its declaration says', latin1Svg],
+])('a drawing in %s is drawn', async (_, bytes) => {
+  expect(await probeImage(bytes)).toMatchObject({ format: 'svg', width: 512, height: 256 });
+  const raster = await decodeImage(bytes);
+  expect(raster).toMatchObject({ width: 512, height: 256 });
+  expect(pixelAt(raster, 256, 128)).toEqual([255, 0, 0]);
+});
+
+test.each(['viewBox="0 0 1e-320 1e-320"', 'width="1e-320" height="1e-310"', 'viewBox="0 0 0.001 0.002" width="9"'])(
+  'a plane too small to be drawn on is refused, not shown empty: %s',
+  async (attributes) => {
+    await expect(probeImage(svgFile(attributes, red))).rejects.toMatchObject({
+      code: 'MEDIA_UNSUPPORTED',
+      message: expect.stringMatching(/its plane has [\d.e-]+x[\d.e-]+ units/),
+    });
+  },
+);
+
+test('a very small size on an ordinary plane is drawn as any other', async () => {
+  const bytes = svgFile(
+    'width="1e-320" height="1e-320" viewBox="0 0 10 10"',
+    '<rect width="10" height="10" fill="red"/>',
+  );
+  const raster = await decodeImage(bytes);
+  expect(raster).toMatchObject({ width: 512, height: 512 });
+  expect(pixelAt(raster, 500, 500)).toEqual([255, 0, 0]);
 });
 
 test('what is not drawn shows the background', async () => {

@@ -1,7 +1,7 @@
 import { TesseraError } from '@tessera/protocol';
 import type { MediaLimits } from '../media-limits.js';
 import { askSvgProcess } from './svg-process.js';
-import { svgRootTag } from './svg-root-tag.js';
+import { narrowXml, svgRootTag } from './svg-root-tag.js';
 import { svgSize, withSvgSize } from './svg-size.js';
 
 /**
@@ -14,11 +14,12 @@ export async function drawSvg(
   limits: MediaLimits,
   signal?: AbortSignal,
 ): Promise<{ width: number; height: number; data: Uint8Array }> {
-  const tag = svgRootTag(bytes);
+  const document = narrowXml(bytes);
+  const tag = svgRootTag(document);
   if (tag === undefined) throw new TesseraError('MEDIA_NOT_RECOGNISED', 'the bytes are no SVG picture');
   const size = svgSize(tag);
   const { width, height } = size;
-  const drawing = { bytes: withSvgSize(bytes, tag, size), width, height, background };
+  const drawing = { bytes: withSvgSize(document, tag, size), width, height, background };
   const reply = await askSvgProcess(drawing, { timeoutS: limits.decodeTimeoutS, signal });
   if ('failure' in reply) {
     throw new TesseraError('MEDIA_CORRUPT', 'the SVG picture is cut or damaged', { cause: new Error(reply.failure) });

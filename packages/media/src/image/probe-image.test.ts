@@ -12,6 +12,7 @@ test.each(rasterFormNames)('knows a %s and its size from the header', async (for
     width: 150,
     height: 101,
     pages: 1,
+    memoryBytes: 150 * 101 * 3,
   });
 });
 
@@ -35,16 +36,36 @@ test.each([
   ['a web page with a drawing', Buffer.from('<!DOCTYPE html><html><body><svg width="1" height="1"/></body></html>')],
   ['one byte', Buffer.from([0xff])],
   ['zeros', Buffer.alloc(4096)],
-  ['PDF', Buffer.from('%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj')],
-  ['BMP', Buffer.concat([Buffer.from('BM'), Buffer.alloc(100)])],
   ['PPM', Buffer.from('P6 1 1 255\n\x00\x00\x00')],
-  ['HEIC', Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1')],
-  ['MP4', Buffer.from('\0\0\0\x18ftypisom\0\0\0\0isomavc1', 'latin1')],
-  ['compressed SVG', gzipSync(svgFile('width="8" height="8"', '<rect/>'))],
+  ['text that begins as BMP does', Buffer.from('BMX is fun, and this is no picture of it')],
   ['JSON', Buffer.from('{"a": "<svg>"}')],
   ['Matlab', Buffer.concat([Buffer.from('MATLAB 5.0 MAT-file'), Buffer.alloc(200)])],
 ])('%s is MEDIA_NOT_RECOGNISED', async (_, bytes) => {
-  await expect(probeImage(bytes)).rejects.toMatchObject({ code: 'MEDIA_NOT_RECOGNISED' });
+  await expect(probeImage(bytes)).rejects.toMatchObject({
+    code: 'MEDIA_NOT_RECOGNISED',
+    message: 'the bytes are no picture of a known format: JPEG, PNG, WebP, GIF, AVIF, TIFF and SVG pictures are taken',
+  });
+});
+
+const latin1 = (text: string) => Buffer.from(text, 'latin1');
+
+test.each([
+  ['a HEIC picture', latin1('\0\0\0\x18ftypheic\0\0\0\0mif1heic')],
+  ['a HEIF picture', latin1('\0\0\0\x18ftypmif1\0\0\0\0mif1heic')],
+  ['a BMP picture', Buffer.concat([latin1('BM\xff\0\0\0'), Buffer.alloc(100)])],
+  ['an ICO icon', Buffer.concat([latin1('\0\0\x01\0\x01\0'), Buffer.alloc(100)])],
+  ['a JPEG XL picture', latin1('\xff\x0a\x00\x00')],
+  ['a JPEG XL picture', latin1('\0\0\0\x0cJXL \r\n\x87\n')],
+  ['a JPEG 2000 picture', latin1('\0\0\0\x0cjP  \r\n\x87\n')],
+  ['a JPEG 2000 picture', latin1('\xff\x4f\xff\x51\0\x2f')],
+  ['a PDF document', latin1('%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj')],
+  ['a film', latin1('\0\0\0\x18ftypisom\0\0\0\0isomavc1')],
+  ['gzip data (an SVGZ drawing, perhaps)', gzipSync(svgFile('width="8" height="8"', '<rect/>'))],
+])('%s is MEDIA_NOT_RECOGNISED by its name: %#', async (name, bytes) => {
+  await expect(probeImage(bytes)).rejects.toMatchObject({
+    code: 'MEDIA_NOT_RECOGNISED',
+    message: `the bytes are ${name}: JPEG, PNG, WebP, GIF, AVIF, TIFF and SVG pictures are taken`,
+  });
 });
 
 test('random bytes are MEDIA_NOT_RECOGNISED, whatever their length', async () => {

@@ -3,10 +3,14 @@ import type { Metadata } from 'sharp';
 import type { ImageFormat, ImageInfo } from '../media-info.js';
 import { type MediaLimits, withDefaultLimits } from '../media-limits.js';
 import { declaredSize } from './declared-size.js';
+import { foreignFormat } from './foreign-format.js';
 import { native } from './native.js';
+import { withEarlyOrientation } from './png-orientation.js';
+import { bytesPerPixel, rasterPlan } from './raster-plan.js';
 import { sniffFormat } from './sniff-format.js';
-import { svgRootTag } from './svg-root-tag.js';
+import { svgHead, svgRootTag } from './svg-root-tag.js';
 import { svgSize } from './svg-size.js';
+import { unsupportedVariant } from './unsupported-variant.js';
 
 function checkSize({ width, height }: { width: number; height: number }, limits: MediaLimits): void {
   if (width === 0 || height === 0) throw new TesseraError('MEDIA_EMPTY', `the picture has ${width}x${height} pixels`);
@@ -44,8 +48,9 @@ async function readHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metad
 /**
  * Reads a picture's header, never its pixels. What it accepts may still prove cut or damaged when it is decoded.
  * (The header of an SVG is its root tag.)
- * @throws TesseraError MEDIA_EMPTY (no bytes, no pixels), MEDIA_NOT_RECOGNISED, MEDIA_TOO_LARGE (over a limit, with the
- *   figures) or MEDIA_CORRUPT (a header that ends too early)
+ * @throws TesseraError MEDIA_EMPTY (no bytes, no pixels), MEDIA_NOT_RECOGNISED, MEDIA_UNSUPPORTED (a known format in a
+ *   form that is not decoded), MEDIA_TOO_LARGE (over a limit, with the figures) or MEDIA_CORRUPT (a header that ends too
+ *   early)
  */
 export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<MediaLimits>): Promise<ImageInfo> {
   const limits = withDefaultLimits(partialLimits);
@@ -58,18 +63,31 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
   }
   const format = sniffFormat(bytes);
   if (format === undefined) {
-    throw new TesseraError('MEDIA_NOT_RECOGNISED', 'the bytes are no JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG picture');
+    const taken = 'JPEG, PNG, WebP, GIF, AVIF, TIFF and SVG pictures are taken';
+    const what = foreignFormat(bytes);
+    throw new TesseraError(
+      'MEDIA_NOT_RECOGNISED',
+      what === undefined ? `the bytes are no picture of a known format: ${taken}` : `the bytes are ${what}: ${taken}`,
+    );
   }
-  const svgTag = format === 'svg' ? svgRootTag(bytes) : undefined;
+  const svgTag = format === 'svg' ? svgRootTag(svgHead(bytes)) : undefined;
   if (svgTag !== undefined) {
     const { width, height } = svgSize(svgTag);
     checkSize({ width, height }, limits);
-    return { kind: 'image', format, width, height, pages: 1 };
+    return { kind: 'image', format, width, height, pages: 1, memoryBytes: width * height * 3 };
   }
 
   const declared = declaredSize(bytes, format);
   if (declared !== undefined) checkSize(declared, limits);
-  const metadata = await readHeader(bytes, format);
+  const variant = unsupportedVariant(bytes, format);
+  if (variant !== undefined) {
+    throw new TesseraError(
+      'MEDIA_UNSUPPORTED',
+      `the ${format.toUpperCase()} picture is of a kind that is not supported: it has ${variant}`,
+    );
+  }
+  const file = format === 'png' ? withEarlyOrientation(bytes) : bytes;
+  const metadata = await readHeader(file, format);
   if (!isFormat(metadata, format)) {
     throw new TesseraError(
       'MEDIA_NOT_RECOGNISED',
@@ -78,5 +96,6 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
   }
   const { width, height } = metadata.autoOrient;
   checkSize({ width, height }, limits);
-  return { kind: 'image', format, width, height, pages: metadata.pages ?? 1 };
+  const memoryBytes = width * height * bytesPerPixel(rasterPlan(file, format, metadata));
+  return { kind: 'image', format, width, height, pages: metadata.pages ?? 1, memoryBytes };
 }

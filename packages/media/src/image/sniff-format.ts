@@ -1,11 +1,6 @@
 import type { ImageFormat } from '../media-info.js';
-import { svgRootTag } from './svg-root-tag.js';
-
-function startsWith(bytes: Uint8Array, offset: number, text: string): boolean {
-  if (bytes.length < offset + text.length) return false;
-  for (let i = 0; i < text.length; i++) if (bytes[offset + i] !== text.charCodeAt(i)) return false;
-  return true;
-}
+import { startsWith } from './starts-with.js';
+import { svgHead, svgRootTag } from './svg-root-tag.js';
 
 /** The brands of an ISO media file lie in its first box: the major one, four bytes of version, the compatible ones. */
 function hasAvifBrand(bytes: Uint8Array): boolean {
@@ -27,6 +22,6 @@ export function sniffFormat(bytes: Uint8Array): ImageFormat | undefined {
   // Classic TIFF and BigTIFF, little- and big-endian.
   if (['II*\0', 'MM\0*', 'II+\0', 'MM\0+'].some((magic) => startsWith(bytes, 0, magic))) return 'tiff';
   if (hasAvifBrand(bytes)) return 'avif';
-  if (svgRootTag(bytes) !== undefined) return 'svg';
+  if (svgRootTag(svgHead(bytes)) !== undefined) return 'svg';
   return undefined;
 }

@@ -1,5 +1,15 @@
+import { startsWith } from './starts-with.js';
+
 /** How far into a file the root element may begin: room for an XML declaration, comments and a document type. */
 const prologueBytes = 16 * 1024;
+
+/** XML may be UTF-16 of either order, with a mark or a declaration that begins it. */
+const wideStarts = [
+  { starts: '\xff\xfe', encoding: 'utf-16le' },
+  { starts: '<\0', encoding: 'utf-16le' },
+  { starts: '\xfe\xff', encoding: 'utf-16be' },
+  { starts: '\0<', encoding: 'utf-16be' },
+] as const;
 
 /** The byte order mark of UTF-8. */
 const utf8Mark = '\xef\xbb\xbf';
@@ -19,6 +29,11 @@ function endOfDoctype(text: string, start: number): number {
   return close.exec(text) === null ? -1 : close.lastIndex;
 }
 
+/** How much of a file says whether it is SVG, and how large. */
+export function svgHead(bytes: Uint8Array): Uint8Array {
+  return narrowXml(bytes.subarray(0, 2 * prologueBytes));
+}
+
 export interface SvgRootTag {
   /** The tag's text, a character a byte. */
   readonly text: string;
@@ -28,7 +43,18 @@ export interface SvgRootTag {
 }
 
 /**
- * The `<svg ...>` tag that a file begins with, after any prologue; undefined when the file is not SVG in UTF-8.
+ * The same document in bytes that hold ASCII as it is: UTF-16 becomes UTF-8, and says so no more. What else it may be
+ * encoded in, its declaration tells.
+ */
+export function narrowXml(bytes: Uint8Array): Uint8Array {
+  const wide = wideStarts.find(({ starts }) => startsWith(bytes, 0, starts));
+  if (wide === undefined) return bytes;
+  const text = new TextDecoder(wide.encoding).decode(bytes);
+  return Buffer.from(text.replace(/^<\?xml.*?\?>/s, ''));
+}
+
+/**
+ * The `<svg ...>` tag that a document begins with, after any prologue; undefined when it is no SVG, or UTF-16.
  * Only the root counts, so a web page with a drawing in it is not a picture.
  */
 export function svgRootTag(bytes: Uint8Array): SvgRootTag | undefined {

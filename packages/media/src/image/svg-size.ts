@@ -8,6 +8,9 @@ const maxLongSide = 2048;
 /** What CSS gives a drawing that says nothing. */
 const defaultSize = { width: 300, height: 150 };
 
+/** librsvg takes lengths under 1/512 of a unit for none: a plane much smaller would be drawn empty. */
+const minPlaneSide = 1 / 128;
+
 /** CSS pixels in each absolute unit. Percentages, em and ex are relative to nothing here: as good as absent. */
 const pixelsPerUnit: ReadonlyMap<string, number> = new Map([
   ['', 1],
@@ -60,7 +63,8 @@ function naturalSize(tag: SvgRootTag): { width: number; height: number; viewBox?
 /**
  * The size to draw an SVG at, from its root tag alone: its own shape, the longer side within 512 to 2048 pixels, however
  * large or small it says it is. Whoever plans tiles and whoever draws them so agree without a word.
- * @throws TesseraError MEDIA_EMPTY when a side is 0; MEDIA_TOO_LARGE when a side is no finite number
+ * @throws TesseraError MEDIA_EMPTY when a side is 0; MEDIA_TOO_LARGE when a side is no finite number; MEDIA_UNSUPPORTED
+ *   when the plane is too small to draw on
  */
 export function svgSize(tag: SvgRootTag): SvgSize {
   const natural = naturalSize(tag);
@@ -69,12 +73,30 @@ export function svgSize(tag: SvgRootTag): SvgSize {
     throw new TesseraError('MEDIA_EMPTY', 'the SVG declares a width or height of 0');
   }
   if (!Number.isFinite(longest)) throw new TesseraError('MEDIA_TOO_LARGE', 'the SVG declares a side without end');
-  const scale = Math.min(Math.max(longest, minLongSide), maxLongSide) / longest;
+  const viewBox = natural.viewBox ?? `0 0 ${natural.width} ${natural.height}`;
+  const [, , planeWidth = 0, planeHeight = 0] = viewBox.split(/[\s,]+/).map(Number);
+  if (Math.max(planeWidth, planeHeight) < minPlaneSide) {
+    throw new TesseraError(
+      'MEDIA_UNSUPPORTED',
+      `the SVG picture is of a kind that is not supported: its plane has ${planeWidth}x${planeHeight} units, and what is smaller than ${minPlaneSide} is not drawn`,
+    );
+  }
+  const long = Math.min(Math.max(longest, minLongSide), maxLongSide);
+  // The quotient first: the scale of a very small drawing is no finite number.
   return {
-    width: Math.max(1, Math.round(natural.width * scale)),
-    height: Math.max(1, Math.round(natural.height * scale)),
-    viewBox: natural.viewBox ?? `0 0 ${natural.width} ${natural.height}`,
+    width: Math.max(1, Math.round((natural.width / longest) * long)),
+    height: Math.max(1, Math.round((natural.height / longest) * long)),
+    viewBox,
   };
+}
+
+/** libvips takes for SVG only what shows these letters early; a root tag with a prefix or a long prologue does not. */
+const sniffMark = '<!--<svg-->';
+
+/** Where a comment may stand first: behind the XML declaration, which nothing may stand before. */
+function afterDeclaration(bytes: Uint8Array, tag: SvgRootTag): number {
+  const prologue = Buffer.from(bytes.subarray(0, tag.start)).toString('latin1');
+  return /^(?:\xef\xbb\xbf)?(?:<\?xml.*?\?>)?/s.exec(prologue)?.[0].length ?? 0;
 }
 
 /**
@@ -88,5 +110,12 @@ export function withSvgSize(bytes: Uint8Array, tag: SvgRootTag, { width, height,
   const size = `width: ${width}px !important; height: ${height}px !important`;
   const attributes = `width="${width}" height="${height}" viewBox="${viewBox}" style="${style};${size}"`;
   const sized = bare.replace(/^<(?:[\w.-]+:)?svg/, (name) => `${name} ${attributes}`);
-  return Buffer.concat([bytes.subarray(0, tag.start), Buffer.from(sized, 'latin1'), bytes.subarray(tag.end)]);
+  const mark = afterDeclaration(bytes, tag);
+  return Buffer.concat([
+    bytes.subarray(0, mark),
+    Buffer.from(sniffMark),
+    bytes.subarray(mark, tag.start),
+    Buffer.from(sized, 'latin1'),
+    bytes.subarray(tag.end),
+  ]);
 }

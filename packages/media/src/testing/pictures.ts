@@ -1,3 +1,4 @@
+import { crc32 } from '../image/crc32.js';
 import { native } from '../image/native.js';
 
 /** Pictures made when a test runs; nothing here is used outside tests. */
@@ -88,21 +89,52 @@ export function svgFile(attributes: string, body: string, prologue = ''): Buffer
   return Buffer.from(`${prologue}<svg xmlns="http://www.w3.org/2000/svg" ${attributes}>${body}</svg>`);
 }
 
-function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return (crc ^ -1) >>> 0;
-}
-
 /** A PNG whose header says another size than its pixels have; the header's checksum is right. */
 export function withPngSize(png: Buffer, width: number, height: number): Buffer {
   const forged = Buffer.from(png);
   forged.writeUInt32BE(width, 16);
   forged.writeUInt32BE(height, 20);
   forged.writeUInt32BE(crc32(forged.subarray(12, 29)), 29);
+  return forged;
+}
+
+/** One chunk of a PNG, with its checksum. */
+export function pngChunk(name: string, data: Uint8Array): Buffer {
+  const chunk = Buffer.alloc(12 + data.length);
+  chunk.writeUInt32BE(data.length, 0);
+  chunk.write(name, 4, 'latin1');
+  chunk.set(data, 8);
+  chunk.writeUInt32BE(crc32(chunk.subarray(4, 8 + data.length)), 8 + data.length);
+  return chunk;
+}
+
+/** EXIF data that say an orientation and nothing else, in little-endian order. */
+export function exifOf(orientation: number): Buffer {
+  const exif = Buffer.alloc(26);
+  exif.write('II*\0', 0, 'latin1');
+  exif.writeUInt32LE(8, 4);
+  exif.writeUInt16LE(1, 8);
+  exif.writeUInt16LE(274, 10);
+  exif.writeUInt16LE(3, 12);
+  exif.writeUInt32LE(1, 14);
+  exif.writeUInt16LE(orientation, 18);
+  return exif;
+}
+
+/** A GIF of one frame on another canvas than its own, which lies at this place of it. */
+export function withGifCanvas(
+  gif: Buffer,
+  canvas: { width: number; height: number },
+  place: { left: number; top: number } = { left: 0, top: 0 },
+): Buffer {
+  const forged = Buffer.from(gif);
+  const packed = forged[10] ?? 0;
+  const palette = packed & 0x80 ? 3 << ((packed & 7) + 1) : 0;
+  const frame = forged.indexOf(0x2c, 13 + palette);
+  forged.writeUInt16LE(canvas.width, 6);
+  forged.writeUInt16LE(canvas.height, 8);
+  forged.writeUInt16LE(place.left, frame + 1);
+  forged.writeUInt16LE(place.top, frame + 3);
   return forged;
 }
 
