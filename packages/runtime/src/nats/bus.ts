@@ -9,6 +9,7 @@ import {
   jobKinds,
   jobRoutes,
   type MediaEvent,
+  type StreamPlan,
   streamPlan,
   type TensorRef,
   TesseraError,
@@ -21,6 +22,7 @@ import { type Announcer, announceEngine, EngineDirectory } from './engine-direct
 import { type JobMessage, jobCodecs } from './job-codec.js';
 import { MediaStore } from './media-store.js';
 import { MediaStream } from './media-stream.js';
+import { missingStreams } from './missing-streams.js';
 import { Publisher, type PublishOptions } from './publisher.js';
 import { applyStreamPlan } from './setup.js';
 import {
@@ -61,6 +63,7 @@ export class Bus {
   private readonly mediaEvents: MediaStream;
   private readonly blobs: MediaStore;
   private settingUp: Promise<void> | undefined;
+  private streamsThere = false;
 
   private constructor(private readonly connection: BusConnection) {
     const restore = (signal?: AbortSignal) => this.restore(signal);
@@ -69,7 +72,10 @@ export class Bus {
     this.tensors = new TensorStream(connection, this.publisher, restore);
     this.mediaEvents = new MediaStream(connection, this.publisher, restore);
     this.blobs = new MediaStore(connection, restore);
-    connection.onReconnect(() => void this.restore().catch(() => {}));
+    connection.onReconnect(() => {
+      this.streamsThere = false;
+      void this.restore().catch(() => {});
+    });
   }
 
   /** @throws TesseraError STAGE_UNAVAILABLE when nothing answers at the URL; CONFIG_INVALID */
@@ -81,9 +87,29 @@ export class Bus {
     return this.connection.limits;
   }
 
+  /** Where NATS is, as it may be shown. */
+  get url(): string {
+    return this.connection.url;
+  }
+
   /** Whether the connection stands at this moment; for readiness. */
   get isOnline(): boolean {
     return this.connection.isOnline;
+  }
+
+  /** Whether the streams are there, as far as this process knows. */
+  get hasStreams(): boolean {
+    return this.streamsThere;
+  }
+
+  /** Asks NATS whether the streams are there, and makes them again where one is missing. */
+  async lookForStreams(): Promise<void> {
+    if (!this.isOnline) return;
+    const missing = await missingStreams(this.connection, this.plan());
+    this.streamsThere = missing.length === 0;
+    if (this.streamsThere) return;
+    this.connection.log.warn({ streams: missing }, 'streams are missing on NATS; they are made again');
+    await this.restore();
   }
 
   /**
@@ -93,12 +119,13 @@ export class Bus {
    */
   async setup(): Promise<void> {
     // One at a time: after a reconnect many parts of the bus find at once that streams are missing.
-    this.settingUp ??= applyStreamPlan(
-      this.connection,
-      streamPlan(this.connection.subjects, this.connection.limits),
-    ).finally(() => {
-      this.settingUp = undefined;
-    });
+    this.settingUp ??= applyStreamPlan(this.connection, this.plan())
+      .then(() => {
+        this.streamsThere = true;
+      })
+      .finally(() => {
+        this.settingUp = undefined;
+      });
     await this.settingUp;
   }
 
@@ -274,6 +301,10 @@ export class Bus {
   /** Sends what is still to be sent and closes the connection. Whatever waits on this bus ends with DRAINING. */
   async close(): Promise<void> {
     await this.connection.close();
+  }
+
+  private plan(): StreamPlan {
+    return streamPlan(this.connection.subjects, this.connection.limits);
   }
 
   /** Makes again what the server may have lost. @throws the signal's reason; TesseraError when it cannot be done */
