@@ -27,6 +27,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  // Whoever read the output has gone, as `head` does: nothing is left to say, but what runs is to be ended well.
+  process.stdout.on('error', () => stop.abort(new TesseraError('CANCELLED', 'nobody reads the output any more')));
   const program = buildProgram(stop.signal);
   try {
     await program.parseAsync(argv as string[]);
@@ -65,6 +67,12 @@ function buildProgram(signal: AbortSignal): Command {
     .addOption(weightsOption())
     .option('--cache <dir>', 'where compiled models are kept', defaultCacheDir())
     .option('--nats-url <url>', 'use this NATS server instead of starting one')
+    .option('--nats-port <n>', 'port of the NATS server; 0 takes any free one', wholeNumber(0, 65535), 0)
+    .addOption(
+      new Option('--prefix <word>', 'first word of every NATS subject, so that several deployments can share one NATS')
+        .argParser(natsPrefix)
+        .default('tessera'),
+    )
     .option('--port <n>', 'gRPC port of the gateway; 0 takes any free one', wholeNumber(0, 65535), defaultGatewayPort)
     .option('--grace-ms <n>', 'how long a service may take to drain', wholeNumber(0, 3_600_000), 30_000)
     .option('--json', 'one line of JSON a service', false)
@@ -137,6 +145,11 @@ function wholeNumber(least: number, most: number): (text: string) => number {
     }
     return value;
   };
+}
+
+function natsPrefix(text: string): string {
+  if (!/^[A-Za-z0-9_-]+$/.test(text)) throw new InvalidArgumentError('Use letters, digits, - and _ only.');
+  return text;
 }
 
 function decimal(text: string): number {

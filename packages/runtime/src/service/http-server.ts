@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { TesseraError } from '@tessera/protocol';
 import type { Registry } from 'prom-client';
+import { listenError } from './listen-error.js';
 import type { ReadinessReport } from './readiness.js';
 
 export interface HttpServer {
@@ -37,10 +37,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   try {
     await once(server, 'listening');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TesseraError('CONFIG_INVALID', `metrics.host and metrics.port cannot be listened on: ${reason}`, {
-      cause,
-    });
+    throw listenError('metrics', options, cause);
   }
   const { address, family, port } = server.address() as AddressInfo;
   return { address: family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`, close: () => close(server) };

@@ -32,7 +32,8 @@ export async function runService<S extends ServiceSettings>(
   const log = createLog({ service: name, level: common['log.level'], format: common['log.format'] });
   const fail = (reason: unknown, message: string): never => {
     log.fatal({ event: 'failed', err: reason }, message);
-    process.exit(exitCodes.failed);
+    const isSetting = reason instanceof TesseraError && reason.code === 'CONFIG_INVALID';
+    process.exit(isSetting ? exitCodes.misconfigured : exitCodes.failed);
   };
   process.on('uncaughtException', (error) => fail(error, 'unhandled error'));
   process.on('unhandledRejection', (reason) => fail(reason, 'unhandled rejection'));
