@@ -7,6 +7,7 @@ import { compile, type Weights } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
+import { HintedError } from './hinted-error.js';
 import { bold } from './terminal.js';
 
 /** The port that `tessera up` listens on and `tessera ask` calls, unless told otherwise. */
@@ -36,7 +37,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (reason) {
     if (isCommanderExit(reason)) return reason.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const error = TesseraError.from(reason);
-    process.stderr.write(`${bold('tessera:')} ${error.message} [${error.code}]\n  ${error.row.whatToDo}\n`);
+    const hint = error instanceof HintedError ? error.hint : error.row.whatToDo;
+    process.stderr.write(`${bold('tessera:')} ${error.message} [${error.code}]\n  ${hint}\n`);
     return exitCodeOf(error);
   } finally {
     process.off('SIGINT', onSignal);

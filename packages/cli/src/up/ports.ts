@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { TesseraError } from '@tessera/protocol';
+import { HintedError } from '../hinted-error.js';
 
 /** Below the ports that any common system gives to outgoing connections. */
 const [lowest, highest] = [20_000, 32_000];
@@ -30,9 +31,10 @@ export async function requireFreePort(port: number, whose: string, flag: string)
   const trouble = await troubleWith(port);
   if (trouble === undefined) return;
   const why = trouble === 'EADDRINUSE' ? 'another program listens there' : `the system refuses it (${trouble})`;
-  throw new TesseraError(
+  throw new HintedError(
     'CONFIG_INVALID',
-    `${whose} cannot have port ${port} of 127.0.0.1: ${why}; end that program, or choose another port with ${flag} (0 takes any free one)`,
+    `${whose} cannot have port ${port} of 127.0.0.1: ${why}`,
+    `End what listens there, or choose another port with ${flag}; 0 takes any free one.`,
   );
 }
 
