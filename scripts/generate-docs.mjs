@@ -44,7 +44,9 @@ ${errorsMarkdown()}
 # Metrics
 
 Each service serves these in Prometheus' text format at \`/metrics\` of its metrics port, beside \`/healthz\` (the process
-lives) and \`/readyz\` (it takes work). Node's own process metrics are there too, with the prefix \`tessera_\`.
+lives) and \`/readyz\` (it takes work: NATS is connected, the streams are there, the model is loaded, the engine's thread
+lives; while one of these is missing the answer is 503 and its body names it). Node's own process metrics are there too,
+with the prefix \`tessera_\`.
 
 ${metricsMarkdown()}
 `,

@@ -7,10 +7,14 @@ cd "$(dirname "$0")/.."
 say() { printf '\033[2m[setup] %s\033[0m\n' "$*" >&2; }
 stamps=node_modules/.tessera
 
-node -e 'const [a,b]=process.versions.node.split(".").map(Number); process.exit(a>20||(a===20&&b>=9)?0:1)' || {
-  echo "Tessera needs Node 20.9 or newer; this is $(node --version). Install it from https://nodejs.org or with your package manager." >&2
+# As `engines` in package.json says: 20 from 20.9, 22 from 22.12, 24.
+node=$(node -p 'const [a, b] = process.versions.node.split(".").map(Number); a < 20 || (a === 20 && b < 9) ? "old" : { 20: 9, 22: 12, 24: 0 }[a] <= b ? "good" : "untested"')
+if [ "$node" = old ]; then
+  echo "Tessera needs Node 20 (20.9 or newer), 22 (22.12 or newer) or 24; this is $(node --version). Install one of them from https://nodejs.org or with your package manager." >&2
   exit 1
-}
+elif [ "$node" = untested ]; then
+  say "Node $(node --version) is none of those that Tessera is tested with: 20 (from 20.9), 22 (from 22.12) and 24. Going on all the same."
+fi
 
 lock=$(sha256sum package-lock.json | cut -d' ' -f1)
 if [ "$(cat "$stamps/lock" 2>/dev/null || true)" != "$lock" ]; then

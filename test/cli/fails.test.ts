@@ -1,5 +1,4 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -30,20 +29,6 @@ test('up with a model that is not there ends with status 1, and leaves nothing',
   expect(end.stderr).toContain(model);
   expect(end.stderr).toContain('CHECKPOINT_INVALID');
   expect(readdirSync(folder).filter((name) => name !== 'cache')).toEqual([]);
-});
-
-test('up with a port that is taken ends with a sentence, and stops what it had started', async () => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => taken.once('listening', resolve));
-  const { port } = taken.address() as { port: number };
-  try {
-    const end = await tessera(['up', '--port', String(port), '--cache', bundleCache], { TMPDIR: folder });
-    expect(end.status).toBe(3);
-    expect(end.stderr).toContain('EADDRINUSE');
-    expect(readdirSync(folder)).toEqual([]);
-  } finally {
-    taken.close();
-  }
 });
 
 test('Ctrl-C during compile ends it with 130 and leaves no half of a bundle', async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
@@ -40,10 +40,36 @@ test.each([
   expect(stderr).toMatch(/unknown|invalid|not specified|cannot be read/);
 });
 
-test('a server that is not there ends with status 3', async () => {
-  const { status, stderr } = await tessera(['ask', 'x', '--address', '127.0.0.1:1', '--timeout-ms', '20000']);
+test.each([
+  ['ask', []],
+  ['draw', ['--out', 'out.png']],
+])('%s without a server ends with status 3 and says how to start one', async (command, args) => {
+  const out = args.map((arg) => (arg === 'out.png' ? join(folder, arg) : arg));
+  const { status, stdout, stderr } = await tessera([command, 'x', '--address', '127.0.0.1:1', ...out]);
   expect(status).toBe(3);
-  expect(stderr).toContain('STAGE_UNAVAILABLE');
+  expect(stdout).toBe('');
+  expect(stderr).toContain('no server can be reached at 127.0.0.1:1');
+  expect(stderr).toContain('tessera up');
+  expect(stderr).toContain('TESSERA_ADDRESS');
+  expect(readdirSync(folder)).not.toContain('out.png');
+});
+
+test.each([
+  ['a folder that is not there', 'nowhere/apple.png'],
+  ['a folder in the place of the file', '.'],
+])('draw --out with %s is refused before anything is asked', async (_, path) => {
+  // No server is there, and none is looked for.
+  const args = ['draw', 'x', '--address', '127.0.0.1:1', '--out', join(folder, path)];
+  const { status, stderr } = await tessera(args);
+  expect(status).toBe(2);
+  expect(stderr).toContain(`${join(folder, path)} cannot be written`);
+});
+
+test('the check of --out leaves a file that is there as it is', async () => {
+  const out = join(folder, 'kept.png');
+  writeFileSync(out, 'kept');
+  expect((await tessera(['draw', 'x', '--address', '127.0.0.1:1', '--out', out])).status).toBe(3);
+  expect(readFileSync(out, 'utf8')).toBe('kept');
 });
 
 test('inspect shows the parameters of each stage of the demo model', async () => {

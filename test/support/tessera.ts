@@ -48,11 +48,19 @@ export function tessera(args: readonly string[], env: NodeJS.ProcessEnv = {}): P
 export interface Up {
   /** host:port of the gateway. */
   readonly gateway: string;
-  /** Every process that it started. */
+  /** Every process that it started, as it told of them. */
+  readonly processes: readonly UpProcess[];
+  /** Their ids. */
   readonly pids: readonly number[];
   readonly process: ChildProcess;
   /** Resolves with the exit status. */
   readonly ended: Promise<number | null>;
+}
+
+export interface UpProcess {
+  readonly service: string;
+  readonly address: string;
+  readonly pid: number;
 }
 
 export interface UpSurroundings {
@@ -71,16 +79,19 @@ export async function tesseraUp(
     detached: asGroup,
   });
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const processes: UpProcess[] = [];
   const pids: number[] = [];
   const gateway = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (text) => {
-      const line = JSON.parse(text) as { pid?: number; ready?: boolean; gateway?: string };
-      if (line.pid !== undefined) pids.push(line.pid);
-      if (line.ready === true) resolve(line.gateway ?? '');
+      const line = JSON.parse(text) as UpProcess | { pid?: undefined; ready?: boolean; gateway?: string };
+      if (line.pid !== undefined) {
+        processes.push(line);
+        pids.push(line.pid);
+      } else if (line.ready === true) resolve(line.gateway ?? '');
     });
     void ended.then((status) => reject(new Error(`tessera up ended with ${status}`)));
   });
-  return { gateway, pids, process: child, ended };
+  return { gateway, processes, pids, process: child, ended };
 }
 
 /** Whether a process of this id is there. */

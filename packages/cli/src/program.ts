@@ -7,6 +7,7 @@ import { compile, type Weights } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
+import { HintedError } from './hinted-error.js';
 import { bold } from './terminal.js';
 
 /** The port that `tessera up` listens on and `tessera ask` calls, unless told otherwise. */
@@ -27,6 +28,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  // Whoever read the output has gone, as `head` does: nothing is left to say, but what runs is to be ended well.
+  process.stdout.on('error', () => stop.abort(new TesseraError('CANCELLED', 'nobody reads the output any more')));
   const program = buildProgram(stop.signal);
   try {
     await program.parseAsync(argv as string[]);
@@ -34,7 +37,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (reason) {
     if (isCommanderExit(reason)) return reason.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const error = TesseraError.from(reason);
-    process.stderr.write(`${bold('tessera:')} ${error.message} [${error.code}]\n  ${error.row.whatToDo}\n`);
+    const hint = error instanceof HintedError ? error.hint : error.row.whatToDo;
+    process.stderr.write(`${bold('tessera:')} ${error.message} [${error.code}]\n  ${hint}\n`);
     return exitCodeOf(error);
   } finally {
     process.off('SIGINT', onSignal);
@@ -65,6 +69,12 @@ function buildProgram(signal: AbortSignal): Command {
     .addOption(weightsOption())
     .option('--cache <dir>', 'where compiled models are kept', defaultCacheDir())
     .option('--nats-url <url>', 'use this NATS server instead of starting one')
+    .option('--nats-port <n>', 'port of the NATS server; 0 takes any free one', wholeNumber(0, 65535), 0)
+    .addOption(
+      new Option('--prefix <word>', 'first word of every NATS subject, so that several deployments can share one NATS')
+        .argParser(natsPrefix)
+        .default('tessera'),
+    )
     .option('--port <n>', 'gRPC port of the gateway; 0 takes any free one', wholeNumber(0, 65535), defaultGatewayPort)
     .option('--grace-ms <n>', 'how long a service may take to drain', wholeNumber(0, 3_600_000), 30_000)
     .option('--json', 'one line of JSON a service', false)
@@ -137,6 +147,11 @@ function wholeNumber(least: number, most: number): (text: string) => number {
     }
     return value;
   };
+}
+
+function natsPrefix(text: string): string {
+  if (!/^[A-Za-z0-9_-]+$/.test(text)) throw new InvalidArgumentError('Use letters, digits, - and _ only.');
+  return text;
 }
 
 function decimal(text: string): number {

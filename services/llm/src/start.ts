@@ -11,12 +11,13 @@ export const llm: Service<typeof llmSettings> = {
   name: 'llm',
   settings: llmSettings,
   start: async (context) => {
-    const { settings, metrics, drain, log } = context;
+    const { settings, metrics, readiness, drain, log } = context;
     const config = engineConfig(settings, sessionOptions(settings));
-    const model = await Llm.inThread(config, {
+    const loading = Llm.inThread(config, {
       onStepFailed: (error) =>
         log.error({ event: 'step_failed', err: error }, 'a step failed; its sequences were ended'),
     });
+    const model = await readiness.during('the model to be loaded', loading);
     const { engine, manifest } = model;
     const { name, revision, weights } = manifest;
     const bus = await connectBus(context, revision).catch(async (reason: unknown) => {
@@ -24,8 +25,11 @@ export const llm: Service<typeof llmSettings> = {
       throw reason;
     });
     const inbox = await bus.openTokenInbox();
+    let alive = true;
+    readiness.require({ what: 'its end, since the thread of its engine has ended', holds: () => alive });
     // Not caught on purpose: without its engine the process must end, so that it is started again.
     void engine.crashed.then((error) => {
+      alive = false;
       throw error;
     });
     metrics.gauge('tessera_model_info').set({ name, revision, weights }, 1);

@@ -5,9 +5,13 @@ import {
   type DrawOptions,
   type Finished,
   type RequestState,
+  TesseraError,
   type TextOptions,
 } from '@tessera/protocol';
 import { createClient } from '@tessera/runtime';
+import { ClientError } from 'nice-grpc-common';
+import { RichClientError } from 'nice-grpc-error-details';
+import { HintedError } from '../hinted-error.js';
 
 /** The size of the parts in which media are sent; the limit of one part is 512 KiB. */
 const partBytes = 256 * 1024;
@@ -57,6 +61,20 @@ async function* requestStream(options: ChatCallOptions): AsyncGenerator<ChatRequ
   }
 }
 
+/** A failure to reach the server at all, told as such; any other failure as it is. */
+function explained(error: TesseraError, address: string): TesseraError {
+  const { cause } = error.options;
+  // What a server says carries details; what the connection itself met does not.
+  const byServer = cause instanceof RichClientError && cause.extra.length > 0;
+  if (error.code !== 'STAGE_UNAVAILABLE' || !(cause instanceof ClientError) || byServer) return error;
+  return new HintedError(
+    'STAGE_UNAVAILABLE',
+    `no server can be reached at ${address}: ${cause.details}`,
+    'Start one in another terminal with: tessera up. Or name another with --address, or TESSERA_ADDRESS.',
+    error,
+  );
+}
+
 /**
  * Sends one conversation to a gateway and listens until the answer is complete.
  * @throws TesseraError what the gateway says, or STAGE_UNAVAILABLE when it cannot be reached
@@ -100,6 +118,9 @@ export async function callChat(options: ChatCallOptions, listener: ChatListener 
           break;
       }
     }
+  } catch (reason) {
+    const error = TesseraError.from(reason);
+    throw requestId === '' ? explained(error, options.address) : error;
   } finally {
     client.close();
   }

@@ -2,6 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { type ChatMessage, type ContentPart, Role, TesseraError } from '@tessera/protocol';
 import { type ChatAnswer, callChat } from '../chat/chat-call.js';
+import { requireWritable } from '../chat/output-file.js';
 import { formatTimeline } from '../chat/timeline.js';
 import { note, progress } from '../terminal.js';
 
@@ -43,6 +44,7 @@ async function converse(
   options: AskOptions,
   signal: AbortSignal,
 ): Promise<{ answer: ChatAnswer; files: string[] }> {
+  if (options.out !== undefined) await requireWritable(resolve(options.out));
   const { media, content } = await readImages(options.image);
   if (question !== '') content.push({ part: { $case: 'text', value: question } });
   const messages: ChatMessage[] = [{ role: Role.USER, content }];

@@ -2,9 +2,11 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { ensureBundle } from '@tessera/compiler';
-import { Bus, startNatsServer } from '@tessera/runtime';
+import { Bus, shownUrl } from '@tessera/runtime';
 import { bold, note, progress } from '../terminal.js';
-import { type ServiceName, Stack, serviceNames } from '../up/stack.js';
+import { OwnNats } from '../up/own-nats.js';
+import { requireFreePort } from '../up/ports.js';
+import { Stack, servicesOf } from '../up/stack.js';
 import type { Weights } from './compile.js';
 
 export interface UpOptions {
@@ -13,6 +15,10 @@ export interface UpOptions {
   readonly cache: string;
   /** An existing NATS server; without it one is started and ended with the rest. */
   readonly natsUrl?: string;
+  /** The client port of the NATS server that is started; 0 takes any free one. */
+  readonly natsPort: number;
+  /** First word of every stream and subject. */
+  readonly prefix: string;
   /** The gateway's gRPC port; 0 takes any free one. */
   readonly port: number;
   readonly json: boolean;
@@ -27,36 +33,50 @@ export function defaultCacheDir(): string {
 
 /** Runs every service on this machine in the foreground until the signal says to stop; then drains them. */
 export async function up(options: UpOptions, signal: AbortSignal): Promise<void> {
-  const bundleDir = await compiledBundle(options, signal);
-  const nats = options.natsUrl === undefined ? await startNatsServer() : undefined;
-  const natsUrl = options.natsUrl ?? (nats as { url: string }).url;
+  await requireFreePort(options.port, 'the gateway', '--port');
+  if (options.natsUrl === undefined) await requireFreePort(options.natsPort, 'NATS', '--nats-port');
+  const { manifest, dir } = await readBundle(await compiledBundle(options, signal));
+  const nats = options.natsUrl === undefined ? await startNats(options) : undefined;
+  const natsUrl = options.natsUrl ?? (nats as OwnNats).url;
   let stack: Stack | undefined;
   try {
-    report(options, { service: 'nats', address: natsUrl, ...(nats === undefined ? {} : { pid: nats.pid }) });
-    await setUpStreams(natsUrl, bundleDir);
-    const bundle = await readBundle(bundleDir);
-    const services = serviceNames.filter((name) => name !== 'generator' || bundle.manifest.generator !== undefined);
+    if (nats === undefined) report(options, { service: 'nats', address: shownUrl(natsUrl) });
+    await setUpStreams(options, natsUrl, manifest.revision);
     stack = new Stack({
-      bundleDir,
+      bundleDir: dir,
       natsUrl,
-      services,
-      flags: { gateway: ['--grpc-port', String(options.port)] },
+      natsPrefix: options.prefix,
+      services: servicesOf(manifest),
+      flags: options.port === 0 ? {} : { gateway: ['--grpc-port', String(options.port)] },
       graceMs: options.graceMs,
-      onReady: (service, { grpc, metrics, pid }) => report(options, { service, address: grpc, metrics, pid }),
+      onReady: (service, { grpc, metrics, pid }) => {
+        nats?.keepFor(pid);
+        report(options, { service, address: grpc, metrics, pid });
+      },
       onLog: (service, line) => logLine(options, service, line),
-      onEnded: (service, status, restartInMs) =>
-        note(
-          `${service} ended with status ${status}; ${restartInMs === undefined ? 'giving up' : `starting it again in ${restartInMs} ms`}`,
-        ),
+      onEnded: (service, status, restartInMs) => note(`${service} ended with status ${status}; ${next(restartInMs)}`),
     });
     await stack.start();
-    announceReady(options, stack);
-    await Promise.race([aborted(signal), stack.failed]);
+    announceReady(options, stack, manifest.encoder !== undefined);
+    await Promise.race([aborted(signal), stack.failed, ...(nats === undefined ? [] : [nats.failed])]);
     if (!options.json) note('draining …');
   } finally {
     await stack?.stop();
     await nats?.stop();
   }
+}
+
+function startNats(options: UpOptions): Promise<OwnNats> {
+  return OwnNats.start({
+    port: options.natsPort,
+    onReady: (url, pid) => report(options, { service: 'nats', address: url, pid }),
+    onEnded: (restartInMs) => note(`nats ended; ${next(restartInMs)}`),
+  });
+}
+
+function next(restartInMs: number | undefined): string {
+  if (restartInMs === undefined) return 'giving up';
+  return restartInMs === 0 ? 'starting it again' : `starting it again in ${restartInMs} ms`;
 }
 
 async function compiledBundle(options: UpOptions, signal: AbortSignal): Promise<string> {
@@ -73,9 +93,8 @@ async function compiledBundle(options: UpOptions, signal: AbortSignal): Promise<
   }
 }
 
-async function setUpStreams(url: string, bundleDir: string): Promise<void> {
-  const { manifest } = await readBundle(bundleDir);
-  const bus = await Bus.connect({ url, prefix: 'tessera', revision: manifest.revision, name: 'tessera up' });
+async function setUpStreams({ prefix }: UpOptions, url: string, revision: string): Promise<void> {
+  const bus = await Bus.connect({ url, prefix, revision, name: 'tessera up' });
   try {
     await bus.setup();
   } finally {
@@ -93,14 +112,14 @@ function report(options: UpOptions, line: { service: string; address: string; me
   process.stdout.write(`${bold(line.service.padEnd(10))} ${line.address.padEnd(24)}${pid}${metrics}\n`);
 }
 
-function announceReady(options: UpOptions, stack: Stack): void {
+function announceReady(options: UpOptions, stack: Stack, sees: boolean): void {
   const gateway = stack.address('gateway')?.grpc ?? '';
   if (options.json) {
     process.stdout.write(`${JSON.stringify({ ready: true, gateway })}\n`);
     return;
   }
   process.stdout.write(
-    `\nready: tessera ask "What is this?" --image FILE --address ${gateway}   (Ctrl-C drains and stops)\n`,
+    `\nready: tessera ask ${sees ? '"What is this?" --image FILE' : '"Hello!"'} --address ${gateway}   (Ctrl-C drains and stops)\n`,
   );
 }
 
@@ -117,5 +136,3 @@ function aborted(signal: AbortSignal): Promise<void> {
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
-
-export type { ServiceName };

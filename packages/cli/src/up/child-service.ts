@@ -12,6 +12,9 @@ const readySchema = z.object({
   pid: z.number(),
 });
 
+/** The log line of a service that could not start. */
+const failureSchema = z.object({ event: z.literal('failed'), err: z.object({ message: z.string() }) });
+
 /** What a service says once it takes work. */
 export type ServiceReady = z.infer<typeof readySchema>;
 
@@ -44,7 +47,13 @@ export class ChildService {
     const killOnExit = () => child.kill('SIGKILL');
     process.once('exit', killOnExit);
     child.once('exit', () => process.off('exit', killOnExit));
-    this.exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? (signal ? 128 : 1))));
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => resolve(code ?? (signal ? 128 : 1)));
+      // A process that could not even be made has no exit.
+      child.once('error', () => {
+        if (child.pid === undefined) resolve(1);
+      });
+    });
     const tail: string[] = [];
     return await new Promise<ServiceReady>((resolve, reject) => {
       const onLine = (line: string): void => {
@@ -63,7 +72,7 @@ export class ChildService {
         reject(
           new TesseraError(
             'STAGE_UNAVAILABLE',
-            `${this.name} ended with status ${code} before it was ready:\n${tail.join('\n')}`,
+            `${this.name} ended with status ${code} before it was ready${why(tail)}`,
           ),
         ),
       );
@@ -76,7 +85,8 @@ export class ChildService {
   }
 
   get running(): boolean {
-    return this.child !== undefined && this.child.exitCode === null && this.child.signalCode === null;
+    const { child } = this;
+    return child?.pid !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
   /** SIGTERM, so that it drains; SIGKILL when it has not ended after the grace period. Returns the exit status. */
@@ -90,5 +100,22 @@ export class ChildService {
     } finally {
       clearTimeout(timer);
     }
+  }
+}
+
+/** The sentence of a service's last log line that has one; without such a line, all that it said at the end. */
+function why(tail: readonly string[]): string {
+  for (const line of tail.toReversed()) {
+    const failed = failureSchema.safeParse(parsed(line));
+    if (failed.success) return `: ${failed.data.err.message}`;
+  }
+  return tail.length === 0 ? '' : `:\n${tail.join('\n')}`;
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
   }
 }

@@ -1,31 +1,42 @@
 import { fileURLToPath } from 'node:url';
+import type { BundleManifest } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { ChildService, type ServiceReady } from './child-service.js';
+import { steadyPort } from './ports.js';
+import { RestartPauses } from './restart-pauses.js';
 
-/** In the order of the stages, the gateway last: it is ready only when an engine answers. */
+/** In the order of the stages, the gateway last. */
 export const serviceNames = ['encoder', 'connector', 'llm', 'generator', 'gateway'] as const;
 export type ServiceName = (typeof serviceNames)[number];
+
+/** The services that a model needs: those of its stages, and the gateway. */
+export function servicesOf(manifest: BundleManifest): ServiceName[] {
+  return serviceNames.filter((name) => name === 'gateway' || manifest[name] !== undefined);
+}
 
 export interface StackOptions {
   readonly bundleDir: string;
   readonly natsUrl: string;
+  /** First word of every stream and subject. */
+  readonly natsPrefix?: string;
   /** Flags of single services, such as the gateway's port. */
   readonly flags: Partial<Record<ServiceName, readonly string[]>>;
   readonly services: readonly ServiceName[];
   readonly graceMs: number;
   readonly onReady: (service: ServiceName, ready: ServiceReady) => void;
   readonly onLog: (service: string, line: string) => void;
+  /** @param restartInMs undefined when it is given up */
   readonly onEnded: (service: ServiceName, status: number, restartInMs: number | undefined) => void;
 }
-
-const restartDelaysMs = [500, 1000, 2000, 4000, 8000];
-/** A service that ran this long before it ended begins anew with its restarts. */
-const steadyMs = 60_000;
 
 /** Every service of one model as child processes: started together, restarted when one dies, drained together. */
 export class Stack {
   private readonly children = new Map<ServiceName, ChildService>();
   private readonly addresses = new Map<ServiceName, ServiceReady>();
+  private readonly pauses = new Map<ServiceName, RestartPauses>();
+  private readonly timers = new Set<NodeJS.Timeout>();
+  /** Clients know the gateway by its address: started again, it comes back to its port. */
+  private gatewayPort = 0;
   private stopping = false;
   private giveUp: (reason: Error) => void = () => undefined;
   /** Rejects when a service cannot be kept running. */
@@ -45,7 +56,8 @@ export class Stack {
   /** Starts every service; when one fails, those already started are stopped again. */
   async start(): Promise<void> {
     try {
-      await Promise.all(this.options.services.map((name) => this.startOne(name, 0)));
+      this.gatewayPort = await steadyPort();
+      await Promise.all(this.options.services.map((name) => this.startOne(name)));
     } catch (reason) {
       await this.stop();
       throw reason;
@@ -55,6 +67,7 @@ export class Stack {
   /** Drains every service and waits for its end. Returns the exit statuses. */
   async stop(): Promise<Map<ServiceName, number>> {
     this.stopping = true;
+    for (const timer of this.timers) clearTimeout(timer);
     const statuses = new Map<ServiceName, number>();
     // The gateway first: what it has admitted needs the other stages until it is done.
     const order: ServiceName[][] = [['gateway'], ['llm'], ['encoder', 'connector', 'generator']];
@@ -69,42 +82,48 @@ export class Stack {
     return statuses;
   }
 
-  private async startOne(name: ServiceName, failures: number): Promise<void> {
+  private async startOne(name: ServiceName): Promise<void> {
     const child = new ChildService(name, mainPath(name), this.flagsOf(name), this.options.onLog);
     this.children.set(name, child);
     const ready = await child.start();
     this.addresses.set(name, ready);
     this.options.onReady(name, ready);
     const readyAt = performance.now();
-    void child.ended.then((status) => {
-      if (this.stopping) return;
-      const count = performance.now() - readyAt > steadyMs ? 0 : failures;
-      const delayMs = restartDelaysMs[count];
-      this.options.onEnded(name, status, delayMs);
-      if (delayMs === undefined) {
-        this.giveUp(
-          new TesseraError('STAGE_UNAVAILABLE', `${name} ended ${count + 1} times in a row; its log says why`),
-        );
-        return;
-      }
-      setTimeout(() => {
-        if (!this.stopping) this.startOne(name, count + 1).catch((reason) => this.giveUp(reason as Error));
-      }, delayMs).unref();
-    });
+    void child.ended.then((status) => this.restart(name, status, performance.now() - readyAt));
+  }
+
+  /** @param ranMs how long the service took work before it ended */
+  private restart(name: ServiceName, status: number, ranMs: number, reason?: Error): void {
+    if (this.stopping) return;
+    const pauses = this.pauses.get(name) ?? new RestartPauses();
+    this.pauses.set(name, pauses);
+    const pauseMs = pauses.next(ranMs);
+    this.options.onEnded(name, status, pauseMs);
+    if (pauseMs === undefined) {
+      const why = reason === undefined ? 'its log says why' : reason.message;
+      this.giveUp(new TesseraError('STAGE_UNAVAILABLE', `${name} ended ${pauses.failures} times in a row: ${why}`));
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      // What it needs may be away just now: a start that fails is tried again like an end.
+      this.startOne(name).catch(async (cause: Error) => {
+        this.restart(name, (await this.children.get(name)?.ended) ?? 1, 0, cause);
+      });
+    }, pauseMs);
+    this.timers.add(timer);
   }
 
   private flagsOf(name: ServiceName): string[] {
-    const { bundleDir, natsUrl, flags } = this.options;
-    const own = ['--model-dir', bundleDir, '--nats-url', natsUrl, '--log-format', 'json', ...(flags[name] ?? [])];
-    const known = this.addresses.get(name);
-    // Clients know the gateway by its address: started again, it comes back to the port that it was given.
-    if (name !== 'gateway' || known === undefined) return own;
-    return [...withoutFlag(own, '--grpc-port'), '--grpc-port', known.grpc.slice(known.grpc.lastIndexOf(':') + 1)];
+    const { bundleDir, natsUrl, natsPrefix, flags } = this.options;
+    const given = flags[name] ?? [];
+    return [
+      ...['--model-dir', bundleDir, '--nats-url', natsUrl, '--log-format', 'json'],
+      ...(natsPrefix === undefined ? [] : ['--nats-prefix', natsPrefix]),
+      ...(name === 'gateway' && !given.includes('--grpc-port') ? ['--grpc-port', String(this.gatewayPort)] : []),
+      ...given,
+    ];
   }
-}
-
-function withoutFlag(flags: readonly string[], flag: string): string[] {
-  return flags.filter((word, at) => word !== flag && flags[at - 1] !== flag);
 }
 
 function mainPath(name: ServiceName): string {

@@ -1,8 +1,9 @@
-import { readDescriptors, TesseraError } from '@tessera/protocol';
+import { readDescriptors } from '@tessera/protocol';
 import { type CompatServiceDefinition, createServer, type Server, type ServiceImplementation } from 'nice-grpc';
 import type { ServerMiddleware } from 'nice-grpc-common';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
 import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-reflection';
+import { listenError } from '../service/listen-error.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import type { Settings } from '../settings/setting.js';
 import type { Logger } from '../telemetry/log.js';
@@ -69,13 +70,12 @@ export class GrpcServer {
    * @throws TesseraError CONFIG_INVALID if the address is taken or is not of this host
    */
   async listen(): Promise<string> {
-    const host = this.#settings['grpc.host'];
+    const { 'grpc.host': host, 'grpc.port': port } = this.#settings;
     const bracketed = host.includes(':') ? `[${host}]` : host;
     try {
-      return `${bracketed}:${await this.#server.listen(`${bracketed}:${this.#settings['grpc.port']}`)}`;
+      return `${bracketed}:${await this.#server.listen(`${bracketed}:${port}`)}`;
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new TesseraError('CONFIG_INVALID', `grpc.host and grpc.port cannot be listened on: ${reason}`, { cause });
+      throw listenError('grpc', { host, port }, cause);
     }
   }
 

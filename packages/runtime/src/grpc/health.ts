@@ -9,7 +9,14 @@ import {
 
 export { HealthDefinition };
 
-type Phase = 'starting' | 'serving' | 'draining';
+/** How a process stands. */
+export interface HealthState {
+  /** The process takes all the work it is there for: what the empty service name asks. */
+  readonly takesWork: boolean;
+  /** Calls of its services are answered, which may be so while it takes no jobs. */
+  readonly answersCalls: boolean;
+  readonly draining: boolean;
+}
 
 /**
  * The standard health service for a process whose services are ready, and drain, together. A watcher hears NOT_SERVING
@@ -18,27 +25,25 @@ type Phase = 'starting' | 'serving' | 'draining';
 export class Health {
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #services: ReadonlySet<string>;
-  #phase: Phase = 'starting';
+  #state: HealthState = { takesWork: false, answersCalls: false, draining: false };
 
   /** @param services full names, such as `tessera.v1.LlmService` */
   constructor(services: Iterable<string>) {
-    // The empty name stands for the process as a whole.
     this.#services = new Set(['', ...services]);
   }
 
-  get phase(): Phase {
-    return this.#phase;
-  }
-
-  set phase(phase: Phase) {
-    this.#phase = phase;
-    this.#changes.emit('change');
+  set state(state: HealthState) {
+    const { takesWork, answersCalls, draining } = this.#state;
+    this.#state = state;
+    if (takesWork !== state.takesWork || answersCalls !== state.answersCalls || draining !== state.draining) {
+      this.#changes.emit('change');
+    }
   }
 
   readonly implementation: ServiceImplementation<typeof HealthDefinition> = {
     check: async ({ service }: HealthCheckRequest): Promise<HealthCheckResponse> => {
       if (!this.#services.has(service)) throw new ServerError(Status.NOT_FOUND, `no service ${service} here`);
-      return { status: this.#status() };
+      return { status: this.#status(service) };
     },
     watch: (request: HealthCheckRequest, context: CallContext) => this.#watch(request, context),
   };
@@ -46,9 +51,8 @@ export class Health {
   async *#watch({ service }: HealthCheckRequest, context: CallContext): AsyncGenerator<HealthCheckResponse> {
     let told: ServingStatus | undefined;
     while (true) {
-      const status = this.#services.has(service) ? this.#status() : ServingStatus.SERVICE_UNKNOWN;
-      const changed =
-        this.#phase === 'draining' ? undefined : once(this.#changes, 'change', { signal: context.signal });
+      const status = this.#services.has(service) ? this.#status(service) : ServingStatus.SERVICE_UNKNOWN;
+      const changed = this.#state.draining ? undefined : once(this.#changes, 'change', { signal: context.signal });
       // A watcher that leaves while its message is on the way must not leave an unhandled rejection.
       changed?.catch(() => {});
       if (status !== told) yield { status };
@@ -58,7 +62,9 @@ export class Health {
     }
   }
 
-  #status(): ServingStatus {
-    return this.#phase === 'serving' ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+  #status(service: string): ServingStatus {
+    // The empty name stands for the process as a whole.
+    const serves = service === '' ? this.#state.takesWork : this.#state.answersCalls;
+    return serves && !this.#state.draining ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
   }
 }

@@ -23,7 +23,7 @@ function isAtLeast(version: string, [major, minor]: readonly [number, number]): 
 }
 
 /** A URL as it may be shown: without what stands before the `@`. */
-function withoutCredentials(url: string): string {
+export function shownUrl(url: string): string {
   return url.replaceAll(/\/\/[^/@]*@/g, '//');
 }
 
@@ -56,7 +56,7 @@ export class BusConnection {
   static async open(options: BusOptions): Promise<BusConnection> {
     const subjects = new Subjects(options.prefix, options.revision);
     const limits: BusLimits = { ...defaultBusLimits, ...options.limits };
-    const url = withoutCredentials(options.url);
+    const url = shownUrl(options.url);
     let nc: NatsConnection;
     try {
       nc = await connect({

@@ -11,6 +11,7 @@ import {
   jobKinds,
   jobRoutes,
   MediaEvent,
+  type StreamPlan,
   streamPlan,
   type TensorRef,
   TesseraError,
@@ -24,6 +25,7 @@ import { type Announcer, announceEngine, EngineDirectory } from './engine-direct
 import { Janitor, sayRevision } from './janitor.js';
 import { type JobMessage, jobCodecs } from './job-codec.js';
 import { type MediaHold, MediaStore } from './media-store.js';
+import { missingStreams } from './missing-streams.js';
 import { PartStore } from './part-store.js';
 import { Publisher, type PublishOptions, type Stored } from './publisher.js';
 import { applyStreamPlan } from './setup.js';
@@ -67,6 +69,7 @@ export class Bus {
   private readonly inboxes: { close(): Promise<void> }[] = [];
   private applied = false;
   private settingUp: Promise<void> | undefined;
+  private streamsThere = false;
 
   private constructor(private readonly connection: BusConnection) {
     this.publisher = new Publisher(connection, (signal) => this.restore(signal));
@@ -74,7 +77,10 @@ export class Bus {
     const parts = new PartStore(connection, this.publisher);
     this.tensors = new TensorStore(connection, this.publisher, parts);
     this.media = new MediaStore(connection, parts);
-    connection.onReconnect(() => void this.restore().catch(() => {}));
+    connection.onReconnect(() => {
+      this.streamsThere = false;
+      void this.restore().catch(() => {});
+    });
   }
 
   /** @throws TesseraError STAGE_UNAVAILABLE when nothing answers at the URL; CONFIG_INVALID */
@@ -86,9 +92,29 @@ export class Bus {
     return this.connection.limits;
   }
 
+  /** Where NATS is, as it may be shown. */
+  get url(): string {
+    return this.connection.url;
+  }
+
   /** Whether the connection stands at this moment; for readiness. */
   get isOnline(): boolean {
     return this.connection.isOnline;
+  }
+
+  /** Whether the streams are there, as far as this process knows. */
+  get hasStreams(): boolean {
+    return this.streamsThere;
+  }
+
+  /** Asks NATS whether the streams are there, and makes them again where one is missing. */
+  async lookForStreams(): Promise<void> {
+    if (!this.isOnline) return;
+    const missing = await missingStreams(this.connection, this.plan());
+    this.streamsThere = missing.length === 0;
+    if (this.streamsThere) return;
+    this.connection.log.warn({ streams: missing }, 'streams are missing on NATS; they are made again');
+    await this.restore();
   }
 
   /**
@@ -98,15 +124,18 @@ export class Bus {
    */
   async setup(): Promise<void> {
     // One at a time: after a reconnect many parts of the bus find at once that streams are missing.
-    this.settingUp ??= this.applyPlan().finally(() => {
-      this.settingUp = undefined;
-    });
+    this.settingUp ??= this.applyPlan()
+      .then(() => {
+        this.streamsThere = true;
+      })
+      .finally(() => {
+        this.settingUp = undefined;
+      });
     await this.settingUp;
   }
 
   private async applyPlan(): Promise<void> {
-    const { subjects, limits } = this.connection;
-    await applyStreamPlan(this.connection, streamPlan(subjects, limits), this.applied ? 'create' : 'apply');
+    await applyStreamPlan(this.connection, this.plan(), this.applied ? 'create' : 'apply');
     if (this.applied) return;
     this.applied = true;
     void sayRevision(this.connection, this.closing.signal);
@@ -344,6 +373,10 @@ export class Bus {
         cause: reason,
       });
     }
+  }
+
+  private plan(): StreamPlan {
+    return streamPlan(this.connection.subjects, this.connection.limits);
   }
 
   /** Makes again what the server may have lost. @throws the signal's reason; TesseraError when it cannot be done */

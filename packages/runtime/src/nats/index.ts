@@ -1,4 +1,5 @@
 export { Bus, type PublishJobOptions, type QueueDepth, type QueuedJob } from './bus.js';
+export { shownUrl } from './bus-connection.js';
 export {
   type BusLimits,
   type BusLogger,

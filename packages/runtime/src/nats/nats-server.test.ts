@@ -35,6 +35,16 @@ test('a program that is no server is an error, not a wait', async () => {
   await expect(startNatsServer({ binary: '/bin/false' })).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE' });
 });
 
+test('a port that is taken is a sentence that names it', async () => {
+  const server = await startNatsServer();
+  const port = Number(new URL(server.url).port);
+  await expect(startNatsServer({ port })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining(`port ${port} of 127.0.0.1: another program has it`),
+  });
+  await server.stop();
+});
+
 test('a store folder that was given is kept', async () => {
   const storeDir = await mkdtemp(join(tmpdir(), 'tessera-store-'));
   const server = await startNatsServer({ storeDir });

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { access, constants, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { defaultStreamLimits, TesseraError, totalStreamBytes } from '@tessera/protocol';
 
 export interface NatsServerOptions {
@@ -22,6 +23,8 @@ export interface NatsServer {
   readonly pid: number;
   /** Resolves when the process has ended, by whatever cause. */
   readonly exited: Promise<void>;
+  /** Has the server outlive that process, too, in case this one is killed: it still needs the server for its drain. */
+  keepFor(pid: number): void;
   /** Ends the process and removes its files. */
   stop(): Promise<void>;
 }
@@ -30,29 +33,38 @@ const readyMs = 15_000;
 const stopMs = 5000;
 const maxPayloadBytes = 1024 * 1024;
 
+/** From the built files, also where this module runs from its source. */
+const guardProgram = fileURLToPath(new URL('../../dist/nats/server-guard.js', import.meta.url));
+
 /**
  * Starts a NATS server with JetStream on loopback and waits until it takes clients. Its memory limit holds all streams
- * of one deployment with room for a second one.
- * @throws TesseraError CONFIG_INVALID when there is no nats-server; STAGE_UNAVAILABLE when it does not come up
+ * of one deployment with room for a second one. It does not outlive this process, even if that is killed.
+ * @throws TesseraError CONFIG_INVALID when there is no nats-server or the port is taken; STAGE_UNAVAILABLE when it does
+ * not come up
  */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
   const binary = await findNatsServer(options.binary === undefined ? defaultPlaces() : [options.binary]);
   const dir = await mkdtemp(join(tmpdir(), 'tessera-nats-'));
   let child: ChildProcess | undefined;
+  let guard: Guard | undefined;
   try {
     const config = join(dir, 'nats.conf');
     await writeFile(config, configuration(dir, options));
     // A group of its own: Ctrl-C in a terminal must not end it before those who still need it.
     child = spawn(binary, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    guard = startGuard(child.pid, dir);
     const { exited, lines } = follow(child, options.log);
     const url = await Promise.race([
       clientUrl(dir),
       exited.then(() => {
-        throw new TesseraError('STAGE_UNAVAILABLE', `${binary} ended at once: ${lines.slice(-5).join(' ')}`);
+        throw endedAtOnce(binary, lines, options.port);
       }),
     ]);
     const started = child;
-    // A parent that leaves without stop() must leave neither the server nor its files behind.
+    const guarded = guard;
+    void exited.then(() => guarded.tell('gone'));
+    // A parent that leaves without stop() must leave neither the server nor its files behind; the guard sees to it when
+    // the parent is killed.
     const killOnExit = () => {
       started.kill('SIGKILL');
       rmSync(dir, { recursive: true, force: true });
@@ -62,17 +74,51 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
       url,
       pid: started.pid ?? 0,
       exited,
+      keepFor: (pid) => guarded.tell(`after ${pid}`),
       stop: async () => {
         await end(started, exited);
         process.off('exit', killOnExit);
         await rm(dir, { recursive: true, force: true });
+        guarded.tell('done');
       },
     };
   } catch (reason) {
     child?.kill('SIGKILL');
     await rm(dir, { recursive: true, force: true });
+    guard?.tell('done');
     throw reason;
   }
+}
+
+interface Guard {
+  tell(line: string): void;
+}
+
+/** Starts the process that ends the server when this one was killed. */
+function startGuard(serverPid: number | undefined, dir: string): Guard {
+  if (serverPid === undefined) return { tell: () => undefined };
+  const guard = spawn(process.execPath, [guardProgram, String(serverPid), dir], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  // Nothing is lost with the guard but what it guards against.
+  guard.on('error', () => undefined);
+  guard.stdin?.on('error', () => undefined);
+  // It must not keep this process from ending.
+  guard.unref();
+  (guard.stdin as unknown as { unref?(): void } | null)?.unref?.();
+  return { tell: (line) => guard.stdin?.write(`${line}\n`) };
+}
+
+function endedAtOnce(binary: string, lines: readonly string[], port: number | undefined): TesseraError {
+  const said = lines.slice(-5).join(' ');
+  if (port !== undefined && /address already in use/i.test(said)) {
+    return new TesseraError(
+      'CONFIG_INVALID',
+      `NATS cannot listen on port ${port} of 127.0.0.1: another program has it; end that one, or choose another port`,
+    );
+  }
+  return new TesseraError('STAGE_UNAVAILABLE', `${binary} ended at once: ${said}`);
 }
 
 function configuration(dir: string, { storeDir, port = 0 }: NatsServerOptions): string {

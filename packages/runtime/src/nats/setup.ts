@@ -55,6 +55,11 @@ function consumerSettings(spec: ConsumerSpec): Partial<ConsumerConfig> {
   };
 }
 
+/** The names of all the streams that the plan makes. */
+export function plannedStreams(plan: StreamPlan): string[] {
+  return plan.streams.map(({ name }) => name);
+}
+
 /** The settings that differ between what is and what is to be. */
 function drift<T extends object>(wanted: T, actual: object): string[] {
   return (Object.keys(wanted) as (keyof T & string)[]).filter(

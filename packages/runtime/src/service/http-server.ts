@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { TesseraError } from '@tessera/protocol';
 import type { Registry } from 'prom-client';
+import { listenError } from './listen-error.js';
+import type { ReadinessReport } from './readiness.js';
 
 export interface HttpServer {
   /** Such as `127.0.0.1:40002`. */
@@ -14,7 +15,8 @@ export interface HttpServerOptions {
   readonly host: string;
   readonly port: number;
   readonly registry: Registry;
-  isReady(): boolean;
+  /** Whether the service takes work. */
+  askReady(): Promise<ReadinessReport>;
 }
 
 /**
@@ -28,18 +30,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     if (request.method !== 'GET' && request.method !== 'HEAD') answer(response, 405, 'use GET\n');
     else if (path === '/metrics') void answerMetrics(response, options.registry);
     else if (path === '/healthz') answer(response, 200, 'ok\n');
-    else if (path === '/readyz')
-      answer(response, options.isReady() ? 200 : 503, options.isReady() ? 'ready\n' : 'not ready\n');
+    else if (path === '/readyz') void answerReady(response, options);
     else answer(response, 404, 'there is /metrics, /healthz and /readyz\n');
   });
   server.listen(options.port, options.host);
   try {
     await once(server, 'listening');
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new TesseraError('CONFIG_INVALID', `metrics.host and metrics.port cannot be listened on: ${reason}`, {
-      cause,
-    });
+    throw listenError('metrics', options, cause);
   }
   const { address, family, port } = server.address() as AddressInfo;
   return { address: family === 'IPv6' ? `[${address}]:${port}` : `${address}:${port}`, close: () => close(server) };
@@ -47,6 +45,12 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
 function answer(response: ServerResponse, status: number, body: string, type = 'text/plain; charset=utf-8'): void {
   response.writeHead(status, { 'content-type': type }).end(body);
+}
+
+/** With what is waited for in the body. */
+async function answerReady(response: ServerResponse, { askReady }: HttpServerOptions): Promise<void> {
+  const { ready, text } = await askReady();
+  answer(response, ready ? 200 : 503, `${text}\n`);
 }
 
 async function answerMetrics(response: ServerResponse, registry: Registry): Promise<void> {

@@ -32,7 +32,8 @@ export async function runService<S extends ServiceSettings>(
   const log = createLog({ service: name, level: common['log.level'], format: common['log.format'] });
   const fail = (reason: unknown, message: string): never => {
     log.fatal({ event: 'failed', err: reason }, message);
-    process.exit(exitCodes.failed);
+    const isSetting = reason instanceof TesseraError && reason.code === 'CONFIG_INVALID';
+    process.exit(isSetting ? exitCodes.misconfigured : exitCodes.failed);
   };
   process.on('uncaughtException', (error) => fail(error, 'unhandled error'));
   process.on('unhandledRejection', (reason) => fail(reason, 'unhandled rejection'));
@@ -46,10 +47,16 @@ export async function runService<S extends ServiceSettings>(
   log.debug({ event: 'settings', settings: maskSecrets(service.settings, settings) }, 'settings');
   const metrics = new Metrics();
   metrics.collectProcess();
+  const starting = new AbortController();
+  void ending.then((why) => starting.abort(new TesseraError('DRAINING', `the ${name} was told to end: ${why}`)));
   let running: RunningService;
   try {
-    running = await startService(service, settings, { log, metrics });
+    running = await startService(service, settings, { log, metrics, signal: starting.signal });
   } catch (error) {
+    if (starting.signal.aborted) {
+      log.info({ event: 'stopped', reason: await ending }, 'told to end while it started');
+      process.exit(exitCodes.drained);
+    }
     return fail(error, 'could not start');
   }
   const ready = {

@@ -3,6 +3,7 @@ import type { CommonSettings } from '../settings/common-settings.js';
 import type { Settings, SettingsSchema } from '../settings/setting.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { Readiness } from './readiness.js';
 
 /** A schema that has the settings of every service, and maybe more. */
 export type ServiceSettings = SettingsSchema & CommonSettings;
@@ -13,6 +14,8 @@ export interface ServiceContext<S extends ServiceSettings> {
   readonly settings: Settings<S>;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Where the service says what its start waits for, and what must hold for it to take work. */
+  readonly readiness: Readiness;
   /** Aborts when the drain begins: take no new work, finish what is running. */
   readonly drain: AbortSignal;
 }

@@ -58,16 +58,25 @@ test('a start that fails leaves no port open and passes the error on', async () 
   expect(error).toMatchObject({ code: 'ECONNREFUSED' });
 });
 
-test('a port that is taken is CONFIG_INVALID, naming the setting', async () => {
+test('a port that is taken is a sentence that names it, the setting and what to do', async () => {
   await using probe = await startProbe();
-  const given = { 'model.dir': 'none', 'grpc.port': Number(probe.service.grpcAddress.split(':')[1]) };
+  for (const [setting, address] of [
+    ['grpc.port', probe.service.grpcAddress],
+    ['metrics.port', probe.service.metricsAddress],
+  ] as const) {
+    const port = Number(address.split(':')[1]);
+    const starting = startService(probeService(), { 'model.dir': 'none', [setting]: port }, { log: memoryLog().log });
+    await expect(starting).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: `port ${port} of 127.0.0.1 is taken: another program listens there; end that program, or set ${setting} to another port (0 takes any free one)`,
+    });
+  }
+});
+
+test.each(['grpc', 'metrics'])('a %s.host that is not of this machine is told as such', async (group) => {
+  const given = { 'model.dir': 'none', [`${group}.host`]: '192.0.2.1' };
   await expect(startService(probeService(), given, { log: memoryLog().log })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
-    message: /grpc\.port/,
-  });
-  const taken = { 'model.dir': 'none', 'metrics.port': Number(probe.service.metricsAddress.split(':')[1]) };
-  await expect(startService(probeService(), taken, { log: memoryLog().log })).rejects.toMatchObject({
-    code: 'CONFIG_INVALID',
-    message: /metrics\.port/,
+    message: `192.0.2.1 is no address of this machine; set ${group}.host to one, or to 0.0.0.0 for all of them`,
   });
 });

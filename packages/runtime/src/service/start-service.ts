@@ -2,12 +2,14 @@ import { TesseraError } from '@tessera/protocol';
 import { abortable } from '../abort.js';
 import { signalWithDeadline } from '../deadline.js';
 import { GrpcServer } from '../grpc/grpc-server.js';
+import type { Health } from '../grpc/health.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import { settingsFrom } from '../settings/load-settings.js';
 import type { Settings } from '../settings/setting.js';
 import { createLog, type Logger } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { startHttpServer } from './http-server.js';
+import { Readiness } from './readiness.js';
 import type { Service, ServiceSettings } from './service.js';
 
 export interface RunningService {
@@ -26,7 +28,12 @@ export interface RunningService {
 export interface StartOptions {
   readonly log?: Logger;
   readonly metrics?: Metrics;
+  /** Ends a start that waits for something, which then fails. */
+  readonly signal?: AbortSignal;
 }
+
+/** How soon the gauge, the log and watchers of the health service hear of a change. */
+const followMs = 250;
 
 /**
  * Starts a service inside this process: for tests, and for several services in one process. Resolves when it is ready.
@@ -44,32 +51,33 @@ export async function startService<S extends ServiceSettings>(
   const log = options.log ?? createLog({ service: name, level: common['log.level'], format: common['log.format'] });
   const metrics = options.metrics ?? new Metrics();
   const drain = new AbortController();
-  const ready = metrics.gauge('tessera_ready');
-  let isReady = false;
+  const readiness = new Readiness();
   const http = await startHttpServer({
     host: common['metrics.host'],
     port: common['metrics.port'],
     registry: metrics.registry,
-    isReady: () => isReady,
+    askReady: () => readiness.ask(),
   });
+  const giveUp = () => drain.abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', giveUp, { once: true });
+  if (options.signal?.aborted === true) giveUp();
   let grpc: GrpcServer | undefined;
   let stopParts: (() => Promise<void>) | undefined;
   try {
-    const parts = await service.start({ name, settings, log, metrics, drain: drain.signal });
+    const parts = await service.start({ name, settings, log, metrics, readiness, drain: drain.signal });
     stopParts = () => parts.stop();
     grpc = new GrpcServer({ name, services: parts.services, settings: common, log, metrics, drain: drain.signal });
     const server = grpc;
     const grpcAddress = await server.listen();
     parts.listening?.(grpcAddress);
     await parts.ready;
-    server.health.phase = 'serving';
-    isReady = true;
-    ready.set(1);
+    options.signal?.removeEventListener('abort', giveUp);
+    readiness.phase = 'serving';
+    const following = followReadiness(readiness, { health: server.health, log, metrics });
 
     const drainAndStop = async () => {
-      server.health.phase = 'draining';
-      isReady = false;
-      ready.set(0);
+      readiness.phase = 'draining';
+      following.stop();
       drain.abort(new TesseraError('DRAINING', `the ${name} is shutting down`));
       using grace = signalWithDeadline(undefined, Date.now() + common['drain.graceMs']);
       try {
@@ -101,10 +109,42 @@ export async function startService<S extends ServiceSettings>(
       },
     };
   } catch (error) {
+    options.signal?.removeEventListener('abort', giveUp);
     drain.abort(new TesseraError('DRAINING', `the ${name} could not start`));
     grpc?.forceShutdown();
     await stopParts?.().catch((reason: unknown) => log.error({ err: reason }, 'the failed start could not be undone'));
     await http.close();
     throw error;
   }
+}
+
+/** Keeps the gauge, the health service and the log at what the readiness says, until it is stopped. */
+function followReadiness(
+  readiness: Readiness,
+  { health, log, metrics }: { health: Health; log: Logger; metrics: Metrics },
+): { stop(): void } {
+  const gauge = metrics.gauge('tessera_ready');
+  let told = true;
+  const follow = (): void => {
+    const { ready, text } = readiness.report();
+    gauge.set(ready ? 1 : 0);
+    health.state = {
+      takesWork: ready,
+      answersCalls: readiness.answersCalls,
+      draining: readiness.phase === 'draining',
+    };
+    if (ready !== told && readiness.phase === 'serving') {
+      if (ready) log.info({ event: 'ready_again' }, text);
+      else log.warn({ event: 'not_ready' }, text);
+    }
+    told = ready;
+  };
+  follow();
+  const timer = setInterval(follow, followMs).unref();
+  return {
+    stop: () => {
+      clearInterval(timer);
+      follow();
+    },
+  };
 }

@@ -47,6 +47,11 @@ export const commonSettings = {
     default: 'tessera',
     description: 'First word of every stream and subject, so that several deployments can share one NATS.',
   }),
+  'nats.waitMs': setting(positive, {
+    default: 60_000,
+    description:
+      'How long a service that starts waits for NATS, in milliseconds; then it ends with status 1. Take more than a restart of NATS needs.',
+  }),
   'log.level': setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']), {
     default: 'info',
     description: 'Least severe log line that is written.',

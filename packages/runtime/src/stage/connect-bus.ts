@@ -1,4 +1,6 @@
-import { Bus, type BusLimits, type BusObserver } from '../nats/index.js';
+import { TesseraError } from '@tessera/protocol';
+import { sleep } from '../abort.js';
+import { Bus, type BusLimits, type BusObserver, shownUrl } from '../nats/index.js';
 import type { ServiceContext } from '../service/service.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import type { Metrics } from '../telemetry/metrics.js';
@@ -16,17 +18,60 @@ function jobMetrics(metrics: Metrics): BusObserver {
   };
 }
 
+/** Pauses between attempts to reach NATS; the last one goes on. */
+const retryDelaysMs = [100, 250, 500, 1000, 2000];
+
 /**
- * A service's bus: connected as its settings say, its streams set up, and watched by its metrics.
+ * A service's bus: connected as its settings say, its streams set up, watched by its metrics, and a need of its
+ * readiness. A service that starts while NATS is away waits for it.
  * @param revision the model's: keeps two versions apart
- * @throws TesseraError STAGE_UNAVAILABLE when NATS cannot be reached; CONFIG_INVALID
+ * @param onlyForJobs whether the service's calls are answered without NATS
+ * @throws TesseraError STAGE_UNAVAILABLE when NATS does not answer within `nats.waitMs`; CONFIG_INVALID; DRAINING
  */
 export async function connectBus(
   context: ServiceContext<CommonSettings>,
   revision: string,
-  limits: Partial<BusLimits> = {},
+  { limits = {}, onlyForJobs = false }: { limits?: Partial<BusLimits>; onlyForJobs?: boolean } = {},
 ): Promise<Bus> {
-  const { name, settings, log, metrics } = context;
+  const { readiness, settings } = context;
+  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, patiently(context, revision, limits));
+  readiness.require({ what: `NATS at ${bus.url}`, holds: () => bus.isOnline, onlyForJobs });
+  readiness.require({
+    what: 'the streams on NATS',
+    // While NATS is away it is NATS that is waited for.
+    holds: () => bus.hasStreams || !bus.isOnline,
+    look: () => bus.lookForStreams(),
+    onlyForJobs,
+  });
+  return bus;
+}
+
+async function patiently(
+  context: ServiceContext<CommonSettings>,
+  revision: string,
+  limits: Partial<BusLimits>,
+): Promise<Bus> {
+  const { settings, log, drain } = context;
+  const giveUpAt = performance.now() + settings['nats.waitMs'];
+  for (let attempt = 0; ; attempt++) {
+    drain.throwIfAborted();
+    try {
+      return await connectOnce(context, revision, limits);
+    } catch (reason) {
+      const delayMs = retryDelaysMs[Math.min(attempt, retryDelaysMs.length - 1)] as number;
+      const isAway = reason instanceof TesseraError && reason.code === 'STAGE_UNAVAILABLE';
+      if (!isAway || performance.now() + delayMs > giveUpAt) throw reason;
+      if (attempt === 0) log.warn({ event: 'waiting', reason: reason.message }, 'waiting for NATS');
+      await sleep(delayMs, drain);
+    }
+  }
+}
+
+async function connectOnce(
+  { name, settings, log, metrics }: ServiceContext<CommonSettings>,
+  revision: string,
+  limits: Partial<BusLimits>,
+): Promise<Bus> {
   const bus = await Bus.connect({
     url: settings['nats.url'],
     prefix: settings['nats.prefix'],

@@ -41,14 +41,15 @@ const handBackMs = 2000;
  */
 export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
   const { kind, model, context } = options;
-  const { settings, metrics, drain } = context;
+  const { settings, metrics, readiness, drain } = context;
   // Every open call listens for the drain; Admission bounds how many there are.
   setMaxListeners(0, drain);
   metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
-  const bus = await connectBus(context, model.revision, { partBytes: settings['nats.partBytes'] });
+  const limits = { partBytes: settings['nats.partBytes'] };
+  const bus = await connectBus(context, model.revision, { limits, onlyForJobs: true });
   let stage: Stage<K>;
   try {
-    stage = await options.build(bus);
+    stage = await readiness.during('the model to be loaded', options.build(bus));
   } catch (reason) {
     await bus.close();
     throw reason;
@@ -71,7 +72,10 @@ export async function startStage<K extends JobKind>(options: StageOptions<K>): P
       }
     },
   });
+  let alive = true;
+  readiness.require({ what: 'its end, since the thread of its engine has ended', holds: () => alive });
   void stage.crashed.then(async (error) => {
+    alive = false;
     stopPulling.abort(error);
     await Promise.race([working, sleep(handBackMs)]).catch(() => {});
     // Not caught on purpose: the process ends with it.

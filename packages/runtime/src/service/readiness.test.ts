@@ -1,0 +1,174 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { LlmServiceDefinition } from '@tessera/protocol';
+import { createChannel, createClient } from 'nice-grpc';
+import { HealthDefinition } from 'nice-grpc-server-health';
+import { expect, test } from 'vitest';
+import { grpcService } from '../grpc/grpc-service.js';
+import { type NatsServer, startNatsServer } from '../nats/index.js';
+import { commonSettings } from '../settings/common-settings.js';
+import { connectBus } from '../stage/connect-bus.js';
+import { freePort } from '../testing/free-port.js';
+import { memoryLog } from '../testing/memory-log.js';
+import { Readiness } from './readiness.js';
+import type { Service } from './service.js';
+import { startService } from './start-service.js';
+
+const [serving, notServing] = [1, 2];
+
+/** A service whose bus is all it has. */
+function busService(onlyForJobs: boolean): Service<typeof commonSettings> {
+  return {
+    name: 'llm',
+    settings: commonSettings,
+    start: async (context) => {
+      const bus = await connectBus(context, 'r1', { onlyForJobs });
+      const never = () => {
+        throw new Error('nobody calls this');
+      };
+      return {
+        services: [grpcService(LlmServiceDefinition, { describe: never, generate: never })],
+        stop: () => bus.close(),
+      };
+    },
+  };
+}
+
+/** What /readyz answers, as `200 ready`. */
+async function readyz(address: string): Promise<string> {
+  const response = await fetch(`http://${address}/readyz`).catch(() => undefined);
+  return response === undefined ? 'no answer' : `${response.status} ${(await response.text()).trim()}`;
+}
+
+test('a service that starts while NATS is away says so and waits; then readiness follows NATS and its streams', async () => {
+  const [natsPort, metricsPort] = [await freePort(), await freePort()];
+  const url = `nats://127.0.0.1:${natsPort}`;
+  const address = `127.0.0.1:${metricsPort}`;
+  const given = { 'model.dir': 'none', 'nats.url': url, 'metrics.port': metricsPort };
+  const { log, lines } = memoryLog();
+  const starting = startService(busService(false), given, { log });
+  await expect.poll(() => readyz(address)).toBe(`503 not ready: starting, waiting for NATS at ${url}`);
+
+  let nats: NatsServer | undefined = await startNatsServer({ port: natsPort });
+  const service = await starting;
+  const channel = createChannel(service.grpcAddress);
+  const health = createClient(HealthDefinition, channel);
+  const status = async (of: string) => (await health.check({ service: of })).status;
+  try {
+    expect(await readyz(address)).toBe('200 ready');
+    expect(await service.metrics.registry.metrics()).toContain('tessera_ready 1');
+
+    // An operator deletes a stream: whoever asks has it made again.
+    const connection = await connect({ servers: url });
+    const manager = await jetstreamManager(connection);
+    await manager.streams.delete('tessera_tokens');
+    const names = async () => {
+      await readyz(address);
+      const found: string[] = [];
+      for await (const name of manager.streams.names()) found.push(name);
+      return found;
+    };
+    await expect.poll(names).toContain('tessera_tokens');
+    await expect.poll(() => readyz(address)).toBe('200 ready');
+    await connection.close();
+
+    await nats.stop();
+    nats = undefined;
+    await expect.poll(() => readyz(address)).toBe(`503 not ready: waiting for NATS at ${url}`);
+    await expect.poll(() => status('')).toBe(notServing);
+    expect(await status('tessera.v1.LlmService')).toBe(notServing);
+    expect(await service.metrics.registry.metrics()).toContain('tessera_ready 0');
+
+    nats = await startNatsServer({ port: natsPort });
+    await expect.poll(() => readyz(address)).toBe('200 ready');
+    await expect.poll(() => status('tessera.v1.LlmService')).toBe(serving);
+    const told = lines.flatMap(({ event }) => (event === 'not_ready' || event === 'ready_again' ? [event] : []));
+    expect(told).toEqual(['not_ready', 'ready_again']);
+  } finally {
+    channel.close();
+    await service.stop();
+    await nats?.stop();
+  }
+});
+
+test('a stage whose calls need no NATS stays SERVING for calls while it takes no jobs', async () => {
+  const nats = await startNatsServer();
+  const given = { 'model.dir': 'none', 'nats.url': nats.url };
+  const service = await startService(busService(true), given, { log: memoryLog().log });
+  const channel = createChannel(service.grpcAddress);
+  const health = createClient(HealthDefinition, channel);
+  try {
+    await nats.stop();
+    await expect.poll(async () => (await health.check({ service: '' })).status).toBe(notServing);
+    expect((await health.check({ service: 'tessera.v1.LlmService' })).status).toBe(serving);
+  } finally {
+    channel.close();
+    await service.stop();
+    await nats.stop();
+  }
+});
+
+test('a start that waits for NATS ends after nats.waitMs, or when it is told to', async () => {
+  const given = { 'model.dir': 'none', 'nats.url': `nats://127.0.0.1:${await freePort()}` };
+  const { log } = memoryLog();
+  await expect(startService(busService(false), { ...given, 'nats.waitMs': 1 }, { log })).rejects.toMatchObject({
+    code: 'STAGE_UNAVAILABLE',
+  });
+  const stop = new AbortController();
+  const starting = startService(busService(false), given, { log, signal: stop.signal });
+  stop.abort(new Error('told to end'));
+  await expect(starting).rejects.toThrow('told to end');
+});
+
+test('a password in the URL of NATS is not shown', async () => {
+  const [natsPort, metricsPort] = [await freePort(), await freePort()];
+  const given = {
+    'model.dir': 'none',
+    'nats.url': `nats://someone:secret@127.0.0.1:${natsPort}`,
+    'metrics.port': metricsPort,
+  };
+  const stop = new AbortController();
+  const starting = startService(busService(false), given, { log: memoryLog().log, signal: stop.signal });
+  await expect.poll(() => readyz(`127.0.0.1:${metricsPort}`)).toContain(`NATS at nats://127.0.0.1:${natsPort}`);
+  expect(await readyz(`127.0.0.1:${metricsPort}`)).not.toContain('secret');
+  stop.abort(new Error('told to end'));
+  await expect(starting).rejects.toThrow('told to end');
+});
+
+test('what is waited for is named, in the order of what is missing', async () => {
+  const readiness = new Readiness();
+  let loaded: () => void = () => undefined;
+  const loading = readiness.during(
+    'the model to be loaded',
+    new Promise<void>((resolve) => {
+      loaded = resolve;
+    }),
+  );
+  expect(readiness.report().text).toBe('not ready: starting, waiting for the model to be loaded');
+  loaded();
+  await loading;
+  expect(readiness.report().text).toBe('not ready: starting');
+  let alive = true;
+  readiness.require({ what: 'an engine', holds: () => alive });
+  readiness.require({ what: 'a bus', holds: () => alive, onlyForJobs: true });
+  readiness.phase = 'serving';
+  expect(readiness.report()).toEqual({ ready: true, text: 'ready' });
+  alive = false;
+  expect(readiness.report()).toEqual({ ready: false, text: 'not ready: waiting for an engine and a bus' });
+  expect(readiness.answersCalls).toBe(false);
+  readiness.phase = 'draining';
+  expect(await readiness.ask()).toEqual({ ready: false, text: 'not ready: draining' });
+});
+
+test('a look that hangs does not keep the answer', async () => {
+  const readiness = new Readiness();
+  let looks = 0;
+  const look = () => {
+    looks++;
+    return new Promise<void>(() => undefined);
+  };
+  readiness.require({ what: 'a bus', holds: () => true, look });
+  readiness.phase = 'serving';
+  expect(await Promise.all([readiness.ask(), readiness.ask()])).toEqual(Array(2).fill({ ready: true, text: 'ready' }));
+  expect(looks).toBe(1);
+});

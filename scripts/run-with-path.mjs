@@ -1,0 +1,34 @@
+// What the scripts share that run the tests with another program than the machine's own.
+import { spawnSync } from 'node:child_process';
+import { delimiter, join, resolve } from 'node:path';
+
+export const root = resolve(import.meta.dirname, '..');
+/** Not under version control, and outside of the lockfile's packages. */
+export const cache = join(root, '.cache');
+
+/** Runs a command to its end; ends this process with its status when that is not 0. */
+export function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
+  if (error !== undefined) {
+    console.error(`${command} cannot be run: ${error.message}`);
+    process.exit(1);
+  }
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+/** Runs a command and returns what it prints; undefined when it fails. */
+export function output(command, args, options = {}) {
+  const { status, stdout } = spawnSync(command, args, { cwd: root, encoding: 'utf8', ...options });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+/** This process's environment with a folder before all others on PATH. */
+export function withPath(folder) {
+  return { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH ?? ''}` };
+}
+
+/** The arguments before `--`, and those after it. */
+export function splitArguments(argv) {
+  const at = argv.indexOf('--');
+  return at < 0 ? [argv, []] : [argv.slice(0, at), argv.slice(at + 1)];
+}

@@ -1,0 +1,87 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { bundleCache, demoModel } from '../support/deployment.js';
+import { tessera, tesseraUp } from '../support/tessera.js';
+import { textOnlyModel } from '../support/text-only.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tessera-up-options-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test('a text-only model is served by llm and gateway alone; pictures and drawings are refused', async () => {
+  const model = await textOnlyModel(folder);
+  const up = await tesseraUp(['--model', model, '--cache', join(folder, 'cache')]);
+  try {
+    expect(up.processes.map(({ service }) => service).sort()).toEqual(['gateway', 'llm', 'nats']);
+    const answer = await tessera(['ask', 'Hello!', '--address', up.gateway]);
+    expect(answer).toMatchObject({ status: 0, stdout: 'Hello! Show me a picture, or ask me to draw one.\n' });
+    const shown = await tessera([
+      ...['ask', 'What is this?', '--image', join(demoModel, 'samples/apple.png')],
+      ...['--address', up.gateway],
+    ]);
+    expect(shown.status).toBe(1);
+    expect(shown.stderr).toContain('UNSUPPORTED');
+  } finally {
+    up.process.kill('SIGTERM');
+    expect(await up.ended).toBe(0);
+  }
+});
+
+test('--prefix is the first word of every stream, and two deployments share one NATS by it', async () => {
+  const first = await tesseraUp(['--prefix', 'blue']);
+  const nats = first.processes.find(({ service }) => service === 'nats')?.address ?? '';
+  const second = await tesseraUp(['--prefix', 'green', '--nats-url', nats]);
+  try {
+    const connection = await connect({ servers: nats });
+    const manager = await jetstreamManager(connection);
+    const names: string[] = [];
+    for await (const name of manager.streams.names()) names.push(name);
+    await connection.close();
+    expect(names.filter((name) => name.includes('tessera'))).toEqual([]);
+    for (const name of ['blue_encode', 'green_encode']) expect(names).toContain(name);
+    for (const { gateway } of [first, second]) {
+      const answer = await tessera(['ask', 'Hello!', '--address', gateway]);
+      expect(answer.stdout).toBe('Hello! Show me a picture, or ask me to draw one.\n');
+    }
+  } finally {
+    for (const { process, ended } of [second, first]) {
+      process.kill('SIGTERM');
+      expect(await ended).toBe(0);
+    }
+  }
+});
+
+test.each(['--port', '--nats-port'])(
+  'a taken port of %s is one sentence that names it and what to do',
+  async (flag) => {
+    const taken: Server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => taken.once('listening', resolve));
+    const { port } = taken.address() as { port: number };
+    try {
+      const end = await tessera(['up', '--port', '0', flag, String(port), '--cache', bundleCache]);
+      expect(end.status).toBe(2);
+      expect(end.stdout).toBe('');
+      const [sentence, ...more] = end.stderr.trim().split('\n');
+      expect(sentence).toContain(`port ${port} of 127.0.0.1: another program listens there`);
+      expect(sentence).toContain(`choose another port with ${flag}`);
+      expect(more).toHaveLength(1);
+    } finally {
+      taken.close();
+    }
+  },
+);
+
+test('a prefix that NATS would not take is refused before anything starts', async () => {
+  const end = await tessera(['up', '--prefix', 'a.b']);
+  expect(end.status).toBe(2);
+  expect(end.stderr).toContain('letters, digits');
+});
