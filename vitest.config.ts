@@ -12,6 +12,7 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 240_000,
     teardownTimeout: 30_000,
+    expect: { poll: { timeout: 60_000, interval: 50 } },
     expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -137,15 +137,24 @@ export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan
     maxMessages: limits.maxJobs,
   });
   const spread = [...productKinds, 'parts' as const].flatMap((kind) =>
-    Array.from({ length: limits.shards }, (_, shard): StreamSpec => ({
-      ...common,
-      name: subjects.shard(kind, shard),
-      subjects: [subjects.shardSubjects(kind, shard)],
-      retention: kind === 'parts' ? 'limits' : 'workqueue',
-      maxBytes: Math.floor(limits.maxBytes[kind] / limits.shards),
-    })),
+    Array.from(
+      { length: limits.shards },
+      (_, shard): StreamSpec => ({
+        ...common,
+        name: subjects.shard(kind, shard),
+        subjects: [subjects.shardSubjects(kind, shard)],
+        retention: kind === 'parts' ? 'limits' : 'workqueue',
+        maxBytes: Math.floor(limits.maxBytes[kind] / limits.shards),
+      }),
+    ),
   );
-  const small = { ...common, retention: 'limits', discard: 'old', maxMessagesPerSubject: 1, maxMessageBytes: kib } as const;
+  const small = {
+    ...common,
+    retention: 'limits',
+    discard: 'old',
+    maxMessagesPerSubject: 1,
+    maxMessageBytes: kib,
+  } as const;
   return {
     streams: [
       ...jobKinds.map(queue),

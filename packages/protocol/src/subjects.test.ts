@@ -22,7 +22,12 @@ test('a product says for whom it is, and is read back', () => {
 });
 
 test('what is no subject of ours is not read', () => {
-  for (const subject of ['', 'tessera.v2.encode.r1.a.2', 'tessera.v2.encode.r1.a.2.3.4', 'tessera.v2.encode.r1.a.x.3']) {
+  for (const subject of [
+    '',
+    'tessera.v2.encode.r1.a.2',
+    'tessera.v2.encode.r1.a.2.3.4',
+    'tessera.v2.encode.r1.a.x.3',
+  ]) {
     expect(subjects.parseJob(subject)).toBeUndefined();
   }
   const head = `tessera.v2.tokens.2.r1.${address}.a`;
@@ -48,7 +53,9 @@ test('prefixes and revisions that look alike share no name and no subject', () =
   const names = ['a', 'a_b', 'a-b', 'a_v2'].flatMap((prefix) =>
     ['r1', 'r1_x'].flatMap((revision) => {
       const plan = streamPlan(new Subjects(prefix, revision), defaultStreamLimits);
-      return plan.streams.filter(({ name }) => name.endsWith(revision)).flatMap(({ name, subjects: taken }) => [name, ...taken]);
+      return plan.streams
+        .filter(({ name }) => name.endsWith(revision))
+        .flatMap(({ name, subjects: taken }) => [name, ...taken]);
     }),
   );
   expect(new Set(names).size).toBe(names.length);

@@ -11,9 +11,7 @@ export function connectJobHandler(bus: Bus, engine: ConnectorEngine) {
     const { signal, deadlineMs, deliverTo } = context;
     const readFrom = performance.now();
     const coming = engine.announce();
-    const input = await context
-      .waits(bus.takeFeatures(features, signal))
-      .finally(() => coming[Symbol.dispose]());
+    const input = await context.waits(bus.takeFeatures(features, signal)).finally(() => coming[Symbol.dispose]());
     const readMs = performance.now() - readFrom;
     const { result, queueMs, busyMs } = await engine.connect(input.tensor, signal);
     const timing = {

@@ -13,7 +13,9 @@ import {
   jobKey,
   newId,
   smallStreams,
-  take, toNobody } from './bus-test-support.js';
+  take,
+  toNobody,
+} from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 let server: NatsServer;

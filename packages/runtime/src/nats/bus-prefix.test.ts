@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, encodeJob, eventually, inAMinute, toNobody } from './bus-test-support.js';
+import { Cleanup, encodeJob, eventually, toNobody } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 let server: NatsServer;

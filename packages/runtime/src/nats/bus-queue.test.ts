@@ -1,14 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { defaultBusLimits } from './bus-options.js';
-import {
-  Cleanup,
-  deferred,
-  encodeJob,
-  eventually,
-  inAMinute,
-  jobKey,
-  newId,
-  smallStreams, toNobody } from './bus-test-support.js';
+import { Cleanup, deferred, encodeJob, eventually, jobKey, newId, smallStreams, toNobody } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 let server: NatsServer;
@@ -35,9 +27,7 @@ test('every job is done once, by whichever worker is free', async () => {
     });
   }
   const wanted = Array.from({ length: 40 }, (_, index) => `req/${index}`);
-  await Promise.all(
-    wanted.map((_, index) => sender?.publishJob('encode', encodeJob('req', index), toNobody())),
-  );
+  await Promise.all(wanted.map((_, index) => sender?.publishJob('encode', encodeJob('req', index), toNobody())));
   await eventually(() => done.length >= 40, 'all jobs are done');
   await eventually(async () => (await sender?.queueDepths())?.[0]?.running === 0, 'all are acknowledged');
   expect(done.toSorted()).toEqual(wanted.toSorted());
@@ -56,8 +46,7 @@ test('a worker takes no more than it has free slots, so another replica gets the
       await gate.promise;
     },
   });
-  for (let tile = 0; tile < 5; tile++)
-    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  for (let tile = 0; tile < 5; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
   await eventually(() => busy === 2, 'both slots are busy');
   await eventually(async () => (await bus.queueDepths())[0]?.running === 2, 'two are held');
   expect(await bus.queueDepths()).toContainEqual({ kind: 'encode', waiting: 3, running: 2 });
@@ -90,8 +79,7 @@ test('a full queue makes the sender wait, and goes on when there is room', async
     limits: { maxJobs: 2, queueWaitMs: 60_000 },
     observer: { queueFull: () => refusals++ },
   });
-  for (let tile = 0; tile < 2; tile++)
-    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  for (let tile = 0; tile < 2; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
   const third = bus.publishJob('encode', encodeJob('a', 2), toNobody());
   await eventually(() => refusals === 1, 'the queue refuses');
   const tiles: number[] = [];
@@ -108,8 +96,7 @@ test('a full queue makes the sender wait, and goes on when there is room', async
 
 test('a queue that stays full is QUEUE_FULL with a delay, and what was admitted stays', async () => {
   const bus = await cleanup.bus(server.url, { limits: { maxJobs: 2, queueWaitMs: 100 } });
-  for (let tile = 0; tile < 2; tile++)
-    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  for (let tile = 0; tile < 2; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
   const refused = await bus.publishJob('encode', encodeJob('a', 2), toNobody()).catch((e) => e);
   expect(refused).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 1000 } });
   expect(refused.message).toContain('encoder');

@@ -3,7 +3,7 @@ import { TesseraError } from '@tessera/protocol';
 import { afterEach, expect, test } from 'vitest';
 import { Metrics } from '../telemetry/metrics.js';
 import type { Bus } from './bus.js';
-import { Cleanup, counted, deferred, eventually, inAMinute, jobKey, newId, take, toNobody } from './bus-test-support.js';
+import { Cleanup, counted, deferred, eventually, jobKey, newId, take, toNobody } from './bus-test-support.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
 const cleanup = new Cleanup();
@@ -125,7 +125,9 @@ test('a sender whose deadline passes while NATS is away is told so', async () =>
   const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 100 } });
   await server.kill();
   await gone(bus);
-  const late = await bus.publishJob('generate', drawing('a'), { ...toNobody(), deadlineMs: Date.now() + 200 }).catch((e) => e);
+  const late = await bus
+    .publishJob('generate', drawing('a'), { ...toNobody(), deadlineMs: Date.now() + 200 })
+    .catch((e) => e);
   expect(late).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   expect(late.message).toContain('NATS');
   const controller = new AbortController();

@@ -3,7 +3,17 @@ import { connect } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from './bus.js';
 import { BusConnection } from './bus-connection.js';
-import { Cleanup, counted, encodeJob, eventually, inAMinute, jobKey, newId, smallStreams, toNobody } from './bus-test-support.js';
+import {
+  Cleanup,
+  counted,
+  encodeJob,
+  eventually,
+  inAMinute,
+  jobKey,
+  newId,
+  smallStreams,
+  toNobody,
+} from './bus-test-support.js';
 import { Janitor } from './janitor.js';
 import { type NatsServer, startNatsServer } from './nats-server.js';
 
@@ -127,10 +137,11 @@ test('the queues of a revision that nobody serves any more are removed, those of
   await cleanup.bus(server.url, { prefix, revision: 'r1', limits });
   await new Janitor(tidy).look();
   const jsm = await manager();
-  const there = (name: string) => jsm.streams.info(`${prefix}_v2_${name}`).then(
-    () => true,
-    () => false,
-  );
+  const there = (name: string) =>
+    jsm.streams.info(`${prefix}_v2_${name}`).then(
+      () => true,
+      () => false,
+    );
   expect(await there('encode_dead')).toBe(true);
   await dead.close();
   await eventually(async () => {

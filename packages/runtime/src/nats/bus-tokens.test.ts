@@ -262,7 +262,9 @@ test('features whose number is another message by now are not taken for it', asy
   const stored = first.stored && { ...first.stored, sequences: second.stored?.sequences ?? [] };
   await expect(bus.takeFeatures({ ...first, stored }, signal)).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE' });
   const tooFew = first.stored && { ...first.stored, sequences: first.stored.sequences.slice(0, 1) };
-  await expect(bus.takeFeatures({ ...first, stored: tooFew }, signal)).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
+  await expect(bus.takeFeatures({ ...first, stored: tooFew }, signal)).rejects.toMatchObject({
+    code: 'TENSOR_INVALID',
+  });
 });
 
 test('tensors over the limits are refused where they are made', async () => {

@@ -70,13 +70,15 @@ export class PartStore {
         throw gone(name, index, messageOf(reason), reason);
       });
       // A server that was restarted has given the number to another message.
-      if (message === null || message.subject !== subjects.part(shard, name, index)) throw gone(name, index, 'not there');
+      if (message === null || message.subject !== subjects.part(shard, name, index))
+        throw gone(name, index, 'not there');
       return message.data;
     });
     const bytes = new Uint8Array(size);
     let offset = 0;
     for (const part of parts) {
-      if (offset + part.length > size) throw new TesseraError('TENSOR_INVALID', `the parts hold more than ${size} bytes`);
+      if (offset + part.length > size)
+        throw new TesseraError('TENSOR_INVALID', `the parts hold more than ${size} bytes`);
       bytes.set(part, offset);
       offset += part.length;
     }

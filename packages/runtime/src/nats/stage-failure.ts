@@ -1,4 +1,11 @@
-import { type ErrorCode, errorTable, Failure, isErrorCode, type ProductKind, type ProductPlace } from '@tessera/protocol';
+import {
+  type ErrorCode,
+  errorTable,
+  Failure,
+  isErrorCode,
+  type ProductKind,
+  type ProductPlace,
+} from '@tessera/protocol';
 import type { BusConnection } from './bus-connection.js';
 import { messageOf } from './bus-connection.js';
 

@@ -1,8 +1,8 @@
 import {
   decodeTensor,
   type Float32Tensor,
-  type StageTiming,
   type ProductPlace,
+  type StageTiming,
   TensorPart,
   TesseraError,
 } from '@tessera/protocol';

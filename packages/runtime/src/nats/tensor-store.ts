@@ -5,10 +5,10 @@ import {
   encodeTensor,
   type Float32Tensor,
   type JobKey,
+  type StageTiming,
   TensorPart,
   type TensorRef,
   TesseraError,
-  type StageTiming,
 } from '@tessera/protocol';
 import type { BusConnection } from './bus-connection.js';
 import type { PartStore } from './part-store.js';

@@ -168,7 +168,10 @@ export class Worker<K extends JobKind> {
         continue;
       }
       job.stalled = true;
-      log.error({ kind: this.kind, requestId: job.requestId }, `a job gave no sign for ${limits.stallMs} ms; it goes back`);
+      log.error(
+        { kind: this.kind, requestId: job.requestId },
+        `a job gave no sign for ${limits.stallMs} ms; it goes back`,
+      );
       observer.jobStalled?.(this.kind);
       const stuck = new TesseraError('STAGE_UNAVAILABLE', `no sign of progress for ${limits.stallMs} ms`);
       job.stop.abort(stuck);

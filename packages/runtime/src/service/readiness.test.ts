@@ -61,14 +61,14 @@ test('a service that starts while NATS is away says so and waits; then readiness
     // An operator deletes a stream: whoever asks has it made again.
     const connection = await connect({ servers: url });
     const manager = await jetstreamManager(connection);
-    await manager.streams.delete('tessera_tokens');
+    await manager.streams.delete('tessera_v2_tokens_0');
     const names = async () => {
       await readyz(address);
       const found: string[] = [];
       for await (const name of manager.streams.names()) found.push(name);
       return found;
     };
-    await expect.poll(names).toContain('tessera_tokens');
+    await expect.poll(names).toContain('tessera_v2_tokens_0');
     await expect.poll(() => readyz(address)).toBe('200 ready');
     await connection.close();
 

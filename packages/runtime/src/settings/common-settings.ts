@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { natsSettings } from './nats-settings.js';
 import { setting } from './setting.js';
 
 const port = z.int().min(0).max(65535);
@@ -52,6 +53,7 @@ export const commonSettings = {
     description:
       'How long a service that starts waits for NATS, in milliseconds; then it ends with status 1. Take more than a restart of NATS needs.',
   }),
+  ...natsSettings,
   'log.level': setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']), {
     default: 'info',
     description: 'Least severe log line that is written.',

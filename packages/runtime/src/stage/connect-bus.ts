@@ -1,8 +1,9 @@
 import { TesseraError } from '@tessera/protocol';
 import { sleep } from '../abort.js';
-import { Bus, type BusLimits, type BusObserver, shownUrl } from '../nats/index.js';
+import { Bus, type BusObserver, shownUrl } from '../nats/index.js';
 import type { ServiceContext } from '../service/service.js';
 import type { CommonSettings } from '../settings/common-settings.js';
+import { busLimits } from '../settings/nats-settings.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 /** Counts jobs and bytes; the bus counts for itself how its connection fares and what it drops. */
@@ -31,10 +32,10 @@ const retryDelaysMs = [100, 250, 500, 1000, 2000];
 export async function connectBus(
   context: ServiceContext<CommonSettings>,
   revision: string,
-  { limits = {}, onlyForJobs = false }: { limits?: Partial<BusLimits>; onlyForJobs?: boolean } = {},
+  { onlyForJobs = false }: { onlyForJobs?: boolean } = {},
 ): Promise<Bus> {
   const { readiness, settings } = context;
-  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, patiently(context, revision, limits));
+  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, patiently(context, revision));
   readiness.require({ what: `NATS at ${bus.url}`, holds: () => bus.isOnline, onlyForJobs });
   readiness.require({
     what: 'the streams on NATS',
@@ -49,14 +50,13 @@ export async function connectBus(
 async function patiently(
   context: ServiceContext<CommonSettings>,
   revision: string,
-  limits: Partial<BusLimits>,
 ): Promise<Bus> {
   const { settings, log, drain } = context;
   const giveUpAt = performance.now() + settings['nats.waitMs'];
   for (let attempt = 0; ; attempt++) {
     drain.throwIfAborted();
     try {
-      return await connectOnce(context, revision, limits);
+      return await connectOnce(context, revision);
     } catch (reason) {
       const delayMs = retryDelaysMs[Math.min(attempt, retryDelaysMs.length - 1)] as number;
       const isAway = reason instanceof TesseraError && reason.code === 'STAGE_UNAVAILABLE';
@@ -70,7 +70,6 @@ async function patiently(
 async function connectOnce(
   { name, settings, log, metrics }: ServiceContext<CommonSettings>,
   revision: string,
-  limits: Partial<BusLimits>,
 ): Promise<Bus> {
   const bus = await Bus.connect({
     url: settings['nats.url'],
@@ -80,7 +79,7 @@ async function connectOnce(
     log,
     metrics,
     observer: jobMetrics(metrics),
-    limits,
+    limits: busLimits(settings, settings['grpc.maxDeadlineMs']),
   });
   try {
     await bus.setup();

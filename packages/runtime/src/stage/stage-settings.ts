@@ -10,8 +10,6 @@ export interface StageDefaults {
   readonly maxCalls: number;
 }
 
-/** The most that every receiver takes: what the contract says in media.proto and jobs.proto. */
-const maxPartBytes = 512 * 1024;
 const positive = z.int().min(1);
 
 export type StageSettings = ReturnType<typeof stageSettings>;
@@ -30,10 +28,6 @@ export function stageSettings({ what, maxBatch, maxWaiting, slots, maxCalls }: S
     'jobs.slots': setting(positive.max(4096), {
       default: slots,
       description: 'Jobs of the queue that are in work at one time.',
-    }),
-    'nats.partBytes': setting(positive.min(1024).max(maxPartBytes), {
-      default: maxPartBytes,
-      description: 'The most bytes of features, tokens or media in one message; more is cut into parts of this size.',
     }),
     'calls.max': setting(positive, {
       default: maxCalls,

@@ -45,8 +45,7 @@ export async function startStage<K extends JobKind>(options: StageOptions<K>): P
   // Every open call listens for the drain; Admission bounds how many there are.
   setMaxListeners(0, drain);
   metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
-  const limits = { partBytes: settings['nats.partBytes'] };
-  const bus = await connectBus(context, model.revision, { limits, onlyForJobs: true });
+  const bus = await connectBus(context, model.revision, { onlyForJobs: true });
   let stage: Stage<K>;
   try {
     stage = await readiness.during('the model to be loaded', options.build(bus));

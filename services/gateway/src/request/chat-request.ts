@@ -80,9 +80,7 @@ export class ChatRequest {
     const { engines, lifecycle, maxAttempts } = this.dependencies;
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
-    this.drawingEvents = this.dependencies.drawings
-      .receive(this.request.requestId, signal)
-      [Symbol.asyncIterator]();
+    this.drawingEvents = this.dependencies.drawings.receive(this.request.requestId, signal)[Symbol.asyncIterator]();
     let from: ResumePoint | undefined;
     for (let attempt = 1; ; attempt++) {
       // An engine that did not even admit it leaves it queued.
@@ -298,7 +296,6 @@ export class ChatRequest {
   }
 
   /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */
-  // biome-ignore lint/correctness/useYield: as above
   private async *resendLost({ inbox }: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
     const { bus, encodes } = this.dependencies;
     while (!signal.aborted && encodes.isUnfinished) {

@@ -110,7 +110,15 @@ export class Chat {
       const messages = numberMedia(conversation, planned.itemOf);
       request = new ChatRequest(
         { requestId, messages, items: planned.items, text, draw, deadlineMs },
-        { bus, drawings, engines, encodes, lifecycle, maxAttempts: limits.attempts, onAttempt: this.dependencies.onAttempt },
+        {
+          bus,
+          drawings,
+          engines,
+          encodes,
+          lifecycle,
+          maxAttempts: limits.attempts,
+          onAttempt: this.dependencies.onAttempt,
+        },
       );
       yield* request.run(signal);
     } catch (reason) {
