@@ -39,7 +39,7 @@ export async function awaitRestart(deployment: Deployment, service: ServiceName,
 
 /**
  * Waits until so many jobs of a queue are not done: those that a worker has taken, and those that wait. (Which of them a
- * worker takes that is stopped depends on whether one of its requests, a second long, was out.)
+ * worker has that is stopped depends on how many it had asked for.)
  */
 export async function jobsUndone(deployment: Deployment, kind: JobKind, count: number): Promise<void> {
   const nats = await connect({ servers: deployment.natsUrl });
@@ -47,8 +47,10 @@ export async function jobsUndone(deployment: Deployment, kind: JobKind, count: n
     const manager = await jetstreamManager(nats);
     await eventually(async () => {
       let undone = 0;
-      for await (const { num_ack_pending, num_pending } of manager.consumers.list(`tessera_${kind}`)) {
-        undone += num_ack_pending + num_pending;
+      for await (const queue of manager.streams.names(`tessera.*.${kind}.>`)) {
+        for await (const { num_ack_pending, num_pending } of manager.consumers.list(queue)) {
+          undone += num_ack_pending + num_pending;
+        }
       }
       return undone >= count;
     }, `${count} ${kind} jobs`);
@@ -62,10 +64,13 @@ export async function jobsQueued(deployment: Deployment, kind: JobKind, count: n
   const nats = await connect({ servers: deployment.natsUrl });
   try {
     const manager = await jetstreamManager(nats);
-    await eventually(
-      async () => (await manager.streams.info(`tessera_${kind}`)).state.messages >= count,
-      `${count} ${kind} jobs queued`,
-    );
+    await eventually(async () => {
+      let queued = 0;
+      for await (const queue of manager.streams.names(`tessera.*.${kind}.>`)) {
+        queued += (await manager.streams.info(queue)).state.messages;
+      }
+      return queued >= count;
+    }, `${count} ${kind} jobs queued`);
   } finally {
     await nats.close();
   }

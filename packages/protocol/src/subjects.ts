@@ -199,6 +199,11 @@ export class Subjects {
     return `${this.root}.parts.${shard}.${this.revision}.${checkRequestId(name)}.${index}`;
   }
 
+  /** All parts of one name. */
+  partsOf(shard: number, name: string): string {
+    return `${this.root}.parts.${shard}.${this.revision}.${checkRequestId(name)}.>`;
+  }
+
   /** The stream of tombstones. */
   tombstones(): string {
     return `${this.prefix}_${busVersion}_cancelled`;

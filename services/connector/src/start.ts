@@ -38,6 +38,9 @@ export const connector: Service<typeof connectorSettings> = {
         const description = { model: info, patches, width, tokens, llmWidth, maxBatch: tilesAtOnce };
         return {
           handle: connectJobHandler(bus, engine),
+          discard: async ({ features }) => {
+            if (features !== undefined) await bus.discardFeatures(features);
+          },
           slots: settings['jobs.slots'],
           services: [connectorService({ description, engine, admission, tilesAtOnce, drain })],
           admission,

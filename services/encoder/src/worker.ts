@@ -18,16 +18,15 @@ export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
     const range = { firstTile, tileCount };
     for await (const encoded of encoder.encode({ bytes, expectedSize: size, range, signal })) {
       const tile = encoded.tile.index;
-      // A full stream is others' work to empty.
-      const features = await context.waits(bus.featuresRef(key, tile, encoded.features, { deadlineMs, signal }));
       const timing = {
         stage: 'encoder',
         queueMs: context.queueMs + encoded.queueMs,
         busyMs: encoded.busyMs,
         endedAtMs: Date.now(),
       };
-      const connect = { key, tile, features, encoder: timing };
-      await context.waits(bus.publishJob('connect', connect, { deadlineMs, signal, deliverTo }));
+      const connect = { key, tile, encoder: timing };
+      // Where the stream or the queue is full, it is others' work to empty it.
+      await context.waits(bus.publishConnectJob(connect, encoded.features, { deadlineMs, signal, deliverTo }));
       context.progress();
     }
   };

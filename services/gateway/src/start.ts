@@ -3,6 +3,7 @@ import { defaultMediaLimits } from '@tessera/media';
 import type { ChatServiceDescribeResponse, ModelInfo } from '@tessera/protocol';
 import { connectBus, type Service, type ServiceContext, type ServiceParts, type Settings } from '@tessera/runtime';
 import { gatewaySettings } from './config.js';
+import { removeAbandonedInboxes } from './dispatch/abandoned-inboxes.js';
 import { EnginePool } from './dispatch/engine-pool.js';
 import { observeRequests } from './observe-requests.js';
 import { Chat, type ChatLimits } from './request/chat.js';
@@ -29,6 +30,7 @@ export const gateway: Service<typeof gatewaySettings> = {
     const drawings = await bus.openDrawingInbox();
     void bus.tidy(watch.signal);
     const directory = bus.watchEngines(watch.signal);
+    removeAbandonedInboxes(directory, bus, watch.signal);
     const engines = new EnginePool(directory, {
       waitMs: settings['engines.waitMs'],
       expectMs: settings['engines.expectMs'],

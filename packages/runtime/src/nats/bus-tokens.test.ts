@@ -252,6 +252,39 @@ test('features ride in the job when small, else in parts that are gone when they
   expect(error).toMatchObject({ code: 'STAGE_UNAVAILABLE', retryable: true });
 });
 
+test('features of a job that is thrown away go with it, and so does what was stored when its request ended', async () => {
+  const prefix = newId('t');
+  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, tokens: 1e6, drawings: 1e6, parts: 200_000 };
+  let full = 0;
+  const bus = await cleanup.bus(server.url, {
+    prefix,
+    limits: { partBytes: 16_000, maxBytes },
+    observer: { queueFull: () => full++ },
+  });
+  const { jsm } = await raw();
+  const parts = async () => (await jsm.streams.info(`${prefix}_v2_parts_0`)).state.messages;
+  const to = { deadlineMs: inAMinute(), deliverTo: nobody };
+  const job = (requestId: string) => ({ key: jobKey(requestId), tile: 0, encoder: undefined });
+  await bus.publishConnectJob(job('a'), counted(128, 512), to);
+  expect(await parts()).toBe(9);
+  const leaving = new AbortController();
+  const stuck = bus.publishConnectJob(job('b'), counted(128, 512), { ...to, signal: leaving.signal });
+  await eventually(() => full > 0, 'there is no room for the second');
+  leaving.abort();
+  await expect(stuck).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(await parts()).toBe(9);
+  await bus.cancel('a');
+  void bus.work('connect', {
+    slots: 1,
+    signal: cleanup.signal(),
+    discard: async ({ features }) => {
+      if (features !== undefined) await bus.discardFeatures(features);
+    },
+    handler: async () => {},
+  });
+  await eventually(async () => (await parts()) === 0, 'they are gone with the job');
+});
+
 test('features whose number is another message by now are not taken for it', async () => {
   const bus = await cleanup.bus(server.url, { limits: { partBytes: 64 } });
   const signal = cleanup.signal();

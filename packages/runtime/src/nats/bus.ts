@@ -1,6 +1,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import {
   type Blob,
+  type ConnectJob,
   type EngineStatus,
   Failure,
   type Float32Tensor,
@@ -26,7 +27,7 @@ import { Janitor, sayRevision } from './janitor.js';
 import { type JobMessage, jobCodecs } from './job-codec.js';
 import { type MediaHold, MediaStore } from './media-store.js';
 import { missingStreams } from './missing-streams.js';
-import { PartStore } from './part-store.js';
+import { endsForGood, PartStore } from './part-store.js';
 import { Publisher, type PublishOptions, type Stored } from './publisher.js';
 import { applyStreamPlan } from './setup.js';
 import { type PublishTensorOptions, type TakenTensor, TensorStore } from './tensor-store.js';
@@ -258,6 +259,44 @@ export class Bus {
    */
   async takeFeatures(reference: TensorRef, signal: AbortSignal): Promise<TakenTensor> {
     return this.tensors.take(reference, signal);
+  }
+
+  /**
+   * Queues the connect job of one tile with its features; they are removed where the job is not taken and nobody will try
+   * again.
+   * @throws TesseraError as publishJob
+   */
+  async publishConnectJob(
+    job: Omit<ConnectJob, 'features'>,
+    features: Float32Tensor,
+    options: PublishJobOptions,
+  ): Promise<void> {
+    const key = requireKey(job.key);
+    await this.cancellation.refuseCancelled(key.requestId);
+    const reference = await this.tensors.reference(key, job.tile, features, options);
+    try {
+      await this.publishJob('connect', { ...job, features: reference }, options);
+    } catch (reason) {
+      if (endsForGood(reason)) await this.tensors.discard(reference);
+      throw reason;
+    }
+  }
+
+  /** Removes the features of a connect job that nobody will do. */
+  async discardFeatures(reference: TensorRef): Promise<void> {
+    await this.tensors.discard(reference);
+  }
+
+  /**
+   * Removes an engine's inbox and what lies there. Never throws. An engine that is not gone after all makes its inbox anew,
+   * and asks for what it misses.
+   */
+  async abandonTokens(address: string): Promise<void> {
+    const { manager, subjects, isOnline } = this.connection;
+    if (!isOnline) return;
+    const stream = subjects.shardOf('tokens', address);
+    await manager.consumers.delete(stream, address).catch(() => {});
+    await manager.streams.purge(stream, { filter: subjects.inboxFilter('tokens', address) }).catch(() => {});
   }
 
   /** Opens this process's inbox of visual tokens. One for each process; it is closed with the bus. */

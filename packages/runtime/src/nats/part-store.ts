@@ -34,7 +34,22 @@ export class PartStore {
     const shard = this.nextShard++ % limits.shards;
     const { name } = options;
     const count = Math.max(1, Math.ceil(bytes.length / limits.partBytes));
-    const sequences = await inBatches(count, async (index) => {
+    const sequences = new Array<bigint>(count);
+    try {
+      await this.putParts(bytes, shard, sequences, options);
+    } catch (reason) {
+      // What was stored of it by then is nobody's, unless it is tried again: under the same name, and the server would take
+      // the parts for duplicates of those that were removed.
+      if (endsForGood(reason)) await this.purge({ shard, name, sequences: [] });
+      throw reason;
+    }
+    return { shard, name, sequences };
+  }
+
+  private async putParts(bytes: Uint8Array, shard: number, sequences: bigint[], options: PutOptions): Promise<void> {
+    const { limits, subjects } = this.connection;
+    const { name } = options;
+    await inBatches(sequences.length, async (index) => {
       const payload = bytes.subarray(index * limits.partBytes, (index + 1) * limits.partBytes);
       const subject = subjects.part(shard, name, index);
       const stream = subjects.shard('parts', shard);
@@ -42,9 +57,8 @@ export class PartStore {
         { kind: 'parts', stream, subject, id: subject, attempt: 0, payload },
         options,
       );
-      return BigInt(sequence);
+      sequences[index] = BigInt(sequence);
     });
-    return { shard, name, sequences };
   }
 
   /**
@@ -102,19 +116,44 @@ export class PartStore {
       });
     });
   }
+
+  /** Removes the parts by their name, whoever stored them: where nobody has read, and so verified, their numbers. */
+  async purge({ shard, name }: StoredParts): Promise<void> {
+    const { manager, subjects, log } = this.connection;
+    if (!this.connection.isOnline) return;
+    const stream = subjects.shard('parts', shard);
+    await manager.streams.purge(stream, { filter: subjects.partsOf(shard, name) }).catch((reason: unknown) => {
+      log.debug({ stream, error: messageOf(reason) }, 'parts were not removed; they go when they are old');
+    });
+  }
+}
+
+/** Whether nobody will try again for this request. */
+export function endsForGood(reason: unknown): boolean {
+  const { code } = TesseraError.from(reason);
+  return code === 'CANCELLED' || code === 'DEADLINE_EXCEEDED';
 }
 
 function gone(name: string, index: number, why: string, cause?: unknown): TesseraError {
   return new TesseraError('STAGE_UNAVAILABLE', `part ${index} of ${name} cannot be read: ${why}`, { cause });
 }
 
-/** Runs so many calls, a few at a time, and gives their results in order. The first failure ends it. */
+/**
+ * Runs so many calls, a few at a time, and gives their results in order. After a failure none is begun, and it is thrown
+ * once those under way have ended.
+ */
 async function inBatches<T>(count: number, call: (index: number) => Promise<T>): Promise<T[]> {
   const results = new Array<T>(count);
   let next = 0;
   const runners = Array.from({ length: Math.min(inFlight, count) }, async () => {
-    for (let index = next++; index < count; index = next++) results[index] = await call(index);
+    try {
+      for (let index = next++; index < count; index = next++) results[index] = await call(index);
+    } catch (reason) {
+      next = count;
+      throw reason;
+    }
   });
-  await Promise.all(runners);
+  const failed = (await Promise.allSettled(runners)).find((end) => end.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
   return results;
 }

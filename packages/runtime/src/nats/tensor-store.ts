@@ -99,6 +99,11 @@ export class TensorStore {
     };
   }
 
+  /** The features of a job that nobody will do. */
+  async discard({ stored }: TensorRef): Promise<void> {
+    if (stored !== undefined) await this.parts.purge(stored);
+  }
+
   private checkSize(shape: readonly number[]): void {
     const bytes = elementCount(shape) * bytesPerElement.float16;
     const { maxTensorBytes } = this.connection.limits;

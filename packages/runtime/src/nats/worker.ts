@@ -46,6 +46,8 @@ export interface WorkOptions<K extends JobKind> {
   /** How long a job surely takes, in milliseconds: one whose deadline is nearer is not begun. By default nothing. */
   expectedMs?(job: JobMessage<K>): number;
   handler(job: JobMessage<K>, context: JobContext): Promise<void>;
+  /** Removes what the job refers to and nobody will take; called where the job ends undone. */
+  discard?(job: JobMessage<K>): Promise<void>;
 }
 
 /** What the message says besides its payload. */
@@ -208,10 +210,7 @@ export class Worker<K extends JobKind> {
     }
     const { deadlineMs } = envelope;
     const { requestId } = envelope.at;
-    if (this.cancellation.knows(requestId)) {
-      job.terminate();
-      return 'cancelled';
-    }
+    if (this.cancellation.knows(requestId)) return this.drop(job);
     if (Date.now() > deadlineMs + limits.clockMarginMs) {
       return this.fail(job, envelope, 'late', 'DEADLINE_EXCEEDED', 'the deadline passed while the job was queued');
     }
@@ -267,17 +266,11 @@ export class Worker<K extends JobKind> {
     try {
       const context = { signal, deadlineMs, queueMs, deliveries: job.deliveries, deliverTo, ...this.signs(held) };
       await Promise.race([this.options.handler(message, context), abandoned]);
-      if (await lookup) {
-        job.terminate();
-        return 'cancelled';
-      }
+      if (await lookup) return this.drop(job);
       job.ack();
       return 'done';
     } catch (reason) {
-      if (this.cancellation.knows(requestId)) {
-        job.terminate();
-        return 'cancelled';
-      }
+      if (this.cancellation.knows(requestId)) return this.drop(job);
       if (signal.aborted && !held.stop.signal.aborted) {
         return this.fail(job, envelope, 'late', 'DEADLINE_EXCEEDED', 'the deadline passed while the job was done');
       }
@@ -338,8 +331,26 @@ export class Worker<K extends JobKind> {
     message: string,
   ): Promise<JobOutcome> {
     await this.publishFailure(this.kind, key, at.tile, new TesseraError(code, message), { deadlineMs, deliverTo });
+    await this.discard(job);
     job.terminate();
     return outcome;
+  }
+
+  /** The job of a request that was cancelled ends without a word. */
+  private async drop(job: DeliveredMessage): Promise<JobOutcome> {
+    await this.discard(job);
+    job.terminate();
+    return 'cancelled';
+  }
+
+  private async discard(job: DeliveredMessage): Promise<void> {
+    if (this.options.discard === undefined) return;
+    try {
+      await this.options.discard(jobCodecs[this.kind].decode(job.message.data));
+    } catch (reason) {
+      // Garbage, or a server that is away: what is left goes when it is old.
+      this.connection.log.debug({ error: messageOf(reason) }, 'what a job referred to was not removed');
+    }
   }
 
   private read(job: DeliveredMessage): Envelope | undefined {

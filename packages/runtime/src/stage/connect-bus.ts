@@ -47,10 +47,7 @@ export async function connectBus(
   return bus;
 }
 
-async function patiently(
-  context: ServiceContext<CommonSettings>,
-  revision: string,
-): Promise<Bus> {
+async function patiently(context: ServiceContext<CommonSettings>, revision: string): Promise<Bus> {
   const { settings, log, drain } = context;
   const giveUpAt = performance.now() + settings['nats.waitMs'];
   for (let attempt = 0; ; attempt++) {

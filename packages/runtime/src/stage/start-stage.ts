@@ -13,6 +13,8 @@ import type { StageSettings } from './stage-settings.js';
 export interface Stage<K extends JobKind> {
   /** Does one job. Errors become the job's failure, or its redelivery when they are retryable. */
   handle(job: JobMessage<K>, context: JobContext): Promise<void>;
+  /** Removes what a job refers to, where it ends undone. */
+  discard?(job: JobMessage<K>): Promise<void>;
   /** Jobs in work at one time. */
   readonly slots: number;
   readonly services: readonly GrpcService[];
@@ -62,6 +64,7 @@ export async function startStage<K extends JobKind>(options: StageOptions<K>): P
   const working = bus.work(kind, {
     slots: stage.slots,
     signal: stopPulling.signal,
+    discard: stage.discard,
     handler: async (job, jobContext) => {
       running.inc({ kind });
       try {

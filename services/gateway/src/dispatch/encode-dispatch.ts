@@ -65,6 +65,8 @@ export class EncodeDispatch {
    */
   async sendAll(attempt: number, deliverTo: string): Promise<void> {
     for (const { tiles } of this.items) for (const tile of tiles) tile.arrived = false;
+    // What another engine was to get and nobody has begun.
+    await Promise.all(this.queued.splice(0).map((job) => this.bus.withdrawJob(job)));
     for (const state of this.items) {
       const { tiles } = state.item;
       for (let first = 0; first < tiles; first += this.tilesPerJob) {
