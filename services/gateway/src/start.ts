@@ -18,7 +18,8 @@ export const gateway: Service<typeof gatewaySettings> = {
   settings: gatewaySettings,
   async start(context: ServiceContext<typeof gatewaySettings>): Promise<ServiceParts> {
     const { settings } = context;
-    const bundle = await readBundle(settings['model.dir']);
+    // What the gateway must know stands in the manifest; it computes nothing, and needs no file of the model.
+    const bundle = await readBundle(settings['model.dir'], []);
     const model: ModelInfo = {
       name: bundle.manifest.name,
       revision: bundle.manifest.revision,

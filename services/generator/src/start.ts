@@ -14,7 +14,7 @@ export const generator: Service<typeof generatorSettings> = {
   settings: generatorSettings,
   start: async (context) => {
     const { settings, metrics, drain } = context;
-    const bundle = await readBundle(settings['model.dir']);
+    const bundle = await readBundle(settings['model.dir'], ['generator']);
     const model = await readModel(bundle);
     const { name, revision, weights } = bundle.manifest;
     const info = { name, revision, weights };
