@@ -19,7 +19,7 @@ export { Budget } from './stage/budget.js';
 export { connectBus } from './stage/connect-bus.js';
 export { mapOrdered } from './stage/map-ordered.js';
 export { StageMeter } from './stage/stage-meter.js';
-export { batchWaitSetting, stageSettings } from './stage/stage-settings.js';
+export { batchWaitSetting, computeSettings, stageSettings } from './stage/stage-settings.js';
 export { type Stage, type StageOptions, startStage } from './stage/start-stage.js';
 export { untilAborted } from './stage/until-aborted.js';
 export * from './telemetry/describe-metrics.js';

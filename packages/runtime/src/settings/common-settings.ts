@@ -11,8 +11,6 @@ export const commonSettings = {
     description: 'Folder of the model: a compiled bundle, or a checkpoint in Hugging Face layout.',
     example: 'models/demo',
   }),
-  threads: setting(positive, { default: 1, description: 'Threads that one computation may use.' }),
-  device: setting(z.string().min(1), { default: 'cpu', description: 'Execution provider of ONNX Runtime.' }),
   'grpc.host': setting(z.string().min(1), { default: '127.0.0.1', description: 'Address that gRPC listens on.' }),
   'grpc.port': setting(port, { default: 0, description: 'Port that gRPC listens on; 0 takes any free one.' }),
   'grpc.maxMessageBytes': setting(positive, {
