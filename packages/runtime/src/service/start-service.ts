@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { TesseraError } from '@tessera/protocol';
 import { abortable } from '../abort.js';
 import { signalWithDeadline } from '../deadline.js';
@@ -51,6 +52,8 @@ export async function startService<S extends ServiceSettings>(
   const log = options.log ?? createLog({ service: name, level: common['log.level'], format: common['log.format'] });
   const metrics = options.metrics ?? new Metrics();
   const drain = new AbortController();
+  // Every call in work may listen for the drain, in every service; admission bounds how many there are.
+  setMaxListeners(0, drain.signal);
   const readiness = new Readiness();
   const http = await startHttpServer({
     host: common['metrics.host'],
