@@ -3,6 +3,7 @@ export * from './deadline.js';
 export * from './describe-errors.js';
 export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
 export { type CallTimes, type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
+export { drive } from './grpc/drive.js';
 export { fromClientError, toServerError } from './grpc/error-status.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
 export { refuseUnknownFields } from './grpc/unknown-fields.js';
@@ -26,6 +27,8 @@ export * from './telemetry/describe-metrics.js';
 export * from './telemetry/log.js';
 export * from './telemetry/metric-table.js';
 export * from './telemetry/metrics.js';
+export { type SpanRow, spansMarkdown, spanTable } from './telemetry/span-table.js';
+export { failSpan, inSpan, type Span, type SpanOptions, startSpan, within } from './telemetry/spans.js';
 export {
   currentTraceId,
   currentTraceparent,
@@ -33,3 +36,4 @@ export {
   traceparentHeader,
   withTraceparent,
 } from './telemetry/trace.js';
+export { tracingVariables, tracingVariablesMarkdown } from './telemetry/tracing.js';

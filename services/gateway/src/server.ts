@@ -9,6 +9,7 @@ import {
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/runtime';
 import type { Chat } from './request/chat.js';
+import { chatSpan } from './request/chat-span.js';
 import { unlessLeaving } from './request/leaving.js';
 
 /** The largest part of a media item; what fits into a NATS message fits here too. */
@@ -24,7 +25,8 @@ export function chatService(chat: Chat, describe: ChatServiceDescribeResponse, d
       const incoming = requests[Symbol.asyncIterator]();
       const start = await firstMessage(incoming, context.signal);
       let drainTold = false;
-      for await (const event of chat.run(start, mediaParts(incoming), context)) {
+      const run = () => chat.run(start, mediaParts(incoming), context);
+      for await (const event of chatSpan(describe.model?.name ?? '', start, run)) {
         if (drain.aborted && !drainTold) {
           drainTold = true;
           yield { event: { $case: 'drain', value: {} } };

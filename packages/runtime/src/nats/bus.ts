@@ -146,23 +146,22 @@ export class Bus {
    * @throws TesseraError MESSAGE_TOO_LARGE, QUEUE_FULL (with retryAfterMs), DEADLINE_EXCEEDED, CANCELLED
    */
   async publishJob<K extends JobKind>(kind: K, job: JobMessage<K>, options: PublishJobOptions): Promise<QueuedJob> {
-    const { subjects } = this.connection;
+    const { subjects, trace } = this.connection;
     const { requestId, item, attempt } = requireKey(job.key);
     await this.cancellation.refuseCancelled(requestId);
     const codec = jobCodecs[kind];
     const subject = subjects.job(kind, { requestId, item, tile: codec.tile(job) });
-    const stored = await this.publisher.publish(
-      {
-        kind,
-        stream: subjects.queue(kind),
-        subject,
-        id: `${subject}/${attempt}`,
-        attempt,
-        deliverTo: options.deliverTo,
-        payload: codec.encode(job),
-      },
-      options,
-    );
+    const message = {
+      kind,
+      stream: subjects.queue(kind),
+      subject,
+      id: `${subject}/${attempt}`,
+      attempt,
+      deliverTo: options.deliverTo,
+      payload: codec.encode(job),
+    };
+    const traced = { kind, stream: message.stream, requestId };
+    const stored = await trace.send(traced, () => this.publisher.publish(message, options));
     return { kind, ...stored };
   }
 

@@ -5,10 +5,10 @@ export {
   type BusLogger,
   type BusObserver,
   type BusOptions,
-  type BusTrace,
   defaultBusLimits,
   type JobOutcome,
 } from './bus-options.js';
+export type { BusTrace, TracedDelivery, TracedJob } from './bus-trace.js';
 export type { DrawingInbox } from './drawing-inbox.js';
 export { type Announcer, EngineDirectory } from './engine-directory.js';
 export { type EngineListener, type EngineNews, EngineRoster, type KnownEngine } from './engine-roster.js';

@@ -60,6 +60,11 @@ export const commonSettings = {
     default: 'json',
     description: 'json: one object a line, for programs. text: for people.',
   }),
+  'traces.flushMs': setting(positive, {
+    default: 2000,
+    description:
+      'Time that the spans which wait for their export have at the end of a drain, in milliseconds, where traces are exported. Keep it, with drain.graceMs, under the time that the process is given to end.',
+  }),
   'drain.graceMs': setting(positive, {
     default: 30_000,
     description: 'Time that work in flight has to finish after SIGTERM, in milliseconds.',

@@ -267,6 +267,13 @@ export const metricTable = {
     labels: [],
     from: 'gateway',
   },
+  tessera_spans_total: {
+    type: 'counter',
+    unit: 'count',
+    help: 'Spans that were sent to the collector (exported) or lost because it did not take them (failed). Only where traces are exported.',
+    labels: ['outcome'],
+    from: 'every service',
+  },
   tessera_nats_connected: {
     type: 'gauge',
     unit: 'count',
