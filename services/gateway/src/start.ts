@@ -36,7 +36,8 @@ export const gateway: Service<typeof gatewaySettings> = {
       retryAfterMs: () => 1000,
     });
     const limits = limitsFrom(settings);
-    const observer = observeRequests(context, { bus, directory, signal: watch.signal });
+    const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
+    context.metrics.gauge('tessera_model_info').set({ ...model }, 1);
     const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
     const chat = new Chat({
       bus,
@@ -50,7 +51,7 @@ export const gateway: Service<typeof gatewaySettings> = {
       ...observer,
     });
     return {
-      services: [chatService(chat, describe(bundle, model, limits, settings), context.drain)],
+      services: [chatService(chat, describe(bundle, model, limits, settings), { drain: context.drain, onFirstText })],
       async stop() {
         await chat.idle();
         watch.abort();

@@ -19,6 +19,7 @@ import {
 import { abortable } from '../abort.js';
 import { BusConnection, messageOf } from './bus-connection.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
+import { type QueueState, queueStates, type StreamState, streamStates } from './bus-states.js';
 import { Cancellation } from './cancellation.js';
 import { DrawingInbox } from './drawing-inbox.js';
 import { type Announcer, announceEngine, EngineDirectory } from './engine-directory.js';
@@ -376,6 +377,16 @@ export class Bus {
 
   private plan(): StreamPlan {
     return streamPlan(this.connection.subjects, this.connection.limits);
+  }
+
+  /** How each queue of this revision fares; a queue that cannot be asked is left out, all of them while NATS is away. */
+  async queueStates(): Promise<QueueState[]> {
+    return queueStates(this.connection);
+  }
+
+  /** What each stream and bucket of this deployment holds; empty while NATS is away. */
+  async streamStates(): Promise<StreamState[]> {
+    return streamStates(this.connection);
   }
 
   /** Makes again what the server may have lost. @throws the signal's reason; TesseraError when it cannot be done */

@@ -8,6 +8,7 @@ export {
   defaultBusLimits,
   type JobOutcome,
 } from './bus-options.js';
+export type { QueueState, StreamState } from './bus-states.js';
 export type { BusTrace, TracedDelivery, TracedJob } from './bus-trace.js';
 export type { DrawingInbox } from './drawing-inbox.js';
 export { type Announcer, EngineDirectory } from './engine-directory.js';

@@ -7,7 +7,8 @@ const positive = z.int().min(1);
 const { maxBytes } = defaultBusLimits;
 
 /** A stream's bytes: what the description says lies on it. */
-const streamBytes = (bytes: number, description: string) => setting(positive.min(64 * 1024), { default: bytes, description });
+const streamBytes = (bytes: number, description: string) =>
+  setting(positive.min(64 * 1024), { default: bytes, description });
 
 /**
  * What the streams on NATS hold and how patient the stages are. Whoever starts last decides about the streams, so every
@@ -32,7 +33,10 @@ export const natsSettings = {
     default: defaultBusLimits.maxJobs,
     description: 'Jobs that may wait in each queue of a model revision.',
   }),
-  'nats.encodeBytes': streamBytes(maxBytes.encode, 'Bytes of the queue of encode jobs: media up to a part rides in them.'),
+  'nats.encodeBytes': streamBytes(
+    maxBytes.encode,
+    'Bytes of the queue of encode jobs: media up to a part rides in them.',
+  ),
   'nats.connectBytes': streamBytes(
     maxBytes.connect,
     'Bytes of the queue of connect jobs: features up to a part ride in them.',
@@ -42,7 +46,10 @@ export const natsSettings = {
     maxBytes.tokens,
     'Bytes of visual tokens on their way to engines, all streams together.',
   ),
-  'nats.drawingsBytes': streamBytes(maxBytes.drawings, 'Bytes of drawings on their way to gateways, all streams together.'),
+  'nats.drawingsBytes': streamBytes(
+    maxBytes.drawings,
+    'Bytes of drawings on their way to gateways, all streams together.',
+  ),
   'nats.partsBytes': streamBytes(
     maxBytes.parts,
     'Bytes of media and features larger than a part, until they are taken, all streams together.',

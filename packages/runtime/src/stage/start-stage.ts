@@ -42,7 +42,7 @@ export async function startStage<K extends JobKind>(options: StageOptions<K>): P
   const { kind, model, context } = options;
   const { settings, metrics, readiness, drain } = context;
   metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
-  const bus = await connectBus(context, model.revision, { onlyForJobs: true });
+  const bus = await connectBus(context, model.revision, { takes: kind, onlyForJobs: true });
   let stage: Stage<K>;
   try {
     stage = await readiness.during('the model to be loaded', options.build(bus));

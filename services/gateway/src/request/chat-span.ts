@@ -3,11 +3,17 @@ import { drive, failSpan, type Span, startSpan, within } from '@tessera/runtime'
 import type { ChatEvent } from './chat-request.js';
 import { stateName } from './request-state.js';
 
+export interface ObservedChat {
+  run(): AsyncGenerator<ChatEvent, void, undefined>;
+  /** Told when the first text comes, how long after the begin. */
+  onFirstText(afterMs: number): void;
+}
+
 /** Runs a chat inside a span that says what was asked for and what it took; never a word of the conversation. */
 export async function* chatSpan(
   model: string,
   { text, messages }: ChatStart,
-  run: () => AsyncGenerator<ChatEvent, void, undefined>,
+  { run, onFirstText }: ObservedChat,
 ): AsyncGenerator<ChatEvent> {
   const startedMs = performance.now();
   const span = startSpan(`chat ${model}`, {
@@ -27,7 +33,9 @@ export async function* chatSpan(
     for await (const event of drive<ChatEvent>(run(), (next) => within(span, next))) {
       if (event.$case === 'textDelta' && !hasText) {
         hasText = true;
-        span.setAttribute('gen_ai.response.time_to_first_chunk', (performance.now() - startedMs) / 1000);
+        const afterMs = performance.now() - startedMs;
+        onFirstText(afterMs);
+        span.setAttribute('gen_ai.response.time_to_first_chunk', afterMs / 1000);
       }
       note(span, event);
       yield event;
