@@ -40,7 +40,7 @@ const handBackMs = 2000;
  */
 export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
   const { kind, model, context } = options;
-  const { settings, metrics, readiness, drain } = context;
+  const { metrics, readiness, drain } = context;
   metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
   const bus = await connectBus(context, model.revision, { takes: kind, onlyForJobs: true });
   let stage: Stage<K>;

@@ -52,7 +52,7 @@ export function parseTraceparent(traceparent: string | undefined): SpanContext |
   return isSpanContextValid(context) ? context : undefined;
 }
 
-export function formatTraceparent(context: SpanContext): string {
+function formatTraceparent(context: SpanContext): string {
   return `00-${context.traceId}-${context.spanId}-${context.traceFlags.toString(16).padStart(2, '0')}`;
 }
 

@@ -16,7 +16,7 @@ export interface TracingOptions {
 }
 
 /** OpenTelemetry's own variables that mean something here; docs/traces.md is made from this. */
-export const tracingVariables: Readonly<Record<string, string>> = {
+const tracingVariables: Readonly<Record<string, string>> = {
   OTEL_EXPORTER_OTLP_ENDPOINT:
     'Base URL of a collector that takes OTLP over HTTP as protobuf, such as `http://127.0.0.1:4318`. Spans go to `/v1/traces` under it. Nothing is exported, and no exporter loaded, unless this or the next is set.',
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'The whole URL for spans; goes before the base URL.',
