@@ -26,8 +26,9 @@ interface Probe {
   drain(): Promise<{ readonly status: number; readonly log: string }>;
 }
 
-async function probe(env: NodeJS.ProcessEnv): Promise<Probe> {
-  const argv = ['--model-dir', 'none', '--traces-flush-ms', '300'];
+/** @param flags by default spans have as long as they need at the end of a drain */
+async function probe(env: NodeJS.ProcessEnv, flags = ['--traces-flush-ms', '60000']): Promise<Probe> {
+  const argv = ['--model-dir', 'none', ...flags];
   const child = fork(script, argv, {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     env: { PATH: process.env.PATH, ...env },
@@ -138,7 +139,8 @@ test('a collector that is away costs spans, not calls: one warning, a count, and
 
 test('a collector that never answers does not hold a drain', async () => {
   await using receiver = await OtlpReceiver.start({ isHanging: true });
-  const service = await probe({ ...quick, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url });
+  const flags = ['--traces-flush-ms', '200'];
+  const service = await probe({ ...quick, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }, flags);
   await service.call();
   await eventually(() => receiver.headers.length > 0, 'an export is under way');
   expect((await service.drain()).status).toBe(0);
