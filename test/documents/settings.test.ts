@@ -28,14 +28,16 @@ beforeAll(async () => {
 
 afterAll(() => nats?.stop());
 
-/** What the runtime itself reads of every service's settings: each read stands there as `['grpc.port']`. */
+/** What the runtime itself reads of every service's settings: as `['grpc.port']`, or as `{ 'grpc.port': port }`. */
 function readByRuntime(): Set<string> {
   const src = join(root, 'packages/runtime/src');
   const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
     (file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !file.startsWith('testing/'),
   );
   const code = files.map((file) => readFileSync(join(src, file), 'utf8')).join('\n');
-  return new Set(Object.keys(commonSettings).filter((key) => code.includes(`['${key}']`)));
+  const isRead = (key: string): boolean =>
+    code.includes(`['${key}']`) || new RegExp(`'${key.replaceAll('.', '\\.')}': \\w+[ ,]`).test(code);
+  return new Set(Object.keys(commonSettings).filter(isRead));
 }
 
 /** The settings that a service reads while it starts and stops. */

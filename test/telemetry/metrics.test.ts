@@ -1,5 +1,6 @@
+import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
-import { Role } from '@tessera/protocol';
+import { Role, Subjects } from '@tessera/protocol';
 import { describeMetrics } from '@tessera/runtime';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
@@ -9,12 +10,16 @@ import { eventually } from '../support/eventually.js';
 import { signal } from '../support/processes.js';
 
 let deployment: Deployment;
+/** The stream of drawings that wait. */
+let queue: string;
 
 beforeAll(async () => {
   // Spans have a metric too. Nobody listens there: what is lost is counted.
   process.env.OTEL_EXPORTER_OTLP_ENDPOINT = 'http://127.0.0.1:9';
   process.env.OTEL_EXPORTER_OTLP_TIMEOUT = '50';
   deployment = await deploy({ flags: { generator: ['--batch-max', '1'] } });
+  const { manifest } = await readBundle(deployment.bundleDir);
+  queue = new Subjects('tessera', manifest.revision).queue('generate');
 });
 
 afterAll(() => deployment?.stop());
@@ -60,20 +65,20 @@ test('a queue whose stage stands still ages, its stream holds bytes, and both ar
     await eventually(
       async () =>
         (await metric('gateway', 'tessera_queue_oldest_seconds', { kind: 'generate' })) > 2 &&
-        (await metric('gateway', 'tessera_stream_bytes', { stream: 'tessera_generate' })) > 0 &&
-        (await metric('gateway', 'tessera_stream_messages', { stream: 'tessera_generate' })) === 1,
+        (await metric('gateway', 'tessera_stream_bytes', { stream: queue })) > 0 &&
+        (await metric('gateway', 'tessera_stream_messages', { stream: queue })) === 1,
       'the job ages on its stream',
     );
   } finally {
     signal(deployment, 'generator', 'SIGCONT');
   }
-  const used = await metric('gateway', 'tessera_stream_bytes', { stream: 'tessera_generate' });
-  expect(await metric('gateway', 'tessera_stream_max_bytes', { stream: 'tessera_generate' })).toBeGreaterThan(used);
+  const used = await metric('gateway', 'tessera_stream_bytes', { stream: queue });
+  expect(await metric('gateway', 'tessera_stream_max_bytes', { stream: queue })).toBeGreaterThan(used);
   await answer;
   await eventually(
     async () =>
       (await metric('gateway', 'tessera_queue_oldest_seconds')) === 0 &&
-      (await metric('gateway', 'tessera_stream_bytes', { stream: 'tessera_generate' })) === 0,
+      (await metric('gateway', 'tessera_stream_bytes', { stream: queue })) === 0,
     'nothing is left',
   );
 });
