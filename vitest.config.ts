@@ -13,6 +13,5 @@ export default defineConfig({
     hookTimeout: 240_000,
     teardownTimeout: 30_000,
     expect: { poll: { timeout: 60_000, interval: 50 } },
-    expect: { poll: { timeout: 60_000 } },
   },
 });

@@ -8,7 +8,14 @@ import { gatewaySettings, nextStates, stateName } from '@tessera/gateway';
 import { generatorSettings } from '@tessera/generator';
 import { llmSettings } from '@tessera/llm';
 import { RequestState } from '@tessera/protocol';
-import { commonSettings, errorsMarkdown, metricsMarkdown, settingsMarkdown } from '@tessera/runtime';
+import {
+  commonSettings,
+  errorsMarkdown,
+  metricsMarkdown,
+  settingsMarkdown,
+  spansMarkdown,
+  tracingVariablesMarkdown,
+} from '@tessera/runtime';
 
 const docs = resolve(import.meta.dirname, '../docs');
 const made = '<!-- Made by scripts/generate-docs.mjs from the code; do not edit. -->';
@@ -49,6 +56,25 @@ lives; while one of these is missing the answer is 503 and its body names it). N
 with the prefix \`tessera_\`.
 
 ${metricsMarkdown()}
+`,
+  'traces.md': `${made}
+# Traces
+
+Every request is one trace over all services: its context rides in the \`traceparent\` header (W3C) of gRPC calls and of the
+jobs on NATS, and its id stands in every log line as \`trace_id\`. A client's own trace goes on. Spans are exported by
+OpenTelemetry's protocol where OpenTelemetry's own variables, which every service reads, name a collector:
+
+${tracingVariablesMarkdown()}
+
+Spans wait in a bounded queue and leave in batches. A collector that is away, slow or full costs spans, which
+\`tessera_spans_total\` counts, and never holds up a request; at the end of a drain the spans that wait have
+\`traces.flushMs\`. A service that exports nothing passes the trace on as it came.
+
+${spansMarkdown()}
+
+The resource of each has \`service.name\` (\`tessera-encoder\` and so on), \`service.namespace\` (\`tessera\`),
+\`service.version\`, \`service.instance.id\` and \`tessera.service\`, the service's own name whatever the variables say.
+A span that failed has \`error.type\`: the code of errors.md, or, of a server span, the gRPC status.
 `,
   'configuration.md': `${made}
 # Configuration

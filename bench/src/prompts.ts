@@ -12,7 +12,7 @@ export interface Prompt {
   readonly sampling: Partial<TextOptions>;
 }
 
-export function samplePicture(name: string): Uint8Array {
+function samplePicture(name: string): Uint8Array {
   return readFileSync(resolve(demoModelDir, 'samples', name));
 }
 

@@ -1,7 +1,7 @@
 /** A cell: text as it is, a number with the digits of its column. Undefined is shown as a dash. */
 export type Cell = string | number | undefined;
 
-export interface Column {
+interface Column {
   readonly title: string;
   /** Decimals of numbers; 0 when absent. */
   readonly digits?: number;

@@ -5,7 +5,7 @@ import { type ChatMessage, type ContentPart, type DrawOptions, Role, type TextOp
 import { demoModel } from './deployment.js';
 
 /** One part of a user's message: words, or bytes of a media item. */
-export type Said = string | Uint8Array;
+type Said = string | Uint8Array;
 
 export interface Turn {
   readonly role?: Role;
@@ -24,7 +24,7 @@ export function sample(name: string): Uint8Array {
 }
 
 /** Turns of a conversation as the messages and media of a request. */
-export function conversation(turns: readonly Turn[]): { messages: ChatMessage[]; media: Map<string, Uint8Array> } {
+function conversation(turns: readonly Turn[]): { messages: ChatMessage[]; media: Map<string, Uint8Array> } {
   const media = new Map<string, Uint8Array>();
   const messages = turns.map(({ role = Role.USER, says }) => ({
     role,

@@ -26,7 +26,7 @@ export function pids(deployment: Deployment): Map<ServiceName, number> {
 }
 
 /** What requests in flight still hold, in words; empty when nothing. */
-export async function held(deployment: Deployment): Promise<string[]> {
+async function held(deployment: Deployment): Promise<string[]> {
   const gauges = await Promise.all(
     heldGauges.map(async ([service, name]) => {
       const value = await deployment.metric(service, name);

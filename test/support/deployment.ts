@@ -27,6 +27,7 @@ export interface Deployment extends AsyncDisposable {
   readonly bundleDir: string;
   /** Kills nats-server, with all that its streams hold, and has a fresh one on the same port once `meanwhile` is done. */
   restartNats(meanwhile?: () => Promise<void>): Promise<void>;
+  /** @throws when a service has given a warning of Node's */
   stop(): Promise<Map<ServiceName, number>>;
 }
 
@@ -47,7 +48,13 @@ export async function deploy({ model = demoModel, flags = {} }: DeploymentOption
   });
   let stopped: Promise<Map<ServiceName, number>> | undefined;
   const stop = (): Promise<Map<ServiceName, number>> => {
-    stopped ??= stack.stop().finally(() => nats.stop());
+    stopped ??= stack
+      .stop()
+      .finally(() => nats.stop())
+      .then((statuses) => {
+        refuseWarnings(logs);
+        return statuses;
+      });
     return stopped;
   };
   try {
@@ -78,6 +85,15 @@ export async function deploy({ model = demoModel, flags = {} }: DeploymentOption
       await stop();
     },
   };
+}
+
+/**
+ * Node's own warnings (a leak of listeners, a deprecation, a promise handled late) come on a service's standard error, and
+ * nobody looks there: a test whose services gave one fails.
+ */
+function refuseWarnings(logs: readonly string[]): void {
+  const warnings = logs.filter((line) => /^\w+ \(node:\d+\)/.test(line));
+  if (warnings.length > 0) throw new Error(`services gave warnings of Node:\n${warnings.join('\n')}`);
 }
 
 /** Adds up the rows of one metric in Prometheus' text format. */

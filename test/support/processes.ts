@@ -17,15 +17,6 @@ export function pidOf(deployment: Deployment, service: ServiceName): number {
   return pid;
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** Ends a service without a word and waits until its successor is ready. */
 export async function killAndAwaitRestart(deployment: Deployment, service: ServiceName): Promise<void> {
   const pid = pidOf(deployment, service);
@@ -54,23 +45,6 @@ export async function jobsUndone(deployment: Deployment, kind: JobKind, count: n
       }
       return undone >= count;
     }, `${count} ${kind} jobs`);
-  } finally {
-    await nats.close();
-  }
-}
-
-/** Waits until a queue holds as many jobs, in workers' hands or not. */
-export async function jobsQueued(deployment: Deployment, kind: JobKind, count: number): Promise<void> {
-  const nats = await connect({ servers: deployment.natsUrl });
-  try {
-    const manager = await jetstreamManager(nats);
-    await eventually(async () => {
-      let queued = 0;
-      for await (const queue of manager.streams.names(`tessera.*.${kind}.>`)) {
-        queued += (await manager.streams.info(queue)).state.messages;
-      }
-      return queued >= count;
-    }, `${count} ${kind} jobs queued`);
   } finally {
     await nats.close();
   }

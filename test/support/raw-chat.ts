@@ -1,4 +1,4 @@
-import { Client, type ClientDuplexStream, credentials, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ChatRequest, ChatResponse, type ChatStart, Role } from '@tessera/protocol';
 import { ErrorInfo, RetryInfo } from 'nice-grpc-error-details';
 import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
@@ -33,12 +33,15 @@ export class RawChat implements Disposable {
   private readonly waiting = new Set<() => void>();
   private over = false;
 
-  constructor(address: string, { timeoutMs = 60_000 }: { timeoutMs?: number } = {}) {
+  constructor(address: string, { timeoutMs = 60_000, traceparent }: { timeoutMs?: number; traceparent?: string } = {}) {
+    const metadata = new Metadata();
+    if (traceparent !== undefined) metadata.set('traceparent', traceparent);
     this.client = new Client(address, credentials.createInsecure(), { 'grpc.max_send_message_length': -1 });
     this.call = this.client.makeBidiStreamRequest(
       '/tessera.v1.ChatService/Chat',
       (bytes: Buffer) => bytes,
       (bytes: Buffer) => ChatResponse.decode(bytes),
+      metadata,
       { deadline: Date.now() + timeoutMs },
     );
     this.call.on('data', ({ event }: ChatResponse) => {

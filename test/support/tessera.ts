@@ -57,7 +57,7 @@ export interface Up {
   readonly ended: Promise<number | null>;
 }
 
-export interface UpProcess {
+interface UpProcess {
   readonly service: string;
   readonly address: string;
   readonly pid: number;

@@ -6,6 +6,9 @@ export const bundleFormatVersion = 1;
 /** The file that makes a folder a bundle. */
 export const manifestFileName = 'bundle.json';
 
+/** What prompts are built with: the checkpoint's own files, in every bundle under these names. */
+export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json'] as const;
+
 const count = z.number().int().positive();
 const tokenId = z.number().int().nonnegative();
 const finite = z.number();

@@ -92,3 +92,22 @@ test('a file cut short is found on opening, changed contents by verify', async (
   await rm(join(dir, 'llm.onnx'));
   await expect(readBundle(dir)).rejects.toMatchObject({ message: /llm.onnx: is missing/ });
 });
+
+test('a stage needs its own files only: its graph and what lies beside it', async () => {
+  const file = { bytes: 5, sha256: createHash('sha256').update('graph').digest('hex') };
+  const manifest = textModel();
+  await write({
+    ...manifest,
+    files: { ...manifest.files, 'llm.onnx.data': file, 'tokenizer.json': file, 'other.bin': file },
+  });
+  await expect(readBundle(dir)).rejects.toMatchObject({ message: /is missing/ });
+  await expect(readBundle(dir, ['llm'])).rejects.toMatchObject({
+    message: /(llm.onnx.data|tokenizer.json): is missing/,
+  });
+  for (const name of ['llm.onnx.data', 'tokenizer.json']) await writeFile(join(dir, name), 'graph');
+  const bundle = await readBundle(dir, ['llm']);
+  expect(bundle.filesOf('llm').sort()).toEqual(['llm.onnx', 'llm.onnx.data', 'tokenizer.json']);
+  expect(bundle.filesOf('encoder')).toEqual([]);
+  await rm(join(dir, 'llm.onnx'));
+  await readBundle(dir, []);
+});

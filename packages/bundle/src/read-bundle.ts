@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
-import { type BundleManifest, bundleManifest, manifestFileName, type StageName } from './manifest.js';
+import { type BundleManifest, bundleManifest, manifestFileName, type StageName, tokenizerFiles } from './manifest.js';
 
 /** A manifest is a few kilobytes; anything near this is not one. */
 const maxManifestBytes = 4 * 1024 * 1024;
@@ -39,6 +39,17 @@ export class Bundle {
       throw new TesseraError('UNSUPPORTED', `the model ${this.manifest.name} has no ${name}`);
     }
     return section as NonNullable<BundleManifest[S]>;
+  }
+
+  /** The files that a stage reads: its graph with what lies beside it, the LLM's tokenizer, the generator's null condition. */
+  filesOf(stage: StageName): string[] {
+    const section = this.manifest[stage];
+    if (section === undefined) return [];
+    const besides: readonly string[] =
+      stage === 'llm' ? tokenizerFiles : 'nullCondition' in section ? [section.nullCondition] : [];
+    return Object.keys(this.manifest.files).filter(
+      (name) => name === section.graph || name.startsWith(`${section.graph}.`) || besides.includes(name),
+    );
   }
 
   /**
@@ -75,13 +86,17 @@ async function readManifest(path: string): Promise<BundleManifest> {
 
 /**
  * Opens a compiled model. Checks the manifest, and that each file is there with its size; `verify` checks contents.
+ * @param stages those whose files are needed: the others may be absent, so that a service carries its own stage's only.
+ *   Every file is needed where this is not given.
  * @throws TesseraError CHECKPOINT_INVALID naming the file that is missing or wrong
  */
-export async function readBundle(dir: string): Promise<Bundle> {
+export async function readBundle(dir: string, stages?: readonly StageName[]): Promise<Bundle> {
   const root = resolve(dir);
   const bundle = new Bundle(root, await readManifest(join(root, manifestFileName)));
+  const needed = stages === undefined ? undefined : new Set(stages.flatMap((stage) => bundle.filesOf(stage)));
   await Promise.all(
     Object.entries(bundle.manifest.files).map(async ([name, expected]) => {
+      if (needed !== undefined && !needed.has(name)) return;
       const path = bundle.file(name);
       const found = await stat(path).catch((cause: unknown) => {
         throw new TesseraError('CHECKPOINT_INVALID', `${path}: is missing`, { cause });

@@ -11,7 +11,7 @@ import { HintedError } from './hinted-error.js';
 import { bold } from './terminal.js';
 
 /** The port that `tessera up` listens on and `tessera ask` calls, unless told otherwise. */
-export const defaultGatewayPort = 7070;
+const defaultGatewayPort = 7070;
 
 /** The model that comes with Tessera. */
 const demoModelDir = resolve(fileURLToPath(import.meta.url), '../../../../models/demo');

@@ -2,7 +2,7 @@ import { SingleBar } from 'cli-progress';
 
 const colour = process.stderr.isTTY === true && process.env.NO_COLOR === undefined;
 
-export function dim(text: string): string {
+function dim(text: string): string {
   return colour ? `\u001b[2m${text}\u001b[0m` : text;
 }
 

@@ -6,6 +6,7 @@ import {
   bundleManifest,
   manifestFileName,
   type StageName,
+  tokenizerFiles,
 } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
@@ -32,9 +33,6 @@ export interface CompileOptions {
   /** The checkpoint's content digest, where the caller has it already. */
   readonly digest?: string;
 }
-
-/** What the runtime reads as it was published. */
-const copiedFiles = ['tokenizer.json', 'tokenizer_config.json'];
 
 /**
  * Compiles a published checkpoint to a bundle in `outDir`, which must not exist yet. The bundle is written beside it and
@@ -84,7 +82,7 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
   } finally {
     await checkpoint.close();
   }
-  for (const name of copiedFiles) {
+  for (const name of tokenizerFiles) {
     await copyFile(join(dir, name), join(work, name)).catch((cause: unknown) => {
       throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, name)}: cannot be read`, { cause });
     });

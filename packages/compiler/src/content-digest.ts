@@ -7,7 +7,7 @@ import { weightFiles } from './checkpoint/checkpoint.js';
 import type { WeightPrecision } from './graph/index.js';
 
 /** Raised whenever the same checkpoint would compile to something else. */
-export const compilerVersion = 1;
+const compilerVersion = 1;
 
 /** Configuration that a bundle is made from; copied files among it. */
 const configFiles = [

@@ -1,4 +1,3 @@
-export { Checkpoint } from './checkpoint/checkpoint.js';
 export { SafetensorsFile, type TensorInfo } from './checkpoint/safetensors.js';
 export { type CompileOptions, type CompileProgress, compileCheckpoint } from './compile-checkpoint.js';
 export { type EnsuredBundle, ensureBundle } from './ensure-bundle.js';

@@ -46,7 +46,7 @@ export function philox4x32(
 }
 
 /** What a stream of random numbers is for: uses of one seed must not share numbers. */
-export const randomPurpose = { text: 0, noise: 1 } as const;
+const randomPurpose = { text: 0, noise: 1 } as const;
 export type RandomPurpose = keyof typeof randomPurpose;
 
 /**

@@ -39,7 +39,7 @@ export interface ProductPlace extends JobPlace {
  * two versions never read each other's messages during an upgrade. Raise it with any change that the other side of a
  * message would misread.
  */
-export const busVersion = 'v2';
+const busVersion = 'v2';
 
 const tokenPattern = /^[A-Za-z0-9_-]{1,64}$/;
 const prefixPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/;
@@ -49,7 +49,7 @@ const addressPattern = /^(\d{1,3})-[A-Za-z0-9]{8,32}$/;
  * Checks a request id: it becomes one token of a subject and a key, so it must not hold a dot, a wildcard or a blank.
  * @throws TesseraError REQUEST_INVALID
  */
-export function checkRequestId(requestId: string): string {
+function checkRequestId(requestId: string): string {
   if (tokenPattern.test(requestId)) return requestId;
   throw new TesseraError(
     'REQUEST_INVALID',
@@ -61,7 +61,7 @@ export function checkRequestId(requestId: string): string {
  * Checks the two names that every subject begins with.
  * @throws TesseraError CONFIG_INVALID
  */
-export function checkNames(prefix: string, revision: string): void {
+function checkNames(prefix: string, revision: string): void {
   if (!prefixPattern.test(prefix)) {
     throw new TesseraError(
       'CONFIG_INVALID',

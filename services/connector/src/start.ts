@@ -12,7 +12,7 @@ export const connector: Service<typeof connectorSettings> = {
   settings: connectorSettings,
   start: async (context) => {
     const { settings, metrics, drain } = context;
-    const bundle = await readBundle(settings['model.dir']);
+    const bundle = await readBundle(settings['model.dir'], ['connector']);
     const model = bundle.stage('connector');
     const { name, revision, weights } = bundle.manifest;
     const info = { name, revision, weights };

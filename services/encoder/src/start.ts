@@ -15,7 +15,7 @@ export const encoder: Service<typeof encoderSettings> = {
   settings: encoderSettings,
   start: async (context) => {
     const { settings, metrics, drain } = context;
-    const bundle = await readBundle(settings['model.dir']);
+    const bundle = await readBundle(settings['model.dir'], ['encoder']);
     const model = bundle.stage('encoder');
     const { name, revision, weights, preprocessing } = bundle.manifest;
     if (preprocessing === undefined) {

@@ -1,29 +1,63 @@
 import { RequestState } from '@tessera/protocol';
-import { type Bus, type EngineDirectory, type ServiceContext, type ServiceSettings, sleep } from '@tessera/runtime';
+import {
+  type Bus,
+  type EngineDirectory,
+  type Metrics,
+  type ServiceContext,
+  type ServiceSettings,
+  sleep,
+} from '@tessera/runtime';
 import type { ChatDependencies } from './request/chat.js';
 import { nextStates, stateName } from './request/request-state.js';
 
-/** How often the depth of the work queues is asked for, in milliseconds. */
-const depthPauseMs = 2000;
+/** How often NATS is asked how its queues and streams fare, in milliseconds. */
+const busPauseMs = 2000;
 
-/** Metrics and log lines of the request state machine. */
+/** What is told of requests. */
+export type RequestObserver = Pick<ChatDependencies, 'onState' | 'onAttempt' | 'onEnd'> & {
+  /** The first text of an answer leaves, so long after its request was accepted. */
+  onFirstText(afterMs: number): void;
+};
+
+/** Asks NATS how its queues and streams fare, and shows it: only a gateway does, since all would say the same. */
+function busGauges(metrics: Metrics, bus: Bus): () => Promise<void> {
+  const depth = metrics.gauge('tessera_queue_depth');
+  const oldest = metrics.gauge('tessera_queue_oldest_seconds');
+  const bytesHeld = metrics.gauge('tessera_stream_bytes');
+  const bytesAllowed = metrics.gauge('tessera_stream_max_bytes');
+  const messagesHeld = metrics.gauge('tessera_stream_messages');
+  return async () => {
+    const [queues, streams] = await Promise.all([bus.queueStates(), bus.streamStates()]);
+    for (const { kind, waiting, oldestAgeMs } of queues) {
+      depth.set({ kind }, waiting);
+      oldest.set({ kind }, oldestAgeMs / 1000);
+    }
+    for (const { name: stream, bytes, maxBytes, messages } of streams) {
+      bytesHeld.set({ stream }, bytes);
+      bytesAllowed.set({ stream }, maxBytes);
+      messagesHeld.set({ stream }, messages);
+    }
+  };
+}
+
+/** Metrics and log lines of the request state machine, and gauges of the bus. */
 export function observeRequests<S extends ServiceSettings>(
   { metrics, log }: ServiceContext<S>,
   { bus, directory, signal }: { bus: Bus; directory: EngineDirectory; signal: AbortSignal },
-): Pick<ChatDependencies, 'onState' | 'onAttempt' | 'onEnd'> {
+): RequestObserver {
   const inState = metrics.gauge('tessera_gateway_requests');
   const transitions = metrics.counter('tessera_gateway_transitions_total');
   const attempts = metrics.counter('tessera_gateway_attempts_total');
   const ended = metrics.counter('tessera_gateway_requests_total');
   const seconds = metrics.histogram('tessera_gateway_request_seconds');
   const engines = metrics.gauge('tessera_gateway_engines');
-  const depth = metrics.gauge('tessera_queue_depth');
+  const firstToken = metrics.histogram('tessera_time_to_first_token_seconds');
   void (async () => {
+    const observeBus = busGauges(metrics, bus);
     while (!signal.aborted) {
       engines.set(directory.size);
-      const depths = await bus.queueDepths().catch(() => undefined);
-      for (const { kind, waiting } of depths ?? []) depth.set({ kind }, waiting);
-      await sleep(depthPauseMs, signal).catch(() => undefined);
+      await observeBus().catch(() => undefined);
+      await sleep(busPauseMs, signal).catch(() => undefined);
     }
   })();
   return {
@@ -33,6 +67,7 @@ export function observeRequests<S extends ServiceSettings>(
       transitions.inc({ state: stateName(entered) });
     },
     onAttempt: () => attempts.inc(),
+    onFirstText: (afterMs) => firstToken.observe(afterMs / 1000),
     onEnd({ requestId, state, durationMs, error }) {
       ended.inc({ code: error?.code ?? (state === RequestState.DONE ? 'OK' : 'CANCELLED') });
       seconds.observe(durationMs / 1000);

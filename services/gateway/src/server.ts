@@ -9,13 +9,24 @@ import {
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/runtime';
 import type { Chat } from './request/chat.js';
+import { chatSpan } from './request/chat-span.js';
 import { unlessLeaving } from './request/leaving.js';
 
 /** The largest part of a media item; what fits into a NATS message fits here too. */
 export const maxPartBytes = 512 * 1024;
 
+export interface ChatServiceOptions {
+  readonly drain: AbortSignal;
+  /** Told when the first text of an answer leaves, how long after its request came. */
+  readonly onFirstText: (afterMs: number) => void;
+}
+
 /** Renders the chat core as gRPC. */
-export function chatService(chat: Chat, describe: ChatServiceDescribeResponse, drain: AbortSignal): GrpcService {
+export function chatService(
+  chat: Chat,
+  describe: ChatServiceDescribeResponse,
+  { drain, onFirstText }: ChatServiceOptions,
+): GrpcService {
   return grpcService(ChatServiceDefinition, {
     async describe() {
       return describe;
@@ -24,7 +35,8 @@ export function chatService(chat: Chat, describe: ChatServiceDescribeResponse, d
       const incoming = requests[Symbol.asyncIterator]();
       const start = await firstMessage(incoming, context.signal);
       let drainTold = false;
-      for await (const event of chat.run(start, mediaParts(incoming), context)) {
+      const run = () => chat.run(start, mediaParts(incoming), context);
+      for await (const event of chatSpan(describe.model?.name ?? '', start, { run, onFirstText })) {
         if (drain.aborted && !drainTold) {
           drainTold = true;
           yield { event: { $case: 'drain', value: {} } };

@@ -19,7 +19,8 @@ export const gateway: Service<typeof gatewaySettings> = {
   settings: gatewaySettings,
   async start(context: ServiceContext<typeof gatewaySettings>): Promise<ServiceParts> {
     const { settings } = context;
-    const bundle = await readBundle(settings['model.dir']);
+    // What the gateway must know stands in the manifest; it computes nothing, and needs no file of the model.
+    const bundle = await readBundle(settings['model.dir'], []);
     const model: ModelInfo = {
       name: bundle.manifest.name,
       revision: bundle.manifest.revision,
@@ -37,7 +38,8 @@ export const gateway: Service<typeof gatewaySettings> = {
       retryAfterMs: () => 1000,
     });
     const limits = limitsFrom(settings);
-    const observer = observeRequests(context, { bus, directory, signal: watch.signal });
+    const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
+    context.metrics.gauge('tessera_model_info').set({ ...model }, 1);
     const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
     const chat = new Chat({
       bus,
@@ -51,7 +53,7 @@ export const gateway: Service<typeof gatewaySettings> = {
       ...observer,
     });
     return {
-      services: [chatService(chat, describe(bundle, model, limits, settings), context.drain)],
+      services: [chatService(chat, describe(bundle, model, limits, settings), { drain: context.drain, onFirstText })],
       async stop() {
         await chat.idle();
         watch.abort();

@@ -1,3 +1,4 @@
+import { failSpan, startSpan } from '@tessera/runtime';
 import type { Drawing, Picture, Sampler } from './sampler.js';
 
 /** What a drawing says of itself: a progress after each step, and then, last, the picture. */
@@ -11,6 +12,7 @@ export type DrawEvent =
  * @throws TesseraError what `Sampler.draw` throws
  */
 export async function* drawEvents(sampler: Sampler, drawing: Drawing, signal: AbortSignal): AsyncGenerator<DrawEvent> {
+  const span = startSpan('draw', { attributes: { 'tessera.draw.steps': drawing.steps ?? sampler.model.defaultSteps } });
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(signal.reason);
   if (signal.aborted) onAbort();
@@ -43,8 +45,14 @@ export async function* drawEvents(sampler: Sampler, drawing: Drawing, signal: Ab
         });
       }
     }
-    yield { kind: 'picture', picture: await picture };
+    const drawn = await picture;
+    span.setAttributes({ 'tessera.draw.queue_ms': drawn.queueMs, 'tessera.draw.busy_ms': drawn.busyMs });
+    yield { kind: 'picture', picture: drawn };
+  } catch (reason) {
+    failSpan(span, reason);
+    throw reason;
   } finally {
+    span.end();
     signal.removeEventListener('abort', onAbort);
     stop.abort();
   }

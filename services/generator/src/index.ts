@@ -2,6 +2,5 @@ export * from './condition.js';
 export { type GeneratorSettings, generatorSettings } from './config.js';
 export * from './draw-events.js';
 export * from './engine.js';
-export { readModel } from './read-model.js';
 export * from './sampler.js';
 export { generator } from './start.js';

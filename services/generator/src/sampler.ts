@@ -50,6 +50,8 @@ export interface SamplerObserver {
   onBatch?(batch: { readonly size: number; readonly busyMs: number }): void;
   /** A picture was finished. */
   onPicture?(): void;
+  /** So many drawings wait for a place in the batch now. */
+  onWaiting?(count: number): void;
 }
 
 interface Active {
@@ -149,10 +151,12 @@ export class Sampler {
       // One in work leaves the batch when the step under way is done; its caller need not wait for that.
       const leave = (): void => {
         this.waiting = this.waiting.filter((other) => other !== task);
+        this.tellWaiting();
         task.reject(abortError(call.signal));
       };
       call.signal.addEventListener('abort', leave);
       this.waiting.push(task);
+      this.tellWaiting();
       this.loop ??= this.run();
     });
   }
@@ -173,6 +177,7 @@ export class Sampler {
         if (task === undefined) break;
         this.running.push(task);
       }
+      this.tellWaiting();
       if (this.running.length === 0) {
         // Here, not when the promise has settled: a drawing that came in between would wait for ever.
         this.loop = undefined;
@@ -185,6 +190,10 @@ export class Sampler {
         for (const task of this.running) if (!task.settled) task.reject(error);
       }
     }
+  }
+
+  private tellWaiting(): void {
+    this.observer.onWaiting?.(this.waiting.length);
   }
 
   private async step(tasks: readonly Task[]): Promise<void> {

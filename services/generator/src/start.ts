@@ -14,7 +14,7 @@ export const generator: Service<typeof generatorSettings> = {
   settings: generatorSettings,
   start: async (context) => {
     const { settings, metrics, drain } = context;
-    const bundle = await readBundle(settings['model.dir']);
+    const bundle = await readBundle(settings['model.dir'], ['generator']);
     const model = await readModel(bundle);
     const { name, revision, weights } = bundle.manifest;
     const info = { name, revision, weights };
@@ -32,12 +32,14 @@ export const generator: Service<typeof generatorSettings> = {
           maxSteps: settings['draw.maxSteps'],
           maxGuidance: settings['draw.maxGuidance'],
         };
+        const waiting = metrics.gauge('tessera_drawings_waiting');
         const sampler = new Sampler(new GeneratorEngine(session, model), limits, {
           onBatch: (batch) => {
             meter.batch(batch);
             metrics.counter('tessera_denoise_steps_total').inc(batch.size);
           },
           onPicture: () => metrics.counter('tessera_drawings_total').inc(),
+          onWaiting: (count) => waiting.set(count),
         });
         const admission = new Admission('Draw calls', settings['calls.max'], drain);
         const partBytes = settings['nats.partBytes'];

@@ -1,4 +1,4 @@
-import { commonSettings, type Settings, setting } from '@tessera/runtime';
+import { commonSettings, computeSettings, type Settings, setting } from '@tessera/runtime';
 import { z } from 'zod';
 import type { EngineConfig } from './engine/create-engine-core.js';
 
@@ -7,6 +7,7 @@ const positive = z.int().min(1);
 /** The LLM's settings. */
 export const llmSettings = {
   ...commonSettings,
+  ...computeSettings,
   'engine.advertise': setting(z.string().optional(), {
     description: 'Address, host:port, under which others reach this engine; by default the one it listens on.',
     example: 'tessera-llm-0.tessera-llm:7003',

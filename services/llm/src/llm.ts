@@ -18,14 +18,14 @@ export class Llm<E extends Engine = Engine> {
 
   /** In this thread, whose event loop each step blocks: for measurements and tools. */
   static async inProcess(config: EngineConfig): Promise<Llm<LlmEngine>> {
-    const bundle = await readBundle(config.modelDir);
+    const bundle = await readBundle(config.modelDir, ['llm']);
     const builder = await loadPromptBuilder(bundle);
     return new Llm(bundle.manifest, new LlmEngine(await engineCoreOptions(config)), builder);
   }
 
   /** With the engine in a thread of its own: for services. */
   static async inThread(config: EngineConfig, options?: ThreadedEngineOptions): Promise<Llm<ThreadedEngine>> {
-    const bundle = await readBundle(config.modelDir);
+    const bundle = await readBundle(config.modelDir, ['llm']);
     const builder = await loadPromptBuilder(bundle);
     return new Llm(bundle.manifest, await ThreadedEngine.start(config, options), builder);
   }

@@ -1,3 +1,4 @@
+import { TesseraError } from '@tessera/protocol';
 import type { Metrics } from '@tessera/runtime';
 import type { Engine, EngineEvent, EngineStats } from './engine/engine.js';
 
@@ -8,12 +9,18 @@ export class LlmMetrics {
   readonly #metrics: Metrics;
   readonly #engine: Engine;
   readonly #timer: NodeJS.Timeout;
+  readonly #firstToken;
+  readonly #interToken;
+  readonly #wasted;
   #last: EngineStats;
   #sampledMs = performance.now();
 
   constructor(metrics: Metrics, engine: Engine) {
     this.#metrics = metrics;
     this.#engine = engine;
+    this.#firstToken = metrics.histogram('tessera_time_to_first_token_seconds');
+    this.#interToken = metrics.histogram('tessera_inter_token_latency_seconds');
+    this.#wasted = metrics.counter('tessera_wasted_seconds_total');
     this.#last = engine.stats();
     this.#timer = setInterval(() => this.#sample(), sampleMs).unref();
     this.#sample();
@@ -21,26 +28,38 @@ export class LlmMetrics {
 
   async *observe(events: AsyncIterable<EngineEvent>): AsyncGenerator<EngineEvent> {
     const startedMs = performance.now();
+    let prefillMs: number | undefined;
     let tokenMs = 0;
-    for await (const event of events) {
-      if (event.type === 'tokens') {
-        const nowMs = performance.now();
-        if (tokenMs === 0) {
-          this.#metrics.histogram('tessera_time_to_first_token_seconds').observe((nowMs - startedMs) / 1000);
-        } else {
-          const latency = this.#metrics.histogram('tessera_inter_token_latency_seconds');
-          const seconds = (nowMs - tokenMs) / 1000 / event.tokenIds.length;
-          for (let n = 0; n < event.tokenIds.length; n++) latency.observe(seconds);
+    let waste: 'cancelled' | 'late' | 'failed' | undefined = 'cancelled';
+    try {
+      for await (const event of events) {
+        if (event.type === 'prefillStarted') prefillMs = performance.now();
+        if (event.type === 'tokens') {
+          const nowMs = performance.now();
+          if (tokenMs === 0) this.#firstToken.observe((nowMs - startedMs) / 1000);
+          else this.#countTokens(event.tokenIds.length, nowMs - tokenMs);
+          tokenMs = nowMs;
         }
-        tokenMs = nowMs;
+        if (event.type === 'finished') waste = undefined;
+        yield event;
       }
-      yield event;
+    } catch (reason) {
+      waste = wasteReason(TesseraError.from(reason));
+      throw reason;
+    } finally {
+      if (waste !== undefined && prefillMs !== undefined) {
+        this.#wasted.inc({ stage: 'llm', reason: waste }, (performance.now() - prefillMs) / 1000);
+      }
     }
   }
 
   stop(): void {
     clearInterval(this.#timer);
     this.#sample();
+  }
+
+  #countTokens(count: number, sinceMs: number): void {
+    for (let n = 0; n < count; n++) this.#interToken.observe(sinceMs / 1000 / count);
   }
 
   #sample(): void {
@@ -59,4 +78,10 @@ export class LlmMetrics {
     this.#last = stats;
     this.#sampledMs = nowMs;
   }
+}
+
+/** Why a sequence that ended with an error was computed for nothing. */
+function wasteReason({ code }: TesseraError): 'cancelled' | 'late' | 'failed' {
+  if (code === 'CANCELLED') return 'cancelled';
+  return code === 'DEADLINE_EXCEEDED' ? 'late' : 'failed';
 }

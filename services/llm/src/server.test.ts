@@ -258,6 +258,8 @@ test('one more than run and wait is refused with a delay', async () => {
 });
 
 test('metrics tell what was done', async () => {
+  // Of those who left and were cancelled above.
+  expect(await metric('tessera_wasted_seconds_total')).toBeGreaterThan(0);
   expect(await metric('tessera_time_to_first_token_seconds_count')).toBeGreaterThan(5);
   expect(await metric('tessera_prefill_tokens_total')).toBeGreaterThan(20);
   expect(await metric('tessera_decode_tokens_total')).toBeGreaterThan(20);

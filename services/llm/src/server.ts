@@ -7,6 +7,7 @@ import {
 } from '@tessera/protocol';
 import { type Admission, type GrpcService, grpcService } from '@tessera/runtime';
 import type { EngineEvent } from './engine/engine.js';
+import { engineSpans } from './engine-spans.js';
 import type { Llm } from './llm.js';
 import type { LlmMetrics } from './metrics.js';
 import { withDrain } from './with-drain.js';
@@ -46,7 +47,7 @@ export function llmService(options: LlmServerOptions): GrpcService {
     // Open before the sequence is the engine's: tokens may be on their way already.
     if (tilesToCome > 0) void links.feedTiles(prepared, admitted, feed.signal);
     try {
-      const events = metrics.observe(llm.engine.submit(prepared));
+      const events = engineSpans(prepared, metrics.observe(llm.engine.submit(prepared)));
       for await (const event of withDrain(events, drain)) {
         if (event === 'drain') {
           yield { event: { $case: 'drain', value: {} } };

@@ -19,7 +19,7 @@ export interface StackOptions {
   readonly natsUrl: string;
   /** First word of every stream and subject. */
   readonly natsPrefix?: string;
-  /** Flags of single services, such as the gateway's port. */
+  /** Flags of single services, such as the gateway's port; they go before those that every service is given. */
   readonly flags: Partial<Record<ServiceName, readonly string[]>>;
   readonly services: readonly ServiceName[];
   readonly graceMs: number;
@@ -117,12 +117,15 @@ export class Stack {
   private flagsOf(name: ServiceName): string[] {
     const { bundleDir, natsUrl, natsPrefix, flags } = this.options;
     const given = flags[name] ?? [];
-    return [
-      ...['--model-dir', bundleDir, '--nats-url', natsUrl, '--log-format', 'json'],
-      ...(natsPrefix === undefined ? [] : ['--nats-prefix', natsPrefix]),
-      ...(name === 'gateway' && !given.includes('--grpc-port') ? ['--grpc-port', String(this.gatewayPort)] : []),
-      ...given,
-    ];
+    const shared: Readonly<Record<string, string>> = {
+      '--model-dir': bundleDir,
+      '--nats-url': natsUrl,
+      '--log-format': 'json',
+      ...(natsPrefix === undefined ? {} : { '--nats-prefix': natsPrefix }),
+      ...(name === 'gateway' ? { '--grpc-port': String(this.gatewayPort) } : {}),
+    };
+    const notGiven = Object.entries(shared).filter(([flag]) => !given.includes(flag));
+    return [...notGiven.flat(), ...given];
   }
 }
 

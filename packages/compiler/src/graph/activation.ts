@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { microsoft } from './graph-builder.js';
 import type { Value } from './value.js';
 
-export const relu = (x: Value): Value => x.graph.node('Relu', [x])[0] as Value;
+const relu = (x: Value): Value => x.graph.node('Relu', [x])[0] as Value;
 /** x * sigmoid(x): QuickGelu with alpha 1 is that in one pass. */
 export const silu = (x: Value): Value =>
   x.graph.node('QuickGelu', [x], { alpha: { float: 1 } }, { domain: microsoft })[0] as Value;
 /** x * Phi(x), exactly. */
-export const gelu = (x: Value): Value => x.graph.node('Gelu', [x], { approximate: 'none' })[0] as Value;
+const gelu = (x: Value): Value => x.graph.node('Gelu', [x], { approximate: 'none' })[0] as Value;
 export const geluTanh = (x: Value): Value => x.graph.node('Gelu', [x], { approximate: 'tanh' })[0] as Value;
 export const softmax = (x: Value): Value => x.graph.node('Softmax', [x], { axis: -1 })[0] as Value;
 

@@ -8,4 +8,4 @@ export * from './normalization.js';
 export * from './parameter-value.js';
 export type { WeightPrecision } from './precision.js';
 export * from './shape.js';
-export type { Operand, Value } from './value.js';
+export type { Value } from './value.js';

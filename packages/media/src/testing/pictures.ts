@@ -3,8 +3,8 @@ import { native } from '../image/native.js';
 
 /** Pictures made when a test runs; nothing here is used outside tests. */
 
-export const testWidth = 150;
-export const testHeight = 101;
+const testWidth = 150;
+const testHeight = 101;
 
 /** Noise over gradients, so that every codec has work to do up to the last row. */
 export function noisyPixels(width = testWidth, height = testHeight): Uint8Array {

@@ -1,9 +1,10 @@
 import { TesseraError } from '@tessera/protocol';
 import { type Client, type CompatServiceDefinition, createChannel, createClientFactory } from 'nice-grpc';
-import { ClientError, type ClientMiddleware, Metadata } from 'nice-grpc-common';
+import { ClientError, type ClientMiddleware, Metadata, Status } from 'nice-grpc-common';
 import { errorDetailsClientMiddleware } from 'nice-grpc-error-details';
 import { remainingMs, signalWithDeadline } from '../deadline.js';
-import { childOf, currentTraceparent, formatTraceparent, traceparentHeader } from '../telemetry/trace.js';
+import { failSpan, startSpan, within } from '../telemetry/spans.js';
+import { currentTraceparent, traceparentHeader } from '../telemetry/trace.js';
 import { fromClientError } from './error-status.js';
 
 /** When a call must be over. The earlier one counts if both are given. */
@@ -64,13 +65,33 @@ function tesseraMiddleware(address: string, defaultTimeoutMs: number): ClientMid
     const metadata = Metadata(options.metadata);
     const timeout = Math.min(Math.ceil(remainingMs(atMs)), maxTimeoutMs);
     metadata.set('grpc-timeout', `${timeout}m`);
-    metadata.set(traceparentHeader, currentTraceparent() ?? formatTraceparent(childOf(undefined)));
+    const method = call.method.path.slice(1);
+    const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': method, 'server.address': address };
+    const span = startSpan(method, { kind: 'client', attributes });
+    // Outside of any request there is none to send: where the trace begins, and whether it is sampled, the server decides.
+    const traceparent = within(span, currentTraceparent);
+    if (traceparent !== undefined) metadata.set(traceparentHeader, traceparent);
+    // A caller that leaves a stream ends it by return(), past both `return` and `catch`.
+    let status: string = Status[Status.CANCELLED];
     try {
       if (deadline.signal.aborted) throw deadline.signal.reason;
-      return yield* call.next(call.request, { ...options, metadata, signal: deadline.signal });
-    } catch (error) {
-      if (deadline.signal.aborted) throw TesseraError.from(deadline.signal.reason);
-      throw error instanceof ClientError ? fromClientError(error, address) : TesseraError.from(error);
+      const response = yield* call.next(call.request, { ...options, metadata, signal: deadline.signal });
+      status = Status[Status.OK];
+      return response;
+    } catch (reason) {
+      const error = errorOf(reason, deadline.signal, address);
+      status = error.row.grpc;
+      failSpan(span, error);
+      throw error;
+    } finally {
+      span.setAttribute('rpc.status_code', status);
+      span.end();
     }
   };
+}
+
+/** What a failed call throws: the reason of its signal where that ended it. */
+function errorOf(reason: unknown, signal: AbortSignal, address: string): TesseraError {
+  if (signal.aborted) return TesseraError.from(signal.reason);
+  return reason instanceof ClientError ? fromClientError(reason, address) : TesseraError.from(reason);
 }

@@ -1,7 +1,8 @@
-import { context as otel, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { SpanStatusCode } from '@opentelemetry/api';
 import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common';
 import type { Metrics } from '../telemetry/metrics.js';
-import { childOf, parseTraceparent, traceparentHeader, withSpanContext } from '../telemetry/trace.js';
+import { startSpan } from '../telemetry/spans.js';
+import { newTrace, parseTraceparent, traceparentHeader, withSpanContext } from '../telemetry/trace.js';
 import { drive } from './drive.js';
 import type { OpenCalls } from './open-calls.js';
 
@@ -14,37 +15,30 @@ export function observeMiddleware(metrics: Metrics, openCalls: OpenCalls): Serve
     const { path } = call.method;
     const [, service = '', method = ''] = path.split('/');
     const parent = parseTraceparent(context.metadata.get(traceparentHeader));
-    const span = trace.getTracer('tessera').startSpan(
-      path.slice(1),
-      {
-        kind: SpanKind.SERVER,
-        attributes: { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method },
-      },
-      parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent),
-    );
-    const spanContext = span.isRecording() ? span.spanContext() : childOf(parent);
-    const spanScope = trace.setSpan(ROOT_CONTEXT, span.isRecording() ? span : trace.wrapSpanContext(spanContext));
+    const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': path.slice(1) };
+    const span = startSpan(path.slice(1), { kind: 'server', attributes, parent: parent ?? null });
+    // Without a recorded span the caller's stays the current one, or a trace begins that only the logs know.
+    const current = span.isRecording() ? span.spanContext() : (parent ?? newTrace());
     const stop = duration.startTimer({ service, method });
     running.inc({ service, method });
     openCalls.opened(path);
     // A caller that leaves a stream ends it by return(), past both `return` and `catch`.
     let code: string = Status[Status.CANCELLED];
     try {
-      const result = yield* drive(call.next(call.request, context), (next) =>
-        otel.with(spanScope, () => withSpanContext(spanContext, next)),
-      );
+      const result = yield* drive(call.next(call.request, context), (next) => withSpanContext(current, next));
       code = Status[Status.OK];
       return result;
     } catch (error) {
       code = Status[error instanceof ServerError ? error.code : Status.UNKNOWN];
-      span.setStatus({ code: SpanStatusCode.ERROR, message: code });
+      span.setAttribute('error.type', code);
+      if (code !== Status[Status.CANCELLED]) span.setStatus({ code: SpanStatusCode.ERROR, message: code });
       throw error;
     } finally {
       openCalls.closed(path);
       running.dec({ service, method });
       total.inc({ service, method, code });
       stop();
-      span.setAttribute('rpc.grpc.status_code', Status[code as keyof typeof Status]);
+      span.setAttribute('rpc.status_code', code);
       span.end();
     }
   };

@@ -8,11 +8,10 @@ import {
   type BusLogger,
   type BusObserver,
   type BusOptions,
-  type BusTrace,
   defaultBusLimits,
-  runtimeTrace,
   silentLogger,
 } from './bus-options.js';
+import { type BusTrace, runtimeTrace } from './bus-trace.js';
 
 /** The first with the consumer API that readers and workers use. */
 const oldestServer = [2, 9] as const;

@@ -49,8 +49,9 @@ test('trace context and deadline cross the queue', async () => {
   const bus = await cleanup.bus(server.url, {
     trace: {
       inject: () => '00-11111111111111111111111111111111-2222222222222222-01',
-      continue: (traceparent, name, run) => {
-        seen.push(traceparent, name);
+      send: (_job, publish) => publish(),
+      continue: (traceparent, { kind, requestId, deliveries }, run) => {
+        seen.push(traceparent, `${kind} ${requestId} ${deliveries}`);
         return run();
       },
     },
@@ -64,7 +65,7 @@ test('trace context and deadline cross the queue', async () => {
   });
   await bus.publishJob('encode', encodeJob('a'), { deadlineMs, deliverTo: nobody });
   await eventually(() => seen.length === 3, 'the job ran');
-  expect(seen).toEqual(['00-11111111111111111111111111111111-2222222222222222-01', 'encoder encode', deadlineMs]);
+  expect(seen).toEqual(['00-11111111111111111111111111111111-2222222222222222-01', 'encode a 1', deadlineMs]);
 });
 
 test('a job that its deadline leaves no time for is not begun', async () => {

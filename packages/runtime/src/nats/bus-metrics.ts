@@ -3,24 +3,26 @@ import type { BusObserver } from './bus-options.js';
 
 /** Counts what happens on the bus in a service's metrics. */
 export function busMetrics(metrics: Metrics): BusObserver {
+  const connected = metrics.gauge('tessera_nats_connected');
+  const reconnects = metrics.counter('tessera_nats_reconnects_total');
+  const full = metrics.counter('tessera_nats_full_total');
+  const fullSeconds = metrics.counter('tessera_nats_full_seconds_total');
+  const dropped = metrics.counter('tessera_nats_dropped_total');
   let wasConnected = false;
   return {
     connection(state) {
-      metrics.gauge('tessera_nats_connected').set(state === 'connected' ? 1 : 0);
-      if (state === 'connected' && wasConnected) metrics.counter('tessera_nats_reconnects_total').inc();
+      connected.set(state === 'connected' ? 1 : 0);
+      if (state === 'connected' && wasConnected) reconnects.inc();
       wasConnected = true;
     },
     queueFull(kind) {
-      metrics.counter('tessera_nats_full_total').inc({ kind });
+      full.inc({ kind });
     },
     fullWaited(kind, waitedMs) {
-      metrics.counter('tessera_nats_full_seconds_total').inc({ kind }, waitedMs / 1000);
-    },
-    jobStalled(kind) {
-      metrics.counter('tessera_jobs_stalled_total').inc({ kind });
+      fullSeconds.inc({ kind }, waitedMs / 1000);
     },
     dropped(_kind, reason) {
-      metrics.counter('tessera_nats_dropped_total').inc({ reason });
+      dropped.inc({ reason });
     },
   };
 }

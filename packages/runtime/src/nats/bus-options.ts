@@ -1,6 +1,6 @@
 import { defaultStreamLimits, type JobKind, type StreamKind, type StreamLimits } from '@tessera/protocol';
 import type { Metrics } from '../telemetry/metrics.js';
-import { currentTraceparent, withTraceparent } from '../telemetry/trace.js';
+import type { BusTrace } from './bus-trace.js';
 
 /** The part of a pino logger that the bus needs. */
 export interface BusLogger {
@@ -31,19 +31,6 @@ export interface BusObserver {
   dropped?(kind: StreamKind, reason: 'duplicate' | 'corrupt' | 'stale' | 'overflow'): void;
   connection?(state: 'connected' | 'disconnected'): void;
 }
-
-/** Carries W3C trace context over NATS headers, without the bus knowing a tracing library. */
-export interface BusTrace {
-  /** The traceparent of the current context, if there is one. */
-  inject(): string | undefined;
-  /** Runs a job in the context that its message carried. */
-  continue<T>(traceparent: string | undefined, name: string, run: () => Promise<T>): Promise<T>;
-}
-
-export const runtimeTrace: BusTrace = {
-  inject: currentTraceparent,
-  continue: (traceparent, _name, run) => withTraceparent(traceparent, run),
-};
 
 export interface BusLimits extends StreamLimits {
   /** The most bytes of one media item. */

@@ -20,6 +20,7 @@ import {
 import { abortable } from '../abort.js';
 import { BusConnection, messageOf } from './bus-connection.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
+import { type QueueState, queueStates, type StreamState, streamStates } from './bus-states.js';
 import { Cancellation } from './cancellation.js';
 import { DrawingInbox } from './drawing-inbox.js';
 import { type Announcer, announceEngine, EngineDirectory } from './engine-directory.js';
@@ -147,23 +148,22 @@ export class Bus {
    * @throws TesseraError MESSAGE_TOO_LARGE, QUEUE_FULL (with retryAfterMs), DEADLINE_EXCEEDED, CANCELLED
    */
   async publishJob<K extends JobKind>(kind: K, job: JobMessage<K>, options: PublishJobOptions): Promise<QueuedJob> {
-    const { subjects } = this.connection;
+    const { subjects, trace } = this.connection;
     const { requestId, item, attempt } = requireKey(job.key);
     await this.cancellation.refuseCancelled(requestId);
     const codec = jobCodecs[kind];
     const subject = subjects.job(kind, { requestId, item, tile: codec.tile(job) });
-    const stored = await this.publisher.publish(
-      {
-        kind,
-        stream: subjects.queue(kind),
-        subject,
-        id: `${subject}/${attempt}`,
-        attempt,
-        deliverTo: options.deliverTo,
-        payload: codec.encode(job),
-      },
-      options,
-    );
+    const message = {
+      kind,
+      stream: subjects.queue(kind),
+      subject,
+      id: `${subject}/${attempt}`,
+      attempt,
+      deliverTo: options.deliverTo,
+      payload: codec.encode(job),
+    };
+    const traced = { kind, stream: message.stream, requestId };
+    const stored = await trace.send(traced, () => this.publisher.publish(message, options));
     return { kind, ...stored };
   }
 
@@ -416,6 +416,16 @@ export class Bus {
 
   private plan(): StreamPlan {
     return streamPlan(this.connection.subjects, this.connection.limits);
+  }
+
+  /** How each queue of this revision fares; a queue that cannot be asked is left out, all of them while NATS is away. */
+  async queueStates(): Promise<QueueState[]> {
+    return queueStates(this.connection);
+  }
+
+  /** What each stream and bucket of this deployment holds; empty while NATS is away. */
+  async streamStates(): Promise<StreamState[]> {
+    return streamStates(this.connection);
   }
 
   /** Makes again what the server may have lost. @throws the signal's reason; TesseraError when it cannot be done */

@@ -30,7 +30,7 @@ export class PartStore {
    * @throws TesseraError DEADLINE_EXCEEDED, CANCELLED
    */
   async put(bytes: Uint8Array, options: PutOptions): Promise<StoredParts> {
-    const { limits, subjects } = this.connection;
+    const { limits } = this.connection;
     const shard = this.nextShard++ % limits.shards;
     const { name } = options;
     const count = Math.max(1, Math.ceil(bytes.length / limits.partBytes));

@@ -8,7 +8,7 @@ import {
 } from '@tessera/protocol';
 import { joinRows } from './tensor-parts.js';
 
-export interface AssembledTensor {
+interface AssembledTensor {
   readonly item: number;
   readonly tile: number;
   readonly attempt: number;

@@ -4,7 +4,6 @@ import {
   type JobKey,
   type JobKind,
   type JobPlace,
-  jobRoutes,
   messageHeaders,
   TesseraError,
 } from '@tessera/protocol';
@@ -12,6 +11,7 @@ import { signalWithDeadline } from '../deadline.js';
 import type { BusConnection } from './bus-connection.js';
 import { messageOf } from './bus-connection.js';
 import type { JobOutcome } from './bus-options.js';
+import type { TracedDelivery } from './bus-trace.js';
 import type { Cancellation } from './cancellation.js';
 import type { DeliveredMessage } from './delivered-message.js';
 import { type JobMessage, jobCodecs } from './job-codec.js';
@@ -189,14 +189,26 @@ export class Worker<K extends JobKind> {
     const work = () => this.see(job, queueMs);
     let outcome: JobOutcome;
     try {
-      const name = `${jobRoutes[this.kind].stage} ${this.kind}`;
-      outcome = await trace.continue(traceparent, name, work);
+      outcome = await trace.continue(traceparent, this.traced(job, queueMs), work);
     } catch (reason) {
       // Only what was to report the end can fail here (NATS is away): the job comes back after its ack wait.
       log.warn({ kind: this.kind, subject: job.message.subject, error: messageOf(reason) }, 'a job ended unreported');
       outcome = 'retried';
     }
     observer.jobEnded?.(this.kind, outcome, { queueMs, busyMs: performance.now() - startedAt });
+  }
+
+  private traced({ message, deliveries }: DeliveredMessage, queueMs: number): TracedDelivery {
+    const { subjects } = this.connection;
+    const requestId = subjects.parseJob(message.subject)?.requestId ?? '';
+    return {
+      kind: this.kind,
+      stream: subjects.queue(this.kind),
+      durable: subjects.workers,
+      requestId,
+      queueMs,
+      deliveries,
+    };
   }
 
   /** Sees one delivery to its end and says which it was. */

@@ -6,6 +6,7 @@ import { loadSettings } from '../settings/load-settings.js';
 import type { Settings } from '../settings/setting.js';
 import { createLog, type Logger } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
+import { startTracing } from '../telemetry/tracing.js';
 import type { Service, ServiceSettings } from './service.js';
 import { type RunningService, startService } from './start-service.js';
 
@@ -49,6 +50,7 @@ export async function runService<S extends ServiceSettings>(
   metrics.collectProcess();
   const starting = new AbortController();
   void ending.then((why) => starting.abort(new TesseraError('DRAINING', `the ${name} was told to end: ${why}`)));
+  const tracing = await startTracing({ service: name, log, metrics, env });
   let running: RunningService;
   try {
     running = await startService(service, settings, { log, metrics, signal: starting.signal });
@@ -71,11 +73,12 @@ export async function runService<S extends ServiceSettings>(
 
   const reason = await ending;
   log.info({ event: 'draining', reason }, 'draining');
-  try {
-    await running.stop();
-  } catch (error) {
-    return fail(error, 'the drain did not end cleanly');
-  }
+  const failure = await running.stop().then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  await tracing?.stop(common['traces.flushMs']);
+  if (failure !== undefined) return fail(failure.error, 'the drain did not end cleanly');
   log.info({ event: 'stopped' }, 'stopped');
   process.exit(exitCodes.drained);
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { TesseraError } from '@tessera/protocol';
 import { abortable } from '../abort.js';
 import { signalWithDeadline } from '../deadline.js';
@@ -8,6 +9,7 @@ import { settingsFrom } from '../settings/load-settings.js';
 import type { Settings } from '../settings/setting.js';
 import { createLog, type Logger } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
+import { version } from '../version.js';
 import { startHttpServer } from './http-server.js';
 import { Readiness } from './readiness.js';
 import type { Service, ServiceSettings } from './service.js';
@@ -51,6 +53,9 @@ export async function startService<S extends ServiceSettings>(
   const log = options.log ?? createLog({ service: name, level: common['log.level'], format: common['log.format'] });
   const metrics = options.metrics ?? new Metrics();
   const drain = new AbortController();
+  // Every call in work may listen for the drain, in every service; admission bounds how many there are.
+  setMaxListeners(0, drain.signal);
+  metrics.gauge('tessera_build_info').set({ service: name, version }, 1);
   const readiness = new Readiness();
   const http = await startHttpServer({
     host: common['metrics.host'],

@@ -11,8 +11,6 @@ export const commonSettings = {
     description: 'Folder of the model: a compiled bundle, or a checkpoint in Hugging Face layout.',
     example: 'models/demo',
   }),
-  threads: setting(positive, { default: 1, description: 'Threads that one computation may use.' }),
-  device: setting(z.string().min(1), { default: 'cpu', description: 'Execution provider of ONNX Runtime.' }),
   'grpc.host': setting(z.string().min(1), { default: '127.0.0.1', description: 'Address that gRPC listens on.' }),
   'grpc.port': setting(port, { default: 0, description: 'Port that gRPC listens on; 0 takes any free one.' }),
   'grpc.maxMessageBytes': setting(positive, {
@@ -61,6 +59,11 @@ export const commonSettings = {
   'log.format': setting(z.enum(['json', 'text']), {
     default: 'json',
     description: 'json: one object a line, for programs. text: for people.',
+  }),
+  'traces.flushMs': setting(positive, {
+    default: 2000,
+    description:
+      'Time that the spans which wait for their export have at the end of a drain, in milliseconds, where traces are exported. Keep it, with drain.graceMs, under the time that the process is given to end.',
   }),
   'drain.graceMs': setting(positive, {
     default: 30_000,

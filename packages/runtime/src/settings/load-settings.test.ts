@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { computeSettings } from '../stage/stage-settings.js';
 import { commonSettings } from './common-settings.js';
 import { describeSettings, maskSecrets, settingsHelp, settingsMarkdown } from './describe-settings.js';
 import { loadSettings, settingsFrom } from './load-settings.js';
@@ -11,6 +12,7 @@ import { setting } from './setting.js';
 
 const schema = {
   ...commonSettings,
+  ...computeSettings,
   'batch.maxTiles': setting(z.int().min(1).max(64), { default: 8, description: 'Tiles in a batch.' }),
   'batch.isOrdered': setting(z.boolean(), { default: false, description: 'Whether order is kept.' }),
   'batch.sizes': setting(z.array(z.int()), { default: [1], description: 'Sizes.' }),

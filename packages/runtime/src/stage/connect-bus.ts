@@ -1,20 +1,50 @@
-import { TesseraError } from '@tessera/protocol';
+import { type JobKind, jobRoutes, TesseraError } from '@tessera/protocol';
 import { sleep } from '../abort.js';
-import { Bus, type BusObserver, shownUrl } from '../nats/index.js';
+import { Bus, type BusObserver, type JobOutcome, shownUrl } from '../nats/index.js';
 import type { ServiceContext } from '../service/service.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import { busLimits } from '../settings/nats-settings.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
-/** Counts jobs and bytes; the bus counts for itself how its connection fares and what it drops. */
-function jobMetrics(metrics: Metrics): BusObserver {
+export interface ConnectBusOptions {
+  /** The kind of job that the service takes, if it takes any. */
+  readonly takes?: JobKind;
+  /** Whether the service's calls are answered without NATS. */
+  readonly onlyForJobs?: boolean;
+}
+
+/** Why work was for nothing, by how its delivery ended. One that is done was for something. */
+const wasteReasons: Readonly<Partial<Record<JobOutcome, 'cancelled' | 'late' | 'failed'>>> = {
+  cancelled: 'cancelled',
+  late: 'late',
+  failed: 'failed',
+  exhausted: 'failed',
+  retried: 'failed',
+};
+
+/** Counts what is published, and the jobs of the queue that this service takes from; the bus itself counts the rest. */
+function countWork(metrics: Metrics, kind: JobKind | undefined): BusObserver {
+  const bytes = metrics.counter('tessera_bytes_total');
+  const traffic: BusObserver = {
+    published: (stream, count) => bytes.inc({ kind: stream, direction: 'out' }, count),
+    received: (stream, count) => bytes.inc({ kind: stream, direction: 'in' }, count),
+  };
+  if (kind === undefined) return traffic;
+  const { stage } = jobRoutes[kind];
+  const jobs = metrics.counter('tessera_jobs_total');
+  const stalled = metrics.counter('tessera_jobs_stalled_total');
+  const queueSeconds = metrics.histogram('tessera_queue_seconds');
+  const jobSeconds = metrics.histogram('tessera_job_seconds');
+  const wasted = metrics.counter('tessera_wasted_seconds_total');
   return {
-    published: (kind, bytes) => metrics.counter('tessera_bytes_total').inc({ kind, direction: 'out' }, bytes),
-    received: (kind, bytes) => metrics.counter('tessera_bytes_total').inc({ kind, direction: 'in' }, bytes),
-    jobEnded: (kind, outcome, { queueMs, busyMs }) => {
-      metrics.counter('tessera_jobs_total').inc({ kind, outcome });
-      metrics.histogram('tessera_queue_seconds').observe({ kind }, queueMs / 1000);
-      metrics.histogram('tessera_job_seconds').observe({ kind }, busyMs / 1000);
+    ...traffic,
+    jobStalled: () => stalled.inc({ kind }),
+    jobEnded: (_kind, outcome, { queueMs, busyMs }) => {
+      jobs.inc({ kind, outcome });
+      queueSeconds.observe({ kind }, queueMs / 1000);
+      jobSeconds.observe({ kind }, busyMs / 1000);
+      const reason = wasteReasons[outcome];
+      if (reason !== undefined) wasted.inc({ stage, reason }, busyMs / 1000);
     },
   };
 }
@@ -26,16 +56,15 @@ const retryDelaysMs = [100, 250, 500, 1000, 2000];
  * A service's bus: connected as its settings say, its streams set up, watched by its metrics, and a need of its
  * readiness. A service that starts while NATS is away waits for it.
  * @param revision the model's: keeps two versions apart
- * @param onlyForJobs whether the service's calls are answered without NATS
  * @throws TesseraError STAGE_UNAVAILABLE when NATS does not answer within `nats.waitMs`; CONFIG_INVALID; DRAINING
  */
 export async function connectBus(
   context: ServiceContext<CommonSettings>,
   revision: string,
-  { onlyForJobs = false }: { onlyForJobs?: boolean } = {},
+  { takes, onlyForJobs = false }: ConnectBusOptions = {},
 ): Promise<Bus> {
   const { readiness, settings } = context;
-  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, patiently(context, revision));
+  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, patiently(context, revision, takes));
   readiness.require({ what: `NATS at ${bus.url}`, holds: () => bus.isOnline, onlyForJobs });
   readiness.require({
     what: 'the streams on NATS',
@@ -47,13 +76,17 @@ export async function connectBus(
   return bus;
 }
 
-async function patiently(context: ServiceContext<CommonSettings>, revision: string): Promise<Bus> {
+async function patiently(
+  context: ServiceContext<CommonSettings>,
+  revision: string,
+  takes: JobKind | undefined,
+): Promise<Bus> {
   const { settings, log, drain } = context;
   const giveUpAt = performance.now() + settings['nats.waitMs'];
   for (let attempt = 0; ; attempt++) {
     drain.throwIfAborted();
     try {
-      return await connectOnce(context, revision);
+      return await connectOnce(context, revision, takes);
     } catch (reason) {
       const delayMs = retryDelaysMs[Math.min(attempt, retryDelaysMs.length - 1)] as number;
       const isAway = reason instanceof TesseraError && reason.code === 'STAGE_UNAVAILABLE';
@@ -67,6 +100,7 @@ async function patiently(context: ServiceContext<CommonSettings>, revision: stri
 async function connectOnce(
   { name, settings, log, metrics }: ServiceContext<CommonSettings>,
   revision: string,
+  takes: JobKind | undefined,
 ): Promise<Bus> {
   const bus = await Bus.connect({
     url: settings['nats.url'],
@@ -75,7 +109,7 @@ async function connectOnce(
     name,
     log,
     metrics,
-    observer: jobMetrics(metrics),
+    observer: countWork(metrics, takes),
     limits: busLimits(settings, settings['grpc.maxDeadlineMs']),
   });
   try {

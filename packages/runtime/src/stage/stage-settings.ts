@@ -14,9 +14,23 @@ const positive = z.int().min(1);
 
 export type StageSettings = ReturnType<typeof stageSettings>;
 
+/** The settings of every service that computes: all but the gateway. */
+export const computeSettings = {
+  threads: setting(positive, {
+    default: 1,
+    description:
+      'Threads that one computation may use. 1 is best where several processes share the cores; raise it where one has them for itself.',
+  }),
+  device: setting(z.enum(['cpu', 'cuda']), {
+    default: 'cpu',
+    description: "Execution provider of ONNX Runtime; cuda needs onnxruntime-node installed with CUDA's files.",
+  }),
+};
+
 /** The settings that every pulling stage has, with its own defaults. */
 export function stageSettings({ what, maxBatch, maxWaiting, slots, maxCalls }: StageDefaults) {
   return {
+    ...computeSettings,
     'batch.max': setting(positive.max(1024), {
       default: maxBatch,
       description: `The most ${what} that are computed together.`,

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import type { JobKind, ModelInfo, TesseraError } from '@tessera/protocol';
 import { sleep } from '../abort.js';
 import type { GrpcService } from '../grpc/grpc-service.js';
@@ -43,11 +42,9 @@ const handBackMs = 2000;
  */
 export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
   const { kind, model, context } = options;
-  const { settings, metrics, readiness, drain } = context;
-  // Every open call listens for the drain; Admission bounds how many there are.
-  setMaxListeners(0, drain);
+  const { metrics, readiness, drain } = context;
   metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
-  const bus = await connectBus(context, model.revision, { onlyForJobs: true });
+  const bus = await connectBus(context, model.revision, { takes: kind, onlyForJobs: true });
   let stage: Stage<K>;
   try {
     stage = await readiness.during('the model to be loaded', options.build(bus));

@@ -16,10 +16,10 @@ test('every name keeps the rules: prefix, base unit, _total for counters only, n
 
 test('asking for a metric twice gives the same one, and a registry shows only what was asked for', async () => {
   const metrics = new Metrics();
-  metrics.counter('tessera_expert_rows_total').inc({ layer: '0', expert: '3' }, 2);
-  metrics.counter('tessera_expert_rows_total').inc({ layer: '0', expert: '3' });
+  metrics.counter('tessera_tiles_total').inc({ stage: 'encoder' }, 2);
+  metrics.counter('tessera_tiles_total').inc({ stage: 'encoder' });
   const text = await metrics.registry.metrics();
-  expect(text).toContain('tessera_expert_rows_total{layer="0",expert="3"} 3');
+  expect(text).toContain('tessera_tiles_total{stage="encoder"} 3');
   expect(text).not.toContain('tessera_decode_tokens_total');
 });
 

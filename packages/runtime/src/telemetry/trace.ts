@@ -24,21 +24,24 @@ export function currentTraceId(): string | undefined {
   return currentSpanContext()?.traceId;
 }
 
-/** Runs `fn`, and all that it awaits, as a child of the sender's span; a missing or bad traceparent begins a new trace. */
+/**
+ * Runs `fn`, and all that it awaits, in the sender's trace; a missing or bad traceparent begins a new one. The sender's span
+ * stays the current one until there is a span of our own: what records nothing is nobody's parent.
+ */
 export function withTraceparent<T>(traceparent: string | undefined, fn: () => T): T {
-  return withSpanContext(childOf(parseTraceparent(traceparent)), fn);
+  return withSpanContext(parseTraceparent(traceparent) ?? newTrace(), fn);
 }
 
 export function withSpanContext<T>(context: SpanContext, fn: () => T): T {
   return storage.run(context, fn);
 }
 
-/** A new span's context: of the parent's trace, or of a new one. */
-export function childOf(parent: SpanContext | undefined): SpanContext {
+/** The context of a trace that begins here. Not marked as sampled: nobody has recorded anything of it. */
+export function newTrace(): SpanContext {
   return {
-    traceId: parent?.traceId ?? randomBytes(16).toString('hex'),
+    traceId: randomBytes(16).toString('hex'),
     spanId: randomBytes(8).toString('hex'),
-    traceFlags: parent?.traceFlags ?? TraceFlags.NONE,
+    traceFlags: TraceFlags.NONE,
   };
 }
 
@@ -49,11 +52,12 @@ export function parseTraceparent(traceparent: string | undefined): SpanContext |
   return isSpanContextValid(context) ? context : undefined;
 }
 
-export function formatTraceparent(context: SpanContext): string {
+function formatTraceparent(context: SpanContext): string {
   return `00-${context.traceId}-${context.spanId}-${context.traceFlags.toString(16).padStart(2, '0')}`;
 }
 
-function currentSpanContext(): SpanContext | undefined {
+/** Of the span that what runs now belongs to; undefined outside of any request. */
+export function currentSpanContext(): SpanContext | undefined {
   const active = trace.getActiveSpan()?.spanContext();
   return active !== undefined && isSpanContextValid(active) ? active : storage.getStore();
 }

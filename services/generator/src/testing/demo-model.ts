@@ -6,7 +6,7 @@ import { type Float32Tensor, tensor } from '@tessera/protocol';
 const root = new URL('../../../../', import.meta.url);
 
 /** The default model's checkpoint. */
-export const demoDir = fileURLToPath(new URL('models/demo/', root));
+const demoDir = fileURLToPath(new URL('models/demo/', root));
 
 /** The default model, compiled. */
 export async function demoBundle(): Promise<Bundle> {

@@ -22,7 +22,7 @@ export async function engineCoreOptions({ modelDir, session, limits }: EngineCon
     const message = `maxStepTokens is ${limits.maxStepTokens}, but must be at least maxRunning, ${limits.maxRunning}`;
     throw new TesseraError('CONFIG_INVALID', message);
   }
-  const bundle = await readBundle(modelDir);
+  const bundle = await readBundle(modelDir, ['llm']);
   const builder = await loadPromptBuilder(bundle);
   const { llm } = bundle.manifest;
   const model = sequenceModel(bundle, builder, limits);

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Bundle } from '@tessera/bundle';
+import { type Bundle, tokenizerFiles } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { ChatTemplate } from './chat-template.js';
 import { PromptBuilder } from './prompt-builder.js';
@@ -17,9 +17,10 @@ async function readObject(path: string): Promise<object> {
 
 /** Reads tokenizer.json and tokenizer_config.json of a bundle. */
 export async function loadPromptBuilder(bundle: Bundle): Promise<PromptBuilder> {
+  const [tokenizerFile, configFile] = tokenizerFiles;
   const [tokenizer, config] = await Promise.all([
-    readObject(bundle.file('tokenizer.json')),
-    readObject(bundle.file('tokenizer_config.json')),
+    readObject(bundle.file(tokenizerFile)),
+    readObject(bundle.file(configFile)),
   ]);
   return new PromptBuilder(new TextTokenizer(tokenizer, config), new ChatTemplate(config), bundle.manifest.llm);
 }

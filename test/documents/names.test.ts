@@ -1,0 +1,102 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { connectorSettings } from '@tessera/connector';
+import { encoderSettings } from '@tessera/encoder';
+import { gatewaySettings } from '@tessera/gateway';
+import { generatorSettings } from '@tessera/generator';
+import { llmSettings } from '@tessera/llm';
+import { streamKinds } from '@tessera/protocol';
+import { describeMetrics, describeSettings } from '@tessera/runtime';
+import { beforeAll, expect, test } from 'vitest';
+import { root } from '../support/deployment.js';
+
+const run = promisify(execFile);
+const settings = [encoderSettings, connectorSettings, llmSettings, generatorSettings, gatewaySettings].flatMap(
+  describeSettings,
+);
+
+/** The documents that people read, by their path. */
+const documents = new Map(
+  ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+    .filter((path) => path.endsWith('.md'))
+    .map((path) => [path, readFileSync(join(root, path), 'utf8')]),
+);
+
+/** Each match of the pattern's group in any document, with where it stands, that `exists` does not know. */
+function unknown(pattern: RegExp, exists: (name: string) => boolean): string[] {
+  return [...documents].flatMap(([path, text]) =>
+    [...text.matchAll(pattern)].flatMap(([, name = '']) => (exists(name) ? [] : [`${path}: ${name}`])),
+  );
+}
+
+const flagsIn = (help: string): string[] => [...help.matchAll(/--[a-z][a-z-]*/g)].map(([flag]) => flag);
+
+let helpFlags: Set<string>;
+
+beforeAll(async () => {
+  const help = async (...argv: string[]): Promise<string> => (await run(process.execPath, argv, { cwd: root })).stdout;
+  const tessera = 'packages/cli/dist/main.js';
+  const main = await help(tessera, '--help');
+  const commands = [...main.slice(main.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
+  const texts = await Promise.all([
+    help('scripts/bench.mjs', '--help'),
+    ...commands.filter((name) => name !== 'help').map((name) => help(tessera, name, '--help')),
+  ]);
+  expect(texts.length).toBeGreaterThan(4);
+  helpFlags = new Set([main, ...texts].flatMap(flagsIn));
+});
+
+test('every flag in the documents is a setting or stands in a help text', () => {
+  const known = new Set([...settings.map(({ flag }) => flag), ...helpFlags, '--config', '--help']);
+  expect(unknown(/(?<![\w-])(--[a-z][a-z-]*)/g, (flag) => known.has(flag))).toEqual([]);
+});
+
+test('every variable in the documents is a setting, or one of OpenTelemetry that the exporter reads', () => {
+  const known = new Set([...settings.map(({ environment }) => environment), 'TESSERA_CONFIG']);
+  expect(unknown(/\b(TESSERA_[A-Z_]+)\b/g, (name) => known.has(name))).toEqual([]);
+  const folder = join(root, 'node_modules/@opentelemetry');
+  const libraries = ['sdk-trace-base', 'resources', 'otlp-exporter-base', 'exporter-trace-otlp-proto'];
+  const sources = [
+    ...libraries.map((name) => join(folder, name, 'build/src')),
+    join(root, 'packages/runtime/src/telemetry'),
+  ];
+  const code = sources
+    .flatMap((source) =>
+      readdirSync(source, { recursive: true, encoding: 'utf8' })
+        .filter((file) => /\.(js|ts)$/.test(file) && !/\.d\.ts$/.test(file) && file !== 'tracing.ts')
+        .map((file) => readFileSync(join(source, file), 'utf8')),
+    )
+    .join('\n')
+    // Names are put together there from the signal's part.
+    .replaceAll(/OTEL_EXPORTER_OTLP_\$\{[^}]+\}_/g, 'OTEL_EXPORTER_OTLP_TRACES_');
+  const own = readFileSync(join(root, 'packages/runtime/src/telemetry/tracing.ts'), 'utf8');
+  const isRead = (name: string): boolean => code.includes(name) || own.includes(`env.${name}`);
+  expect(unknown(/\b(OTEL_[A-Z_]+)\b/g, isRead)).toEqual([]);
+});
+
+test('every setting and every metric that the documents name in code type is there', () => {
+  const keys = new Set(settings.map(({ key }) => key));
+  const prefixes = new Set([...keys].filter((key) => key.includes('.')).map((key) => key.split('.')[0]));
+  const isSetting = (name: string): boolean => keys.has(name) || !prefixes.has(name.split('.')[0]);
+  expect(unknown(/`([a-z]+\.[a-z][a-zA-Z]+)`/g, isSetting)).toEqual([]);
+  const metrics = describeMetrics().map(({ name }) => name);
+  expect(unknown(/`(tessera_[a-z_]+)`/g, (name) => metrics.some((metric) => metric.startsWith(name)))).toEqual([]);
+});
+
+test('every name that a comment of the contract mentions is in the contract', () => {
+  const folder = join(root, 'proto/tessera/v1');
+  const proto = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const);
+  const code = proto.map(([, text]) => text.replaceAll(/\/\/.*/g, '')).join('\n');
+  const names = new Set<string>([...(code.match(/\w+/g) ?? []), ...streamKinds]);
+  const missing = proto.flatMap(([file, text]) =>
+    [...text.matchAll(/\/\/(.*)/g)].flatMap(([, comment = '']) =>
+      [...comment.matchAll(/`(\w+)`|\b([a-z]+_[a-z_]+)\b/g)]
+        .map(([, quoted, snake]) => quoted ?? snake ?? '')
+        .filter((name) => !names.has(name))
+        .map((name) => `${file}: ${name}`),
+    ),
+  );
+  expect(missing).toEqual([]);
+});

@@ -1,0 +1,79 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ensureBundle } from '@tessera/compiler';
+import { connector } from '@tessera/connector';
+import { encoder } from '@tessera/encoder';
+import { gateway } from '@tessera/gateway';
+import { generator } from '@tessera/generator';
+import { llm } from '@tessera/llm';
+import {
+  commonSettings,
+  createLog,
+  type NatsServer,
+  type Service,
+  type ServiceSettings,
+  startNatsServer,
+  startService,
+} from '@tessera/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { bundleCache, demoModel, root } from '../support/deployment.js';
+
+let nats: NatsServer;
+let bundleDir: string;
+
+beforeAll(async () => {
+  nats = await startNatsServer();
+  bundleDir = (await ensureBundle(demoModel, bundleCache, { weights: 'float32' })).dir;
+});
+
+afterAll(() => nats?.stop());
+
+/** What the runtime itself reads of every service's settings: as `['grpc.port']`, or as `{ 'grpc.port': port }`. */
+function readByRuntime(): Set<string> {
+  const src = join(root, 'packages/runtime/src');
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
+    (file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !file.startsWith('testing/'),
+  );
+  const code = files.map((file) => readFileSync(join(src, file), 'utf8')).join('\n');
+  const isRead = (key: string): boolean =>
+    code.includes(`['${key}']`) || new RegExp(`'${key.replaceAll('.', '\\.')}': \\w+[ ,]`).test(code);
+  return new Set(Object.keys(commonSettings).filter(isRead));
+}
+
+/** The settings that a service reads while it starts and stops. */
+async function readBy<S extends ServiceSettings>(service: Service<S>): Promise<Set<string>> {
+  const read = new Set<string>();
+  const listening: Service<S> = {
+    ...service,
+    start: (context) => {
+      const settings = new Proxy(context.settings, {
+        get(target, key) {
+          read.add(String(key));
+          return Reflect.get(target, key);
+        },
+      });
+      return service.start({ ...context, settings });
+    },
+  };
+  const given = { 'model.dir': bundleDir, 'nats.url': nats.url } as Parameters<typeof startService<S>>[1];
+  const log = createLog({ service: service.name, level: 'silent', format: 'json' });
+  await (await startService(listening, given, { log })).stop();
+  return read;
+}
+
+test('every setting that a service declares is read by it or by the runtime: none does nothing', async () => {
+  const common = readByRuntime();
+  const idle: string[] = [];
+  const look = async <S extends ServiceSettings>(service: Service<S>): Promise<void> => {
+    const read = await readBy(service);
+    for (const key of Object.keys(service.settings)) {
+      if (!read.has(key) && !common.has(key)) idle.push(`${service.name}: ${key}`);
+    }
+  };
+  await look(encoder);
+  await look(connector);
+  await look(llm);
+  await look(generator);
+  await look(gateway);
+  expect(idle).toEqual([]);
+});

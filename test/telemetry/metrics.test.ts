@@ -1,0 +1,101 @@
+import { readBundle } from '@tessera/bundle';
+import { type ServiceName, serviceNames } from '@tessera/cli';
+import { Role, Subjects } from '@tessera/protocol';
+import { describeMetrics } from '@tessera/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
+import { atRest } from '../support/at-rest.js';
+import { type Deployment, deploy } from '../support/deployment.js';
+import { eventually } from '../support/eventually.js';
+import { signal } from '../support/processes.js';
+
+let deployment: Deployment;
+/** The stream of drawings that wait. */
+let queue: string;
+
+beforeAll(async () => {
+  // Spans have a metric too. Nobody listens there: what is lost is counted.
+  process.env.OTEL_EXPORTER_OTLP_ENDPOINT = 'http://127.0.0.1:9';
+  process.env.OTEL_EXPORTER_OTLP_TIMEOUT = '50';
+  deployment = await deploy({ flags: { generator: ['--batch-max', '1'] } });
+  const { manifest } = await readBundle(deployment.bundleDir);
+  queue = new Subjects('tessera', manifest.revision).queue('generate');
+});
+
+afterAll(() => deployment?.stop());
+
+const drawing: readonly Turn[] = [{ says: ['Draw a red apple on a blue background.'] }];
+const seeing: readonly Turn[] = [
+  { says: [sample('apple'), 'What is this?'] },
+  { role: Role.ASSISTANT, says: ['This is a red apple.'] },
+  ...drawing,
+];
+
+/** A drawing under way, and how to leave it. */
+function beginDrawing(options: AskOptions): { leave(): void; left: Promise<unknown> } {
+  const controller = new AbortController();
+  const left = ask(deployment.gateway, drawing, { ...options, signal: controller.signal }).catch((reason) => reason);
+  return { leave: () => controller.abort(), left };
+}
+
+const metric = (service: ServiceName, name: string, labels?: Record<string, string>) =>
+  deployment.metric(service, name, labels);
+
+test('each metric of the table is had by the services that the table says, and by no others', async () => {
+  await ask(deployment.gateway, seeing, { draw: { steps: 2 } });
+  const names = new Map<string, string[]>();
+  for (const service of serviceNames) {
+    const response = await fetch(`http://${deployment.stack.address(service)?.metrics}/metrics`);
+    for (const [, name = ''] of (await response.text()).matchAll(/^# TYPE (\S+) /gm)) {
+      names.set(name, [...(names.get(name) ?? []), service]);
+    }
+  }
+  for (const { name, from } of describeMetrics()) {
+    const expected = from === 'every service' ? [...serviceNames] : from.split(', ');
+    expect([...(names.get(name) ?? [])].sort(), name).toEqual(expected.sort());
+  }
+});
+
+test('a queue whose stage stands still ages, its stream holds bytes, and both are 0 again when it goes on', async () => {
+  signal(deployment, 'generator', 'SIGSTOP');
+  let answer: Promise<unknown> | undefined;
+  try {
+    answer = ask(deployment.gateway, drawing, { draw: { steps: 2 } });
+    answer.catch(() => undefined);
+    await eventually(
+      async () =>
+        (await metric('gateway', 'tessera_queue_oldest_seconds', { kind: 'generate' })) > 2 &&
+        (await metric('gateway', 'tessera_stream_bytes', { stream: queue })) > 0 &&
+        (await metric('gateway', 'tessera_stream_messages', { stream: queue })) === 1,
+      'the job ages on its stream',
+    );
+  } finally {
+    signal(deployment, 'generator', 'SIGCONT');
+  }
+  const used = await metric('gateway', 'tessera_stream_bytes', { stream: queue });
+  expect(await metric('gateway', 'tessera_stream_max_bytes', { stream: queue })).toBeGreaterThan(used);
+  await answer;
+  await eventually(
+    async () =>
+      (await metric('gateway', 'tessera_queue_oldest_seconds')) === 0 &&
+      (await metric('gateway', 'tessera_stream_bytes', { stream: queue })) === 0,
+    'nothing is left',
+  );
+});
+
+test('drawings that wait for a place in the batch are seen, and what was drawn for those who left is counted', async () => {
+  const drawings = Array.from({ length: 6 }, () => beginDrawing({ draw: { steps: 200 } }));
+  await eventually(async () => (await metric('generator', 'tessera_drawings_waiting')) >= 2, 'two wait for the one');
+  const stepsBefore = await metric('generator', 'tessera_denoise_steps_total');
+  await eventually(
+    async () => (await metric('generator', 'tessera_denoise_steps_total')) > stepsBefore + 2,
+    'one is being drawn',
+  );
+  for (const { leave } of drawings) leave();
+  await Promise.all(drawings.map(({ left }) => left));
+  await atRest(deployment);
+  expect(await metric('generator', 'tessera_drawings_waiting')).toBe(0);
+  expect(
+    await metric('generator', 'tessera_wasted_seconds_total', { stage: 'generator', reason: 'cancelled' }),
+  ).toBeGreaterThan(0);
+});

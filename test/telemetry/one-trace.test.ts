@@ -1,0 +1,175 @@
+import { Role } from '@tessera/protocol';
+import { type SpanRow, spanTable } from '@tessera/runtime';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ask, sample } from '../support/ask.js';
+import { type Deployment, deploy } from '../support/deployment.js';
+import { eventually } from '../support/eventually.js';
+import { OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.js';
+import { question, RawChat } from '../support/raw-chat.js';
+
+const [internal, server, client, producer, consumer] = [1, 2, 3, 4, 5];
+
+let receiver: OtlpReceiver;
+let deployment: Deployment;
+
+beforeAll(async () => {
+  receiver = await OtlpReceiver.start();
+  process.env.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url;
+  process.env.OTEL_RESOURCE_ATTRIBUTES = 'deployment.environment.name=test';
+  process.env.OTEL_BSP_SCHEDULE_DELAY = '50';
+  deployment = await deploy();
+});
+
+afterAll(async () => {
+  await deployment?.stop();
+  await receiver?.[Symbol.asyncDispose]();
+});
+
+/** The spans of the trace that has this request. */
+function traceOf(requestId: string): ReceivedSpan[] {
+  const chat = receiver.spans.find(({ attributes }) => attributes['gen_ai.response.id'] === requestId);
+  return receiver.spans.filter(({ traceId }) => traceId === chat?.traceId);
+}
+
+const of = (service: string, span: ReceivedSpan): boolean => span.resource['tessera.service'] === service;
+
+test('a request with a picture and a drawing is one trace over all five services', async () => {
+  const answer = await ask(
+    deployment.gateway,
+    [
+      { says: [sample('apple'), 'What is this?'] },
+      { role: Role.ASSISTANT, says: ['This is a red apple.'] },
+      { says: ['Draw a red apple on a blue background.'] },
+    ],
+    { draw: { steps: 3 }, text: { temperature: 0, topP: 1, topK: 50, maxTokens: 64 } },
+  );
+  expect(answer.pictures).toHaveLength(1);
+
+  const expected: readonly [service: string, name: string, kind: number | undefined, parent: string | undefined][] = [
+    ['gateway', 'tessera.v1.ChatService/Chat', server, undefined],
+    ['gateway', 'chat demo', internal, 'tessera.v1.ChatService/Chat'],
+    ['gateway', 'send encode', producer, 'chat demo'],
+    ['gateway', 'tessera.v1.LlmService/Generate', client, 'chat demo'],
+    ['encoder', 'process encode', consumer, 'send encode'],
+    ['encoder', 'send connect', producer, 'process encode'],
+    ['connector', 'process connect', consumer, 'send connect'],
+    ['llm', 'tessera.v1.LlmService/Generate', server, 'tessera.v1.LlmService/Generate'],
+    ['llm', 'engine admission', internal, 'tessera.v1.LlmService/Generate'],
+    ['llm', 'engine prefill', internal, 'tessera.v1.LlmService/Generate'],
+    ['llm', 'engine decode', internal, 'tessera.v1.LlmService/Generate'],
+    ['llm', 'send generate', producer, 'tessera.v1.LlmService/Generate'],
+    ['generator', 'process generate', consumer, 'send generate'],
+    ['generator', 'draw', internal, 'process generate'],
+  ];
+  const inTrace = (): string[] =>
+    traceOf(answer.requestId).map((span) => `${span.resource['tessera.service']} ${span.name} ${span.kind}`);
+  await eventually(() => {
+    const found = inTrace();
+    for (const [service, name, kind] of expected) {
+      const wanted = `${service} ${name} ${kind}`;
+      if (!found.includes(wanted)) throw new Error(`${wanted} is not among ${found.join(', ')}`);
+    }
+    return true;
+  }, 'every span has arrived');
+
+  const trace = traceOf(answer.requestId);
+  expect(trace).toHaveLength(expected.length);
+  const byId = new Map(trace.map((span) => [span.spanId, span]));
+  for (const [service, name, kind, parent] of expected) {
+    const span = trace.find((one) => of(service, one) && one.name === name && one.kind === kind);
+    expect(span, `${service} ${name}`).toMatchObject({ status: 0 });
+    expect(byId.get(span?.parentSpanId ?? '')?.name, `the parent of ${service} ${name}`).toBe(parent);
+    expect(span?.endMs).toBeGreaterThanOrEqual(span?.startMs ?? Number.POSITIVE_INFINITY);
+    expect(span?.resource).toMatchObject({
+      'service.name': `tessera-${service}`,
+      'service.namespace': 'tessera',
+      'deployment.environment.name': 'test',
+    });
+  }
+
+  const attributes = (name: string, kind: number): ReceivedSpan['attributes'] =>
+    trace.find((span) => span.name === name && span.kind === kind)?.attributes ?? {};
+  expect(attributes('chat demo', 1)).toMatchObject({
+    'gen_ai.operation.name': 'chat',
+    'gen_ai.request.temperature': 0,
+    'gen_ai.usage.input_tokens': answer.finished.usage?.promptTokens,
+    'gen_ai.usage.output_tokens': answer.finished.usage?.completionTokens,
+    'gen_ai.response.finish_reasons': ['end'],
+    'tessera.usage.drawings': 1,
+  });
+  expect(trace.find((span) => span.name === 'chat demo')?.events).toEqual(
+    expect.arrayContaining(['queued', 'prefilling', 'decoding', 'done']),
+  );
+  for (const kind of ['encode', 'connect', 'generate']) {
+    expect(attributes(`process ${kind}`, 5)).toMatchObject({
+      'messaging.system.name': 'nats',
+      'messaging.destination.name': expect.stringMatching(`^tessera_.*${kind}_`),
+      'messaging.operation.type': 'process',
+      'tessera.request.id': answer.requestId,
+      'tessera.job.queue_ms': expect.any(Number),
+      'tessera.job.deliveries': 1,
+      'tessera.job.outcome': 'done',
+    });
+  }
+  expect(attributes('tessera.v1.LlmService/Generate', 2)).toMatchObject({ 'rpc.status_code': 'OK' });
+  expect(attributes('engine decode', 1)['gen_ai.usage.output_tokens']).toBe(answer.finished.usage?.completionTokens);
+  expect(attributes('draw', 1)).toMatchObject({ 'tessera.draw.steps': 3, 'tessera.draw.queue_ms': expect.any(Number) });
+  expect(JSON.stringify(trace)).not.toMatch(/red apple/);
+});
+
+test("a client's trace goes on, and its word that it is not sampled holds", async () => {
+  const sampled = 'a'.repeat(32);
+  const unsampled = 'b'.repeat(32);
+  for (const [traceId, flags] of [
+    [unsampled, '00'],
+    [sampled, '01'],
+  ]) {
+    using chat = new RawChat(deployment.gateway, { traceparent: `00-${traceId}-${'c'.repeat(16)}-${flags}` });
+    chat.send({ $case: 'start', value: question('Hello!') }).close();
+    expect((await chat.ended).status).toBe('OK');
+  }
+  const served = (service: string): ReceivedSpan | undefined =>
+    receiver.spans.find((span) => span.traceId === sampled && of(service, span) && span.kind === server);
+  await eventually(() => [served('llm'), served('gateway')].every(Boolean), 'the sampled trace is whole');
+  expect(served('gateway')?.parentSpanId).toBe('c'.repeat(16));
+  expect(receiver.spans.filter((span) => span.traceId === unsampled)).toEqual([]);
+});
+
+test('a refused request is a span with its code', async () => {
+  using chat = new RawChat(deployment.gateway);
+  chat.send({ $case: 'start', value: { ...question('Hello!'), model: 'another' } }).close();
+  expect((await chat.ended).code).toBe('MODEL_NOT_FOUND');
+  await eventually(
+    () => receiver.spans.some(({ attributes }) => attributes['error.type'] === 'MODEL_NOT_FOUND'),
+    'the failed span arrives',
+  );
+  const failed = receiver.spans.find(({ attributes }) => attributes['error.type'] === 'MODEL_NOT_FOUND');
+  expect(failed).toMatchObject({ name: 'chat demo', status: 2 });
+});
+
+/** Rows of the table as patterns: `send {kind}` is any `send …`. */
+const rows = Object.entries<SpanRow>(spanTable).map(([title, row]) => {
+  const name = title.replace(/ \((server|client)\)$/, '').replaceAll('.', '\\.');
+  return { ...row, title, pattern: new RegExp(`^${name.replace(/\{[^}]+\}/, '.+')}$`) };
+});
+const kinds = ['', 'internal', 'server', 'client', 'producer', 'consumer'];
+
+test('the table of spans is true: these services have these spans with these attributes, and no others', () => {
+  const seen = new Map(
+    rows.map(({ title }) => [title, { services: new Set<string>(), attributes: new Set<string>() }]),
+  );
+  for (const span of receiver.spans) {
+    const row = rows.find(({ kind, pattern }) => kind === kinds[span.kind] && pattern.test(span.name));
+    expect(row, `${span.name} is in the table`).toBeDefined();
+    if (row === undefined) continue;
+    seen.get(row.title)?.services.add(String(span.resource['tessera.service']));
+    for (const attribute of Object.keys(span.attributes)) seen.get(row.title)?.attributes.add(attribute);
+  }
+  for (const { title, from, attributes } of rows) {
+    const { services, attributes: found } = seen.get(title) ?? {};
+    // Only the gateway and the engine are called in these tests; the others' gRPC is the same code.
+    expect([...(services ?? [])].sort().join(', '), title).toBe(from === 'every service' ? 'gateway, llm' : from);
+    found?.delete('error.type');
+    expect([...(found ?? [])].sort(), title).toEqual([...attributes].sort());
+  }
+});
