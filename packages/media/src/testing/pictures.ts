@@ -98,6 +98,16 @@ export function withPngSize(png: Buffer, width: number, height: number): Buffer 
   return forged;
 }
 
+/** Two hundred thousand large translucent shapes from a few hundred bytes: minutes of work for any renderer. */
+export function slowSvg(color = 'black'): Buffer {
+  const levels = Array.from({ length: 5 }, (_, i) => `<g id="u${i + 1}">${`<use href="#u${i}"/>`.repeat(10)}</g>`);
+  const shape = `<circle id="u0" cx="1024" cy="1024" r="1000" opacity="0.5" fill="${color}"/>`;
+  return svgFile(
+    'width="2048" height="2048"',
+    `<defs>${shape}${levels.join('')}</defs><use href="#u5"/><use href="#u5"/>`,
+  );
+}
+
 /** One chunk of a PNG, with its checksum. */
 export function pngChunk(name: string, data: Uint8Array): Buffer {
   const chunk = Buffer.alloc(12 + data.length);
