@@ -66,6 +66,11 @@ export const rasterForms = {
   AVIF: () => noisy().avif({ effort: 0 }).toBuffer(),
   'uncompressed TIFF': () => noisy().tiff({ compression: 'none' }).toBuffer(),
   'LZW TIFF': () => noisy().tiff({ compression: 'lzw' }).toBuffer(),
+  'packbits TIFF': () => noisy().tiff({ compression: 'packbits' }).toBuffer(),
+  'deflate TIFF': () => noisy().tiff({ compression: 'deflate' }).toBuffer(),
+  'tiled LZW TIFF': () => noisy().tiff({ compression: 'lzw', tile: true, tileWidth: 32, tileHeight: 32 }).toBuffer(),
+  'tiled JPEG in TIFF': () =>
+    noisy().tiff({ compression: 'jpeg', tile: true, tileWidth: 32, tileHeight: 32 }).toBuffer(),
   'tiled deflate TIFF': () => noisy().tiff({ compression: 'deflate', tile: true }).toBuffer(),
   'JPEG in TIFF': () => noisy().tiff({ compression: 'jpeg' }).toBuffer(),
   'CMYK TIFF': () => noisy().toColourspace('cmyk').tiff({ compression: 'lzw' }).toBuffer(),
