@@ -22,7 +22,8 @@ export const encoderSettings = {
   }),
   'media.decodeTimeoutS': setting(z.int().min(1).max(600), {
     default: defaultMediaLimits.decodeTimeoutS,
-    description: 'How long decoding one picture may take, in seconds; beyond it the picture is refused.',
+    description:
+      'How long decoding one picture may take, in seconds; beyond it the picture is refused. Less than nats.stallMs.',
   }),
   'media.svgCpuMs': setting(z.int().min(100).max(600_000), {
     default: defaultMediaLimits.svgCpuMs,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EncoderEngine } from './engine.js';
 import { type EncodeCall, type EncodedTile, ItemEncoder, type ItemEncoderOptions } from './item-encoder.js';
 import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
+import { slowSvg } from './testing/slow-svg.js';
 
 const never = new AbortController().signal;
 /** Wider than high; drawn at 512x205. */
@@ -29,14 +30,6 @@ function encoderOf(changes: Partial<Preprocessing> = {}, options: Partial<ItemEn
     tilesAtOnce: 2,
     ...options,
   });
-}
-
-/** Minutes of work for any renderer, from a few hundred bytes. */
-function slowSvg(color: string): Buffer {
-  const levels = Array.from({ length: 5 }, (_, i) => `<g id="u${i + 1}">${`<use href="#u${i}"/>`.repeat(10)}</g>`);
-  const shape = `<circle id="u0" cx="1024" cy="1024" r="1000" opacity="0.5" fill="${color}"/>`;
-  const body = `<defs>${shape}${levels.join('')}</defs><use href="#u5"/><use href="#u5"/>`;
-  return Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="2048" height="2048">${body}</svg>`);
 }
 
 async function eventually(holds: () => boolean): Promise<void> {
