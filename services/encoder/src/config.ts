@@ -28,7 +28,7 @@ export const encoderSettings = {
   'media.svgCpuMs': setting(z.int().min(100).max(600_000), {
     default: defaultMediaLimits.svgCpuMs,
     description:
-      'How much computing drawing one SVG may take, in milliseconds of one core; beyond it the drawing is refused. Maps and charts of some megabytes take a second or two.',
+      'How much computing drawing one SVG may take, in milliseconds of one core; beyond it the drawing is refused. Maps and charts of some megabytes take a second or two. A busy machine may take fifteen times as long, which is to be less than nats.stallMs.',
   }),
   'media.svgMemoryBytes': setting(z.int().min(256 * 1024 * 1024), {
     default: defaultMediaLimits.svgMemoryBytes,

@@ -128,7 +128,7 @@ test('what waits for memory says so, and gives back what comes too late for it',
 test('slow drawings hold neither memory nor the places of others', async () => {
   const lane = new SvgLane({ processes: 1, maxWaiting: 8 });
   // Each of the drawings would fill the memory alone.
-  const limits = { ...defaultMediaLimits, svgCpuMs: 600_000, decodeTimeoutS: 600 };
+  const limits = { ...defaultMediaLimits, svgCpuMs: 600_000 };
   const encoder = encoderOf({}, { maxPixelsInFlight: 2048 * 2048, svgLane: lane, limits });
   const stop = new AbortController();
   let waiting = 0;

@@ -178,7 +178,6 @@ test('drawings made to be slow hold no slots while they wait, and the next pictu
     'jobs.slots': 2,
     'media.svgProcesses': 1,
     'media.svgCpuMs': 600_000,
-    'media.decodeTimeoutS': 100,
   });
   const slow = ['red', 'lime', 'blue'];
   for (const color of slow) await stage.queue(color, slowSvg(color), { width: 2048, height: 2048 });

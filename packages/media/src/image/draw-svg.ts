@@ -5,6 +5,9 @@ import type { SvgLane } from './svg-lane.js';
 import { narrowXml, svgRootTag } from './svg-root-tag.js';
 import { svgSize, withSvgSize } from './svg-size.js';
 
+/** Time that a drawing may take for each millisecond of computing: others may keep the machine busy. */
+const patience = 15;
+
 export interface DrawSvgOptions {
   readonly background: readonly number[];
   readonly limits: MediaLimits;
@@ -34,6 +37,6 @@ export async function drawSvg(
     maxCpuMs: limits.svgCpuMs,
     maxMemoryBytes: limits.svgMemoryBytes,
   };
-  const data = await lane.draw(drawing, { timeoutMs: limits.decodeTimeoutS * 1000, signal, whileWaiting });
+  const data = await lane.draw(drawing, { timeoutMs: patience * limits.svgCpuMs, signal, whileWaiting });
   return { width, height, data };
 }

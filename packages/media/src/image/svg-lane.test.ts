@@ -7,7 +7,7 @@ import { type DecodeOptions, decodeImage } from './decode-image.js';
 import { SvgLane, type SvgLaneOptions } from './svg-lane.js';
 
 /** As good as no limit: what such a drawing holds, it holds until it is cancelled. */
-const endless = { svgCpuMs: 600_000, decodeTimeoutS: 600 };
+const endless = { svgCpuMs: 600_000 };
 const red = svgFile('width="8" height="8"', '<rect width="8" height="8" fill="red"/>');
 
 /** A lane, and how drawings are made in it; those that still run are cancelled when the test ends. */
@@ -132,6 +132,18 @@ test('a drawing that took too much is not tried again for a while', async () => 
   await eventually(() => lane.active === 1);
   // There is no place to try in.
   await expect(draw(slowSvg(), { limits })).rejects.toMatchObject(failure);
+});
+
+test('a drawing that a busy machine does not come to may be drawn another time', async () => {
+  const { lane } = laneOf();
+  const svg = { bytes: slowSvg(), width: 2048, height: 2048, background: [0, 0, 0] };
+  const ask = () => lane.draw({ ...svg, maxCpuMs: 600_000, maxMemoryBytes: 2 ** 40 }, { timeoutMs: 50 });
+  const busy = { code: 'STAGE_UNAVAILABLE', retryable: true, message: expect.stringContaining('within 50 ms') };
+  await expect(ask()).rejects.toMatchObject(busy);
+  const again = ask();
+  again.catch(() => undefined);
+  await eventually(() => lane.active === 1);
+  await expect(again).rejects.toMatchObject(busy);
 });
 
 test('a drawing that is damaged is not tried again either', async () => {

@@ -8,7 +8,7 @@ import type { SvgDrawing, SvgReply } from './svg-drawing.js';
 /** By the package's name, so that it is the built file also where this one runs from source. */
 const entry = join(createRequire(import.meta.url).resolve('@tessera/media'), '../image/svg-process-main.js');
 /** How long a process may take until it begins; only a machine in trouble needs longer. */
-const startMs = 60_000;
+const startMs = 40_000;
 /** Its memory is counted against the limit of each drawing, and may only have grown with those before. */
 const maxDrawings = 100;
 
@@ -58,7 +58,8 @@ export class SvgProcess {
    * @param timeoutMs until when there must be an answer, whatever the machine does
    * @returns 8-bit RGB, row by row
    * @throws TesseraError MEDIA_CORRUPT when it is no well-formed drawing or the renderer dies of it, MEDIA_TOO_LARGE over
-   *   a limit, INTERNAL when the process does not start, CANCELLED or DEADLINE_EXCEEDED by the signal
+   *   a limit, STAGE_UNAVAILABLE past the timeout, INTERNAL when the process does not start, CANCELLED or
+   *   DEADLINE_EXCEEDED by the signal
    */
   draw(drawing: SvgDrawing, timeoutMs: number, signal: AbortSignal): Promise<Uint8Array> {
     const { child } = this;
@@ -86,7 +87,7 @@ export class SvgProcess {
       const onMessage = (reply: SvgReply) => {
         if ('begun' in reply) {
           clearTimeout(timer);
-          timer = setTimeout(() => abandon(tooLarge(`longer to draw than the limit of ${timeoutMs} ms`)), timeoutMs);
+          timer = setTimeout(() => abandon(tooBusy(timeoutMs, drawing)), timeoutMs);
         } else if ('over' in reply) {
           abandon(tooLarge(overWords(reply.over, drawing)));
         } else if ('failure' in reply) {
@@ -112,6 +113,12 @@ export class SvgProcess {
 
 function tooLarge(words: string): TesseraError {
   return new TesseraError('MEDIA_TOO_LARGE', `the SVG takes ${words}; simplify it, or send it as PNG`);
+}
+
+/** Not the drawing's fault: at another time, or elsewhere, it may be drawn. */
+function tooBusy(timeoutMs: number, { maxCpuMs }: SvgDrawing): TesseraError {
+  const why = `it had less than ${maxCpuMs} ms of computing in that time, so the machine has too much else to do`;
+  return new TesseraError('STAGE_UNAVAILABLE', `the SVG was not drawn within ${timeoutMs} ms; ${why}`);
 }
 
 function overWords(over: 'cpu' | 'memory', { maxCpuMs, maxMemoryBytes }: SvgDrawing): string {
