@@ -7,7 +7,7 @@ import { type CallEnd, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
 beforeAll(async () => {
-  deployment = await deploy();
+  deployment = await deploy({ flags: { encoder: ['--media-svg-cpu-ms', '1000'] } });
 });
 afterAll(async () => {
   await deployment?.stop();
@@ -53,6 +53,7 @@ test('a picture cut in the midst of its pixels is MEDIA_CORRUPT', async () => {
   const whole = sample('apple');
   const end = await leavesNoTrace(deployment, () => askAbout(whole.subarray(0, Math.floor(whole.length / 2))));
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_CORRUPT', domain: 'tessera' });
+  expect(end.message).toBe('media_id "shown": the PNG picture is cut or damaged');
 });
 
 test('a picture whose header lies about its size is MEDIA_CORRUPT', async () => {
@@ -69,6 +70,29 @@ test('one bad picture among good ones is the one that is named', async () => {
   });
   expect(end.code).toBe('MEDIA_NOT_RECOGNISED');
   expect(end.message).toContain('media_id "bad"');
+});
+
+test('one damaged picture among good ones is the one that is named, though only decoding tells', async () => {
+  const end = await leavesNoTrace(deployment, async () => {
+    using chat = new RawChat(deployment.gateway);
+    chat.ask('What is this?', ['good', 'bad', 'better']);
+    const whole = sample('rocket');
+    const cut = whole.subarray(0, Math.floor(whole.length / 2));
+    chat.part('good', sample('apple')).part('bad', cut).part('better', sample('cat'));
+    return await chat.close().ended;
+  });
+  expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_CORRUPT' });
+  expect(end.message).toBe('media_id "bad": the PNG picture is cut or damaged');
+});
+
+test('a drawing that takes too much is refused by its name, for good', async () => {
+  const levels = Array.from({ length: 5 }, (_, i) => `<g id="u${i + 1}">${`<use href="#u${i}"/>`.repeat(10)}</g>`);
+  const shape = '<circle id="u0" cx="1024" cy="1024" r="1000" opacity="0.5"/>';
+  const slow = `<svg xmlns="http://www.w3.org/2000/svg" width="2048" height="2048"><defs>${shape}${levels.join('')}</defs><use href="#u5"/></svg>`;
+  const end = await leavesNoTrace(deployment, async () => askAbout(Buffer.from(slow)));
+  expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_TOO_LARGE' });
+  expect(end.retryAfterMs).toBeUndefined();
+  expect(end.message).toMatch(/^media_id "shown": the SVG takes more computing to draw than the limit of 1000 ms/);
 });
 
 test('a picture of exactly the pixel limit is answered', async () => {

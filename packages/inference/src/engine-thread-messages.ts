@@ -22,6 +22,7 @@ export interface WireError {
   readonly code: string;
   readonly message: string;
   readonly retryAfterMs?: number;
+  readonly field?: string;
 }
 
 /** The id of the answer that the thread gives unasked once its engine is made. */
@@ -32,9 +33,9 @@ export const closeMethod = 'close';
 
 export function toWireError(reason: unknown): WireError {
   const { code, message, options } = TesseraError.from(reason);
-  return { code, message, retryAfterMs: options.retryAfterMs };
+  return { code, message, retryAfterMs: options.retryAfterMs, field: options.field };
 }
 
-export function fromWireError({ code, message, retryAfterMs }: WireError): TesseraError {
-  return new TesseraError(isErrorCode(code) ? code : 'INTERNAL', message, { retryAfterMs });
+export function fromWireError({ code, message, retryAfterMs, field }: WireError): TesseraError {
+  return new TesseraError(isErrorCode(code) ? code : 'INTERNAL', message, { retryAfterMs, field });
 }

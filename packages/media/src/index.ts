@@ -8,11 +8,13 @@ import type { PlannedTile } from './plan-tiles.js';
 import type { Preprocessing } from './preprocessing.js';
 
 export { encodePng } from './image/encode-png.js';
+export { defaultSvgLane, SvgLane, type SvgLaneOptions } from './image/svg-lane.js';
 export * from './media-info.js';
 export { defaultMediaLimits, type MediaLimits } from './media-limits.js';
 export * from './plan-tiles.js';
 export * from './preprocessing.js';
 export { preprocessingFromConfig } from './preprocessing-from-config.js';
+export { justWait, type WhileWaiting } from './while-waiting.js';
 export type { DecodeOptions };
 
 // What follows chooses by kind. A second kind adds a folder and a branch here; callers stay as they are.

@@ -6,8 +6,12 @@ export interface MediaLimits {
   readonly maxPixels: number;
   /** The most pixels of one side: bounds the filter tables of a picture that is one pixel high. */
   readonly maxSide: number;
-  /** How long decoding one item may take, in whole seconds: bounds an SVG made to be slow. */
+  /** How long decoding one item may take, in whole seconds. */
   readonly decodeTimeoutS: number;
+  /** How much computing drawing one SVG may take, in milliseconds of one core: a few hundred bytes can ask for hours. */
+  readonly svgCpuMs: number;
+  /** How much memory the process that draws it may have, in bytes. */
+  readonly svgMemoryBytes: number;
 }
 
 /** 64 megapixels cover the cameras of telephones; 65535 is the longest side that JPEG knows. */
@@ -16,6 +20,8 @@ export const defaultMediaLimits: MediaLimits = {
   maxPixels: 64_000_000,
   maxSide: 65_535,
   decodeTimeoutS: 30,
+  svgCpuMs: 5000,
+  svgMemoryBytes: 512 * 1024 * 1024,
 };
 
 export function withDefaultLimits(limits: Partial<MediaLimits> | undefined): MediaLimits {

@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createSession, type Session } from '@tessera/inference';
-import { defaultMediaLimits, type Preprocessing } from '@tessera/media';
+import { defaultMediaLimits, type Preprocessing, SvgLane, type WhileWaiting } from '@tessera/media';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EncoderEngine } from './engine.js';
-import { type EncodeCall, type EncodedTile, ItemEncoder } from './item-encoder.js';
+import { type EncodeCall, type EncodedTile, ItemEncoder, type ItemEncoderOptions } from './item-encoder.js';
 import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
+import { slowSvg } from './testing/slow-svg.js';
 
 const never = new AbortController().signal;
 /** Wider than high; drawn at 512x205. */
@@ -12,19 +14,26 @@ const wide = Buffer.from(
   '<svg xmlns="http://www.w3.org/2000/svg" width="160" height="64"><rect width="80" height="64" fill="red"/></svg>',
 );
 
+const svgLane = new SvgLane();
 let session: Session;
 let preprocessing: Preprocessing;
 let apple: Uint8Array;
 
-function encoderOf(changes: Partial<Preprocessing> = {}): ItemEncoder {
+function encoderOf(changes: Partial<Preprocessing> = {}, options: Partial<ItemEncoderOptions> = {}): ItemEncoder {
   const model = { inputSize: { height: 96, width: 96 }, patches: 36, width: 256 };
   const engine = new EncoderEngine(session, model, { maxBatch: 4, waitMs: 2, maxWaiting: 16 });
   return new ItemEncoder(engine, {
     preprocessing: { ...preprocessing, ...changes },
     limits: defaultMediaLimits,
     maxPixelsInFlight: 1_000_000,
+    svgLane,
     tilesAtOnce: 2,
+    ...options,
   });
+}
+
+async function eventually(holds: () => boolean): Promise<void> {
+  while (!holds()) await sleep(5);
 }
 
 async function encodeAll(encoder: ItemEncoder, call: Partial<EncodeCall> & { bytes: Uint8Array }) {
@@ -44,7 +53,10 @@ beforeAll(async () => {
   apple = await readFile(`${demoDir}samples/apple.png`);
 });
 
-afterAll(() => session.release());
+afterAll(async () => {
+  svgLane.close();
+  await session.release();
+});
 
 test('a picture file becomes the reference features', async () => {
   const [tile, ...others] = await encodeAll(encoderOf(), { bytes: apple });
@@ -81,11 +93,68 @@ test('refuses media of another size than was planned with, from the header', asy
 });
 
 test('a cut picture is refused, and what it held is free for the next', async () => {
-  const encoder = encoderOf();
+  // Room for one picture of 96x96 at a time.
+  const encoder = encoderOf({}, { maxPixelsInFlight: 10_000 });
   const cut = apple.subarray(0, apple.length / 2);
   await expect(encodeAll(encoder, { bytes: cut })).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
   // More pixels in turn than may be decoded at one time: each must have given its own back.
   for (let turn = 0; turn < 4; turn++) expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+});
+
+test('what waits for memory says so, and gives back what comes too late for it', async () => {
+  const encoder = encoderOf({}, { maxPixelsInFlight: 10_000 });
+  const first = encoder.encode({ bytes: apple, signal: never });
+  await first.next();
+  let going = 0;
+  const counted: WhileWaiting = async (wait) => {
+    going++;
+    return await wait.finally(() => going--);
+  };
+  const second = encodeAll(encoder, { bytes: apple, whileWaiting: counted });
+  const cancelled: WhileWaiting = async (wait) => {
+    going++;
+    await wait;
+    throw new Error('the job was cancelled meanwhile');
+  };
+  const third = encodeAll(encoder, { bytes: apple, whileWaiting: cancelled });
+  third.catch(() => undefined);
+  await eventually(() => going === 2);
+  await first.return(undefined);
+  expect(await second).toHaveLength(1);
+  await expect(third).rejects.toThrow('cancelled meanwhile');
+  expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+});
+
+test('slow drawings hold neither memory nor the places of others', async () => {
+  const lane = new SvgLane({ processes: 1, maxWaiting: 8 });
+  // Each of the drawings would fill the memory alone.
+  const limits = { ...defaultMediaLimits, svgCpuMs: 600_000 };
+  const encoder = encoderOf({}, { maxPixelsInFlight: 2048 * 2048, svgLane: lane, limits });
+  const stop = new AbortController();
+  let waiting = 0;
+  const whileWaiting: WhileWaiting = async (wait) => {
+    waiting++;
+    return await wait.finally(() => waiting--);
+  };
+  const drawings = ['red', 'lime', 'blue'].map((color) =>
+    encodeAll(encoder, { bytes: slowSvg(color), signal: stop.signal, whileWaiting }),
+  );
+  for (const drawing of drawings) drawing.catch(() => undefined);
+  await eventually(() => lane.active === 1 && waiting === 2);
+  expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+  expect([lane.active, waiting]).toEqual([1, 2]);
+  stop.abort();
+  for (const drawing of drawings) await expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(await encodeAll(encoder, { bytes: wide })).toHaveLength(1);
+  lane.close();
+});
+
+test('a drawing that takes too much is refused for good', async () => {
+  const limits = { ...defaultMediaLimits, svgCpuMs: 100 };
+  await expect(encodeAll(encoderOf({}, { limits }), { bytes: slowSvg('red') })).rejects.toMatchObject({
+    code: 'MEDIA_TOO_LARGE',
+    retryable: false,
+  });
 });
 
 test('stops when the caller stops taking tiles, and when it is cancelled', async () => {

@@ -1,11 +1,16 @@
 import {
   decodeMedia,
+  justWait,
+  type MediaInfo,
   type MediaLimits,
+  type MediaRaster,
   type PlannedTile,
   type Preprocessing,
   planTiles,
   preprocessTile,
   probeMedia,
+  type SvgLane,
+  type WhileWaiting,
 } from '@tessera/media';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
 import { Budget, mapOrdered } from '@tessera/runtime';
@@ -16,6 +21,8 @@ export interface ItemEncoderOptions {
   readonly limits: MediaLimits;
   /** Pixels of all the items that are decoded at one time; each takes three bytes. */
   readonly maxPixelsInFlight: number;
+  /** Where SVGs are drawn. */
+  readonly svgLane: SvgLane;
   /** Tiles of one item that are prepared and encoded at one time. */
   readonly tilesAtOnce: number;
 }
@@ -28,6 +35,8 @@ export interface EncodeCall {
   /** Absent: all tiles of the plan. */
   readonly range?: { readonly firstTile: number; readonly tileCount: number };
   readonly signal: AbortSignal;
+  /** Told of the waits for memory and for a place to draw in: a job need not hold its own place meanwhile. */
+  readonly whileWaiting?: WhileWaiting;
 }
 
 /** One tile's features, and what they took. */
@@ -37,7 +46,7 @@ export interface EncodedTile {
   readonly tiles: number;
   /** [patches, width]. */
   readonly features: Float32Tensor;
-  /** Milliseconds of waiting: for memory to decode into, and for a batch. */
+  /** Milliseconds of waiting: for memory to decode into, for a place to draw in, and for a batch. */
   readonly queueMs: number;
   /** Milliseconds of work: decoding (counted with the first tile), preparing, and the batch. */
   readonly busyMs: number;
@@ -45,13 +54,14 @@ export interface EncodedTile {
 
 /** From a file's bytes to the features of its tiles. An item is decoded once, whatever the number of its tiles. */
 export class ItemEncoder {
-  private readonly pixels: Budget;
+  /** Bytes of decoded pixels. */
+  private readonly memory: Budget;
 
   constructor(
     private readonly engine: EncoderEngine,
     private readonly options: ItemEncoderOptions,
   ) {
-    this.pixels = new Budget(options.maxPixelsInFlight);
+    this.memory = new Budget(options.maxPixelsInFlight * 3);
   }
 
   /**
@@ -77,13 +87,25 @@ export class ItemEncoder {
       throw new TesseraError('REQUEST_INVALID', `${asked} were asked for; the item has ${tiles.length}, from 0`);
     }
 
-    const waitedFrom = performance.now();
-    using _memory = await this.pixels.take(info.width * info.height, signal);
-    using coming = this.engine.announce();
+    let waitMs = 0;
+    const waiting: WhileWaiting = async (wait) => {
+      const waitedFrom = performance.now();
+      try {
+        return await (call.whileWaiting ?? justWait)(wait);
+      } finally {
+        waitMs += performance.now() - waitedFrom;
+      }
+    };
+    const takeMemory = () => this.takeMemory(info.memoryBytes, waiting, signal);
     const decodeFrom = performance.now();
-    const raster = await decodeMedia(bytes, { info, limits, background: preprocessing.background, signal });
-    const decodeMs = performance.now() - decodeFrom;
-    const waitMs = decodeFrom - waitedFrom;
+    // A drawing waits its turn, and may be slow: it holds no memory that others could use, and keeps no batch waiting.
+    const isDrawing = info.format === 'svg';
+    using _memory = isDrawing ? undefined : await takeMemory();
+    using comingSoon = isDrawing ? undefined : this.engine.announce();
+    const raster = await this.decode(call, info, waiting);
+    using _drawn = isDrawing ? await takeMemory() : undefined;
+    using coming = comingSoon ?? this.engine.announce();
+    const decodeMs = performance.now() - decodeFrom - waitMs;
 
     const range = tiles.slice(firstTile, firstTile + tileCount);
     let prepared = 0;
@@ -102,5 +124,28 @@ export class ItemEncoder {
         busyMs: prepareMs + busyMs,
       };
     });
+  }
+
+  private async takeMemory(bytes: number, waiting: WhileWaiting, signal: AbortSignal): Promise<Disposable> {
+    const taken = this.memory.take(bytes, signal);
+    // Most find it free, and nobody need be told.
+    const atOnce = await Promise.race([taken, undefined]);
+    if (atOnce !== undefined) return atOnce;
+    try {
+      return await waiting(taken);
+    } catch (reason) {
+      // The wait may have ended well where what the caller did behind it did not.
+      taken.then(
+        (memory) => memory[Symbol.dispose](),
+        () => undefined,
+      );
+      throw reason;
+    }
+  }
+
+  private decode({ bytes, signal }: EncodeCall, info: MediaInfo, whileWaiting: WhileWaiting): Promise<MediaRaster> {
+    const { preprocessing, limits, svgLane } = this.options;
+    const { background } = preprocessing;
+    return decodeMedia(bytes, { info, limits, background, signal, svgLane, whileWaiting });
   }
 }

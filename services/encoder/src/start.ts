@@ -1,9 +1,9 @@
 import { readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
-import { defaultMediaLimits } from '@tessera/media';
+import { SvgLane } from '@tessera/media';
 import { TesseraError } from '@tessera/protocol';
 import { Admission, type Service, StageMeter, startStage } from '@tessera/runtime';
-import { encoderSettings } from './config.js';
+import { encoderSettings, mediaLimits } from './config.js';
 import { EncoderEngine } from './engine.js';
 import { ItemEncoder } from './item-encoder.js';
 import { encoderService } from './server.js';
@@ -40,10 +40,15 @@ export const encoder: Service<typeof encoderSettings> = {
           },
         });
         const maxMediaBytes = settings['media.maxBytes'];
+        const svgLane = new SvgLane({
+          processes: settings['media.svgProcesses'],
+          maxWaiting: settings['media.svgMaxWaiting'],
+        });
         const itemEncoder = new ItemEncoder(engine, {
           preprocessing,
-          limits: { ...defaultMediaLimits, maxBytes: maxMediaBytes, maxPixels: settings['media.maxPixels'] },
+          limits: mediaLimits(settings),
           maxPixelsInFlight: settings['media.maxPixelsInFlight'],
+          svgLane,
           tilesAtOnce: settings['batch.max'],
         });
         const admission = new Admission('Encode calls', settings['calls.max'], drain);
@@ -63,6 +68,7 @@ export const encoder: Service<typeof encoderSettings> = {
           crashed: session.crashed,
           release: async () => {
             await engine.close();
+            svgLane.close();
             await session.release();
             meter.stop();
           },

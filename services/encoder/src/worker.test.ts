@@ -14,6 +14,7 @@ import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';
 import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
+import { slowSvg } from './testing/slow-svg.js';
 
 let bundle: Bundle;
 const never = new AbortController().signal;
@@ -169,6 +170,21 @@ test('bad media fails in the place of its tokens, and the next picture is right'
   await stage.queue('good', whole, size);
   await stage.untilJobs(1);
   expect(stage.jobs.map(({ key }) => key?.requestId)).toEqual(['good']);
+});
+
+test('drawings made to be slow hold no slots while they wait, and the next picture is encoded', async () => {
+  await using stage = await deployment();
+  await stage.start({
+    'jobs.slots': 2,
+    'media.svgProcesses': 1,
+    'media.svgCpuMs': 600_000,
+  });
+  const slow = ['red', 'lime', 'blue'];
+  for (const color of slow) await stage.queue(color, slowSvg(color), { width: 2048, height: 2048 });
+  await stage.queue('picture', await picture('apple'), size);
+  await stage.untilJobs(1);
+  expect(stage.jobs.map(({ key }) => key?.requestId)).toEqual(['picture']);
+  for (const color of slow) await stage.bus.cancel(color);
 });
 
 test('a drain in the middle of the work loses no job and does none twice', async () => {

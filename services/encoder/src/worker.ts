@@ -16,7 +16,8 @@ export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
     const { signal, deadlineMs, deliverTo } = context;
     const bytes = await context.waits(bus.getMedia(media, signal));
     const range = { firstTile, tileCount };
-    for await (const encoded of encoder.encode({ bytes, expectedSize: size, range, signal })) {
+    const { idle: whileWaiting } = context;
+    for await (const encoded of encoder.encode({ bytes, expectedSize: size, range, signal, whileWaiting })) {
       const tile = encoded.tile.index;
       const timing = {
         stage: 'encoder',

@@ -1,5 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { type DrawOptions, encodeTensor, type Float32Tensor, jobRoutes, TesseraError } from '@tessera/protocol';
+import {
+  type DrawOptions,
+  type ErrorCode,
+  encodeTensor,
+  errorTable,
+  type Float32Tensor,
+  jobRoutes,
+  TesseraError,
+} from '@tessera/protocol';
 import type { Announcer, Bus, TokenInbox } from '@tessera/runtime';
 import type { Engine, EngineLimits, EngineRequest } from './engine/engine.js';
 
@@ -42,7 +50,7 @@ export class EngineLinks {
           const { item, code, message, stage } = event;
           // The encoder's failure names the first of a range of tiles: it speaks for the item.
           const tile = stage === jobRoutes.encode.stage ? undefined : event.tile;
-          this.#engine.failTile({ requestId, item, tile, error: new TesseraError(code, message) });
+          this.#engine.failTile({ requestId, item, tile, error: itemError(code, message, item) });
         }
       }
     } catch (reason) {
@@ -82,4 +90,10 @@ export class EngineLinks {
   close(): void {
     this.#forgetCancels();
   }
+}
+
+/** A stage's failure. Where the media are at fault, it names their field of the engine's request. */
+function itemError(code: ErrorCode, message: string, item: number): TesseraError {
+  const isOfMedia = errorTable[code].grpc === 'INVALID_ARGUMENT';
+  return new TesseraError(code, message, { field: isOfMedia ? `media[${item}]` : undefined });
 }

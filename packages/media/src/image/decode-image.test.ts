@@ -32,15 +32,35 @@ test.each(rasterFormNames)('a %s cut anywhere in its pixels is MEDIA_CORRUPT', a
   }
 });
 
-test.each(['PNG', 'lossless WebP', 'GIF', 'AVIF', 'LZW TIFF'] as const)(
-  'a %s that is damaged in the middle is MEDIA_CORRUPT',
-  async (form) => {
-    const bytes = Buffer.from(await rasterForms[form]());
-    const middle = bytes.length >> 1;
-    for (let i = 0; i < 400; i++) bytes[middle + i] = 0xa5 ^ (i * 31);
-    await expect(decodeImage(bytes)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
-  },
-);
+test.each([
+  'PNG',
+  'lossless WebP',
+  'GIF',
+  'AVIF',
+  'LZW TIFF',
+  'tiled LZW TIFF',
+  'packbits TIFF',
+  'JPEG in TIFF',
+  'tiled JPEG in TIFF',
+] as const)('a %s that is damaged in the middle is MEDIA_CORRUPT', async (form) => {
+  const bytes = Buffer.from(await rasterForms[form]());
+  const middle = bytes.length >> 1;
+  for (let i = 0; i < 400; i++) bytes[middle + i] = 0xa5 ^ (i * 31);
+  await expect(decodeImage(bytes)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+});
+
+test.each(rasterFormNames)('damage to a %s is never taken for a kind that is not supported', async (form) => {
+  const whole = await rasterForms[form]();
+  for (let at = 24; at < whole.length; at += Math.max(97, whole.length >> 4)) {
+    const bytes = Buffer.from(whole);
+    for (let i = at; i < Math.min(at + 200, bytes.length); i++) bytes[i] = 0xa5 ^ (i * 31);
+    const outcome = await decodeImage(bytes).then(
+      () => 'whole',
+      (reason) => reason.code,
+    );
+    expect(outcome, `at ${at}`).toMatch(/^(?:whole|MEDIA_CORRUPT|MEDIA_TOO_LARGE)$/);
+  }
+});
 
 // Where the stored picture's top left and top right corners are to be seen (EXIF 2.3, tag 0x0112).
 const orientations = [

@@ -4,7 +4,14 @@ export interface SvgDrawing {
   readonly width: number;
   readonly height: number;
   readonly background: readonly number[];
+  /** What it may take: milliseconds of computing, and bytes of memory of the whole process. */
+  readonly maxCpuMs: number;
+  readonly maxMemoryBytes: number;
 }
 
-/** What it answers: 8-bit RGB, or the renderer's words. */
-export type SvgReply = { readonly data: Uint8Array } | { readonly failure: string };
+/** What it says: that it has begun; then 8-bit RGB, the renderer's words, or which limit was passed. */
+export type SvgReply =
+  | { readonly begun: true }
+  | { readonly data: Uint8Array }
+  | { readonly failure: string }
+  | { readonly over: 'cpu' | 'memory' };

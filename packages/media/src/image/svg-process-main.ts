@@ -1,8 +1,13 @@
 import { native } from './native.js';
 import type { SvgDrawing, SvgReply } from './svg-drawing.js';
 
+/** How often a drawing's use is looked at. The drawing itself runs on another thread. */
+const watchMs = 20;
+
 // A filter effect costs time by its radius and octaves, which no size limit bounds: what it decorates is drawn without.
 const svg = { stylesheet: '* { filter: none !important }' };
+
+const say = (reply: SvgReply) => process.send?.(reply);
 
 async function draw({ bytes, width, height, background }: SvgDrawing): Promise<SvgReply> {
   const [r, g, b] = background;
@@ -15,10 +20,25 @@ async function draw({ bytes, width, height, background }: SvgDrawing): Promise<S
   return { data };
 }
 
+/** Computing, not time: what a drawing takes is then the same on a machine that others keep busy. */
+function watch({ maxCpuMs, maxMemoryBytes }: SvgDrawing): NodeJS.Timeout {
+  const before = process.cpuUsage();
+  return setInterval(() => {
+    const { user, system } = process.cpuUsage(before);
+    if ((user + system) / 1000 > maxCpuMs) say({ over: 'cpu' });
+    else if (process.memoryUsage.rss() > maxMemoryBytes) say({ over: 'memory' });
+  }, watchMs);
+}
+
 process.on('message', (drawing: SvgDrawing) => {
+  say({ begun: true });
+  const watching = watch(drawing);
   draw(drawing)
     .catch((reason: unknown): SvgReply => ({ failure: reason instanceof Error ? reason.message : String(reason) }))
-    .then((reply) => process.send?.(reply));
+    .then((reply) => {
+      clearInterval(watching);
+      say(reply);
+    });
 });
 
 // A plain exit would wait for the drawing in progress.

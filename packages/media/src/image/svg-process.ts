@@ -7,110 +7,122 @@ import type { SvgDrawing, SvgReply } from './svg-drawing.js';
 
 /** By the package's name, so that it is the built file also where this one runs from source. */
 const entry = join(createRequire(import.meta.url).resolve('@tessera/media'), '../image/svg-process-main.js');
-const maxWaiting = 64;
-const idleMs = 30_000;
+/** How long a process may take until it begins; only a machine in trouble needs longer. */
+const startMs = 40_000;
+/** Its memory is counted against the limit of each drawing, and may only have grown with those before. */
+const maxDrawings = 100;
 
-let child: ChildProcess | undefined;
-let idleTimer: NodeJS.Timeout | undefined;
-let waiting = 0;
-let last: Promise<unknown> = Promise.resolve();
+/**
+ * A process that draws SVGs, one after the other. A few hundred bytes of SVG can keep librsvg busy for hours, and a
+ * native call cannot be stopped; a process can.
+ */
+export class SvgProcess {
+  private readonly child: ChildProcess;
+  private ended = false;
+  private drawings = 0;
 
-function start(): ChildProcess {
-  const started = fork(entry, {
-    serialization: 'advanced',
-    execArgv: [],
-    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-  });
-  started.once('exit', () => retire(started));
-  // Whoever waits for an answer listens too; between two drawings an error means no more than a new process.
-  started.on('error', () => retire(started));
-  return started;
-}
+  constructor() {
+    this.child = fork(entry, {
+      serialization: 'advanced',
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    this.child.once('exit', () => this.end());
+    // Whoever waits for an answer listens too; between two drawings an error means no more than a new process.
+    this.child.on('error', () => this.end());
+  }
 
-/** Ends a process, whatever it does. The next drawing gets one of its own. */
-function retire(worker: ChildProcess): void {
-  if (child === worker) child = undefined;
-  worker.kill('SIGKILL');
-}
+  get hasEnded(): boolean {
+    return this.ended;
+  }
 
-/** Keeps the process for the next drawing, but neither for long nor in the way of our own end. */
-function rest(worker: ChildProcess): void {
-  worker.unref();
-  worker.channel?.unref();
-  idleTimer = setTimeout(() => retire(worker), idleMs).unref();
-}
+  /** Whether the next drawing should have another process. */
+  get isWorn(): boolean {
+    return this.drawings >= maxDrawings;
+  }
 
-function exchange(drawing: SvgDrawing, timeoutS: number, signal: AbortSignal | undefined): Promise<SvgReply> {
-  clearTimeout(idleTimer);
-  child ??= start();
-  const worker = child;
-  worker.ref();
-  worker.channel?.ref();
-  return new Promise<SvgReply>((resolve, reject) => {
-    const settle = (finish: () => void) => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-      worker.off('message', onMessage).off('exit', onExit).off('error', onError);
-      finish();
-    };
-    const abandon = (finish: () => void) => {
-      retire(worker);
-      settle(finish);
-    };
-    const onAbort = () =>
-      abandon(() => {
+  /** Ends it, whatever it does. */
+  end(): void {
+    this.ended = true;
+    this.child.kill('SIGKILL');
+  }
+
+  /** Until the next drawing it keeps nobody from ending. */
+  rest(): void {
+    this.child.unref();
+    this.child.channel?.unref();
+  }
+
+  /**
+   * Draws; ends the process when it takes too much, or the signal aborts.
+   * @param timeoutMs until when there must be an answer, whatever the machine does
+   * @returns 8-bit RGB, row by row
+   * @throws TesseraError MEDIA_CORRUPT when it is no well-formed drawing or the renderer dies of it, MEDIA_TOO_LARGE over
+   *   a limit, STAGE_UNAVAILABLE past the timeout, INTERNAL when the process does not start, CANCELLED or
+   *   DEADLINE_EXCEEDED by the signal
+   */
+  draw(drawing: SvgDrawing, timeoutMs: number, signal: AbortSignal): Promise<Uint8Array> {
+    const { child } = this;
+    this.drawings++;
+    child.ref();
+    child.channel?.ref();
+    return new Promise((resolve, reject) => {
+      const settle = (finish: () => void) => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+        child.off('message', onMessage).off('exit', onExit).off('error', onError);
+        finish();
+      };
+      const abandon = (reason: unknown) => {
+        this.end();
+        settle(() => reject(reason));
+      };
+      const onAbort = () => {
         try {
           throwIfAborted(signal);
         } catch (reason) {
-          reject(reason);
+          abandon(reason);
         }
+      };
+      const onMessage = (reply: SvgReply) => {
+        if ('begun' in reply) {
+          clearTimeout(timer);
+          timer = setTimeout(() => abandon(tooBusy(timeoutMs, drawing)), timeoutMs);
+        } else if ('over' in reply) {
+          abandon(tooLarge(overWords(reply.over, drawing)));
+        } else if ('failure' in reply) {
+          const cause = new Error(reply.failure);
+          settle(() => reject(new TesseraError('MEDIA_CORRUPT', 'the SVG picture is cut or damaged', { cause })));
+        } else {
+          settle(() => resolve(reply.data));
+        }
+      };
+      const onError = (cause: Error) =>
+        abandon(new TesseraError('INTERNAL', 'the SVG renderer could not be started', { cause }));
+      const onExit = () => abandon(new TesseraError('MEDIA_CORRUPT', 'the SVG renderer broke down on this drawing'));
+      let timer = setTimeout(() => onError(new Error(`it said nothing for ${startMs} ms`)), startMs);
+      signal.addEventListener('abort', onAbort);
+      child.on('message', onMessage).once('exit', onExit).once('error', onError);
+      child.send(drawing, (cause) => {
+        if (cause !== null) onError(cause);
       });
-    const onMessage = (reply: SvgReply) =>
-      settle(() => {
-        rest(worker);
-        resolve(reply);
-      });
-    const onError = (cause: Error) =>
-      abandon(() => reject(new TesseraError('INTERNAL', 'the SVG renderer could not be started', { cause })));
-    const onExit = () =>
-      abandon(() => reject(new TesseraError('MEDIA_CORRUPT', 'the SVG renderer broke down on this drawing')));
-    const timer = setTimeout(
-      () =>
-        abandon(() =>
-          reject(new TesseraError('MEDIA_TOO_LARGE', `the SVG takes longer to draw than the limit of ${timeoutS} s`)),
-        ),
-      timeoutS * 1000,
-    );
-    signal?.addEventListener('abort', onAbort);
-    worker.once('message', onMessage).once('exit', onExit).once('error', onError);
-    worker.send(drawing, (cause) => {
-      if (cause !== null) onError(cause);
+      onAbort();
     });
-  });
+  }
 }
 
-/**
- * Draws an SVG in a process of its own, one at a time. A few hundred bytes of SVG can keep librsvg busy for
- * hours, and a native call cannot be stopped; a process can.
- * @throws TesseraError MEDIA_TOO_LARGE past the time limit, MEDIA_CORRUPT when the renderer dies of it, QUEUE_FULL when
- *   too many wait, CANCELLED or DEADLINE_EXCEEDED by the signal
- */
-export async function askSvgProcess(
-  drawing: SvgDrawing,
-  options: { readonly timeoutS: number; readonly signal?: AbortSignal },
-): Promise<SvgReply> {
-  if (waiting >= maxWaiting) {
-    throw new TesseraError('QUEUE_FULL', `${maxWaiting} SVG pictures wait to be drawn`, { retryAfterMs: 1000 });
-  }
-  waiting++;
-  const turn = last.then(() => {
-    throwIfAborted(options.signal);
-    return exchange(drawing, options.timeoutS, options.signal);
-  });
-  last = turn.catch(() => undefined);
-  try {
-    return await turn;
-  } finally {
-    waiting--;
-  }
+function tooLarge(words: string): TesseraError {
+  return new TesseraError('MEDIA_TOO_LARGE', `the SVG takes ${words}; simplify it, or send it as PNG`);
+}
+
+/** Not the drawing's fault: at another time, or elsewhere, it may be drawn. */
+function tooBusy(timeoutMs: number, { maxCpuMs }: SvgDrawing): TesseraError {
+  const why = `it had less than ${maxCpuMs} ms of computing in that time, so the machine has too much else to do`;
+  return new TesseraError('STAGE_UNAVAILABLE', `the SVG was not drawn within ${timeoutMs} ms; ${why}`);
+}
+
+function overWords(over: 'cpu' | 'memory', { maxCpuMs, maxMemoryBytes }: SvgDrawing): string {
+  return over === 'cpu'
+    ? `more computing to draw than the limit of ${maxCpuMs} ms`
+    : `more memory to draw than the limit of ${maxMemoryBytes} bytes`;
 }

@@ -21,10 +21,7 @@ function jpegVariant(bytes: Uint8Array): string | undefined {
   return jpegProcesses[frame.process] ?? (frame.bits === 8 ? undefined : `${frame.bits} bits a sample`);
 }
 
-/** Compression schemes of TIFF that are decoded: none, CCITT, LZW, JPEG, Deflate, PackBits, WebP. */
-const tiffCompressions = new Set([1, 2, 3, 4, 5, 6, 7, 8, 32_771, 32_773, 32_946, 50_001]);
-
-/** Names of those that are not. */
+/** Compression schemes of TIFF that are not decoded. */
 const compressionNames: Readonly<Record<number, string>> = {
   32766: 'NeXT',
   32809: 'ThunderScan',
@@ -46,25 +43,33 @@ const compressionNames: Readonly<Record<number, string>> = {
 
 /** The photometric interpretation of CMYK. */
 const inks = 5;
+/** Colours of TIFF that are not decoded: masks, ICCLab, ITULab, colour filters, LogL, LogLuv, linear raw, depth, semantics. */
+const otherColours = new Set([4, 9, 10, 32_803, 32_844, 32_845, 34_892, 51_177, 52_527]);
+/** Beyond these no file goes. */
+const manySamples = 1024;
+const manyBits = 64;
 /** sharp opens no more than five channels. */
 const maxSamples = 5;
 
 function tiffVariant(bytes: Uint8Array): string | undefined {
   const header = tiffHeader(bytes);
   const { bits, compression, photometric, samples, inPlanes, isTiled, extraSamples, sampleFormats } = header;
-  // Without these it is no whole picture, which decoding tells better.
+  const depth = bits[0] ?? 1;
+  // Damage makes values that no file has. That it is no whole picture, decoding tells better.
   if (header.width === undefined || header.height === undefined || photometric === undefined) return undefined;
-  if (!tiffCompressions.has(compression))
-    return `${compressionNames[compression] ?? `number ${compression}`} compression`;
+  if (samples > manySamples || bits.some((each) => each < 1 || each > manyBits)) return undefined;
+  if (sampleFormats.some((format) => format < 1 || format > 6)) return undefined;
+  const scheme = compressionNames[compression];
+  if (scheme !== undefined) return `${scheme} compression`;
+  if (otherColours.has(photometric)) return `photometric interpretation ${photometric}`;
   const colours = tiffColourSamples(header);
-  if (colours === undefined) return `photometric interpretation ${photometric}`;
+  if (colours === undefined) return undefined;
   if (samples > maxSamples) return `${samples} channels`;
   if (photometric === inks && samples < colours) return `${samples} inks`;
   if (colours === 1 && samples > 2) return `${samples} channels of grey`;
   if (sampleFormats.some((format) => format === 2)) return 'signed samples';
   if (sampleFormats.some((format) => format === 3)) return 'floating-point samples';
   if (sampleFormats.some((format) => format > 4)) return 'complex samples';
-  const depth = bits[0] ?? 1;
   if (bits.some((other) => other !== depth)) return `samples of ${bits.join(', ')} bits`;
   if (photometric === inks && depth === 16 && (extraSamples[0] ?? 0) > 0) return '16-bit inks with transparency';
   const depths = photometric === 8 ? [16] : samples === 1 ? [1, 2, 4, 8, 16] : [8, 16];

@@ -66,6 +66,11 @@ export const rasterForms = {
   AVIF: () => noisy().avif({ effort: 0 }).toBuffer(),
   'uncompressed TIFF': () => noisy().tiff({ compression: 'none' }).toBuffer(),
   'LZW TIFF': () => noisy().tiff({ compression: 'lzw' }).toBuffer(),
+  'packbits TIFF': () => noisy().tiff({ compression: 'packbits' }).toBuffer(),
+  'deflate TIFF': () => noisy().tiff({ compression: 'deflate' }).toBuffer(),
+  'tiled LZW TIFF': () => noisy().tiff({ compression: 'lzw', tile: true, tileWidth: 32, tileHeight: 32 }).toBuffer(),
+  'tiled JPEG in TIFF': () =>
+    noisy().tiff({ compression: 'jpeg', tile: true, tileWidth: 32, tileHeight: 32 }).toBuffer(),
   'tiled deflate TIFF': () => noisy().tiff({ compression: 'deflate', tile: true }).toBuffer(),
   'JPEG in TIFF': () => noisy().tiff({ compression: 'jpeg' }).toBuffer(),
   'CMYK TIFF': () => noisy().toColourspace('cmyk').tiff({ compression: 'lzw' }).toBuffer(),
@@ -96,6 +101,16 @@ export function withPngSize(png: Buffer, width: number, height: number): Buffer 
   forged.writeUInt32BE(height, 20);
   forged.writeUInt32BE(crc32(forged.subarray(12, 29)), 29);
   return forged;
+}
+
+/** Two hundred thousand large translucent shapes from a few hundred bytes: minutes of work for any renderer. */
+export function slowSvg(color = 'black'): Buffer {
+  const levels = Array.from({ length: 5 }, (_, i) => `<g id="u${i + 1}">${`<use href="#u${i}"/>`.repeat(10)}</g>`);
+  const shape = `<circle id="u0" cx="1024" cy="1024" r="1000" opacity="0.5" fill="${color}"/>`;
+  return svgFile(
+    'width="2048" height="2048"',
+    `<defs>${shape}${levels.join('')}</defs><use href="#u5"/><use href="#u5"/>`,
+  );
 }
 
 /** One chunk of a PNG, with its checksum. */

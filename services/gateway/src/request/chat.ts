@@ -16,7 +16,7 @@ import { type Conversation, type ConversationLimits, checkConversation } from '.
 import { unlessLeaving } from './leaving.js';
 import { type LinkedAbort, linkedAbort } from './linked-abort.js';
 import { type IntakeLimits, type MediaBudget, MediaIntake } from './media-intake.js';
-import { type MediaModel, type PlannedItem, planMedia } from './media-plan.js';
+import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './media-plan.js';
 import { RequestLifecycle, type StateListener } from './request-state.js';
 
 export interface ChatLimits extends ConversationLimits, IntakeLimits {
@@ -100,9 +100,11 @@ export class Chat {
     let request: ChatRequest | undefined;
     let encodes: EncodeDispatch | undefined;
     let failure: TesseraError | undefined;
+    let itemOf: ReadonlyMap<string, number> = new Map();
     try {
       yield { $case: 'accepted', value: { requestId, model, seed } };
       const planned = await this.receive(intake, parts, stop);
+      itemOf = planned.itemOf;
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
       const { deadlineMs } = call;
@@ -122,7 +124,7 @@ export class Chat {
       );
       yield* request.run(signal);
     } catch (reason) {
-      failure = signal.aborted ? TesseraError.from(signal.reason) : TesseraError.from(reason);
+      failure = signal.aborted ? TesseraError.from(signal.reason) : nameMedia(TesseraError.from(reason), itemOf);
       throw failure;
     } finally {
       stop.abort();

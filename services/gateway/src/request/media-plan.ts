@@ -51,7 +51,21 @@ async function named<T>(mediaId: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (reason) {
-    const error = TesseraError.from(reason);
-    throw new TesseraError(error.code, `media_id ${JSON.stringify(mediaId)}: ${error.message}`, error.options);
+    throw nameError(TesseraError.from(reason), mediaId);
   }
+}
+
+/**
+ * The same for what later stages find: they know an item by its number in the engine's request. Any other error comes
+ * back as it is.
+ */
+export function nameMedia(error: TesseraError, itemOf: ReadonlyMap<string, number>): TesseraError {
+  const item = /^media\[(\d+)\]$/.exec(error.options.field ?? '')?.[1];
+  if (item === undefined) return error;
+  for (const [mediaId, number] of itemOf) if (number === Number(item)) return nameError(error, mediaId);
+  return error;
+}
+
+function nameError({ code, message, options }: TesseraError, mediaId: string): TesseraError {
+  return new TesseraError(code, `media_id ${JSON.stringify(mediaId)}: ${message}`, { ...options, field: undefined });
 }

@@ -48,14 +48,17 @@ test('the thread answers as the engine in this one does, while this thread stays
   expect(llm.engine.stats()).toMatchObject({ running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0 });
 });
 
-test('errors cross with code and delay; cancel and failure reach their request', async () => {
+test('errors cross with code, delay and field; cancel and failure reach their request', async () => {
   const requests = ['a', 'b'].map(() => ask({ messages: [user(0, 'What is this?')], media: [wholePicture] }));
   const answers = requests.map((request) => collect(llm.generate(request, soon())));
   llm.engine.cancel(requests[0]?.requestId ?? '');
-  const error = new TesseraError('QUEUE_FULL', 'the encoder is busy', { retryAfterMs: 77 });
+  const error = new TesseraError('QUEUE_FULL', 'the encoder is busy', { retryAfterMs: 77, field: 'media[0]' });
   llm.engine.failTile({ requestId: requests[1]?.requestId ?? '', item: 0, error });
   expect((await answers[0])?.error).toMatchObject({ code: 'CANCELLED' });
-  expect((await answers[1])?.error).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 77 } });
+  expect((await answers[1])?.error).toMatchObject({
+    code: 'QUEUE_FULL',
+    options: { retryAfterMs: 77, field: 'media[0]' },
+  });
 });
 
 test('a reader who leaves frees the thread', async () => {

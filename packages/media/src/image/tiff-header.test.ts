@@ -1,0 +1,109 @@
+import { expect, test } from 'vitest';
+import { probeImage } from './probe-image.js';
+import { tiffHeader } from './tiff-header.js';
+
+const short = 3;
+const long = 4;
+const bytesOf = { [short]: 2, [long]: 4 } as const;
+type Field = readonly [tag: number, type: typeof short | typeof long, ...values: number[]];
+
+/** A TIFF of fields only, in either byte order and layout; what does not fit an entry lies behind the directory. */
+function tiffOf(order: 'little' | 'big', isBigTiff: boolean, fields: readonly Field[]): Buffer {
+  const [entryBytes, inlineBytes, directory] = isBigTiff ? [20, 8, 16] : [12, 4, 8];
+  const first = directory + (isBigTiff ? 8 : 2);
+  let spare = first + fields.length * entryBytes + (isBigTiff ? 8 : 4);
+  const file = Buffer.alloc(spare + 256);
+  const view = new DataView(file.buffer, file.byteOffset, file.length);
+  const little = order === 'little';
+  const put = { [short]: view.setUint16.bind(view), [long]: view.setUint32.bind(view) } as const;
+  const putSize = (at: number, value: number) =>
+    isBigTiff ? view.setBigUint64(at, BigInt(value), little) : view.setUint32(at, value, little);
+  file.write(little ? 'II' : 'MM', 0, 'latin1');
+  view.setUint16(2, isBigTiff ? 43 : 42, little);
+  if (isBigTiff) view.setUint16(4, 8, little);
+  putSize(isBigTiff ? 8 : 4, directory);
+  if (isBigTiff) putSize(directory, fields.length);
+  else view.setUint16(directory, fields.length, little);
+  fields.forEach(([tag, type, ...values], i) => {
+    const entry = first + i * entryBytes;
+    view.setUint16(entry, tag, little);
+    view.setUint16(entry + 2, type, little);
+    putSize(entry + 4, values.length);
+    const inline = entry + (isBigTiff ? 12 : 8);
+    const fits = values.length * bytesOf[type] <= inlineBytes;
+    const from = fits ? inline : spare;
+    if (!fits) {
+      putSize(inline, spare);
+      spare += values.length * bytesOf[type];
+    }
+    values.forEach((value, at) => {
+      put[type](from + at * bytesOf[type], value, little);
+    });
+  });
+  return file;
+}
+
+const kinds = (['little', 'big'] as const).flatMap((order) =>
+  [false, true].flatMap((isBigTiff) =>
+    ([short, long] as const).map((type) => ({
+      name: `${order}-endian ${isBigTiff ? 'BigTIFF' : 'TIFF'} with ${type === short ? 'shorts' : 'longs'}`,
+      order,
+      isBigTiff,
+      type,
+    })),
+  ),
+);
+
+test.each(kinds)('every field of a $name is read', ({ order, isBigTiff, type }) => {
+  const file = tiffOf(order, isBigTiff, [
+    [256, type, 300],
+    [257, type, 200],
+    [258, short, 8, 8, 8, 8, 8],
+    [259, short, 50_000],
+    [262, short, 2],
+    [274, short, 6],
+    [277, short, 5],
+    [284, short, 2],
+    [322, type, 16],
+    [338, short, 2, 0],
+    [339, short, 1, 1, 1, 1, 3],
+  ]);
+  expect(tiffHeader(file)).toEqual({
+    width: 300,
+    height: 200,
+    bits: [8, 8, 8, 8, 8],
+    compression: 50_000,
+    photometric: 2,
+    orientation: 6,
+    samples: 5,
+    inPlanes: true,
+    isTiled: true,
+    extraSamples: [2, 0],
+    sampleFormats: [1, 1, 1, 1, 3],
+  });
+});
+
+test.each(kinds)('the size of a $name is refused by its figures', async ({ order, isBigTiff, type }) => {
+  const sized = (width: number, height: number) =>
+    tiffOf(order, isBigTiff, [
+      [256, type, width],
+      [257, type, height],
+    ]);
+  await expect(probeImage(sized(30_000, 20_000))).rejects.toMatchObject({
+    code: 'MEDIA_TOO_LARGE',
+    message: 'the picture has 30000x20000 = 600000000 pixels; the limit is 64000000',
+  });
+  await expect(probeImage(sized(0, 7))).rejects.toMatchObject({
+    code: 'MEDIA_EMPTY',
+    message: 'the picture has 0x7 pixels',
+  });
+  // Within the limits, libvips finds that there is nothing behind it.
+  await expect(probeImage(sized(300, 200))).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+});
+
+test('a directory that does not lie within the file is an end of the bytes', () => {
+  const file = tiffOf('big', false, [[256, short, 300]]);
+  expect(() => tiffHeader(file.subarray(0, 12))).toThrow(RangeError);
+  file.writeUInt32BE(0xffff_fff0, 4);
+  expect(() => tiffHeader(file)).toThrow(RangeError);
+});
