@@ -15,7 +15,10 @@ export interface EngineRequest {
   readonly stops: readonly string[];
   /** Tokens whose text the client has: the answer goes on after them, and they are not given out again. */
   readonly deliveredTokenIds: readonly number[];
-  /** Drawings that an earlier attempt gave out; they are not given out again. */
+  /**
+   * Drawings that are not given out again: an earlier attempt did, and their jobs are not lost. A delivered token that
+   * asks for any other has its drawing given out when it is computed.
+   */
   readonly queuedDrawings: number;
   /** Unix milliseconds. */
   readonly deadlineMs: number;
@@ -58,7 +61,7 @@ export type EngineEvent =
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[]; readonly text: string }
   /**
    * The model asks for a drawing. Comes before the tokens event of the token that asks, so whoever has that token
-   * knows that the drawing was asked for. Condition: float32 [up to the window's rows, hidden].
+   * knows that the drawing was asked for; and before any token when a delivered one asks. Condition: float32 [up to the window's rows, hidden].
    */
   | { readonly type: 'drawing'; readonly drawing: number; readonly condition: Float32Tensor }
   /** Last. */

@@ -1,5 +1,6 @@
+import { FinishReason, type Float32Tensor, type GenerateRequest } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { collect, DemoEngine, user } from '../testing/demo-engine.js';
+import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
 import { type GoldenCase, goldens } from '../testing/demo-model.js';
 import type { EngineRequest } from './engine.js';
 
@@ -67,6 +68,14 @@ test('cut between any two events, text before and after the takeover make up the
   }
 });
 
+/** The greatest difference, as a share of the greatest value: see "What is equal to what" in docs/architecture.md. */
+function difference(actual: Float32Tensor | undefined, expected: Float32Tensor | undefined): number {
+  const [a, b] = [actual?.data ?? new Float32Array(), expected?.data ?? new Float32Array()];
+  expect(a.length).toBe(b.length);
+  const worst = b.reduce((most, value, i) => Math.max(most, Math.abs(value - (a[i] as number))), 0);
+  return worst / b.reduce((peak, value) => Math.max(peak, Math.abs(value)), 0);
+}
+
 test('a takeover does not ask again for a drawing that is queued, and asks for one that is not', async () => {
   const draw = cases.find(({ id }) => id === 'text.2') as GoldenCase;
   const before = draw.output_ids.slice(0, -1);
@@ -78,9 +87,40 @@ test('a takeover does not ask again for a drawing that is queued, and asks for o
   ]);
   expect(takeovers.map(({ drawings }) => drawings.length)).toEqual([0, 0, 1]);
   expect(takeovers.map(({ tokenIds }) => tokenIds)).toEqual([[], [2038], [2038]]);
-  const [expected, actual] = [whole.drawings[0]?.data, takeovers[2]?.drawings[0]?.data];
-  const difference = expected?.reduce((worst, value, i) => Math.max(worst, Math.abs(value - (actual?.[i] ?? NaN))), 0);
-  expect(difference).toBeLessThan(1e-3);
+  expect(difference(takeovers[2]?.drawings[0], whole.drawings[0])).toBeLessThan(1e-4);
+});
+
+// Two drawings and words after each. Which tokens a model would choose plays no part: all of them are given.
+const drawToken = 2038;
+
+test.each([1, 3, 64])('lost drawings are queued again while delivered tokens run in chunks of %i', async (chunk) => {
+  const chunked = await DemoEngine.create({ maxChunkTokens: chunk });
+  try {
+    const words = chunked.builder.tokenizer.encode('one two three four five six seven');
+    const delivered = [...words, drawToken, ...words, drawToken, ...words.slice(0, 2)];
+    const run = (options: Partial<GenerateRequest>) =>
+      collect(
+        chunked.engine.submit(
+          chunked.request([user('Draw.')], { ...options, text: { maxTokens: options.deliveredTokenIds?.length ?? 1 } }),
+        ),
+      );
+    const at = (count: number) => run({ deliveredTokenIds: delivered.slice(0, count) });
+    // The condition of a drawing is that of the same tokens without what follows them.
+    const references = [await at(words.length + 1), await at(2 * words.length + 2)];
+    for (const [queuedDrawings, expected] of [[0, 1], [1], []].entries()) {
+      const { events, drawings, tokenIds, finished } = await run({ deliveredTokenIds: delivered, queuedDrawings });
+      expect(tokenIds).toEqual([]);
+      expect(finished).toMatchObject({ reason: FinishReason.LENGTH, completionTokens: delivered.length });
+      expect(events.flatMap((event) => (event.type === 'drawing' ? [event.drawing] : []))).toEqual(expected);
+      for (const [index, drawing] of expected.entries()) {
+        expect(difference(drawings[index], references[drawing]?.drawings[drawing])).toBeLessThan(1e-4);
+      }
+    }
+    const many = await run({ deliveredTokenIds: new Array<number>(9).fill(drawToken) });
+    expect(many.drawings).toHaveLength(testLimits.maxDrawings);
+  } finally {
+    await chunked.close();
+  }
 });
 
 test('a drawing at the very limit of tokens is still made; beyond the limit of drawings it is passed over', async () => {
