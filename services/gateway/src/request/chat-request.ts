@@ -259,6 +259,7 @@ export class ChatRequest {
       drawingsTo: this.dependencies.drawings.address,
       deliveredTokenIds,
       queuedDrawings,
+      takenOver: this.begun,
     };
     for await (const { event } of lease.client.generate(request, { signal, deadlineMs })) {
       yield { from: 'engine', event };

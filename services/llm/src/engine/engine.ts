@@ -20,6 +20,8 @@ export interface EngineRequest {
    * asks for any other has its drawing given out when it is computed.
    */
   readonly queuedDrawings: number;
+  /** Whether an engine had admitted it before: then it is not refused as one that comes new, and goes before those. */
+  readonly isTakeover: boolean;
   /** Unix milliseconds. */
   readonly deadlineMs: number;
 }
@@ -41,6 +43,8 @@ export interface TileFailure {
   readonly item: number;
   /** Absent: the whole item. */
   readonly tile?: number | undefined;
+  /** Of the job that failed. */
+  readonly attempt: number;
   readonly error: TesseraError;
 }
 
@@ -74,12 +78,19 @@ export type EngineEvent =
 
 /** What an engine is doing. Totals count since its start. */
 export interface EngineStats {
+  /** Sequences with a slot. */
   readonly running: number;
+  /** Sequences that have all that they need but a slot. */
   readonly waiting: number;
+  /** Sequences without a slot that wait for tiles. */
+  readonly waitingForTiles: number;
   readonly slotsInUse: number;
-  /** Share of the cache's rows in use, 0 to 1. */
+  /** Bytes of the cache that those with a slot can come to need, as a share of what it may take: 0 to 1. */
   readonly cacheUsage: number;
+  /** Bytes that the cache holds. */
   readonly cacheBytes: number;
+  /** When a place comes free for one who is refused now, by a guess. */
+  readonly retryAfterMs: number;
   /** Tiles held for prompts that are not computed yet. */
   readonly heldTiles: number;
   readonly steps: number;
@@ -87,18 +98,22 @@ export interface EngineStats {
   readonly busyMs: number;
   readonly prefillTokens: number;
   readonly decodeTokens: number;
+  /** Sequences that lost their slot to another, and were or will be computed from their beginning. */
+  readonly preemptions: number;
 }
 
 /** What an engine may hold, and how long it waits. */
 export interface EngineLimits {
   readonly maxRunning: number;
   readonly maxWaiting: number;
+  readonly maxWaitingForTiles: number;
+  readonly maxTakeovers: number;
   readonly maxStepTokens: number;
   readonly maxChunkTokens: number;
-  /** A tile that has not come after this is asked for. */
+  /** Bytes of KV cache; absent: half of the memory that the model's weights leave to the process. */
+  readonly kvBytes?: number | undefined;
+  /** A tile that has not come after this is asked for; again after pauses that grow, until the request's deadline. */
   readonly tileTimeoutMs: number;
-  /** How often in a row without any tile arriving; then the request ends with STAGE_UNAVAILABLE. */
-  readonly maxTileRequests: number;
   /** Drawings of one answer; the model's further wishes are passed over. */
   readonly maxDrawings: number;
 }

@@ -39,7 +39,7 @@ export class Sequence implements Schedulable, SlotOwner {
   readonly #text: Detokenizer;
   readonly #prompt: readonly number[];
   readonly #maxTokens: number;
-  readonly #condition: ConditionWindow | undefined;
+  #condition: ConditionWindow | undefined;
   /** Tokens of the answer, the end token left out. */
   #written = 0;
   #nextToken = 0;
@@ -65,9 +65,23 @@ export class Sequence implements Schedulable, SlotOwner {
     this.#prompt = [...prompt.tokenIds, ...deliveredTokenIds];
     this.#maxTokens = Math.min(request.maxTokens, model.maxPositions - prompt.tokenIds.length);
     this.tiles = new ReservedTiles(prompt, model.hiddenSize);
-    if (model.drawing !== undefined)
-      this.#condition = new ConditionWindow(model.drawing.conditionRows, model.hiddenSize);
+    this.#condition = this.#newWindow();
     this.#takeUp(deliveredTokenIds);
+  }
+
+  get isTakeover(): boolean {
+    return this.request.isTakeover;
+  }
+
+  /** Prompt and answer at their longest. */
+  get maxTokens(): number {
+    return this.request.prompt.tokenIds.length + this.#maxTokens;
+  }
+
+  /** Forgets what was computed of a prompt that is not whole yet: its slot went to another. */
+  restart(): void {
+    this.cachedTokens = 0;
+    this.#condition = this.#newWindow();
   }
 
   /** Whether nothing is left to compute; the reason why. */
@@ -133,6 +147,11 @@ export class Sequence implements Schedulable, SlotOwner {
     this.#emitDrawing();
     if (this.#reason === undefined) this.#write(this.#sampler.sample(logits, this.#written));
     if (this.#firstTokenMs === 0) this.#firstTokenMs = performance.now();
+  }
+
+  #newWindow(): ConditionWindow | undefined {
+    const { drawing, hiddenSize } = this.#model;
+    return drawing && new ConditionWindow(drawing.conditionRows, hiddenSize);
   }
 
   /** Goes through the tokens that the client has: they count, and are not given out again. */
