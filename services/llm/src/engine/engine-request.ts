@@ -69,7 +69,8 @@ function samplingOptions(text: TextOptions | undefined, generation: BundleManife
     throw invalid('text.temperature', `say a number from 0 to ${maxTemperature}`);
   }
   if (!(topP >= 0 && topP <= 1)) throw invalid('text.top_p', 'say a number from 0 to 1');
-  return { temperature, topP, topK: text?.topK ?? generation.topK, seed: text?.seed ?? 0n };
+  const { repetitionPenalty } = generation;
+  return { temperature, topP, topK: text?.topK ?? generation.topK, repetitionPenalty, seed: text?.seed ?? 0n };
 }
 
 function stops(text: TextOptions | undefined): readonly string[] {

@@ -1,8 +1,13 @@
-import { FinishReason, type Float32Tensor, type GenerateRequest } from '@tessera/protocol';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { BundleManifest } from '@tessera/bundle';
+import { FinishReason, type Float32Tensor, GenerateRequest } from '@tessera/protocol';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import type { ModelRunner } from '../model/model-runner.js';
 import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
-import { type GoldenCase, goldens } from '../testing/demo-model.js';
+import { demoBundleDir, type GoldenCase, goldens } from '../testing/demo-model.js';
+import { engineCoreOptions } from './create-engine-core.js';
 import type { EngineRequest } from './engine.js';
+import { engineRequest } from './engine-request.js';
+import { LlmEngine } from './llm-engine.js';
 
 let demo: DemoEngine;
 let cases: readonly GoldenCase[];
@@ -19,6 +24,49 @@ const wild = (seed: bigint, question = 'Hello!', delivered: readonly number[] = 
     text: { maxTokens: 24, temperature: 8, topP: 0.95, topK: 100, seed },
     deliveredTokenIds: [...delivered],
   });
+
+/** An engine of another manifest, and the logits from which it chose the tokens of its only sequence. */
+async function withLogits(manifest: BundleManifest) {
+  const modelDir = await demoBundleDir();
+  const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
+  const inner = options.runner;
+  const rows: Float32Array[] = [];
+  const runner: ModelRunner = {
+    vocabSize: inner.vocabSize,
+    hiddenSize: inner.hiddenSize,
+    kv: inner.kv,
+    prefill: async (chunks) => {
+      const results = await inner.prefill(chunks);
+      for (const { logits } of results) rows.push(logits.slice());
+      return results;
+    },
+    decode: async (batch) => {
+      const result = await inner.decode(batch);
+      rows.push(result.logits.slice());
+      return result;
+    },
+    release: () => inner.release(),
+  };
+  const engine = new LlmEngine({ ...options, runner });
+  onTestFinished(() => engine.close());
+  let attempt = 0;
+  const request = async (deliveredTokenIds: number[]) => {
+    rows.length = 0;
+    const { question } = cases.find(({ id }) => id === 'text.0') as GoldenCase;
+    const asked = GenerateRequest.fromPartial({
+      requestId: `logits-${attempt}`,
+      attempt: ++attempt,
+      messages: [user(question)],
+      text: { maxTokens: 30, stop: [] },
+      deliveredTokenIds,
+    });
+    const prepared = engineRequest(asked, demo.builder, manifest, Date.now() + 60_000);
+    const { tokenIds } = await collect(engine.submit(prepared));
+    return { prompt: prepared.prompt.tokenIds, tokenIds };
+  };
+  return { request, rows };
+}
+
 const run = (request: EngineRequest) => collect(demo.engine.submit(request));
 
 test('a seed gives the same text alone, again, and among others', async () => {
@@ -51,6 +99,26 @@ test('taken over after any token, the answer goes on with the same tokens and te
       });
       expect(whole.text.endsWith(rest.text)).toBe(true);
     }
+  }
+});
+
+test('the repetition penalty of generation_config.json counts prompt, answer, and what was delivered', async () => {
+  const penalty = 4;
+  const manifest = { ...demo.manifest, generation: { ...demo.manifest.generation, repetitionPenalty: penalty } };
+  const { request, rows } = await withLogits(manifest);
+  const { prompt, tokenIds } = await request([]);
+  const seen = new Set(prompt);
+  for (const [index, id] of tokenIds.entries()) {
+    // By hand: the likeliest once each token that came before has its penalty.
+    const row = rows[index] as Float32Array;
+    const scores = row.map((logit, at) => (!seen.has(at) ? logit : logit < 0 ? logit * penalty : logit / penalty));
+    expect(scores.indexOf(Math.max(...scores))).toBe(id);
+    seen.add(id);
+  }
+  expect(tokenIds).not.toEqual(cases.find(({ id }) => id === 'text.0')?.output_ids);
+  for (let count = 1; count < tokenIds.length; count++) {
+    const rest = await request(tokenIds.slice(0, count));
+    expect([...tokenIds.slice(0, count), ...rest.tokenIds]).toEqual(tokenIds);
   }
 });
 

@@ -61,6 +61,8 @@ export class Sequence implements Schedulable, SlotOwner {
     const { prompt, deliveredTokenIds, sampling } = request;
     this.#model = model;
     this.#sampler = new Sampler(sampling);
+    this.#sampler.see(prompt.tokenIds);
+    this.#sampler.see(deliveredTokenIds);
     this.#text = new Detokenizer(model.bytes, request.stops);
     this.#prompt = [...prompt.tokenIds, ...deliveredTokenIds];
     this.#maxTokens = Math.min(request.maxTokens, model.maxPositions - prompt.tokenIds.length);
