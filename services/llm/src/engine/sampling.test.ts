@@ -122,6 +122,30 @@ test('the repetition penalty of generation_config.json counts prompt, answer, an
   }
 });
 
+test('an answer that ends where the context does ends there after a takeover too', async () => {
+  const short = await DemoEngine.create({ kvBytes: 40 * 6144 });
+  try {
+    const ask = (deliveredTokenIds: number[]) =>
+      collect(
+        short.engine.submit(
+          short.request([user('Hello!')], { text: { maxTokens: 500, temperature: 8, seed: 9n }, deliveredTokenIds }),
+        ),
+      );
+    const whole = await ask([]);
+    expect(whole.finished?.reason).toBe(FinishReason.LENGTH);
+    for (let count = 1; count <= whole.tokenIds.length; count++) {
+      const rest = await ask(whole.tokenIds.slice(0, count));
+      expect(rest.tokenIds).toEqual(whole.tokenIds.slice(count));
+      expect(rest.finished).toMatchObject({
+        reason: FinishReason.LENGTH,
+        completionTokens: whole.finished?.completionTokens,
+      });
+    }
+  } finally {
+    await short.close();
+  }
+});
+
 test('cut between any two events, text before and after the takeover make up the whole', async () => {
   const request = demo.golden(cases.find(({ id }) => id === 'text.1') as GoldenCase);
   const whole = await run(request);
