@@ -19,6 +19,7 @@ beforeAll(async () => {
 
 afterAll(() => demo.close());
 
+// Firm answers: see testing/firm-answers.test.ts.
 const wild = (seed: bigint, question = 'Hello!', delivered: readonly number[] = []): EngineRequest =>
   demo.request([user(question)], {
     text: { maxTokens: 24, temperature: 8, topP: 0.95, topK: 100, seed },

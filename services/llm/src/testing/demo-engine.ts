@@ -79,7 +79,7 @@ let nextId = 0;
 
 /** What tests need of an engine over the demo model. */
 export class DemoEngine {
-  private constructor(
+  constructor(
     readonly engine: LlmEngine,
     readonly builder: PromptBuilder,
     readonly manifest: BundleManifest,
