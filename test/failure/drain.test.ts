@@ -10,7 +10,7 @@ import { question, RawChat } from '../support/raw-chat.js';
 let deployment: Deployment;
 beforeAll(async () => {
   deployment = await deploy({
-    flags: { llm: ['--engine-tile-timeout-ms', '1500', '--engine-max-tile-requests', '20'] },
+    flags: { llm: ['--engine-tile-timeout-ms', '1500'] },
   });
 });
 afterAll(async () => {

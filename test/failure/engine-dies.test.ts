@@ -14,7 +14,8 @@ afterAll(async () => {
   await deployment?.stop();
 });
 
-/** Long, and the same each time: nearly every token is as likely as any other, but the seed decides. */
+/** Long, and the same each time: nearly every token is as likely as any other, but the seed decides. No choice lies
+ * within rounding: see services/llm/src/testing/firm-answers.test.ts. */
 const long = { stop: [], temperature: 10, seed: 4n, maxTokens: 600 };
 
 test('an engine dies while it writes: the text goes on without a token twice or skipped', async () => {

@@ -14,7 +14,7 @@ let nats: NatsConnection;
 let revision: string;
 beforeAll(async () => {
   deployment = await deploy({
-    flags: { llm: ['--engine-tile-timeout-ms', '300', '--engine-max-tile-requests', '100'] },
+    flags: { llm: ['--engine-tile-timeout-ms', '300'] },
   });
   nats = await connect({ servers: deployment.natsUrl });
   using chat = new RawChat(deployment.gateway);

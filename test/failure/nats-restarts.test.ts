@@ -3,14 +3,14 @@ import { ask, sample } from '../support/ask.js';
 import { answersRight, atRest, pids } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { goldenCases, visibleAnswer } from '../support/goldens.js';
-import { noisyPng } from '../support/pictures.js';
+import { greatestDifference, noisyPng } from '../support/pictures.js';
 import { jobsUndone, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
 beforeAll(async () => {
   deployment = await deploy({
-    flags: { llm: ['--engine-tile-timeout-ms', '1500', '--engine-max-tile-requests', '20'] },
+    flags: { llm: ['--engine-tile-timeout-ms', '1500'] },
   });
 });
 afterAll(async () => {
@@ -73,7 +73,9 @@ test('a drawing that waited in the queue is made again', async () => {
   expect(await chat.ended).toMatchObject({ status: 'OK' });
   expect(chat.text).toBe(undisturbed.text);
   const parts = chat.events.flatMap((event) => (event.$case === 'picturePart' ? [event.value.data] : []));
-  expect(Buffer.compare(Buffer.concat(parts), undisturbed.pictures[0]?.bytes ?? Buffer.alloc(0))).toBe(0);
+  // The condition comes from a prefill this time: see "What is equal to what" in docs/architecture.md.
+  const first = undisturbed.pictures[0]?.bytes ?? new Uint8Array();
+  expect(await greatestDifference(Buffer.concat(parts), first)).toBeLessThanOrEqual(2);
   await answersRight(deployment.gateway);
   await atRest(deployment);
 });

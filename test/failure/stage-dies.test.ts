@@ -11,7 +11,7 @@ let deployment: Deployment;
 beforeAll(async () => {
   // Missing visual tokens are asked for again soon, so that the tests do not wait for what they do not test.
   deployment = await deploy({
-    flags: { llm: ['--engine-tile-timeout-ms', '1500', '--engine-max-tile-requests', '20'] },
+    flags: { llm: ['--engine-tile-timeout-ms', '1500'] },
   });
 });
 afterAll(async () => {

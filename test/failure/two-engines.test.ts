@@ -24,6 +24,7 @@ afterAll(async () => {
   await second?.stop(10_000);
 });
 
+/** No choice lies within rounding: see services/llm/src/testing/firm-answers.test.ts. */
 const long = { stop: [], temperature: 10, seed: 4n, maxTokens: 600 };
 
 async function running(metrics: string): Promise<number> {

@@ -38,3 +38,14 @@ export function noisyPng(width: number, height: number, seed = 1): Promise<Buffe
     .png({ compressionLevel: 0 })
     .toBuffer();
 }
+
+/** The greatest difference of any channel of any pixel, 0 to 255; they must be of one size. */
+export async function greatestDifference(one: Uint8Array, other: Uint8Array): Promise<number> {
+  const [a, b] = await Promise.all(
+    [one, other].map((bytes) => sharp(bytes).raw().toBuffer({ resolveWithObject: true })),
+  );
+  if (a === undefined || b === undefined || a.data.length !== b.data.length || a.info.width !== b.info.width) {
+    throw new Error('the pictures are not of one size');
+  }
+  return a.data.reduce((worst, value, at) => Math.max(worst, Math.abs(value - (b.data[at] as number))), 0);
+}

@@ -25,10 +25,11 @@ const batch = { maxBatch: 8, waitMs: 0, maxWaiting: 64 };
 const limits: EngineLimits = {
   maxRunning: 16,
   maxWaiting: 64,
+  maxWaitingForTiles: 64,
+  maxTakeovers: 1024,
   maxStepTokens: 512,
   maxChunkTokens: 256,
   tileTimeoutMs: 10_000,
-  maxTileRequests: 3,
   maxDrawings: 4,
 };
 const timeoutMs = 60_000;

@@ -109,6 +109,7 @@ const generationSection = z.strictObject({
   topP: finite.min(0).max(1),
   /** 0: no limit. */
   topK: z.number().int().nonnegative(),
+  /** Makes tokens that stand in prompt or answer less likely; 1: none. */
   repetitionPenalty: finite.positive(),
   padTokenId: tokenId.optional(),
 });

@@ -144,3 +144,17 @@ test('closing runs what waits without delay and refuses what comes later', async
   await closed;
   expect(batches).toEqual([[1]]);
 });
+
+test('closing waits for every batch that is left, not only for the next', async () => {
+  const { batcher, batches, open } = gated({ maxBatch: 1 });
+  const results = [1, 2, 3, 4].map((item) => batcher.submit(item, never));
+  let closed = false;
+  const closing = batcher.close().then(() => {
+    closed = true;
+  });
+  const closedAt = results.map((result) => result.then(() => closed));
+  open();
+  expect(await Promise.all(closedAt)).toEqual([false, false, false, false]);
+  await closing;
+  expect(batches).toEqual([[1], [2], [3], [4]]);
+});

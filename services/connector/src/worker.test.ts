@@ -13,6 +13,9 @@ import type { ConnectorSettings } from './config.js';
 import { connector } from './start.js';
 import { demoBundle, golden, relativeError } from './testing/demo-model.js';
 
+// By rounding at most: see "What is equal to what" in docs/architecture.md.
+const rounding = 1e-4;
+
 let bundle: Bundle;
 /** The engine is held to 2e-3 of the reference; features and tokens are rounded to float16's 11 bits on their way. */
 const tolerance = 2e-3 + 2 * 2 ** -11;
@@ -102,10 +105,10 @@ test('features and tokens over the limit of a message travel in parts', async ()
   await stage.queue('inline', inline(features));
   const tokens = await stage.tokensOf('parts');
   expect(relativeError(tokens, await golden('cat.visual_tokens'))).toBeLessThan(tolerance);
-  expect(tokens).toEqual(await stage.tokensOf('inline'));
+  expect(relativeError(tokens, await stage.tokensOf('inline'))).toBeLessThan(rounding);
 });
 
-test('tiles of different requests share batches, and get the numbers that they get alone', async () => {
+test('tiles of different requests share batches, and get what they get alone', async () => {
   const names = ['apple', 'cat', 'rocket', 'pair'];
   const run = async (settings: Partial<ConnectorSettings>) => {
     await using stage = await deployment();
@@ -118,7 +121,9 @@ test('tiles of different requests share batches, and get the numbers that they g
   const alone = await run({ 'batch.max': 1 });
   const together = await run({ 'batch.max': 4, 'batch.waitMs': 1000 });
   expect([alone.batches, together.batches]).toEqual([4, 1]);
-  expect(together.tokens).toEqual(alone.tokens);
+  for (const [at, tokens] of together.tokens.entries()) {
+    expect(relativeError(tokens, alone.tokens[at] as Float32Tensor)).toBeLessThan(rounding);
+  }
 });
 
 test('bad features fail in the place of the tokens, and the next tile is right', async () => {
@@ -160,5 +165,5 @@ test('two connectors share the queue, and one may leave in the middle', async ()
   await stage.tokensOf('drain0');
   await leaving.stop();
   const [first, ...others] = await Promise.all(requests.map((requestId) => stage.tokensOf(requestId)));
-  for (const tokens of others) expect(tokens).toEqual(first);
+  for (const tokens of others) expect(relativeError(tokens, first as Float32Tensor)).toBeLessThan(rounding);
 });

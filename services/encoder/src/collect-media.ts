@@ -1,7 +1,7 @@
 import { type EncodeRequest, TesseraError } from '@tessera/protocol';
 
 /** The most bytes of one part: what the contract says in media.proto. */
-const maxPartBytes = 512 * 1024;
+export const maxPartBytes = 512 * 1024;
 
 /**
  * The bytes of the one media item that a call sends in parts. Reads no further than the last part.

@@ -14,11 +14,26 @@ export const llmSettings = {
   }),
   'engine.maxRunning': setting(positive.max(1024), {
     default: 16,
-    description: 'Sequences that run at once: slots of the KV cache.',
+    description: 'Sequences that run at once: slots of the KV cache, as far as kv.maxBytes allows.',
   }),
   'engine.maxWaiting': setting(z.int().min(0).max(65_536), {
     default: 64,
     description: 'Sequences that wait for a slot; one more is refused with QUEUE_FULL.',
+  }),
+  'engine.maxWaitingForTiles': setting(z.int().min(1).max(65_536), {
+    default: 64,
+    description:
+      'Sequences whose visual tokens are still being made; one more with a picture is refused with QUEUE_FULL. They hold up no text. Each holds those of its tiles that have come.',
+  }),
+  'engine.maxTakeovers': setting(z.int().min(0).max(65_536), {
+    default: 1024,
+    description:
+      'Sequences taken over from other engines that wait for a slot, beside engine.maxWaiting and before it; the sum of what the other engines may have running and waiting is enough for all of them to die.',
+  }),
+  'kv.maxBytes': setting(positive.optional(), {
+    description:
+      "Bytes that the KV cache may take. One token takes 8 x layers x KV heads x head width bytes, and all sequences that run take as much as the longest. By default half of what the model's weights leave of the memory that the process may use: the limit of its container, or the machine's.",
+    example: '17179869184',
   }),
   'engine.maxStepTokens': setting(positive, {
     default: 512,
@@ -30,11 +45,8 @@ export const llmSettings = {
   }),
   'engine.tileTimeoutMs': setting(positive, {
     default: 10_000,
-    description: 'Time after which missing visual tokens are asked for again, in milliseconds.',
-  }),
-  'engine.maxTileRequests': setting(z.int().min(0), {
-    default: 3,
-    description: 'Times that missing visual tokens are asked for before the request ends with STAGE_UNAVAILABLE.',
+    description:
+      'Time after which missing visual tokens are asked for again, in milliseconds. It doubles with each asking, up to eight times itself, until tokens come or the deadline passes; what is still being made is not made twice.',
   }),
   'engine.maxDrawings': setting(z.int().min(0), { default: 4, description: 'Drawings in one answer.' }),
 };
@@ -49,10 +61,12 @@ export function engineConfig(settings: LlmSettings, session: EngineConfig['sessi
     limits: {
       maxRunning: settings['engine.maxRunning'],
       maxWaiting: settings['engine.maxWaiting'],
+      maxWaitingForTiles: settings['engine.maxWaitingForTiles'],
+      maxTakeovers: settings['engine.maxTakeovers'],
+      kvBytes: settings['kv.maxBytes'],
       maxStepTokens: settings['engine.maxStepTokens'],
       maxChunkTokens: settings['engine.maxChunkTokens'],
       tileTimeoutMs: settings['engine.tileTimeoutMs'],
-      maxTileRequests: settings['engine.maxTileRequests'],
       maxDrawings: settings['engine.maxDrawings'],
     },
   };

@@ -4,6 +4,7 @@ import { type EngineConfig, engineCoreOptions } from './engine/create-engine-cor
 import type { Engine, EngineEvent, EngineRequest } from './engine/engine.js';
 import { engineRequest } from './engine/engine-request.js';
 import { LlmEngine } from './engine/llm-engine.js';
+import { type KvBudget, kvBudget } from './kv/kv-budget.js';
 import { loadPromptBuilder } from './prompt/load-prompt-builder.js';
 import type { PromptBuilder } from './prompt/prompt-builder.js';
 import { ThreadedEngine, type ThreadedEngineOptions } from './thread/threaded-engine.js';
@@ -14,20 +15,20 @@ export class Llm<E extends Engine = Engine> {
     readonly manifest: BundleManifest,
     readonly engine: E,
     readonly builder: PromptBuilder,
+    /** What the KV cache may take, and how long prompt and answer of one request can be with that. */
+    readonly budget: KvBudget,
   ) {}
 
   /** In this thread, whose event loop each step blocks: for measurements and tools. */
   static async inProcess(config: EngineConfig): Promise<Llm<LlmEngine>> {
-    const bundle = await readBundle(config.modelDir, ['llm']);
-    const builder = await loadPromptBuilder(bundle);
-    return new Llm(bundle.manifest, new LlmEngine(await engineCoreOptions(config)), builder);
+    const { bundle, builder, budget, resolved } = await prepareModel(config);
+    return new Llm(bundle.manifest, new LlmEngine(await engineCoreOptions(resolved)), builder, budget);
   }
 
   /** With the engine in a thread of its own: for services. */
   static async inThread(config: EngineConfig, options?: ThreadedEngineOptions): Promise<Llm<ThreadedEngine>> {
-    const bundle = await readBundle(config.modelDir, ['llm']);
-    const builder = await loadPromptBuilder(bundle);
-    return new Llm(bundle.manifest, await ThreadedEngine.start(config, options), builder);
+    const { bundle, builder, budget, resolved } = await prepareModel(config);
+    return new Llm(bundle.manifest, await ThreadedEngine.start(resolved, options), builder, budget);
   }
 
   /**
@@ -47,4 +48,13 @@ export class Llm<E extends Engine = Engine> {
   close(): Promise<void> {
     return this.engine.close();
   }
+}
+
+/** Engine and prompt builder must have the same limits, so the budget is looked up once. */
+async function prepareModel(config: EngineConfig) {
+  const bundle = await readBundle(config.modelDir, ['llm']);
+  const budget = kvBudget(bundle, config.limits.kvBytes);
+  const builder = await loadPromptBuilder(bundle, budget.contextTokens);
+  const resolved: EngineConfig = { ...config, limits: { ...config.limits, kvBytes: budget.bytes } };
+  return { bundle, builder, budget, resolved };
 }

@@ -68,7 +68,10 @@ export class LlmMetrics {
     const metrics = this.#metrics;
     metrics.gauge('tessera_requests_running').set(stats.running);
     metrics.gauge('tessera_requests_waiting').set(stats.waiting);
+    metrics.gauge('tessera_requests_waiting_for_tiles').set(stats.waitingForTiles);
     metrics.gauge('tessera_kv_cache_usage_ratio').set(stats.cacheUsage);
+    metrics.gauge('tessera_kv_cache_bytes').set(stats.cacheBytes);
+    metrics.counter('tessera_preemptions_total').inc(stats.preemptions - this.#last.preemptions);
     metrics.counter('tessera_prefill_tokens_total').inc(stats.prefillTokens - this.#last.prefillTokens);
     metrics.counter('tessera_decode_tokens_total').inc(stats.decodeTokens - this.#last.decodeTokens);
     const busyMs = stats.busyMs - this.#last.busyMs;

@@ -45,7 +45,6 @@ const start = (tileTimeoutMs = 30_000) =>
       'engine.maxRunning': 4,
       'engine.maxWaiting': 1,
       'engine.tileTimeoutMs': tileTimeoutMs,
-      'engine.maxTileRequests': 10,
     }),
   );
 
@@ -161,7 +160,7 @@ test('visual tokens come over NATS, before or after the request', async () => {
   }
 });
 
-test('a missing tile is asked for, and taken under the higher attempt; else the request fails', async () => {
+test('a missing tile is asked for, and taken under the higher attempt; else the deadline ends the request', async () => {
   const impatient = await start(200);
   const other = createClient(LlmServiceDefinition, impatient.grpcAddress);
   const elsewhere = await inboxOf(impatient.grpcAddress);
@@ -178,8 +177,9 @@ test('a missing tile is asked for, and taken under the higher attempt; else the 
   expect(kinds).toContain('tileNeeded');
   expect(ids).toEqual(output_ids);
 
-  const never = await collect(other.generate(request([user(0, question)], { media: [wholePicture] })));
-  expect(never.error).toMatchObject({ code: 'STAGE_UNAVAILABLE' });
+  const lost = request([user(0, question)], { media: [wholePicture] });
+  const never = await collect(other.generate(lost, { timeoutMs: 1000 }));
+  expect(never.error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   other.close();
   await impatient.stop();
 });

@@ -5,7 +5,8 @@ import {
   type LlmServiceDescribeResponse,
   TesseraError,
 } from '@tessera/protocol';
-import { type Admission, type GrpcService, grpcService } from '@tessera/runtime';
+import { type GrpcService, grpcService } from '@tessera/runtime';
+import type { GenerateAdmission } from './admission.js';
 import type { EngineEvent } from './engine/engine.js';
 import { engineSpans } from './engine-spans.js';
 import type { Llm } from './llm.js';
@@ -18,7 +19,7 @@ export interface LlmServerOptions {
   readonly links: EngineLinks;
   readonly metrics: LlmMetrics;
   readonly description: LlmServiceDescribeResponse;
-  readonly admission: Admission;
+  readonly admission: GenerateAdmission;
   readonly drain: AbortSignal;
 }
 
@@ -32,7 +33,7 @@ export function llmService(options: LlmServerOptions): GrpcService {
   const { llm, links, metrics, description, admission, drain } = options;
 
   async function* generate(request: GenerateRequest, { signal, deadlineMs }: Call): AsyncGenerator<GenerateResponse> {
-    using _call = admission.enter();
+    using _call = admission.enter(request);
     signal.throwIfAborted();
     const prepared = llm.prepare(request, deadlineMs);
     const { requestId, attempt } = prepared;

@@ -1,5 +1,6 @@
 import { sessionOptions } from '@tessera/inference';
-import { Admission, type Announcer, connectBus, type Service } from '@tessera/runtime';
+import { type Announcer, connectBus, type Service } from '@tessera/runtime';
+import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { Llm } from './llm.js';
 import { LlmMetrics } from './metrics.js';
@@ -35,7 +36,8 @@ export const llm: Service<typeof llmSettings> = {
     metrics.gauge('tessera_model_info').set({ name, revision, weights }, 1);
     const links = new EngineLinks(bus, inbox, engine);
     const llmMetrics = new LlmMetrics(metrics, engine);
-    const contextTokens = manifest.llm.maxPositions;
+    const { contextTokens } = model.budget;
+    metrics.gauge('tessera_kv_cache_limit_bytes').set(model.budget.bytes);
     const { maxRunning, maxWaiting } = config.limits;
     const description = {
       model: { name, revision, weights },
@@ -44,9 +46,7 @@ export const llm: Service<typeof llmSettings> = {
       maxWaiting,
       hiddenSize: manifest.llm.hiddenSize,
     };
-    // The engine has limits of its own; this one keeps prompts from being built when there can be no room for them, and
-    // leaves some for attempts that take over from earlier ones.
-    const admission = new Admission('Generate calls', 2 * (maxRunning + maxWaiting), drain);
+    const admission = new GenerateAdmission(config.limits, drain, () => engine.stats().retryAfterMs);
     const announcing = new AbortController();
     let announcer: Announcer | undefined;
     drain.addEventListener('abort', () => announcer?.now(), { once: true });

@@ -47,10 +47,10 @@ export class EngineLinks {
           const { item, tile, tokens, timings } = event;
           this.#engine.provideTile({ requestId, item, tile, tokens, timings });
         } else {
-          const { item, code, message, stage } = event;
+          const { item, attempt: failed, code, message, stage } = event;
           // The encoder's failure names the first of a range of tiles: it speaks for the item.
           const tile = stage === jobRoutes.encode.stage ? undefined : event.tile;
-          this.#engine.failTile({ requestId, item, tile, error: itemError(code, message, item) });
+          this.#engine.failTile({ requestId, item, tile, attempt: failed, error: itemError(code, message, item) });
         }
       }
     } catch (reason) {

@@ -106,7 +106,7 @@ test('one expert in a graph of its own, for any number of rows, none among them'
     { rows: tensor('float32', [1, model.hiddenSize], values.slice(2 * model.hiddenSize)) },
     { rows: tensor('float32', [0, model.hiddenSize], new Float32Array(0)) },
   ])) as [Float32Tensor, Float32Tensor, Float32Tensor];
-  expect(last.data).toEqual(three.data.slice(2 * model.hiddenSize));
+  expect(relativeError(last.data, three.data.slice(2 * model.hiddenSize)).max).toBeLessThan(1e-4);
   expect(none.shape).toEqual([0, model.hiddenSize]);
   const needed = g.weights.flatMap(({ tensors }) => tensors.map(({ value }) => value.name));
   expect(needed.every((name) => name.startsWith('language_model.model.layers.3.mlp.experts.5.'))).toBe(true);

@@ -1,6 +1,6 @@
 import { TesseraError } from '@tessera/protocol';
 
-const retryAfterMs = 500;
+const defaultRetryAfterMs = 500;
 
 /** Counts the calls that a stage answers at once, refuses more, and lets a drain wait for the last of them. */
 export class Admission {
@@ -10,11 +10,13 @@ export class Admission {
   /**
    * @param what the calls, in the words of an error: "Encode calls"
    * @param drain once aborted, new calls are refused
+   * @param retryAfterMs the delay that a refused caller is told
    */
   constructor(
     private readonly what: string,
     private readonly maxRunning: number,
     private readonly drain: AbortSignal,
+    private readonly retryAfterMs: () => number = () => defaultRetryAfterMs,
   ) {}
 
   /**
@@ -25,7 +27,7 @@ export class Admission {
     if (this.drain.aborted) throw new TesseraError('DRAINING', 'this process is shutting down');
     if (this.running >= this.maxRunning) {
       const message = `${this.maxRunning} ${this.what} are open, which is the limit`;
-      throw new TesseraError('QUEUE_FULL', message, { retryAfterMs });
+      throw new TesseraError('QUEUE_FULL', message, { retryAfterMs: this.retryAfterMs() });
     }
     this.running++;
     return {

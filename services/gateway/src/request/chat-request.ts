@@ -2,7 +2,6 @@ import {
   type ChatMessage,
   type ChatResponse,
   type DrawOptions,
-  type FinishReason,
   type GenerateRequest,
   type GenerateResponse,
   type MediaEvent,
@@ -13,7 +12,7 @@ import {
 import type { Bus, DrawingInbox, StageFailure } from '@tessera/runtime';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
-import { DeliveredAnswer, type ResumePoint } from './delivered-answer.js';
+import { DeliveredAnswer, type ResumePoint, type TextEnd } from './delivered-answer.js';
 import { linkedAbort } from './linked-abort.js';
 import type { PlannedItem } from './media-plan.js';
 import { Merge } from './merge.js';
@@ -97,7 +96,7 @@ export class ChatRequest {
         if (this.begun && error instanceof TesseraError && error.code === 'QUEUE_FULL') attempt--;
         if (attempt >= maxAttempts) throw lastWord(error);
         if (error instanceof DrawingLost) {
-          from = this.delivered.resumeBeforeDrawing();
+          from = this.delivered.resumeWithLostDrawings();
         } else {
           this.giveUp(lease, failed, error);
           from = this.delivered.resume();
@@ -151,7 +150,7 @@ export class ChatRequest {
       incoming.add(this.engineEvents(lease, resume ?? this.delivered.resume(), signal));
       let drawing = this.delivered.drawingsDue;
       if (drawing) incoming.add(this.drawingNews(signal));
-      let finished: { reason: FinishReason; completionTokens: number } | undefined;
+      let finished: TextEnd | undefined;
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
         if (from === 'media') {
@@ -164,7 +163,7 @@ export class ChatRequest {
           }
           yield* this.onEngine(engineEvent, lease);
           if (engineEvent.$case === 'finished') {
-            finished = engineEvent.value;
+            finished = this.delivered.takeEnd(engineEvent.value);
             // The text is complete: a drawing needs its place no more, and does not hear of its silence.
             lease.silence.removeEventListener('abort', onSilence);
             lease.release();
@@ -213,7 +212,7 @@ export class ChatRequest {
         return;
       case 'tokens': {
         if (lifecycle.state === RequestState.PREFILLING) yield this.enter(RequestState.DECODING);
-        if (!this.delivered.takeTokens(event.value.tokenIds)) return;
+        this.delivered.takeTokens(event.value.tokenIds);
         yield { $case: 'textDelta', value: { text: event.value.text, tokens: event.value.tokenIds.length } };
         return;
       }
@@ -248,15 +247,19 @@ export class ChatRequest {
 
   private async *engineEvents(lease: EngineLease, resume: ResumePoint, signal: AbortSignal): AsyncGenerator<Incoming> {
     const { requestId, messages, items, text, draw, deadlineMs } = this.request;
+    const { deliveredTokenIds, queuedDrawings, isComplete } = resume;
     const request: GenerateRequest = {
       requestId,
       attempt: this.attempt,
       messages,
       media: items.map(({ kind, spans }) => ({ kind, tiles: [...spans] })),
-      text,
+      // A text that has its end gets no further token, whatever this engine would write.
+      text: isComplete ? { ...text, maxTokens: deliveredTokenIds.length } : text,
       draw,
       drawingsTo: this.dependencies.drawings.address,
-      ...resume,
+      deliveredTokenIds,
+      queuedDrawings,
+      takenOver: this.begun,
     };
     for await (const { event } of lease.client.generate(request, { signal, deadlineMs })) {
       yield { from: 'engine', event };
@@ -326,7 +329,7 @@ export class ChatRequest {
     return { $case: 'stateChanged', value: { state, atMs: this.dependencies.lifecycle.nowMs() } };
   }
 
-  private finishedEvent(finished: { reason: FinishReason; completionTokens: number }): ChatEvent {
+  private finishedEvent(finished: TextEnd): ChatEvent {
     const { promptTokens, mediaTokens } = this;
     return {
       $case: 'finished',

@@ -1,4 +1,4 @@
-import type { MediaEvent } from '@tessera/protocol';
+import { FinishReason, type MediaEvent } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { DeliveredAnswer } from './delivered-answer.js';
 
@@ -31,9 +31,10 @@ function withTwoDrawings(): DeliveredAnswer {
 
 test('an engine goes on after what was delivered', () => {
   const answer = withTwoDrawings();
-  expect(answer.resume()).toEqual({ deliveredTokenIds: [1, 2, 3, 4, 5], queuedDrawings: 2 });
-  expect(answer.takeTokens([6])).toBe(true);
-  expect(answer.resume().deliveredTokenIds).toEqual([1, 2, 3, 4, 5, 6]);
+  const whole = { deliveredTokenIds: [1, 2, 3, 4, 5], queuedDrawings: 2, isComplete: false };
+  expect(answer.resume()).toEqual(whole);
+  answer.takeTokens([6]);
+  expect(answer.resume()).toEqual({ ...whole, deliveredTokenIds: [1, 2, 3, 4, 5, 6] });
 });
 
 test('events of a drawing are new once, whoever makes it', () => {
@@ -47,33 +48,49 @@ test('events of a drawing are new once, whoever makes it', () => {
   expect(answer.drawingsDue).toBe(true);
 });
 
-test('after a loss an engine goes back to the first drawing that is due, and what it repeats is not new', () => {
+test('after a loss the first drawing that is due is queued again, and no delivered token is written again', () => {
   const answer = withTwoDrawings();
   answer.takeDrawingEvent(part(0, 0, true));
-  expect(answer.resumeBeforeDrawing()).toEqual({ deliveredTokenIds: [1, 2, 3, 4], queuedDrawings: 1 });
+  const lost = { deliveredTokenIds: [1, 2, 3, 4, 5], queuedDrawings: 1, isComplete: false };
+  expect(answer.resumeWithLostDrawings()).toEqual(lost);
+  // An engine that ends before it has queued the drawing leaves that to the next one.
+  expect(answer.resume()).toEqual(lost);
   answer.takeQueuedDrawing(1);
-  expect(answer.takeTokens([5])).toBe(false);
-  expect(answer.takeTokens([6])).toBe(true);
-  expect(answer.resumeBeforeDrawing()).toEqual({ deliveredTokenIds: [1, 2, 3, 4], queuedDrawings: 1 });
+  expect(answer.drawingsDue).toBe(true);
+  expect(answer.resume()).toEqual({ ...lost, queuedDrawings: 2 });
+  expect(answer.resumeWithLostDrawings()).toEqual(lost);
 });
 
 test('when a later drawing was done first, both are queued again, and the client has each once', () => {
   const answer = withTwoDrawings();
   answer.takeDrawingEvent(part(1, 0, true));
-  expect(answer.resumeBeforeDrawing()).toEqual({ deliveredTokenIds: [1, 2], queuedDrawings: 0 });
+  expect(answer.resumeWithLostDrawings()).toMatchObject({ queuedDrawings: 0 });
+  answer.takeQueuedDrawing(0);
+  expect(answer.drawingsDue).toBe(true);
+  answer.takeQueuedDrawing(1);
   expect(answer.takeDrawingEvent(part(1, 0, true))).toBe(false);
   expect(answer.takeDrawingEvent(part(0, 0, true))).toBe(true);
   expect(answer.drawingsDue).toBe(false);
 });
 
-test('an engine that writes something else than before is at fault', () => {
+test('a drawing that was queued, and whose token was lost with its engine, is left to the next engine', () => {
+  const answer = new DeliveredAnswer();
+  answer.takeTokens([1, 2]);
+  answer.takeQueuedDrawing(0);
+  expect(answer.resumeWithLostDrawings()).toEqual({ deliveredTokenIds: [1, 2], queuedDrawings: 0, isComplete: false });
+  expect(answer.drawingsDue).toBe(false);
+});
+
+test('a text that has its end keeps it, whatever a later attempt says', () => {
   const answer = withTwoDrawings();
-  answer.resumeBeforeDrawing();
-  expect(() => answer.takeTokens([7])).toThrow('wrote other tokens');
+  const end = { reason: FinishReason.END, completionTokens: 5 };
+  expect(answer.takeEnd(end)).toBe(end);
+  expect(answer.resumeWithLostDrawings().isComplete).toBe(true);
+  expect(answer.takeEnd({ reason: FinishReason.LENGTH, completionTokens: 5 })).toBe(end);
 });
 
 test('a drawing that the client has in part is not made again', () => {
   const answer = withTwoDrawings();
   answer.takeDrawingEvent(part(0, 0, false));
-  expect(() => answer.resumeBeforeDrawing()).toThrow('of which a part was delivered');
+  expect(() => answer.resumeWithLostDrawings()).toThrow('of which a part was delivered');
 });

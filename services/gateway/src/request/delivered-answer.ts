@@ -1,23 +1,32 @@
-import { type MediaEvent, TesseraError } from '@tessera/protocol';
+import { type FinishReason, type MediaEvent, TesseraError } from '@tessera/protocol';
 
 /** Where an engine takes an answer up. */
 export interface ResumePoint {
+  /** All that the client has: the engine computes them and writes none of them again. */
   readonly deliveredTokenIds: number[];
+  /** Drawings whose jobs are not lost. Those that a delivered token asks for beyond them are queued again. */
   readonly queuedDrawings: number;
+  /** Whether the text has its end, so that only drawings are left to be made. */
+  readonly isComplete: boolean;
+}
+
+/** How a text ended. */
+export interface TextEnd {
+  readonly reason: FinishReason;
+  readonly completionTokens: number;
 }
 
 /** What the client has of an answer, over all attempts: decides what of a further attempt is new. */
 export class DeliveredAnswer {
   private readonly tokenIds: number[] = [];
-  /** By drawing, how many tokens were delivered when it was queued: the one that asks for it comes next. */
-  private readonly queuedAt: number[] = [];
+  /** Drawings from 0 to this, exclusive, are queued or made. */
+  private queuedDrawings = 0;
   private readonly done = new Set<number>();
   /** By drawing, the sequence number of the event that comes next. */
   private readonly nextEvent = new Map<number, number>();
   /** Drawings of which a part was delivered. */
   private readonly begun = new Set<number>();
-  /** How many of the delivered tokens the engine has written (again) in this attempt. */
-  private written = 0;
+  private end: TextEnd | undefined;
 
   /** Drawings delivered whole. */
   get drawings(): number {
@@ -26,51 +35,40 @@ export class DeliveredAnswer {
 
   /** Whether a drawing is queued and not delivered. */
   get drawingsDue(): boolean {
-    return this.done.size < this.queuedAt.length;
+    return this.firstDue() < this.queuedDrawings;
   }
 
   /** An engine goes on after everything that was delivered. */
   resume(): ResumePoint {
-    this.written = this.tokenIds.length;
-    return { deliveredTokenIds: [...this.tokenIds], queuedDrawings: this.queuedAt.length };
+    const { queuedDrawings, end } = this;
+    return { deliveredTokenIds: [...this.tokenIds], queuedDrawings, isComplete: end !== undefined };
   }
 
   /**
-   * An engine goes back to the first drawing that is due, and queues it and those after it again: its job may be lost, and
-   * only an engine can make the condition. The tokens that it writes again are known.
+   * The first drawing that is due and those after it are queued again: their jobs may be lost, and only an engine can
+   * make the conditions. It does so while it computes the delivered tokens, none of which is chosen again.
    * @throws TesseraError STAGE_UNAVAILABLE when the client has a part of such a drawing: another making's would not fit
    */
-  resumeBeforeDrawing(): ResumePoint {
-    const first = this.queuedAt.findIndex((_, drawing) => !this.done.has(drawing));
-    const at = this.queuedAt[first];
-    if (at === undefined) return this.resume();
+  resumeWithLostDrawings(): ResumePoint {
     if ([...this.begun].some((drawing) => !this.done.has(drawing))) {
       throw new TesseraError('STAGE_UNAVAILABLE', 'NATS lost a drawing of which a part was delivered already');
     }
-    this.written = at;
-    return { deliveredTokenIds: this.tokenIds.slice(0, at), queuedDrawings: first };
+    this.queuedDrawings = Math.min(this.queuedDrawings, this.firstDue());
+    return this.resume();
   }
 
-  /**
-   * Takes tokens from the engine. Returns whether they are new.
-   * @throws TesseraError INTERNAL when the engine writes other tokens than it had written
-   */
-  takeTokens(tokenIds: readonly number[]): boolean {
-    const known = this.tokenIds.slice(this.written, this.written + tokenIds.length);
-    if (known.length === 0) {
-      this.tokenIds.push(...tokenIds);
-      this.written = this.tokenIds.length;
-      return true;
-    }
-    if (known.length !== tokenIds.length || known.some((id, index) => id !== tokenIds[index])) {
-      throw new TesseraError('INTERNAL', 'an engine that wrote an answer again wrote other tokens');
-    }
-    this.written += tokenIds.length;
-    return false;
+  takeTokens(tokenIds: readonly number[]): void {
+    this.tokenIds.push(...tokenIds);
   }
 
   takeQueuedDrawing(drawing: number): void {
-    this.queuedAt[drawing] ??= this.written;
+    this.queuedDrawings = Math.max(this.queuedDrawings, drawing + 1);
+  }
+
+  /** Takes the end of the text, and returns the one that counts: the first, since later attempts write no more. */
+  takeEnd(end: TextEnd): TextEnd {
+    this.end ??= end;
+    return this.end;
   }
 
   /**
@@ -85,5 +83,12 @@ export class DeliveredAnswer {
       if (event.value.last) this.done.add(key.item);
     }
     return true;
+  }
+
+  /** The first drawing that the client does not have whole. */
+  private firstDue(): number {
+    let drawing = 0;
+    while (this.done.has(drawing)) drawing++;
+    return drawing;
   }
 }

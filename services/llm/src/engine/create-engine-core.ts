@@ -1,6 +1,7 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { createSession, type SessionOptions } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
+import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
 import { OnnxRunner } from '../model/onnx-runner.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
@@ -25,21 +26,28 @@ export async function engineCoreOptions({ modelDir, session, limits }: EngineCon
   const bundle = await readBundle(modelDir, ['llm']);
   const builder = await loadPromptBuilder(bundle);
   const { llm } = bundle.manifest;
-  const model = sequenceModel(bundle, builder, limits);
+  const budget = kvBudget(bundle, limits.kvBytes);
+  const model = sequenceModel(bundle, builder, limits, budget);
   const runner = new OnnxRunner(await createSession(bundle.file(llm.graph), session), llm, {
     slots: limits.maxRunning,
+    maxRows: budget.contextTokens,
     hidden: model.drawing !== undefined,
   });
-  return { runner, model, limits };
+  return { runner, model, limits, kvBytes: budget.bytes };
 }
 
-function sequenceModel({ manifest }: Bundle, builder: PromptBuilder, limits: EngineLimits): EngineCoreOptions['model'] {
+function sequenceModel(
+  { manifest }: Bundle,
+  builder: PromptBuilder,
+  limits: EngineLimits,
+  { contextTokens }: KvBudget,
+): EngineCoreOptions['model'] {
   const { llm, generator } = manifest;
   const startTokenId = llm.tokens.generationStart;
   return {
     bytes: new TokenBytes(builder.tokenizer),
     hiddenSize: llm.hiddenSize,
-    maxPositions: llm.maxPositions,
+    maxPositions: contextTokens,
     eosTokenIds: new Set(llm.eosTokenIds),
     drawing:
       startTokenId === undefined || generator === undefined

@@ -8,14 +8,14 @@ let demo: DemoEngine;
 let cases: readonly GoldenCase[];
 
 beforeAll(async () => {
-  demo = await DemoEngine.create({ maxRunning: 2, maxWaiting: 1 });
+  demo = await DemoEngine.create({ maxRunning: 2, maxWaiting: 1, maxWaitingForTiles: 3, maxTakeovers: 2 });
   cases = (await goldens()).cases;
 });
 
 afterAll(() => demo.close());
 
 const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
-const free = { running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
+const free = { running: 0, waiting: 0, waitingForTiles: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A request that would write for long. */
@@ -33,10 +33,11 @@ async function expectWorking(): Promise<void> {
 }
 
 test('a cancel while waiting for a tile, for a slot, and while decoding frees everything', async () => {
-  const requests = [demo.golden(golden('apple.0')), long(), long()];
+  const requests = [demo.golden(golden('apple.0')), long(), long(), long()];
   const answers = requests.map((request) => collect(demo.engine.submit(request)));
   await until(() => demo.engine.stats().decodeTokens > 3);
-  expect(demo.engine.stats()).toMatchObject({ running: 2, waiting: 1, slotsInUse: 2 });
+  await until(() => demo.engine.stats().running === 2);
+  expect(demo.engine.stats()).toMatchObject({ waiting: 1, waitingForTiles: 1, slotsInUse: 2 });
   for (const { requestId } of requests) demo.engine.cancel(requestId);
   for (const answer of await Promise.all(answers)) expect(answer.error).toMatchObject({ code: 'CANCELLED' });
   await expectWorking();
@@ -78,6 +79,51 @@ test('one more than run and wait is refused at once, with a delay', async () => 
   expect(refused.events).toEqual([]);
   expect(refused.error).toMatchObject({ code: 'QUEUE_FULL', message: /2 sequences running and 1 waiting/ });
   expect(refused.error?.options.retryAfterMs).toBeGreaterThanOrEqual(100);
+  for (const { requestId } of requests) demo.engine.cancel(requestId);
+  await Promise.all(answers);
+  await expectWorking();
+});
+
+test('an encoder that makes no tiles holds up no text: pictures have places of their own', async () => {
+  const pictures = Array.from({ length: 3 }, () => demo.golden(golden('apple.0')));
+  const waiting = pictures.map((request) => collect(demo.engine.submit(request)));
+  await until(() => demo.engine.stats().running === 2);
+  const refused = await collect(demo.engine.submit(demo.golden(golden('apple.0'))));
+  expect(refused.error).toMatchObject({ code: 'QUEUE_FULL', message: /3 sequences waiting for visual tokens/ });
+  // As many texts as if there were no picture; each takes a slot that a picture had.
+  const texts = await Promise.all(['text.0', 'text.1', 'text.2'].map((id) => demo.start(golden(id))));
+  expect(texts.map(({ tokenIds }) => tokenIds)).toEqual(
+    ['text.0', 'text.1', 'text.2'].map((id) => golden(id).output_ids),
+  );
+  expect(demo.engine.stats()).toMatchObject({ waiting: 0, waitingForTiles: 3 - demo.engine.stats().running });
+  expect(demo.engine.stats().preemptions).toBeGreaterThan(0);
+  for (const request of pictures) demo.provide(request, 0, 'apple');
+  for (const { tokenIds } of await Promise.all(waiting)) expect(tokenIds).toEqual(golden('apple.0').output_ids);
+  await expectWorking();
+});
+
+test('what another engine had admitted is not refused, and goes before what waits', async () => {
+  const requests = [long(), long(), long()];
+  const answers = requests.map((request) => collect(demo.engine.submit(request)));
+  expect((await collect(demo.engine.submit(long()))).error).toMatchObject({ code: 'QUEUE_FULL' });
+  const { output_ids } = golden('text.1');
+  const ended: string[] = [];
+  const note = (name: string, answer: Answer): Answer => {
+    ended.push(name);
+    return answer;
+  };
+  // Begun elsewhere, and admitted elsewhere without a token yet.
+  const takeovers = [
+    demo.start(golden('text.1'), { attempt: 2, deliveredTokenIds: output_ids.slice(0, 3) }),
+    demo.start(golden('text.1'), { attempt: 2, takenOver: true }),
+  ].map((answer) => answer.then((done) => note('takeover', done)));
+  void answers[2]?.then((done) => note('waited', done));
+  const one = await collect(demo.engine.submit(demo.golden(golden('text.1'), { attempt: 2, takenOver: true })));
+  expect(one.error).toMatchObject({ code: 'QUEUE_FULL', message: /2 sequences taken over/ });
+  demo.engine.cancel(requests[0]?.requestId ?? '');
+  const done = await Promise.all(takeovers);
+  expect(done.map(({ tokenIds }) => tokenIds)).toEqual([output_ids.slice(3), output_ids]);
+  expect(ended).toEqual(['takeover', 'takeover']);
   for (const { requestId } of requests) demo.engine.cancel(requestId);
   await Promise.all(answers);
   await expectWorking();

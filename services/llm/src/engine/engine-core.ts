@@ -14,6 +14,8 @@ export interface EngineCoreOptions {
   readonly runner: ModelRunner;
   readonly model: SequenceModel;
   readonly limits: EngineLimits;
+  /** What the cache may take; a sequence of `model.maxPositions` fits. */
+  readonly kvBytes: number;
   /** Told why a step failed; the sequences in it end, the engine goes on. */
   readonly onStepFailed?: (error: unknown) => void;
 }
@@ -26,6 +28,7 @@ export class EngineCore {
   readonly #runner: ModelRunner;
   readonly #model: SequenceModel;
   readonly #limits: EngineLimits;
+  readonly #kvBytes: number;
   readonly #slots: KvSlots<Sequence>;
   readonly #executor: StepExecutor;
   readonly #scheduler: Scheduler<Sequence>;
@@ -33,19 +36,21 @@ export class EngineCore {
   /** Ended, and no longer known by their request's id. */
   readonly #superseded: Sequence[] = [];
   readonly #retry = new RetryEstimate();
+  #preemptions = 0;
   readonly #loop: Promise<void>;
   readonly #onIdle: (() => void)[] = [];
   #wake: (() => void) | undefined;
   #closing = false;
   #draining = false;
 
-  constructor({ runner, model, limits, onStepFailed }: EngineCoreOptions) {
+  constructor({ runner, model, limits, kvBytes, onStepFailed }: EngineCoreOptions) {
     this.#runner = runner;
     this.#model = model;
     this.#limits = limits;
+    this.#kvBytes = kvBytes;
     this.#slots = new KvSlots(runner.kv);
     this.#executor = new StepExecutor({ runner, slots: this.#slots, onStepFailed });
-    this.#scheduler = new FcfsScheduler(limits);
+    this.#scheduler = new FcfsScheduler(limits, (slots, rows) => runner.kv.bytesFor(slots, rows) <= kvBytes);
     this.#loop = this.#run();
     // Whoever watches `done` handles it; without one it must not end the process before `close` is called.
     this.#loop.catch(() => {});
@@ -80,9 +85,16 @@ export class EngineCore {
     this.#wake?.();
   }
 
-  failTile({ requestId, item, tile, error }: TileFailure): void {
+  failTile({ requestId, item, tile, attempt, error }: TileFailure): void {
     const sequence = this.#sequences.get(requestId);
-    if (sequence?.tiles.isMissing(item, tile)) this.#end(sequence, error);
+    if (sequence === undefined || !sequence.tiles.isMissing(item, tile)) return;
+    const own = sequence.request.attempt;
+    // What this sequence asks for is made under a higher attempt than its own.
+    const isNewest = attempt > own || (attempt === own && !sequence.tiles.wasAskedFor(item, tile));
+    // What cannot get better is the same for every attempt. Anything else says nothing of the ones that came after.
+    if (!error.retryable || isNewest) this.#end(sequence, error);
+    else sequence.tilesDueMs = 0;
+    this.#wake?.();
   }
 
   cancel(requestId: string, { attempt, reason }: CancelOptions = {}): void {
@@ -93,18 +105,27 @@ export class EngineCore {
 
   stats(): EngineStats {
     let heldTiles = 0;
-    for (const { tiles } of this.#sequences.values()) heldTiles += tiles.held;
+    let longest = 0;
+    for (const { tiles, slot, maxTokens } of this.#sequences.values()) {
+      heldTiles += tiles.held;
+      if (slot >= 0) longest = Math.max(longest, maxTokens);
+    }
+    const { kv } = this.#runner;
+    const { inUse } = this.#slots;
     return {
       running: this.#scheduler.running,
       waiting: this.#scheduler.waiting,
-      slotsInUse: this.#slots.inUse,
-      cacheUsage: this.#slots.usage,
-      cacheBytes: this.#runner.kv.bytes,
+      waitingForTiles: this.#scheduler.waitingForTiles,
+      slotsInUse: inUse,
+      cacheUsage: inUse === 0 ? 0 : kv.bytesFor(inUse, longest) / this.#kvBytes,
+      cacheBytes: kv.bytes,
+      retryAfterMs: this.#retryAfterMs(),
       heldTiles,
       steps: this.#executor.steps,
       busyMs: this.#executor.busyMs,
       prefillTokens: this.#executor.prefillTokens,
       decodeTokens: this.#executor.decodeTokens,
+      preemptions: this.#preemptions,
     };
   }
 
@@ -134,17 +155,12 @@ export class EngineCore {
       this.#end(earlier, new TesseraError('CANCELLED', `attempt ${attempt} of the request takes over`));
       // A step may be under way, and slots must not move during it.
       this.#superseded.push(earlier);
-    } else if (this.#scheduler.isFull) {
-      const { maxRunning, maxWaiting } = this.#limits;
-      throw new TesseraError(
-        'QUEUE_FULL',
-        `the llm engine has ${maxRunning} sequences running and ${maxWaiting} waiting`,
-        {
-          retryAfterMs: this.#retry.afterMs(maxRunning),
-        },
-      );
     }
     const sequence = new Sequence(request, sink, this.#model);
+    const full = earlier === undefined ? this.#scheduler.fullFor(sequence) : undefined;
+    if (full !== undefined) {
+      throw new TesseraError('QUEUE_FULL', `the llm engine has ${full}`, { retryAfterMs: this.#retryAfterMs() });
+    }
     this.#sequences.set(requestId, sequence);
     this.#scheduler.add(sequence);
     sink.event({ type: 'admitted', promptTokens: prompt.tokenIds.length, mediaTokens: prompt.mediaTokens });
@@ -159,6 +175,11 @@ export class EngineCore {
         this.#expire(nowMs);
         this.#sweep();
         const plan = this.#scheduler.plan();
+        for (const sequence of plan.displaced) {
+          this.#slots.release(sequence);
+          sequence.restart();
+          this.#preemptions++;
+        }
         for (const sequence of plan.admitted) this.#slots.acquire(sequence);
         if (plan.decode.length === 0 && plan.prefill.length === 0) {
           await this.#idle(nowMs);
@@ -218,34 +239,30 @@ export class EngineCore {
   #expire(nowMs: number): void {
     for (const sequence of this.#sequences.values()) {
       if (nowMs >= sequence.request.deadlineMs) {
-        const message = `the deadline passed after ${sequence.completionTokens} tokens were written`;
-        sequence.failure ??= new TesseraError('DEADLINE_EXCEEDED', message);
+        sequence.failure ??= new TesseraError('DEADLINE_EXCEEDED', lateness(sequence));
       } else if (nowMs >= sequence.tilesDueMs) {
         this.#requestTiles(sequence);
       }
     }
   }
 
+  /** Asking is cheap, and whoever is asked sees whether the tile is being made: so it goes on until the deadline. */
   #requestTiles(sequence: Sequence): void {
-    const { maxTileRequests, tileTimeoutMs } = this.#limits;
-    const missing = sequence.tiles.missing();
-    if (sequence.tileRequests >= maxTileRequests) {
-      const waitedMs = tileTimeoutMs * (maxTileRequests + 1);
-      sequence.failure ??= new TesseraError(
-        'STAGE_UNAVAILABLE',
-        `visual tokens of ${missing.length} tiles did not come within ${waitedMs} ms; look at the encoder and the connector`,
-      );
-      return;
-    }
     sequence.tileRequests++;
-    for (const { item, tile } of missing) sequence.sink.event({ type: 'tileNeeded', item, tile });
+    for (const { item, tile } of sequence.tiles.askForMissing()) {
+      sequence.sink.event({ type: 'tileNeeded', item, tile });
+    }
     this.#scheduleTileRequest(sequence);
   }
 
   #scheduleTileRequest(sequence: Sequence): void {
-    sequence.tilesDueMs = sequence.tiles.isComplete
-      ? Number.POSITIVE_INFINITY
-      : Date.now() + this.#limits.tileTimeoutMs;
+    const pauseMs = this.#limits.tileTimeoutMs * Math.min(2 ** sequence.tileRequests, mostPauses);
+    sequence.tilesDueMs = sequence.tiles.isComplete ? Number.POSITIVE_INFINITY : Date.now() + pauseMs;
+  }
+
+  /** For one who would come after all that wait. */
+  #retryAfterMs(): number {
+    return this.#retry.afterMs(this.#scheduler.waiting + 1, Math.max(1, this.#scheduler.running));
   }
 
   /** Waits until something arrives or falls due. */
@@ -266,3 +283,11 @@ export class EngineCore {
 
 /** Far below what a timer can count to. */
 const maxIdleMs = 60_000;
+/** The pause between two askings for missing tiles doubles until it is this many times the first one. */
+const mostPauses = 8;
+
+function lateness({ completionTokens, tiles }: Sequence): string {
+  if (tiles.isComplete) return `the deadline passed after ${completionTokens} tokens were written`;
+  const count = tiles.missing().length;
+  return `the deadline passed while the visual tokens of ${count} tiles were missing; look at the encoder and the connector`;
+}

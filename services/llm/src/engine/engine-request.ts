@@ -29,7 +29,7 @@ export function engineRequest(
     throw invalid('delivered_token_ids', `ids are below ${llm.vocabSize}`);
   }
   const prompt = builder.build(request.messages, request.media);
-  const room = llm.maxPositions - prompt.tokenIds.length;
+  const room = builder.model.maxPositions - prompt.tokenIds.length;
   if (deliveredTokenIds.length > room) {
     throw invalid('delivered_token_ids', `there are ${deliveredTokenIds.length}, but the context has room for ${room}`);
   }
@@ -42,8 +42,14 @@ export function engineRequest(
     stops: stops(text),
     deliveredTokenIds,
     queuedDrawings,
+    isTakeover: isTakeover(request),
     deadlineMs,
   };
+}
+
+/** Whether an engine had admitted the request before. */
+export function isTakeover({ takenOver, deliveredTokenIds }: GenerateRequest): boolean {
+  return takenOver || deliveredTokenIds.length > 0;
 }
 
 function invalid(field: string, why: string): TesseraError {
@@ -63,7 +69,8 @@ function samplingOptions(text: TextOptions | undefined, generation: BundleManife
     throw invalid('text.temperature', `say a number from 0 to ${maxTemperature}`);
   }
   if (!(topP >= 0 && topP <= 1)) throw invalid('text.top_p', 'say a number from 0 to 1');
-  return { temperature, topP, topK: text?.topK ?? generation.topK, seed: text?.seed ?? 0n };
+  const { repetitionPenalty } = generation;
+  return { temperature, topP, topK: text?.topK ?? generation.topK, repetitionPenalty, seed: text?.seed ?? 0n };
 }
 
 function stops(text: TextOptions | undefined): readonly string[] {

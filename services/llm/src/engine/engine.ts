@@ -15,8 +15,13 @@ export interface EngineRequest {
   readonly stops: readonly string[];
   /** Tokens whose text the client has: the answer goes on after them, and they are not given out again. */
   readonly deliveredTokenIds: readonly number[];
-  /** Drawings that an earlier attempt gave out; they are not given out again. */
+  /**
+   * Drawings that are not given out again: an earlier attempt did, and their jobs are not lost. A delivered token that
+   * asks for any other has its drawing given out when it is computed.
+   */
   readonly queuedDrawings: number;
+  /** Whether an engine had admitted it before: then it is not refused as one that comes new, and goes before those. */
+  readonly isTakeover: boolean;
   /** Unix milliseconds. */
   readonly deadlineMs: number;
 }
@@ -38,6 +43,8 @@ export interface TileFailure {
   readonly item: number;
   /** Absent: the whole item. */
   readonly tile?: number | undefined;
+  /** Of the job that failed. */
+  readonly attempt: number;
   readonly error: TesseraError;
 }
 
@@ -58,7 +65,7 @@ export type EngineEvent =
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[]; readonly text: string }
   /**
    * The model asks for a drawing. Comes before the tokens event of the token that asks, so whoever has that token
-   * knows that the drawing was asked for. Condition: float32 [up to the window's rows, hidden].
+   * knows that the drawing was asked for; and before any token when a delivered one asks. Condition: float32 [up to the window's rows, hidden].
    */
   | { readonly type: 'drawing'; readonly drawing: number; readonly condition: Float32Tensor }
   /** Last. */
@@ -71,12 +78,19 @@ export type EngineEvent =
 
 /** What an engine is doing. Totals count since its start. */
 export interface EngineStats {
+  /** Sequences with a slot. */
   readonly running: number;
+  /** Sequences that have all that they need but a slot. */
   readonly waiting: number;
+  /** Sequences without a slot that wait for tiles. */
+  readonly waitingForTiles: number;
   readonly slotsInUse: number;
-  /** Share of the cache's rows in use, 0 to 1. */
+  /** Bytes of the cache that those with a slot can come to need, as a share of what it may take: 0 to 1. */
   readonly cacheUsage: number;
+  /** Bytes that the cache holds. */
   readonly cacheBytes: number;
+  /** When a place comes free for one who is refused now, by a guess. */
+  readonly retryAfterMs: number;
   /** Tiles held for prompts that are not computed yet. */
   readonly heldTiles: number;
   readonly steps: number;
@@ -84,18 +98,22 @@ export interface EngineStats {
   readonly busyMs: number;
   readonly prefillTokens: number;
   readonly decodeTokens: number;
+  /** Sequences that lost their slot to another, and were or will be computed from their beginning. */
+  readonly preemptions: number;
 }
 
 /** What an engine may hold, and how long it waits. */
 export interface EngineLimits {
   readonly maxRunning: number;
   readonly maxWaiting: number;
+  readonly maxWaitingForTiles: number;
+  readonly maxTakeovers: number;
   readonly maxStepTokens: number;
   readonly maxChunkTokens: number;
-  /** A tile that has not come after this is asked for. */
+  /** Bytes of KV cache; absent: half of the memory that the model's weights leave to the process. */
+  readonly kvBytes?: number | undefined;
+  /** A tile that has not come after this is asked for; again after pauses that grow, until the request's deadline. */
   readonly tileTimeoutMs: number;
-  /** How often in a row without any tile arriving; then the request ends with STAGE_UNAVAILABLE. */
-  readonly maxTileRequests: number;
   /** Drawings of one answer; the model's further wishes are passed over. */
   readonly maxDrawings: number;
 }

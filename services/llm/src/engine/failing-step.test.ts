@@ -55,6 +55,19 @@ test('a step that fails ends its sequences, and the engine goes on', async () =>
   await engine.close();
 });
 
+test('failures count only in a row: those of a long life do not end the engine', async () => {
+  let broken = true;
+  const { engine, ask, failures } = await engineThatFails(() => broken);
+  for (let round = 0; round < 3; round++) {
+    broken = true;
+    for (let n = 0; n < 2; n++) expect((await ask()).error).toMatchObject({ code: 'INTERNAL' });
+    broken = false;
+    expect((await ask()).error).toBeUndefined();
+  }
+  expect(failures).toHaveLength(6);
+  await engine.close();
+});
+
 test('an engine that fails again and again ends, with an error that another engine can make good', async () => {
   const { engine, ask } = await engineThatFails(() => true);
   expect((await ask()).error).toMatchObject({ code: 'INTERNAL' });

@@ -16,7 +16,8 @@ const named = (id: string): GoldenCase => cases.find((golden) => golden.id === i
 
 // When the first one ends, the last one's slot is moved before those of the others. All complete their prompts in one
 // step, the short ones first, and change slots with the long one: whose last rows must come along.
-// At this temperature the slightest difference in what the model attends to changes the text.
+// At this temperature a small difference in what the model attends to changes the text; rounding does not, see
+// testing/firm-answers.test.ts.
 const sensitive = { text: { temperature: 4, seed: 3n, maxTokens: 40 } };
 
 // When the one before them ends, the last one takes its slot, in front of the others. All complete their prompts in one

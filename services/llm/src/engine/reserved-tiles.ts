@@ -10,6 +10,7 @@ export class ReservedTiles {
   readonly #hiddenSize: number;
   readonly #lengths = new Map<string, number>();
   readonly #arrived = new Map<string, Float32Array>();
+  readonly #asked = new Set<string>();
   /** The first span whose tile is missing. */
   #next = 0;
 
@@ -36,6 +37,23 @@ export class ReservedTiles {
   missing(): { item: number; tile: number }[] {
     const tiles = new Map(this.#spans.slice(this.#next).map((span) => [keyOf(span.item, span.tile), span]));
     return [...tiles].flatMap(([key, { item, tile }]) => (this.#arrived.has(key) ? [] : [{ item, tile }]));
+  }
+
+  /** The tiles that are missing, which are from now on those that were asked for. */
+  askForMissing(): { item: number; tile: number }[] {
+    const missing = this.missing();
+    for (const { item, tile } of missing) this.#asked.add(keyOf(item, tile));
+    return missing;
+  }
+
+  /** Whether this tile, or any of the item's that are missing, was asked for. */
+  wasAskedFor(item: number, tile: number | undefined): boolean {
+    return this.missing().some(
+      (missing) =>
+        missing.item === item &&
+        (tile === undefined || missing.tile === tile) &&
+        this.#asked.has(keyOf(missing.item, missing.tile)),
+    );
   }
 
   isMissing(item: number, tile: number | undefined): boolean {

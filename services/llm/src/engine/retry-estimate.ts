@@ -1,5 +1,5 @@
 const leastMs = 100;
-const mostMs = 10_000;
+const mostMs = 60_000;
 /** Weight of the newest answer in the running mean. */
 const weight = 0.2;
 
@@ -12,8 +12,8 @@ export class RetryEstimate {
     this.#meanMs += weight * (busyMs - this.#meanMs);
   }
 
-  /** With so many answers under way one ends, on average, after this long. */
-  afterMs(places: number): number {
-    return Math.round(Math.min(mostMs, Math.max(leastMs, this.#meanMs / places)));
+  /** With so many answers under way so many have ended, on average, after this long. */
+  afterMs(endings: number, underWay: number): number {
+    return Math.round(Math.min(mostMs, Math.max(leastMs, (this.#meanMs * endings) / underWay)));
   }
 }

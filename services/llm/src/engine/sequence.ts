@@ -39,13 +39,15 @@ export class Sequence implements Schedulable, SlotOwner {
   readonly #text: Detokenizer;
   readonly #prompt: readonly number[];
   readonly #maxTokens: number;
-  readonly #condition: ConditionWindow | undefined;
+  #condition: ConditionWindow | undefined;
   /** Tokens of the answer, the end token left out. */
   #written = 0;
   #nextToken = 0;
   #drawings = 0;
   /** A drawing was asked for by the token that the next step computes; its text waits for that. */
   #drawingText: WrittenText | undefined;
+  /** Drawings that delivered tokens ask for and that are to be queued again, by the position of their token, in order. */
+  readonly #dueAgain: { readonly drawing: number; readonly position: number }[] = [];
   #reason: FinishReason | undefined;
   readonly #submittedMs = performance.now();
   #prefillMs = 0;
@@ -59,18 +61,34 @@ export class Sequence implements Schedulable, SlotOwner {
     const { prompt, deliveredTokenIds, sampling } = request;
     this.#model = model;
     this.#sampler = new Sampler(sampling);
+    this.#sampler.see(prompt.tokenIds);
+    this.#sampler.see(deliveredTokenIds);
     this.#text = new Detokenizer(model.bytes, request.stops);
     this.#prompt = [...prompt.tokenIds, ...deliveredTokenIds];
     this.#maxTokens = Math.min(request.maxTokens, model.maxPositions - prompt.tokenIds.length);
     this.tiles = new ReservedTiles(prompt, model.hiddenSize);
-    if (model.drawing !== undefined)
-      this.#condition = new ConditionWindow(model.drawing.conditionRows, model.hiddenSize);
+    this.#condition = this.#newWindow();
     this.#takeUp(deliveredTokenIds);
+  }
+
+  get isTakeover(): boolean {
+    return this.request.isTakeover;
+  }
+
+  /** Prompt and answer at their longest. */
+  get maxTokens(): number {
+    return this.request.prompt.tokenIds.length + this.#maxTokens;
+  }
+
+  /** Forgets what was computed of a prompt that is not whole yet: its slot went to another. */
+  restart(): void {
+    this.cachedTokens = 0;
+    this.#condition = this.#newWindow();
   }
 
   /** Whether nothing is left to compute; the reason why. */
   get finishReason(): FinishReason | undefined {
-    return this.#drawingText === undefined ? this.#reason : undefined;
+    return this.#drawingText === undefined && this.#dueAgain.length === 0 ? this.#reason : undefined;
   }
 
   /** Whether the sequence is to be let go of. */
@@ -124,8 +142,8 @@ export class Sequence implements Schedulable, SlotOwner {
    * @param logits float32 [vocab] at the last of them
    */
   advance(positions: number, hidden: Float32Array, logits: Float32Array): void {
+    this.#takeHidden(hidden);
     this.cachedTokens += positions;
-    this.#condition?.push(hidden);
     if (this.cachedTokens < this.#prompt.length) return;
     this.tiles.clear();
     this.#emitDrawing();
@@ -133,11 +151,21 @@ export class Sequence implements Schedulable, SlotOwner {
     if (this.#firstTokenMs === 0) this.#firstTokenMs = performance.now();
   }
 
+  #newWindow(): ConditionWindow | undefined {
+    const { drawing, hiddenSize } = this.#model;
+    return drawing && new ConditionWindow(drawing.conditionRows, hiddenSize);
+  }
+
   /** Goes through the tokens that the client has: they count, and are not given out again. */
   #takeUp(deliveredTokenIds: readonly number[]): void {
+    const { prompt, queuedDrawings } = this.request;
     for (const id of deliveredTokenIds) {
+      if (this.#asksForDrawing(id)) {
+        const drawing = this.#drawings++;
+        const position = prompt.tokenIds.length + this.#written;
+        if (drawing >= queuedDrawings) this.#dueAgain.push({ drawing, position });
+      }
       this.#written++;
-      if (id === this.#model.drawing?.startTokenId) this.#drawings++;
     }
     this.#text.resume(deliveredTokenIds);
     this.#reason = this.#limitReached();
@@ -154,9 +182,30 @@ export class Sequence implements Schedulable, SlotOwner {
     let text = this.#text.push(id);
     this.#reason = this.#limitReached();
     if (this.#reason !== undefined && !this.#text.isStopped) text = join(text, this.#text.finish());
-    const { drawing } = this.#model;
-    if (id === drawing?.startTokenId && this.#drawings < drawing.maxDrawings) this.#drawingText = text;
+    if (this.#asksForDrawing(id)) this.#drawingText = text;
     else this.#emit(text);
+  }
+
+  #asksForDrawing(id: number): boolean {
+    const { drawing } = this.#model;
+    return drawing !== undefined && id === drawing.startTokenId && this.#drawings < drawing.maxDrawings;
+  }
+
+  /** Keeps the hidden states of the next positions; a drawing that is due again gets its condition at its own token. */
+  #takeHidden(hidden: Float32Array): void {
+    const window = this.#condition;
+    if (window === undefined) return;
+    const { hiddenSize } = this.#model;
+    let taken = 0;
+    for (let due = this.#dueAgain[0]; due !== undefined; due = this.#dueAgain[0]) {
+      const end = (due.position + 1 - this.cachedTokens) * hiddenSize;
+      if (end > hidden.length) break;
+      window.push(hidden.subarray(taken, end));
+      taken = end;
+      this.sink.event({ type: 'drawing', drawing: due.drawing, condition: window.snapshot() });
+      this.#dueAgain.shift();
+    }
+    window.push(hidden.subarray(taken));
   }
 
   #limitReached(): FinishReason | undefined {

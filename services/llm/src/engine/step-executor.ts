@@ -34,14 +34,37 @@ export class StepExecutor {
   /** @throws what the runner threw, once it has done so again and again */
   async execute({ decode, prefill }: StepPlan<Sequence>): Promise<void> {
     const startedMs = performance.now();
-    const ends = prefill.map(({ sequence, count }) => sequence.cachedTokens + count);
-    this.#runner.kv.fit(Math.max(this.#slots.longest() + 1, ...ends));
+    if (!this.#makeRoom([...decode.map((sequence) => ({ sequence, count: 1 })), ...prefill])) return;
     // Decode first: a prompt that becomes complete in this step moves slots, and joins the batch in the next one.
     if (decode.length > 0) await this.#contain('decode', decode, () => this.#decode());
     const prefilled = prefill.map(({ sequence }) => sequence);
     if (prefill.length > 0) await this.#contain('prefill', prefilled, () => this.#prefill(prefill));
     this.steps++;
     this.busyMs += performance.now() - startedMs;
+  }
+
+  /**
+   * Has the cache hold what the step adds. Where there is no memory for that, the longest of the sequences that need it
+   * ends, and no step is taken: what it frees may do for the others, which lack nothing that they had.
+   */
+  #makeRoom(added: readonly { readonly sequence: Sequence; readonly count: number }[]): boolean {
+    const { kv } = this.#runner;
+    const needs = added.map(({ sequence, count }) => ({ sequence, rows: sequence.cachedTokens + count }));
+    const longest = needs.reduce((most, { rows }) => Math.max(most, rows), this.#slots.longest());
+    try {
+      kv.fit(this.#slots.inUse, longest);
+      return true;
+    } catch (cause) {
+      const unmet = needs.filter(({ sequence, rows }) => !kv.holds(sequence.slot, rows));
+      const [victim] = unmet.sort((a, b) => b.rows - a.rows);
+      if (victim === undefined) throw cause;
+      this.#onStepFailed?.(cause);
+      const message =
+        `there is no memory for ${kv.bytesFor(this.#slots.inUse, longest)} bytes of KV cache; ` +
+        'lower kv.maxBytes, or give the llm service more memory';
+      victim.sequence.failure ??= new TesseraError('QUEUE_FULL', message, { cause });
+      return false;
+    }
   }
 
   /** A failure ends the sequences it befell, not the engine; unless nothing works any more. */

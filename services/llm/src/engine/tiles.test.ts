@@ -1,7 +1,8 @@
 import { type Float32Tensor, TesseraError, TileRole } from '@tessera/protocol';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { assistant, collect, DemoEngine, user, wholePicture } from '../testing/demo-engine.js';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { type Answer, assistant, collect, DemoEngine, user, wholePicture } from '../testing/demo-engine.js';
 import { type GoldenCase, goldens } from '../testing/demo-model.js';
+import type { EngineEvent, EngineRequest } from './engine.js';
 
 let demo: DemoEngine;
 let cases: readonly GoldenCase[];
@@ -14,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => demo.close());
 
 const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
-const free = { running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
+const free = { running: 0, waiting: 0, waitingForTiles: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
 
 /** Lets the engine take some steps. */
 async function steps(count = 10): Promise<void> {
@@ -115,39 +116,107 @@ test('visual tokens of the wrong shape, and a failed tile, end their request alo
   demo.engine.provideTile({ requestId: wrong.requestId, item: 0, tile: 0, tokens, timings: [] });
   const error = new TesseraError('MEDIA_CORRUPT', 'cut short');
   // A failure of something that nobody waits for changes nothing.
-  demo.engine.failTile({ requestId: failed.requestId, item: 0, tile: 7, error });
-  demo.engine.failTile({ requestId: failed.requestId, item: 0, error });
+  demo.engine.failTile({ requestId: failed.requestId, item: 0, tile: 7, attempt: 1, error });
+  demo.engine.failTile({ requestId: failed.requestId, item: 0, attempt: 1, error });
   expect((await answers[0])?.error).toMatchObject({ code: 'TENSOR_INVALID', message: /\[8, 256\].*\[9, 256\]/ });
   expect((await answers[1])?.error).toBe(error);
   expect((await good).tokenIds).toEqual(golden('apple.0').output_ids);
   expect(demo.engine.stats()).toMatchObject(free);
 });
 
-test('missing tiles are asked for a bounded number of times; one that comes starts the count again', async () => {
-  const impatient = await DemoEngine.create({ tileTimeoutMs: 5, maxTileRequests: 2 });
+/** A clock that the test moves: what the engine waits for passes at once. */
+async function withClock(run: (pass: (ms: number) => Promise<void>) => Promise<void>): Promise<void> {
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] });
+  const pass = async (ms: number): Promise<void> => {
+    await vi.advanceTimersByTimeAsync(ms);
+    await steps();
+  };
   try {
-    const lost = await collect(impatient.engine.submit(impatient.golden(golden('apple.0'))));
-    expect(lost.events.filter(({ type }) => type === 'tileNeeded')).toEqual([
-      { type: 'tileNeeded', item: 0, tile: 0 },
-      { type: 'tileNeeded', item: 0, tile: 0 },
-    ]);
-    expect(lost.error).toMatchObject({ code: 'STAGE_UNAVAILABLE' });
-
-    const request = impatient.request([user(0, 1, 'What is this?')], { media: [wholePicture, wholePicture] });
-    const needed: number[] = [];
-    let finished = false;
-    for await (const event of impatient.engine.submit(request)) {
-      finished = event.type === 'finished';
-      if (event.type !== 'tileNeeded') continue;
-      needed.push(event.item);
-      // Both are missing at first; after one was given only the other is asked for.
-      if (event.item === 0) impatient.provide(request, 0, 'apple');
-      else if (needed.filter((item) => item === 1).length === 2) impatient.provide(request, 1, 'cat');
-    }
-    expect(finished).toBe(true);
-    expect(needed.slice(0, 3)).toEqual([0, 1, 1]);
-    expect(impatient.engine.stats()).toMatchObject(free);
+    await run(pass);
   } finally {
-    await impatient.close();
+    vi.useRealTimers();
   }
+}
+
+/** Which item the engine asked for, in which minute. */
+function askings(request: EngineRequest): { readonly asked: string[]; readonly answer: Promise<Answer> } {
+  const startMs = Date.now();
+  const asked: string[] = [];
+  const watched = async function* (events: AsyncIterable<EngineEvent>): AsyncGenerator<EngineEvent> {
+    for await (const event of events) {
+      if (event.type === 'tileNeeded') asked.push(`${event.item} at ${(Date.now() - startMs) / 60_000}`);
+      yield event;
+    }
+  };
+  return { asked, answer: collect(watched(demo.engine.submit(request))) };
+}
+
+test('missing tiles are asked for until the deadline, after pauses that grow; one that comes starts them again', async () => {
+  await withClock(async (pass) => {
+    const request = demo.request([user(0, 1, 'What is this?')], {
+      media: [wholePicture, wholePicture],
+      deadlineMs: Date.now() + 40 * 60_000,
+    });
+    const { asked, answer } = askings(request);
+    const minutes = async (count: number): Promise<string[]> => {
+      for (let n = 0; n < count; n++) await pass(60_000);
+      return asked.splice(0);
+    };
+    expect(await minutes(15)).toEqual([1, 3, 7, 15].flatMap((at) => [`0 at ${at}`, `1 at ${at}`]));
+    expect(await minutes(9)).toEqual(['0 at 23', '1 at 23']);
+    demo.provide(request, 0, 'apple');
+    expect(await minutes(7)).toEqual(['1 at 25', '1 at 27', '1 at 31']);
+    await pass(10 * 60_000);
+    expect((await answer).error).toMatchObject({ code: 'DEADLINE_EXCEEDED', message: /visual tokens of 1 tiles/ });
+    expect(demo.engine.stats()).toMatchObject(free);
+  });
+});
+
+test('a failure that cannot get better ends the request whichever attempt found it', async () => {
+  await withClock(async (pass) => {
+    for (const attempt of [1, 3, 9]) {
+      const request = demo.golden(golden('apple.0'), { attempt: 3, deadlineMs: Date.now() + 3_600_000 });
+      const { answer } = askings(request);
+      await pass(60_000);
+      const error = new TesseraError('MEDIA_CORRUPT', 'cut short');
+      demo.engine.failTile({ requestId: request.requestId, item: 0, tile: 0, attempt, error });
+      expect((await answer).error).toBe(error);
+    }
+  });
+});
+
+test('a failure that may pass ends the request only when no newer attempt can succeed', async () => {
+  const error = new TesseraError('DELIVERY_EXHAUSTED', 'connector: delivered four times');
+  await withClock(async (pass) => {
+    const ask = () => demo.golden(golden('apple.0'), { attempt: 3, deadlineMs: Date.now() + 3_600_000 });
+    const fail = (request: EngineRequest, attempt: number, tile: number | undefined = 0) =>
+      demo.engine.failTile({ requestId: request.requestId, item: 0, tile, attempt, error });
+
+    // Nothing was asked for since: the job that failed is the only one.
+    const only = ask();
+    const ended = askings(only).answer;
+    await pass(0);
+    fail(only, 3);
+    expect((await ended).error).toBe(error);
+
+    // The tile was asked for meanwhile, or it is an earlier engine's: it is asked for again at once.
+    const again = ask();
+    const { asked, answer } = askings(again);
+    await pass(0);
+    fail(again, 2);
+    await pass(0);
+    expect(asked).toEqual(['0 at 0']);
+    fail(again, 3, undefined);
+    await pass(0);
+    expect(asked).toEqual(['0 at 0', '0 at 0']);
+    demo.provide(again, 0, 'apple');
+    expect((await answer).tokenIds).toEqual(golden('apple.0').output_ids);
+
+    // What was asked for failed as well.
+    const last = ask();
+    const failed = askings(last).answer;
+    await pass(60_000);
+    fail(last, 4);
+    expect((await failed).error).toBe(error);
+  });
 });

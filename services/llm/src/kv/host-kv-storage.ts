@@ -1,21 +1,5 @@
+import { bytesPerRow, capacityFor, type KvShape, slotsFor } from './kv-shape.js';
 import type { KvStorage } from './kv-storage.js';
-
-export interface KvShape {
-  readonly layers: number;
-  readonly slots: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-  /** The model's context. */
-  readonly maxRows: number;
-}
-
-const smallestStep = 16;
-
-/** Four steps an octave: at most a quarter more than is needed, and few enough changes. */
-function capacityFor(rows: number, maxRows: number): number {
-  const step = Math.max(smallestStep, 2 ** Math.floor(Math.log2(Math.max(1, rows))) / 4);
-  return Math.min(maxRows, Math.ceil(Math.max(1, rows) / step) * step);
-}
 
 /** Copying so few numbers by a loop beats making two views for `set`. */
 const loopLimit = 128;
@@ -28,58 +12,98 @@ function copy(target: Float32Array, targetStart: number, source: Float32Array, s
   for (let i = 0; i < count; i++) target[targetStart + i] = source[start + i] as number;
 }
 
+/** Keys and values of one layer: float32 [slots, kvHeads, capacity, headDim]. */
+interface Layer {
+  slots: number;
+  capacity: number;
+  keys: Float32Array;
+  values: Float32Array;
+}
+
+export type Allocate = (length: number) => Float32Array;
+
+const allocateZeros: Allocate = (length) => new Float32Array(length);
+
 /**
- * The cache in this process's memory: for each layer, keys and values float32 [slots, kvHeads, capacity, headDim].
+ * The cache in this process's memory.
  *
- * Without bound buffers ONNX Runtime copies the whole past of every sequence at each step, unused rows too, so the
- * capacity follows the longest sequence in small steps: short conversations pay for short copies, and memory grows only
- * when a long one comes. A change copies the cache once, which is what one step does anyway. It shrinks when half would
- * do, so that it does not go to and fro.
+ * A decode step reads a layer's slots as one array [slots, kvHeads, capacity, headDim], so all of them are as long as
+ * the longest. Without bound buffers ONNX Runtime copies the whole past of every sequence at each step, unused rows too;
+ * so there are as many slots as sequences, and as many rows as the longest needs, in small steps: short conversations pay
+ * for short copies, and memory grows only when many or long ones come. A change copies the cache once, which is what one
+ * step does anyway. It shrinks when half would do, so that it does not go to and fro.
+ *
+ * Each layer has a size of its own and changes it alone. So a change needs room for one more layer, not for a second
+ * cache, and one that finds no memory leaves layers of two sizes behind, each of them whole.
  */
 export class HostKvStorage implements KvStorage {
   readonly slots: number;
   readonly maxRows: number;
-  #capacity: number;
-  #keys: Float32Array[];
-  #values: Float32Array[];
+  readonly #layers: readonly Layer[];
 
-  constructor(readonly shape: KvShape) {
+  /** @param allocate as many zeros; throws RangeError where there is no memory */
+  constructor(
+    readonly shape: KvShape,
+    private readonly allocate: Allocate = allocateZeros,
+  ) {
     this.slots = shape.slots;
     this.maxRows = shape.maxRows;
-    this.#capacity = capacityFor(1, shape.maxRows);
-    this.#keys = this.#allocate();
-    this.#values = this.#allocate();
+    const slots = slotsFor(1, shape);
+    const capacity = capacityFor(1, shape);
+    this.#layers = Array.from({ length: shape.layers }, () => this.#layer(slots, capacity));
   }
 
-  /** Rows a slot has now. */
+  /** Rows that every slot has now. */
   get capacity(): number {
-    return this.#capacity;
+    return this.#layers.reduce((least, { capacity }) => Math.min(least, capacity), this.maxRows);
   }
 
   get bytes(): number {
-    return 2 * this.shape.layers * this.slots * this.#slotSize * Float32Array.BYTES_PER_ELEMENT;
+    return this.#layers.reduce((sum, { keys, values }) => sum + keys.byteLength + values.byteLength, 0);
+  }
+
+  bytesFor(slots: number, rows: number): number {
+    return slotsFor(slots, this.shape) * capacityFor(rows, this.shape) * bytesPerRow(this.shape);
+  }
+
+  holds(slot: number, rows: number): boolean {
+    return this.#layers.every(({ slots, capacity }) => slot < slots && rows <= capacity);
+  }
+
+  /** Rows that the slots of a layer have. */
+  capacityOf(layer: number): number {
+    return this.#at(layer).capacity;
   }
 
   /** Slots `first` to `first + count - 1` of a layer, as a view. */
   keys(layer: number, first: number, count: number): Float32Array {
-    return (this.#keys[layer] as Float32Array).subarray(first * this.#slotSize, (first + count) * this.#slotSize);
+    const size = this.#slotSize(this.#at(layer));
+    return this.#at(layer).keys.subarray(first * size, (first + count) * size);
   }
 
   values(layer: number, first: number, count: number): Float32Array {
-    return (this.#values[layer] as Float32Array).subarray(first * this.#slotSize, (first + count) * this.#slotSize);
+    const size = this.#slotSize(this.#at(layer));
+    return this.#at(layer).values.subarray(first * size, (first + count) * size);
   }
 
-  fit(rows: number): void {
-    const wanted = capacityFor(rows, this.maxRows);
-    if (wanted > this.#capacity || wanted * 2 <= this.#capacity) this.#resize(wanted);
+  fit(slots: number, rows: number): void {
+    const wantedSlots = slotsFor(slots, this.shape);
+    const wantedRows = capacityFor(rows, this.shape);
+    for (const layer of this.#layers) {
+      const grows = wantedSlots > layer.slots || wantedRows > layer.capacity;
+      const shrinks = wantedSlots * wantedRows * 2 <= layer.slots * layer.capacity;
+      if (grows || shrinks) this.#resize(layer, wantedSlots, wantedRows);
+    }
   }
 
   move(from: number, to: number, rows: number): void {
     const { kvHeads, headDim } = this.shape;
-    for (const buffer of this.#buffers()) {
-      for (let head = 0; head < kvHeads; head++) {
-        const start = this.#offset(from, head, 0);
-        buffer.copyWithin(this.#offset(to, head, 0), start, start + rows * headDim);
+    for (const layer of this.#layers) {
+      for (const buffer of [layer.keys, layer.values]) {
+        for (let head = 0; head < kvHeads; head++) {
+          const start = this.#offset(layer, from, head, 0);
+          buffer.copyWithin(this.#offset(layer, to, head, 0), start, start + rows * headDim);
+        }
       }
     }
   }
@@ -88,13 +112,15 @@ export class HostKvStorage implements KvStorage {
     const { kvHeads, headDim } = this.shape;
     const size = rows * headDim;
     const kept = new Float32Array(size);
-    for (const buffer of this.#buffers()) {
-      for (let head = 0; head < kvHeads; head++) {
-        const startA = this.#offset(a, head, 0);
-        const startB = this.#offset(b, head, 0);
-        kept.set(buffer.subarray(startA, startA + size));
-        buffer.copyWithin(startA, startB, startB + size);
-        buffer.set(kept, startB);
+    for (const layer of this.#layers) {
+      for (const buffer of [layer.keys, layer.values]) {
+        for (let head = 0; head < kvHeads; head++) {
+          const startA = this.#offset(layer, a, head, 0);
+          const startB = this.#offset(layer, b, head, 0);
+          kept.set(buffer.subarray(startA, startA + size));
+          buffer.copyWithin(startA, startB, startB + size);
+          buffer.set(kept, startB);
+        }
       }
     }
   }
@@ -117,45 +143,42 @@ export class HostKvStorage implements KvStorage {
     }: { newKeys: Float32Array; newValues: Float32Array; batchRow: number; seq: number },
   ): void {
     const { kvHeads, headDim } = this.shape;
-    const keys = this.#keys[layer] as Float32Array;
-    const values = this.#values[layer] as Float32Array;
+    const target = this.#at(layer);
     for (let head = 0; head < kvHeads; head++) {
-      const target = this.#offset(slot, head, position);
+      const start = this.#offset(target, slot, head, position);
       const source = (batchRow * kvHeads + head) * seq * headDim;
-      copy(keys, target, newKeys, source, count * headDim);
-      copy(values, target, newValues, source, count * headDim);
+      copy(target.keys, start, newKeys, source, count * headDim);
+      copy(target.values, start, newValues, source, count * headDim);
     }
   }
 
-  get #slotSize(): number {
-    return this.shape.kvHeads * this.#capacity * this.shape.headDim;
+  #at(layer: number): Layer {
+    return this.#layers[layer] as Layer;
   }
 
-  #offset(slot: number, head: number, row: number): number {
-    return ((slot * this.shape.kvHeads + head) * this.#capacity + row) * this.shape.headDim;
+  #slotSize({ capacity }: Layer): number {
+    return this.shape.kvHeads * capacity * this.shape.headDim;
   }
 
-  #buffers(): Float32Array[] {
-    return [...this.#keys, ...this.#values];
+  #offset({ capacity }: Layer, slot: number, head: number, row: number): number {
+    return ((slot * this.shape.kvHeads + head) * capacity + row) * this.shape.headDim;
   }
 
-  #allocate(): Float32Array[] {
-    return Array.from({ length: this.shape.layers }, () => new Float32Array(this.slots * this.#slotSize));
+  #layer(slots: number, capacity: number): Layer {
+    const length = slots * this.shape.kvHeads * capacity * this.shape.headDim;
+    return { slots, capacity, keys: this.allocate(length), values: this.allocate(length) };
   }
 
-  #resize(capacity: number): void {
+  /** Puts the larger buffers in place when both are there and filled: whatever fails before leaves the layer as it was. */
+  #resize(layer: Layer, slots: number, capacity: number): void {
     const { kvHeads, headDim } = this.shape;
-    const old = { capacity: this.#capacity, buffers: this.#buffers() };
-    const size = Math.min(old.capacity, capacity) * headDim;
-    this.#capacity = capacity;
-    this.#keys = this.#allocate();
-    this.#values = this.#allocate();
-    for (const [index, buffer] of this.#buffers().entries()) {
-      const source = old.buffers[index] as Float32Array;
-      for (let row = 0; row < this.slots * kvHeads; row++) {
-        const start = row * old.capacity * headDim;
-        buffer.set(source.subarray(start, start + size), row * capacity * headDim);
-      }
+    const resized = this.#layer(slots, capacity);
+    const size = Math.min(layer.capacity, capacity) * headDim;
+    for (let row = 0; row < Math.min(layer.slots, slots) * kvHeads; row++) {
+      const start = row * layer.capacity * headDim;
+      resized.keys.set(layer.keys.subarray(start, start + size), row * capacity * headDim);
+      resized.values.set(layer.values.subarray(start, start + size), row * capacity * headDim);
     }
+    Object.assign(layer, resized);
   }
 }

@@ -1,6 +1,7 @@
 import { RandomStream } from '@tessera/inference';
 import { expect, test } from 'vitest';
-import { HostKvStorage, type KvShape } from './host-kv-storage.js';
+import { HostKvStorage } from './host-kv-storage.js';
+import type { KvShape } from './kv-shape.js';
 import { KvSlots, type SlotOwner } from './kv-slots.js';
 
 const shape: KvShape = { layers: 2, slots: 6, kvHeads: 2, headDim: 4, maxRows: 300 };
@@ -47,7 +48,7 @@ function check(storage: HostKvStorage, owner: Owner): void {
     const values = storage.values(layer, owner.slot, 1);
     for (let head = 0; head < kvHeads; head++) {
       for (let row = 0; row < owner.cachedTokens; row++) {
-        const at = (head * storage.capacity + row) * headDim;
+        const at = (head * storage.capacityOf(layer) + row) * headDim;
         const expected = mark(owner.id, layer, head, row, 0);
         if (keys[at] !== expected || values[at] !== -expected) {
           throw new Error(
@@ -59,11 +60,19 @@ function check(storage: HostKvStorage, owner: Owner): void {
   }
 }
 
-test('whatever comes and goes, each sequence finds its own rows, and decoding ones are a prefix', () => {
+test('whatever comes and goes, with memory or without, each finds its own rows, and decoding ones are a prefix', () => {
   const random = new RandomStream(11n, 'noise');
   let position = 0;
   const pick = (count: number): number => Math.floor(random.uniform(position++) * count);
-  const storage = new HostKvStorage(shape);
+  let refusals = 0;
+  // Some allocations fail, in the midst of the layers too.
+  const storage = new HostKvStorage(shape, (length) => {
+    if (position > 0 && pick(8) === 0) {
+      refusals++;
+      throw new RangeError('Array buffer allocation failed');
+    }
+    return new Float32Array(length);
+  });
   const slots = new KvSlots<Owner>(storage);
   const owners: Owner[] = [];
   let nextId = 1;
@@ -79,13 +88,19 @@ test('whatever comes and goes, each sequence finds its own rows, and decoding on
       slots.release(owner);
       owners.splice(owners.indexOf(owner), 1);
       expect(owner.slot).toBe(-1);
-    } else if (action === 2 && owner !== undefined && !owner.isDecoding) {
+    } else if (action === 2 && owner !== undefined && !owner.isDecoding && storage.holds(owner.slot, 0)) {
       slots.promote(owner);
       owner.isDecoding = true;
     } else if (owner !== undefined) {
       const count = Math.min(1 + pick(40), shape.maxRows - owner.cachedTokens);
-      storage.fit(Math.max(slots.longest(), owner.cachedTokens + count));
-      if (count > 0) appendRows(storage, owner, count);
+      try {
+        storage.fit(slots.inUse, Math.max(slots.longest(), owner.cachedTokens + count));
+        expect(owners.every(({ slot, cachedTokens }) => storage.holds(slot, cachedTokens))).toBe(true);
+      } catch (error) {
+        expect(error).toBeInstanceOf(RangeError);
+      }
+      const rows = owner.cachedTokens + count;
+      if (count > 0 && storage.holds(owner.slot, rows)) appendRows(storage, owner, count);
     }
     expect(slots.inUse).toBe(owners.length);
     expect(new Set(owners.map(({ slot }) => slot))).toEqual(new Set(owners.keys()));
@@ -96,29 +111,47 @@ test('whatever comes and goes, each sequence finds its own rows, and decoding on
   }
   for (const owner of owners) slots.release(owner);
   expect(slots.inUse).toBe(0);
-  expect(slots.usage).toBe(0);
+  expect(refusals).toBeGreaterThan(10);
 });
 
 test('capacity follows the longest sequence, is at most a quarter too large, and never exceeds the context', () => {
   const storage = new HostKvStorage(shape);
   expect(storage.capacity).toBe(16);
   for (let rows = 1; rows <= shape.maxRows; rows++) {
-    storage.fit(rows);
+    storage.fit(6, rows);
     expect(storage.capacity).toBeGreaterThanOrEqual(rows);
     expect(storage.capacity).toBeLessThanOrEqual(Math.min(shape.maxRows, Math.max(rows + 15, rows * 1.25)));
+    expect(storage.bytes).toBe(storage.bytesFor(6, rows));
   }
   // It keeps its length until half of it would do.
   const capacities = [300, 200, 161, 140, 128, 20, 1].map((rows) => {
-    storage.fit(rows);
+    storage.fit(6, rows);
     return storage.capacity;
   });
   expect(capacities).toEqual([300, 300, 300, 300, 128, 32, 16]);
   expect(storage.bytes).toBe(2 * 2 * 6 * 2 * 16 * 4 * 4);
 });
 
-test('usage is the share of rows that hold something', () => {
-  const slots = new KvSlots<Owner>(new HostKvStorage(shape));
-  const owner: Owner = { id: 1, slot: -1, cachedTokens: 90, isDecoding: false };
-  slots.acquire(owner);
-  expect(slots.usage).toBeCloseTo(90 / 1800);
+test('there are as many slots as sequences, and memory for no more', () => {
+  const slotBytes = 2 * 2 * 2 * 16 * 4 * 4;
+  const storage = new HostKvStorage({ ...shape, slots: 32 });
+  expect(storage.bytes).toBe(slotBytes);
+  const held = [1, 2, 3, 5, 8, 9, 17, 29, 32, 17, 16, 3, 1].map((slots) => {
+    storage.fit(slots, 10);
+    expect(storage.holds(slots - 1, 10)).toBe(true);
+    return storage.bytes / slotBytes;
+  });
+  // As with rows: at most a quarter too many, and fewer when half would do.
+  expect(held).toEqual([1, 2, 3, 5, 8, 10, 20, 32, 32, 32, 16, 3, 1]);
+});
+
+test('memory that is not to be had is an error, and the cache is as it was', () => {
+  const storage = new HostKvStorage({ ...shape, maxRows: 2 ** 40 });
+  const owner: Owner = { id: 3, slot: 0, cachedTokens: 0, isDecoding: false };
+  appendRows(storage, owner, 14);
+  const { bytes } = storage;
+  expect(() => storage.fit(6, 2 ** 39)).toThrow(RangeError);
+  expect(storage.bytes).toBe(bytes);
+  expect([storage.holds(0, 16), storage.holds(0, 17), storage.holds(1, 1)]).toEqual([true, false, false]);
+  check(storage, owner);
 });

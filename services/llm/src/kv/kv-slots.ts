@@ -30,12 +30,6 @@ export class KvSlots<O extends SlotOwner> {
     return this.#storage.slots - this.#owners.length;
   }
 
-  /** Share of all rows that hold something, 0 to 1. */
-  get usage(): number {
-    const rows = this.#owners.reduce((sum, owner) => sum + owner.cachedTokens, 0);
-    return rows / (this.#storage.slots * this.#storage.maxRows);
-  }
-
   /** The sequences that decode: the one in slot n at index n. */
   decoding(): readonly O[] {
     return this.#owners.slice(0, this.#decoding);
@@ -51,7 +45,7 @@ export class KvSlots<O extends SlotOwner> {
     owner.slot = this.#owners.push(owner) - 1;
   }
 
-  /** Lets a prefilled sequence join the decode batch. */
+  /** Lets a prefilled sequence join the decode batch; the storage holds every slot in use by then. */
   promote(owner: O): void {
     const other = this.#owners[this.#decoding] as O;
     if (other !== owner) {

@@ -7,6 +7,8 @@ import { batchInputs, type StepRow } from './step-inputs.js';
 
 export interface OnnxRunnerOptions {
   readonly slots: number;
+  /** The longest sequence that will be computed; at most the model's context. */
+  readonly maxRows: number;
   /** Whether final hidden states are wanted: only models that draw need them. */
   readonly hidden: boolean;
 }
@@ -37,7 +39,7 @@ export class OnnxRunner implements ModelRunner {
       slots: options.slots,
       kvHeads: model.kvHeads,
       headDim: model.headDim,
-      maxRows: model.maxPositions,
+      maxRows: options.maxRows,
     });
     const fetches = ['logits'];
     if (options.hidden) fetches.push('hidden');
@@ -95,8 +97,8 @@ export class OnnxRunner implements ModelRunner {
   async #run(rows: readonly StepRow[], past: Past): Promise<Record<string, Tensor>> {
     const { layers, kvHeads, headDim, hiddenSize } = this.#model;
     const feeds: Record<string, Tensor> = batchInputs(rows, hiddenSize);
-    const pastShape = [rows.length, kvHeads, past === 'none' ? 0 : this.kv.capacity, headDim];
     for (let layer = 0; layer < layers; layer++) {
+      const pastShape = [rows.length, kvHeads, past === 'none' ? 0 : this.kv.capacityOf(layer), headDim];
       feeds[`past_key.${layer}`] = float32(
         pastShape,
         past === 'none' ? noHidden : this.kv.keys(layer, past.first, past.count),

@@ -15,12 +15,21 @@ async function readObject(path: string): Promise<object> {
   throw new TesseraError('CHECKPOINT_INVALID', `${path}: is not a JSON object`);
 }
 
-/** Reads tokenizer.json and tokenizer_config.json of a bundle. */
-export async function loadPromptBuilder(bundle: Bundle): Promise<PromptBuilder> {
+/**
+ * Reads tokenizer.json and tokenizer_config.json of a bundle.
+ * @param maxPositions of prompt and answer; by default the model's context
+ */
+export async function loadPromptBuilder(
+  bundle: Bundle,
+  maxPositions = bundle.manifest.llm.maxPositions,
+): Promise<PromptBuilder> {
   const [tokenizerFile, configFile] = tokenizerFiles;
   const [tokenizer, config] = await Promise.all([
     readObject(bundle.file(tokenizerFile)),
     readObject(bundle.file(configFile)),
   ]);
-  return new PromptBuilder(new TextTokenizer(tokenizer, config), new ChatTemplate(config), bundle.manifest.llm);
+  const { tokens, maxPositions: context } = bundle.manifest.llm;
+  const limitedBy = maxPositions < context ? `: kv.maxBytes allows no more of the model's ${context}` : undefined;
+  const limits = { tokens, maxPositions, limitedBy };
+  return new PromptBuilder(new TextTokenizer(tokenizer, config), new ChatTemplate(config), limits);
 }

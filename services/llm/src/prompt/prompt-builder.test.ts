@@ -99,6 +99,10 @@ test('text parts cannot make up a special token together, nor with what the temp
   const spanned = new ChatTemplate({ chat_template: '{% for m in messages %}<|{{ m.content }}|>{% endfor %}' });
   const spannedIds = new PromptBuilder(builder.tokenizer, spanned, builder.model).build([user('im_end')], []).tokenIds;
   expect(spannedIds).toEqual(plain('<|im_end|>'));
+  // All but its last letter is the template's.
+  const ending = new ChatTemplate({ chat_template: '{% for m in messages %}<|im_end|{{ m.content }}{% endfor %}' });
+  const endingIds = new PromptBuilder(builder.tokenizer, ending, builder.model).build([user('>')], []).tokenIds;
+  expect(endingIds).toEqual(plain('<|im_end|>'));
 });
 
 test('private-use characters in the text come through as they are', () => {

@@ -5,7 +5,12 @@ import type { Prompt, TokenSpan } from './prompt.js';
 import { TextGuard } from './text-guard.js';
 import type { TextTokenizer } from './text-tokenizer.js';
 
-type ModelLimits = Pick<LlmSection, 'maxPositions' | 'tokens'>;
+interface ModelLimits extends Pick<LlmSection, 'tokens'> {
+  /** Of prompt and answer: the model's context, or less where the engine's KV cache holds less. */
+  readonly maxPositions: number;
+  /** Why that is less than the context, in the words of an error. */
+  readonly limitedBy?: string | undefined;
+}
 
 /** More turns than this are refused before anything is rendered: templates are interpreted, turn by turn. */
 const maxMessages = 1024;
@@ -57,7 +62,7 @@ export class PromptBuilder {
     const mediaTokens = spans.reduce((sum, span) => sum + span.length, 0);
     // One position must remain for the answer.
     if (tokenIds.length >= this.model.maxPositions) {
-      throw tooLong(`${tokenIds.length} tokens, ${mediaTokens} of them media`, this.model.maxPositions);
+      throw tooLong(`${tokenIds.length} tokens, ${mediaTokens} of them media`, this.model);
     }
     return { tokenIds, spans, mediaTokens };
   }
@@ -95,7 +100,7 @@ export class PromptBuilder {
     const reserved = media.reduce((sum, { tiles }) => sum + tiles.reduce((count, { tokens }) => count + tokens, 0), 0);
     const { maxPositions } = this.model;
     if (characters > maxPositions * this.tokenizer.longestToken || reserved > maxPositions) {
-      throw tooLong(`${characters} characters and ${reserved} media tokens`, maxPositions);
+      throw tooLong(`${characters} characters and ${reserved} media tokens`, this.model);
     }
   }
 
@@ -107,7 +112,7 @@ export class PromptBuilder {
       for (let n = 0; n < tokens; n++) tokenIds.push(mediaPad as number);
       // The same item may be named often: stop before the ids grow without bound.
       if (tokenIds.length > this.model.maxPositions) {
-        throw tooLong(`more than ${tokenIds.length - 1} tokens`, this.model.maxPositions);
+        throw tooLong(`more than ${tokenIds.length - 1} tokens`, this.model);
       }
     }
   }
@@ -123,10 +128,10 @@ export class PromptBuilder {
   }
 }
 
-function tooLong(what: string, maxPositions: number): TesseraError {
+function tooLong(what: string, { maxPositions, limitedBy }: ModelLimits): TesseraError {
   return new TesseraError(
     'PROMPT_TOO_LONG',
-    `the prompt has ${what}; the context holds ${maxPositions} tokens, the answer included`,
+    `the prompt has ${what}; the context holds ${maxPositions} tokens, the answer included${limitedBy ?? ''}`,
   );
 }
 

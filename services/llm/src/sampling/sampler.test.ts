@@ -3,7 +3,7 @@ import { Sampler } from './sampler.js';
 import type { SamplingOptions } from './sampling-options.js';
 import { topTokens } from './top-tokens.js';
 
-const greedy: SamplingOptions = { temperature: 0, topK: 0, topP: 1, seed: 1n };
+const greedy: SamplingOptions = { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1, seed: 1n };
 const rows = Float32Array.from({ length: 500 }, (_, id) => Math.sin(id * 12.9898) * 4);
 
 function counts(logits: Float32Array, options: Partial<SamplingOptions>, draws = 20_000): Map<number, number> {
@@ -58,6 +58,43 @@ test('a choice depends on seed and position alone', () => {
   const backwards = Array.from({ length: 40 }, (_, n) => choose(5n, 39 - n)).reverse();
   expect(backwards).toEqual(first);
   expect(Array.from({ length: 40 }, (_, position) => choose(6n, position))).not.toEqual(first);
+});
+
+// Reference: RepetitionPenaltyLogitsProcessor and greedy search of transformers (its JavaScript version, 3.7.1), over the
+// same row of logits at each step, after a prompt of the tokens 3 and 7.
+test.each([
+  [1, [4, 4, 4, 4, 4, 4, 4, 4]],
+  [1.3, [4, 5, 4, 4, 4, 4, 4, 4]],
+  [2, [4, 5, 2, 6, 4, 4, 4, 4]],
+  [0.8, [3, 3, 3, 3, 3, 3, 3, 3]],
+])(
+  'a repetition penalty of %f makes what was seen less likely, as the reference does',
+  (repetitionPenalty, expected) => {
+    const sampler = new Sampler({ ...greedy, repetitionPenalty });
+    sampler.see([3, 7]);
+    const logits = rows.slice(0, 12);
+    expect(expected.map((_, position) => sampler.sample(logits, position))).toEqual(expected);
+    expect(logits).toEqual(rows.slice(0, 12));
+  },
+);
+
+test('the odds of penalised tokens are those of the reference', () => {
+  // The same processor, a penalty of 1.3, after the tokens 3 1 3 2 4: a token seen twice is penalised once.
+  const logits = Float32Array.of(2.5, -1.25, 0, 3.75, -0.5, 3.5, 1);
+  const reference = [2.5, -1.625, 0, 2.884615421295166, -0.6499999761581421, 3.5, 1];
+  const weights = reference.map((logit) => Math.exp(logit));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const found = new Array<number>(7).fill(0);
+  const draws = 20_000;
+  for (let position = 0; position < draws; position++) {
+    const sampler = new Sampler({ ...greedy, temperature: 1, repetitionPenalty: 1.3 });
+    sampler.see([3, 1, 3, 2, 4]);
+    const id = sampler.sample(logits, position);
+    found[id] = (found[id] as number) + 1;
+  }
+  for (const [id, weight] of weights.entries()) {
+    expect(Math.abs((found[id] as number) / draws - weight / total)).toBeLessThan(0.015);
+  }
 });
 
 test('logits that are not numbers are a fault, not a token', () => {

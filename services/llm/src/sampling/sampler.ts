@@ -13,28 +13,60 @@ function likeliest(logits: Float32Array): number {
   return best;
 }
 
+/** Penalised logits of one row at a time; see `scratch`. */
+let penalisedScratch = new Float32Array(0);
+
+/** A copy in which the tokens seen are less likely: what transformers calls the repetition penalty. */
+function penalised(logits: Float32Array, seen: Iterable<number>, penalty: number): Float32Array {
+  if (penalisedScratch.length < logits.length) penalisedScratch = new Float32Array(logits.length);
+  const result = penalisedScratch.subarray(0, logits.length);
+  result.set(logits);
+  for (const id of seen) {
+    const logit = logits[id] as number;
+    result[id] = logit < 0 ? logit * penalty : logit / penalty;
+  }
+  return result;
+}
+
 /** Scratch for one row at a time; sampling is synchronous, so all samplers of a thread share it. */
 let scratch = new Float64Array(0);
 
 /**
- * Chooses the tokens of one sequence. The choice at a position depends on the logits, the options and the position
- * alone, so it is the same in every batch and after every restart.
+ * Chooses the tokens of one sequence. The choice at a position depends on the logits, the options, the position and the
+ * tokens before it alone, so it is the same in every batch and after every restart.
  */
 export class Sampler {
   readonly #options: SamplingOptions;
   readonly #random: RandomStream;
+  /** Kept only where it counts. */
+  readonly #seen: Set<number> | undefined;
 
   constructor(options: SamplingOptions) {
     this.#options = options;
     this.#random = new RandomStream(options.seed, 'text');
+    this.#seen = options.repetitionPenalty === 1 ? undefined : new Set();
+  }
+
+  /** Tells which tokens come before those that are chosen: the prompt's, and those of the answer that were given. */
+  see(tokenIds: readonly number[]): void {
+    for (const id of tokenIds) this.#seen?.add(id);
   }
 
   /**
+   * Chooses a token, which is then seen.
    * @param logits one row, [vocab]
    * @param position the token's place in the answer, counted from 0
    * @throws TesseraError INTERNAL when the logits are not numbers
    */
   sample(logits: Float32Array, position: number): number {
+    const { repetitionPenalty } = this.#options;
+    const scores = this.#seen === undefined ? logits : penalised(logits, this.#seen, repetitionPenalty);
+    const id = this.#choose(scores, position);
+    this.#seen?.add(id);
+    return id;
+  }
+
+  #choose(logits: Float32Array, position: number): number {
     const best = likeliest(logits);
     const { temperature, topK, topP } = this.#options;
     if (temperature === 0 || topK === 1 || topP === 0) return best;

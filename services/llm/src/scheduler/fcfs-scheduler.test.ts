@@ -9,15 +9,31 @@ interface Item extends Schedulable {
   isDecoding: boolean;
 }
 
-const limits: SchedulerLimits = { maxRunning: 4, maxWaiting: 2, maxStepTokens: 20, maxChunkTokens: 8 };
+const limits: SchedulerLimits = {
+  maxRunning: 4,
+  maxWaiting: 2,
+  maxWaitingForTiles: 3,
+  maxTakeovers: 2,
+  maxStepTokens: 20,
+  maxChunkTokens: 8,
+};
+const anyRoom = (): boolean => true;
 
-const item = (name: string, promptTokens: number, readyTokens = promptTokens): Item => ({
+const item = (name: string, promptTokens: number, options: Partial<Item> = {}): Item => ({
   name,
   promptTokens,
-  readyTokens,
+  readyTokens: promptTokens,
+  maxTokens: promptTokens + 5,
   cachedTokens: 0,
   isDecoding: false,
+  isTakeover: false,
+  ...options,
 });
+
+const named = (name: string): Item => item(name, 6);
+/** Ready as far as its first missing tile. */
+const picture = (name: string, options: Partial<Item> = {}): Item => item(name, 12, { readyTokens: 4, ...options });
+const taken = (name: string): Item => item(name, 6, { isTakeover: true });
 
 /** Does what an engine does with a plan. */
 function compute({ decode, prefill }: StepPlan<Item>): void {
@@ -28,14 +44,15 @@ function compute({ decode, prefill }: StepPlan<Item>): void {
   }
 }
 
-const shape = ({ admitted, decode, prefill }: StepPlan<Item>) => ({
+const shape = ({ displaced, admitted, decode, prefill }: StepPlan<Item>) => ({
+  displaced: displaced.map(({ name }) => name),
   admitted: admitted.map(({ name }) => name),
   decode: decode.map(({ name }) => name),
   prefill: prefill.map(({ sequence, count }) => `${sequence.name}:${count}`),
 });
 
 test('prefill goes in chunks, in order of arrival, within the budget; decode goes on beside it', () => {
-  const scheduler = new FcfsScheduler<Item>(limits);
+  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
   for (const each of [item('a', 10), item('b', 10), item('c', 10)]) scheduler.add(each);
   const plans = Array.from({ length: 4 }, () => {
     const plan = scheduler.plan();
@@ -43,61 +60,151 @@ test('prefill goes in chunks, in order of arrival, within the budget; decode goe
     return shape(plan);
   });
   expect(plans).toEqual([
-    { admitted: ['a', 'b', 'c'], decode: [], prefill: ['a:8', 'b:8', 'c:4'] },
-    { admitted: [], decode: [], prefill: ['a:2', 'b:2', 'c:6'] },
-    { admitted: [], decode: ['a', 'b', 'c'], prefill: [] },
-    { admitted: [], decode: ['a', 'b', 'c'], prefill: [] },
+    { displaced: [], admitted: ['a', 'b', 'c'], decode: [], prefill: ['a:8', 'b:8', 'c:4'] },
+    { displaced: [], admitted: [], decode: [], prefill: ['a:2', 'b:2', 'c:6'] },
+    { displaced: [], admitted: [], decode: ['a', 'b', 'c'], prefill: [] },
+    { displaced: [], admitted: [], decode: ['a', 'b', 'c'], prefill: [] },
   ]);
 });
 
 test('a sequence prefills up to its first missing tile, waits without holding others up, and goes on', () => {
-  const scheduler = new FcfsScheduler<Item>(limits);
-  const picture = item('picture', 12, 4);
-  scheduler.add(picture);
+  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const one = picture('picture');
+  scheduler.add(one);
   scheduler.add(item('text', 6));
   let plan = scheduler.plan();
-  expect(shape(plan).prefill).toEqual(['picture:4', 'text:6']);
+  expect(shape(plan).prefill).toEqual(['text:6', 'picture:4']);
   compute(plan);
   plan = scheduler.plan();
-  expect(shape(plan)).toEqual({ admitted: [], decode: ['text'], prefill: [] });
+  expect(shape(plan)).toEqual({ displaced: [], admitted: [], decode: ['text'], prefill: [] });
   compute(plan);
-  picture.readyTokens = 12;
-  expect(shape(scheduler.plan())).toEqual({ admitted: [], decode: ['text'], prefill: ['picture:8'] });
+  one.readyTokens = 12;
+  expect(shape(scheduler.plan())).toEqual({ displaced: [], admitted: [], decode: ['text'], prefill: ['picture:8'] });
 });
 
-test('sequences that wait for tiles leave a quarter of the slots to those that have everything', () => {
-  const scheduler = new FcfsScheduler<Item>(limits);
-  const waiting = ['p1', 'p2', 'p3', 'p4'].map((name) => item(name, 12, 4));
-  for (const each of waiting) scheduler.add(each);
-  expect(shape(scheduler.plan()).admitted).toEqual(['p1', 'p2', 'p3']);
-  scheduler.add(item('text', 6));
-  expect(shape(scheduler.plan()).admitted).toEqual(['text']);
-  // One that can compute nothing yet takes no slot, even when there is one.
-  scheduler.remove(waiting[0] as Item);
-  (waiting[3] as Item).readyTokens = 0;
+test('decode comes off what prefill may take of a step', () => {
+  const scheduler = new FcfsScheduler<Item>({ ...limits, maxStepTokens: 5 }, anyRoom);
+  for (const name of ['a', 'b', 'c']) scheduler.add(item(name, 1));
+  compute(scheduler.plan());
+  scheduler.add(item('d', 10));
+  expect(shape(scheduler.plan())).toMatchObject({ decode: ['a', 'b', 'c'], prefill: ['d:2'] });
+});
+
+test('sequences that wait for tiles take slots that are free, and give them up to those that have everything', () => {
+  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const pictures = ['p1', 'p2', 'p3', 'p4'].map((name) => picture(name));
+  for (const each of pictures) scheduler.add(each);
+  expect(shape(scheduler.plan()).admitted).toEqual(['p1', 'p2', 'p3', 'p4']);
+  // The one that loses least goes first; it was there before those that wait.
+  pictures.forEach((each, index) => {
+    each.cachedTokens = [4, 3, 4, 4][index] as number;
+  });
+  scheduler.add(named('text'));
+  scheduler.add(picture('p5'));
+  expect(shape(scheduler.plan())).toMatchObject({ displaced: ['p2'], admitted: ['text'] });
+  expect([scheduler.running, scheduler.waiting, scheduler.waitingForTiles]).toEqual([4, 0, 2]);
+  // It gets no other slot before it has everything; the next one may have that.
+  scheduler.remove(pictures[0] as Item);
+  expect(shape(scheduler.plan())).toMatchObject({ displaced: [], admitted: ['p5'] });
+  (pictures[1] as Item).readyTokens = 12;
+  expect(shape(scheduler.plan())).toMatchObject({ displaced: ['p5'], admitted: ['p2'] });
+});
+
+test('one that can compute nothing yet takes no slot', () => {
+  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const bare = picture('bare', { readyTokens: 0 });
+  scheduler.add(bare);
   expect(shape(scheduler.plan()).admitted).toEqual([]);
-  (waiting[3] as Item).readyTokens = 12;
-  expect(shape(scheduler.plan()).admitted).toEqual(['p4']);
+  bare.readyTokens = 4;
+  expect(shape(scheduler.plan()).admitted).toEqual(['bare']);
 });
 
 test('slots and places to wait are counted together, and come free', () => {
-  const scheduler = new FcfsScheduler<Item>(limits);
+  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
   const all = Array.from({ length: 6 }, (_, n) => item(`s${n}`, 3));
   for (const each of all) {
-    expect(scheduler.isFull).toBe(false);
+    expect(scheduler.fullFor(each)).toBeUndefined();
     scheduler.add(each);
   }
-  expect(scheduler.isFull).toBe(true);
+  expect(scheduler.fullFor(named('text'))).toBe('4 sequences running and 2 waiting');
+  expect(scheduler.fullFor(picture('picture'))).toBe('4 sequences running and 2 waiting');
   expect(shape(scheduler.plan()).admitted).toEqual(['s0', 's1', 's2', 's3']);
   expect([scheduler.running, scheduler.waiting]).toEqual([4, 2]);
   scheduler.remove(all[1] as Item);
   scheduler.remove(all[5] as Item);
-  expect(scheduler.isFull).toBe(false);
+  expect(scheduler.fullFor(named('text'))).toBeUndefined();
   expect(shape(scheduler.plan()).admitted).toEqual(['s4']);
   for (const each of all) scheduler.remove(each);
   expect([scheduler.running, scheduler.waiting]).toEqual([0, 0]);
 });
 
+test('those that wait for tiles have a limit of their own, and fill no place of text', () => {
+  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const pictures = ['p1', 'p2', 'p3'].map((name) => picture(name));
+  for (const each of pictures) {
+    expect(scheduler.fullFor(each)).toBeUndefined();
+    scheduler.add(each);
+  }
+  // With a slot or without, they wait for tiles.
+  for (const when of ['before', 'after']) {
+    expect(scheduler.fullFor(picture('p4')), when).toBe('3 sequences waiting for visual tokens');
+    scheduler.plan();
+  }
+  for (let n = 0; n < 6; n++) {
+    expect(scheduler.fullFor(named('text'))).toBeUndefined();
+    scheduler.add(named(`t${n}`));
+  }
+  expect(scheduler.fullFor(named('text'))).toBe('4 sequences running and 2 waiting');
+  expect(shape(scheduler.plan())).toMatchObject({ admitted: ['t0', 't1', 't2', 't3'] });
+  expect([scheduler.running, scheduler.waiting, scheduler.waitingForTiles]).toEqual([4, 2, 3]);
+});
+
+test('what was taken over is not refused for what comes new, and goes before it, within a limit of its own', () => {
+  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  for (let n = 0; n < 6; n++) scheduler.add(named(`s${n}`));
+  scheduler.plan();
+  for (const name of ['t0', 't1']) {
+    expect(scheduler.fullFor(taken(name))).toBeUndefined();
+    scheduler.add(taken(name));
+  }
+  expect(scheduler.fullFor(taken('t2'))).toBe('2 sequences taken over from other engines waiting');
+  const order: string[] = [];
+  for (let done = 0; done < 8; done++) {
+    const { admitted, prefill } = scheduler.plan();
+    order.push(...admitted.map(({ name }) => name));
+    scheduler.remove(prefill[0]?.sequence as Item);
+  }
+  expect(order).toEqual(['t0', 't1', 's4', 's5']);
+});
+
+test('a slot is given only where the cache has room for all at their longest; nobody passes who waits for room', () => {
+  // Room for 40 positions in slots of equal length.
+  const scheduler = new FcfsScheduler<Item>(limits, (slots, rows) => slots * rows <= 40);
+  const short = named('short');
+  const long = item('long', 10, { maxTokens: 20 });
+  const big = item('big', 10, { maxTokens: 40 });
+  const next = named('next');
+  for (const each of [short, long, big, next]) scheduler.add(each);
+  expect(shape(scheduler.plan()).admitted).toEqual(['short', 'long']);
+  scheduler.remove(long);
+  expect(shape(scheduler.plan()).admitted).toEqual([]);
+  scheduler.remove(short);
+  expect(shape(scheduler.plan()).admitted).toEqual(['big']);
+  scheduler.remove(big);
+  expect(shape(scheduler.plan()).admitted).toEqual(['next']);
+  // Room too is given up by those that wait for tiles.
+  scheduler.remove(next);
+  scheduler.add(picture('wide', { maxTokens: 30 }));
+  expect(shape(scheduler.plan()).admitted).toEqual(['wide']);
+  scheduler.add(named('text'));
+  expect(shape(scheduler.plan())).toMatchObject({ displaced: ['wide'], admitted: ['text'] });
+});
+
 test('an empty plan when there is nothing to compute', () => {
-  expect(shape(new FcfsScheduler<Item>(limits).plan())).toEqual({ admitted: [], decode: [], prefill: [] });
+  expect(shape(new FcfsScheduler<Item>(limits, anyRoom).plan())).toEqual({
+    displaced: [],
+    admitted: [],
+    decode: [],
+    prefill: [],
+  });
 });

@@ -1,20 +1,27 @@
-import type { Schedulable, Scheduler, SchedulerLimits, StepPlan } from './scheduler.js';
+import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, StepPlan } from './scheduler.js';
 
 /**
  * First come, first served, with decode before prefill: running answers never stall behind a new prompt, which gets
- * the rest of the step's budget.
+ * the rest of the step's budget. A sequence that was taken over goes before those that come new.
  *
- * A sequence whose tiles are still being made may take a slot and prefill up to the first missing one, so that encoding
- * and prefill overlap. But a quarter of the slots is kept for sequences that have everything, so that waiting for an
- * encoder never keeps others from being answered.
+ * A sequence whose tiles are still being made takes a slot that nobody else needs and prefills up to the first missing
+ * one, so that encoding and prefill overlap. It gives the slot up as soon as one that has everything needs it, and then
+ * waits without. So the encoder's trouble is that of pictures alone: neither slots nor places to wait are held by them.
+ *
+ * A slot is given only where the cache has room for all that the sequences with slots can come to: an answer that was
+ * begun is never short of memory. The first that finds none is waited for; who comes later does not pass it.
  */
 export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
   readonly #limits: SchedulerLimits;
+  readonly #hasRoom: CacheRoom;
   readonly #running: S[] = [];
   readonly #waiting: S[] = [];
+  /** Those that lost their slot: they get another once they have everything, so that none is computed ever again. */
+  readonly #displaced = new Set<S>();
 
-  constructor(limits: SchedulerLimits) {
+  constructor(limits: SchedulerLimits, hasRoom: CacheRoom) {
     this.#limits = limits;
+    this.#hasRoom = hasRoom;
   }
 
   get running(): number {
@@ -22,18 +29,33 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return count(this.#waiting, hasEverything);
   }
 
-  get isFull(): boolean {
-    return this.running + this.waiting >= this.#limits.maxRunning + this.#limits.maxWaiting;
+  get waitingForTiles(): number {
+    return this.#waiting.length - this.waiting;
+  }
+
+  fullFor(sequence: S): string | undefined {
+    const { maxRunning, maxWaiting, maxWaitingForTiles, maxTakeovers } = this.#limits;
+    if (sequence.isTakeover) {
+      const takeovers = count(this.#waiting, ({ isTakeover }) => isTakeover);
+      return takeovers < maxTakeovers ? undefined : `${takeovers} sequences taken over from other engines waiting`;
+    }
+    const complete = count(this.#running, hasEverything) + this.waiting;
+    if (complete >= maxRunning + maxWaiting) return `${maxRunning} sequences running and ${maxWaiting} waiting`;
+    if (hasEverything(sequence)) return undefined;
+    const incomplete = this.running + this.#waiting.length - complete;
+    return incomplete < maxWaitingForTiles ? undefined : `${incomplete} sequences waiting for visual tokens`;
   }
 
   add(sequence: S): void {
-    this.#waiting.push(sequence);
+    if (sequence.isTakeover) this.#waiting.splice(this.#firstNewcomer(), 0, sequence);
+    else this.#waiting.push(sequence);
   }
 
   remove(sequence: S): void {
+    this.#displaced.delete(sequence);
     for (const list of [this.#running, this.#waiting]) {
       const index = list.indexOf(sequence);
       if (index >= 0) list.splice(index, 1);
@@ -41,40 +63,80 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
   }
 
   plan(): StepPlan<S> {
-    const admitted = this.#admit();
+    const { admitted, displaced } = this.#assignSlots();
     const decode = this.#running.filter(({ isDecoding }) => isDecoding);
     const prefill: { sequence: S; count: number }[] = [];
     let budget = this.#limits.maxStepTokens - decode.length;
     for (const sequence of this.#running) {
       if (sequence.isDecoding) continue;
       const ready = sequence.readyTokens - sequence.cachedTokens;
-      const count = Math.min(ready, budget, this.#limits.maxChunkTokens);
-      if (count <= 0) continue;
-      prefill.push({ sequence, count });
-      budget -= count;
+      const tokens = Math.min(ready, budget, this.#limits.maxChunkTokens);
+      if (tokens <= 0) continue;
+      prefill.push({ sequence, count: tokens });
+      budget -= tokens;
     }
-    return { admitted, decode, prefill };
+    return { displaced, admitted, decode, prefill };
   }
 
-  #admit(): S[] {
-    const { maxRunning } = this.#limits;
-    const incomplete = (sequence: S): boolean => sequence.readyTokens < sequence.promptTokens;
-    const maxIncomplete = maxRunning - Math.ceil(maxRunning / 4);
-    let incompleteCount = this.#running.filter(incomplete).length;
+  #assignSlots(): { admitted: S[]; displaced: S[] } {
     const admitted: S[] = [];
-    for (const sequence of this.#waiting) {
-      if (this.#running.length + admitted.length >= maxRunning) break;
-      if (incomplete(sequence)) {
-        // One that could compute nothing yet is better off without a slot.
-        if (sequence.readyTokens === 0 || incompleteCount >= maxIncomplete) continue;
-        incompleteCount++;
-      }
-      admitted.push(sequence);
-    }
-    for (const sequence of admitted) {
+    const displaced: S[] = [];
+    const admit = (sequence: S): void => {
       this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
       this.#running.push(sequence);
+      admitted.push(sequence);
+    };
+    for (const sequence of this.#waiting.filter(hasEverything)) {
+      while (!this.#hasSlotFor(sequence)) {
+        const victim = this.#leastComputed();
+        if (victim === undefined) return { admitted, displaced };
+        this.#displace(victim);
+        displaced.push(victim);
+      }
+      admit(sequence);
     }
-    return admitted;
+    for (const sequence of this.#waiting.filter((waiting) => !hasEverything(waiting))) {
+      // One that could compute nothing yet is better off without a slot.
+      if (sequence.readyTokens === 0 || this.#displaced.has(sequence)) continue;
+      if (this.#hasSlotFor(sequence)) admit(sequence);
+    }
+    return { admitted, displaced };
   }
+
+  #hasSlotFor(sequence: S): boolean {
+    const count = this.#running.length + 1;
+    const longest = this.#running.reduce((most, { maxTokens }) => Math.max(most, maxTokens), sequence.maxTokens);
+    return count <= this.#limits.maxRunning && this.#hasRoom(count, longest);
+  }
+
+  /** Of those with a slot that wait for tiles, the one that loses the least with it. */
+  #leastComputed(): S | undefined {
+    return this.#running
+      .filter((sequence) => !hasEverything(sequence))
+      .reduce<S | undefined>(
+        (least, sequence) => (least === undefined || sequence.cachedTokens < least.cachedTokens ? sequence : least),
+        undefined,
+      );
+  }
+
+  #displace(sequence: S): void {
+    this.#running.splice(this.#running.indexOf(sequence), 1);
+    this.#displaced.add(sequence);
+    // It came before all that wait, but for those that were taken over.
+    this.#waiting.splice(sequence.isTakeover ? 0 : this.#firstNewcomer(), 0, sequence);
+  }
+
+  #firstNewcomer(): number {
+    const index = this.#waiting.findIndex(({ isTakeover }) => !isTakeover);
+    return index < 0 ? this.#waiting.length : index;
+  }
+}
+
+/** Whether its tiles are all there. */
+function hasEverything({ readyTokens, promptTokens }: Schedulable): boolean {
+  return readyTokens >= promptTokens;
+}
+
+function count<S>(sequences: readonly S[], condition: (sequence: S) => boolean): number {
+  return sequences.reduce((sum, sequence) => sum + (condition(sequence) ? 1 : 0), 0);
 }

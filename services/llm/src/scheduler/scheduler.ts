@@ -6,24 +6,37 @@ export interface Schedulable {
   readonly promptTokens: number;
   /** How far the prompt can be prefilled with the tiles that are there. */
   readonly readyTokens: number;
+  /** The most positions that it can come to. */
+  readonly maxTokens: number;
   /** Whether the prompt is computed, so that each step adds one token. */
   readonly isDecoding: boolean;
+  /** Whether an engine had admitted it before: then it was promised an answer. */
+  readonly isTakeover: boolean;
 }
 
-/** How much a step may hold. */
+/** How much a step may hold, and how many may wait. */
 export interface SchedulerLimits {
   /** Sequences with a slot. */
   readonly maxRunning: number;
-  /** Sequences without one. */
+  /** Sequences without one that have all of their tiles. */
   readonly maxWaiting: number;
+  /** Sequences that wait for tiles. */
+  readonly maxWaitingForTiles: number;
+  /** Sequences taken over that wait; they are not refused for any other limit. */
+  readonly maxTakeovers: number;
   /** Tokens of one step, prefill and decode together: bounds how long a step takes. At least maxRunning. */
   readonly maxStepTokens: number;
   /** Tokens of one sequence's prefill in one step. */
   readonly maxChunkTokens: number;
 }
 
+/** Whether the cache may come to hold so many sequences, the longest of which has so many positions. */
+export type CacheRoom = (sequences: number, longest: number) => boolean;
+
 /** What one step computes. */
 export interface StepPlan<S extends Schedulable> {
+  /** Sequences that lose their slot before the step, and begin again when they get another. */
+  readonly displaced: readonly S[];
   /** Sequences that get a slot before the step. */
   readonly admitted: readonly S[];
   /** All sequences that decode: one token each. */
@@ -34,10 +47,14 @@ export interface StepPlan<S extends Schedulable> {
 
 /** Decides what each step computes; computes nothing itself. */
 export interface Scheduler<S extends Schedulable> {
+  /** Sequences with a slot. */
   readonly running: number;
+  /** Sequences that have all that they need but a slot. */
   readonly waiting: number;
-  /** Whether no more can be added. */
-  readonly isFull: boolean;
+  /** Sequences that wait for tiles, without a slot. */
+  readonly waitingForTiles: number;
+  /** Says what is full for a sequence, in the words of an error; undefined when it can be added. */
+  fullFor(sequence: S): string | undefined;
   add(sequence: S): void;
   /** Forgets a sequence in whatever state. */
   remove(sequence: S): void;

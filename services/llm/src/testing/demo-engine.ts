@@ -14,6 +14,7 @@ import { engineCoreOptions } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineLimits, EngineRequest } from '../engine/engine.js';
 import { engineRequest } from '../engine/engine-request.js';
 import { LlmEngine } from '../engine/llm-engine.js';
+import { kvBudget } from '../kv/kv-budget.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
 import { demoBundleDir, type GoldenCase, goldenTensors } from './demo-model.js';
@@ -21,10 +22,11 @@ import { demoBundleDir, type GoldenCase, goldenTensors } from './demo-model.js';
 export const testLimits: EngineLimits = {
   maxRunning: 16,
   maxWaiting: 16,
+  maxWaitingForTiles: 16,
+  maxTakeovers: 16,
   maxStepTokens: 512,
   maxChunkTokens: 256,
   tileTimeoutMs: 60_000,
-  maxTileRequests: 3,
   maxDrawings: 4,
 };
 
@@ -77,7 +79,7 @@ let nextId = 0;
 
 /** What tests need of an engine over the demo model. */
 export class DemoEngine {
-  private constructor(
+  constructor(
     readonly engine: LlmEngine,
     readonly builder: PromptBuilder,
     readonly manifest: BundleManifest,
@@ -96,10 +98,16 @@ export class DemoEngine {
       session: { threads: 1, device: 'cpu' },
       limits: { ...testLimits, ...limits },
     });
+    const { contextTokens } = kvBudget(bundle, options.kvBytes);
     const names = ['apple', 'cat', 'rocket', 'pair', 'count'];
     const tensors = await goldenTensors(names.map((name) => `${name}.visual_tokens`));
     const pictures = new Map(names.map((name) => [name, tensors.get(`${name}.visual_tokens`) as Float32Tensor]));
-    return new DemoEngine(new LlmEngine(options), await loadPromptBuilder(bundle), bundle.manifest, pictures);
+    return new DemoEngine(
+      new LlmEngine(options),
+      await loadPromptBuilder(bundle, contextTokens),
+      bundle.manifest,
+      pictures,
+    );
   }
 
   request(

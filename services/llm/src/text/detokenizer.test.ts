@@ -69,6 +69,31 @@ test('bytes that are no UTF-8 become U+FFFD as soon as that is sure; an unfinish
   expect(invalid.ids).toHaveLength(5);
 });
 
+test('whole text before a cut character comes with its token, at the end, before a stop text, and after a takeover', () => {
+  /** Tokens that end within a character, which a tokenizer trained on bytes may have. */
+  class CutBytes extends TokenBytes {
+    override of(id: number): Uint8Array {
+      // "ab" and the first byte of 你; its second byte; its third and "c".
+      const pieces: Record<number, number[]> = { 1: [0x61, 0x62, 0xe4], 2: [0xbd], 3: [0xa0, 0x63] };
+      return Uint8Array.from(pieces[id] ?? []);
+    }
+  }
+  const cut = new CutBytes(tokenizer);
+  const end = new Detokenizer(cut);
+  expect([end.push(1), end.push(2), end.finish()]).toEqual([
+    { tokenIds: [], text: '' },
+    { tokenIds: [], text: '' },
+    { tokenIds: [1, 2], text: 'ab' },
+  ]);
+  const whole = new Detokenizer(cut);
+  expect([1, 2, 3].map((id) => whole.push(id)).at(-1)).toEqual({ tokenIds: [1, 2, 3], text: 'ab你c' });
+  const stopped = new Detokenizer(cut, ['你c']);
+  expect([1, 2, 3].map((id) => stopped.push(id)).at(-1)).toEqual({ tokenIds: [1, 2, 3], text: 'ab' });
+  const resumed = new Detokenizer(cut);
+  resumed.resume([1, 2]);
+  expect(resumed.push(3)).toEqual({ tokenIds: [3], text: 'ab你c' });
+});
+
 test('special tokens have no text, but are given out', () => {
   expect(write([2038, ...tokenizer.encode('x'), 2034]).text).toBe('x');
   expect(write([2038]).ids).toEqual([2038]);

@@ -10,6 +10,7 @@ export type EngineCommand =
       readonly requestId: string;
       readonly item: number;
       readonly tile: number | undefined;
+      readonly attempt: number;
       readonly error: WireError;
     }
   | {

@@ -36,8 +36,8 @@ class EngineThreadHost {
         this.core.provideTile(command.tile);
         break;
       case 'failTile': {
-        const { requestId, item, tile, error } = command;
-        this.core.failTile({ requestId, item, tile, error: fromWireError(error) });
+        const { requestId, item, tile, attempt, error } = command;
+        this.core.failTile({ requestId, item, tile, attempt, error: fromWireError(error) });
         break;
       }
       case 'cancel': {

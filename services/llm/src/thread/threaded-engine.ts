@@ -17,14 +17,17 @@ import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 const noStats: EngineStats = {
   running: 0,
   waiting: 0,
+  waitingForTiles: 0,
   slotsInUse: 0,
   cacheUsage: 0,
   cacheBytes: 0,
+  retryAfterMs: 1000,
   heldTiles: 0,
   steps: 0,
   busyMs: 0,
   prefillTokens: 0,
   decodeTokens: 0,
+  preemptions: 0,
 };
 
 export interface ThreadedEngineOptions {
@@ -67,7 +70,15 @@ export class ThreadedEngine implements Engine {
         this.#onStarted?.(this.#failure);
         for (const queue of this.#calls.values()) queue.fail(this.#failure);
         this.#calls.clear();
-        this.#stats = { ...this.#stats, running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
+        this.#stats = {
+          ...this.#stats,
+          running: 0,
+          waiting: 0,
+          waitingForTiles: 0,
+          slotsInUse: 0,
+          heldTiles: 0,
+          cacheUsage: 0,
+        };
         for (const resolveDrain of this.#drained.splice(0)) resolveDrain();
         if (!this.#closing) crash(this.#failure);
         resolve();
@@ -109,8 +120,8 @@ export class ThreadedEngine implements Engine {
     this.#send({ type: 'tile', tile: { ...tile, tokens: { dtype: 'float32', shape, data: moved } } }, [moved.buffer]);
   }
 
-  failTile({ requestId, item, tile, error }: TileFailure): void {
-    this.#send({ type: 'failTile', requestId, item, tile, error: toWireError(error) });
+  failTile({ requestId, item, tile, attempt, error }: TileFailure): void {
+    this.#send({ type: 'failTile', requestId, item, tile, attempt, error: toWireError(error) });
   }
 
   cancel(requestId: string, { attempt, reason }: CancelOptions = {}): void {

@@ -1,0 +1,46 @@
+import { totalmem } from 'node:os';
+import { type Bundle, readBundle } from '@tessera/bundle';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { demoBundleDir } from '../testing/demo-model.js';
+import { defaultKvBytes, kvBudget, memoryLimit } from './kv-budget.js';
+
+let bundle: Bundle;
+beforeAll(async () => {
+  bundle = await readBundle(await demoBundleDir());
+});
+afterEach(() => vi.restoreAllMocks());
+
+/** Keys and values, six layers, two heads of 64, four bytes. */
+const rowBytes = 2 * 6 * 2 * 64 * 4;
+const GiB = 2 ** 30;
+
+test('memory is what the container allows, or what the machine has', () => {
+  const constrained = vi.spyOn(process, 'constrainedMemory');
+  constrained.mockReturnValue(GiB);
+  expect(memoryLimit()).toBe(GiB);
+  // No limit is told as zero, or as a number beyond all machines.
+  for (const none of [0, 2 ** 64]) {
+    constrained.mockReturnValue(none);
+    expect(memoryLimit()).toBe(totalmem());
+  }
+});
+
+test('by default the cache gets half of what the weights leave', () => {
+  expect(defaultKvBytes(64 * GiB, 28 * GiB)).toBe(18 * GiB);
+  expect(defaultKvBytes(16 * GiB, 28 * GiB)).toBe(0);
+  vi.spyOn(process, 'constrainedMemory').mockReturnValue(36 * 2 ** 20);
+  // The weights of the demo model's llm are some 34 MiB: what they leave holds fewer tokens than its context has.
+  const { bytes, contextTokens } = kvBudget(bundle, undefined);
+  const weights = bundle.manifest.files['llm.onnx.data']?.bytes ?? 0;
+  expect(bytes).toBeLessThanOrEqual((36 * 2 ** 20 - weights) / 2);
+  expect(contextTokens).toBe(Math.floor(bytes / rowBytes));
+  expect(contextTokens).toBeLessThan(2048);
+});
+
+test('a sequence is as long as the context, or as the bytes hold; too few are refused with the figures', () => {
+  expect(kvBudget(bundle, GiB)).toEqual({ bytes: GiB, contextTokens: 2048 });
+  expect(kvBudget(bundle, 100 * rowBytes + 1)).toMatchObject({ contextTokens: 100 });
+  expect(() => kvBudget(bundle, rowBytes)).toThrow(/kv\.maxBytes is 6144, but one token of this model takes 6144/);
+  vi.spyOn(process, 'constrainedMemory').mockReturnValue(2 ** 20);
+  expect(() => kvBudget(bundle, undefined)).toThrow(/of 1048576 bytes of memory the weights take \d+/);
+});

@@ -1,0 +1,90 @@
+import { readBundle } from '@tessera/bundle';
+import { engineCoreOptions } from '../engine/create-engine-core.js';
+import { LlmEngine } from '../engine/llm-engine.js';
+import type { ModelRunner } from '../model/model-runner.js';
+import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
+import { type Answer, collect, DemoEngine, testLimits, user, wholePicture } from './demo-engine.js';
+import { demoBundleDir } from './demo-model.js';
+
+/** Several times what kernels and CPUs differ by (docs/architecture.md, "What is equal to what"): share of the peak. */
+const roundingNoise = 3e-6;
+
+/**
+ * An engine whose logits are all a little off, each time otherwise. An answer that it writes as any other engine does is
+ * firm: none of its choices lies within rounding, so every path of arithmetic must give it. Tests that compare tokens
+ * of different paths (takeovers, batches, chunks) ask for firm answers only.
+ */
+async function unsteadyEngine(noise: number): Promise<LlmEngine> {
+  const options = await engineCoreOptions({
+    modelDir: await demoBundleDir(),
+    session: { threads: 1, device: 'cpu' },
+    limits: testLimits,
+  });
+  const inner = options.runner;
+  let state = 1;
+  /** From -1 to 1; how random it is does not matter, only that it is quick. */
+  const random = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return state / 2 ** 31;
+  };
+  const shake = (logits: Float32Array): Float32Array => {
+    const peak = logits.reduce((most, logit) => Math.max(most, Math.abs(logit)), 0);
+    return logits.map((logit) => logit + random() * noise * peak);
+  };
+  const runner: ModelRunner = {
+    vocabSize: inner.vocabSize,
+    hiddenSize: inner.hiddenSize,
+    kv: inner.kv,
+    prefill: async (chunks) =>
+      (await inner.prefill(chunks)).map(({ logits, hidden }) => ({ logits: shake(logits), hidden })),
+    decode: async (batch) => {
+      const { logits, hidden } = await inner.decode(batch);
+      return { logits: shake(logits), hidden };
+    },
+    release: () => inner.release(),
+  };
+  return new LlmEngine({ ...options, runner });
+}
+
+type RequestOptions = Parameters<DemoEngine['request']>[1];
+
+/** Whether copies of an answer by an unsteady engine are the same as that of a steady one. */
+export class FirmnessCheck implements AsyncDisposable {
+  private constructor(
+    private readonly steady: DemoEngine,
+    private readonly unsteady: DemoEngine,
+  ) {}
+
+  /** @param noise how far off the logits are, as a share of the greatest */
+  static async create(noise = roundingNoise): Promise<FirmnessCheck> {
+    const bundle = await readBundle(await demoBundleDir());
+    const steady = await DemoEngine.create();
+    const unsteady = new DemoEngine(
+      await unsteadyEngine(noise),
+      await loadPromptBuilder(bundle),
+      bundle.manifest,
+      steady.pictures,
+    );
+    return new FirmnessCheck(steady, unsteady);
+  }
+
+  /** @param pictures names of sample pictures, shown before the words */
+  async isFirm(words: string, pictures: readonly string[], options: RequestOptions): Promise<boolean> {
+    const engines = [this.steady, this.unsteady, this.unsteady, this.unsteady];
+    const [expected, ...copies] = await Promise.all(engines.map((demo) => ask(demo, words, pictures, options)));
+    return copies.every(({ tokenIds }) => tokenIds.join() === expected?.tokenIds.join());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.steady.close();
+    await this.unsteady.close();
+  }
+}
+
+function ask(demo: DemoEngine, words: string, pictures: readonly string[], options: RequestOptions): Promise<Answer> {
+  const media = pictures.map(() => wholePicture);
+  const request = demo.request([user(...pictures.keys(), words)], { ...options, media });
+  const events = demo.engine.submit(request);
+  for (const [item, name] of pictures.entries()) demo.provide(request, item, name);
+  return collect(events);
+}
