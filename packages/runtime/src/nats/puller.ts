@@ -4,10 +4,10 @@ import type { BusConnection } from './bus-connection.js';
 import { messageOf } from './bus-connection.js';
 import { DeliveredMessage } from './delivered-message.js';
 
-/** How long the server holds a pull request: one in half a minute for each idle process is all that a large fleet costs. */
-const pullMs = 30_000;
+/** How long the server holds a pull request: one a minute for each idle process is all that a large fleet costs. */
+const pullMs = 60_000;
 /** How often the server says that it still holds it. */
-const heartbeatMs = 5000;
+const heartbeatMs = 10_000;
 /** Silence after which the server is thought to have lost the consumer. */
 const silentMs = 3 * heartbeatMs;
 /** The pause after a request that the server refused, or a restoration that failed. */
