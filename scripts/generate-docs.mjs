@@ -108,7 +108,7 @@ ${stateRows.join('\n')}
 - \`decoding\`: text streams.
 - \`generating\`: the text is complete, and a drawing is not.
 - \`done\`, \`failed\`, \`cancelled\`: the end. A failed or cancelled request is cancelled in every stage, its messages are
-  purged, and its slots are freed at the next step.
+  thrown away, and its slots are freed at the next step.
 `,
 };
 
