@@ -72,6 +72,12 @@ const refused: readonly [name: string, code: string, named: string, start: () =>
     () => question('What?', Array(9).fill('p')),
   ],
   ['another model', 'MODEL_NOT_FOUND', '"gpt"', () => question('Hello!', [], { model: 'gpt' })],
+  [
+    'another model whose long name is cut',
+    'MODEL_NOT_FOUND',
+    '"a🙂🙂',
+    () => question('Hello!', [], { model: `a${'🙂'.repeat(482)}` }),
+  ],
   ['no tokens', 'REQUEST_INVALID', 'text.max_tokens', () => text({ maxTokens: 0 })],
   ['a temperature below 0', 'REQUEST_INVALID', 'text.temperature', () => text({ temperature: -0.5 })],
   ['a temperature that is no number', 'REQUEST_INVALID', 'text.temperature', () => text({ temperature: Number.NaN })],

@@ -205,6 +205,8 @@ export class TesseraError extends Error {
       retryAfterMs?: number;
       /** The path of the request's field that is wrong, such as `messages[0].parts`. */
       field?: string;
+      /** The request that it is about, as the service that was called says. */
+      requestId?: string;
     } = {},
   ) {
     super(message, { cause: options.cause });

@@ -1,4 +1,4 @@
-import { type EncodeRequest, TesseraError } from '@tessera/protocol';
+import { type EncodeRequest, quoted, TesseraError } from '@tessera/protocol';
 
 /** The most bytes of one part: what the contract says in media.proto. */
 export const maxPartBytes = 512 * 1024;
@@ -18,7 +18,7 @@ export async function collectMedia(requests: AsyncIterable<EncodeRequest>, maxBy
     if (mediaPart.mediaId !== mediaId) {
       throw new TesseraError(
         'REQUEST_INVALID',
-        `media_part.media_id changed from ${JSON.stringify(mediaId)} to ${JSON.stringify(mediaPart.mediaId)}; send one item a call`,
+        `media_part.media_id changed from ${quoted(mediaId)} to ${quoted(mediaPart.mediaId)}; send one item a call`,
       );
     }
     if (mediaPart.data.length > maxPartBytes) {
@@ -32,7 +32,6 @@ export async function collectMedia(requests: AsyncIterable<EncodeRequest>, maxBy
     parts.push(mediaPart.data);
     if (mediaPart.last) return Buffer.concat(parts);
   }
-  const where =
-    mediaId === undefined ? 'no media part came' : `media ${JSON.stringify(mediaId)} ended after ${bytes} bytes`;
+  const where = mediaId === undefined ? 'no media part came' : `media ${quoted(mediaId)} ended after ${bytes} bytes`;
   throw new TesseraError('MEDIA_MISSING', `${where}; mark the last part with last`);
 }

@@ -1,3 +1,4 @@
+import type { ServerInterceptor } from '@grpc/grpc-js';
 import { readDescriptors } from '@tessera/protocol';
 import { type CompatServiceDefinition, createServer, type Server, type ServiceImplementation } from 'nice-grpc';
 import type { ServerMiddleware } from 'nice-grpc-common';
@@ -9,7 +10,7 @@ import type { Settings } from '../settings/setting.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { CallFacts } from './call-facts.js';
-import { passDeadlineOn } from './deadline-header.js';
+import { CallRecords } from './call-records.js';
 import { deadlineMiddleware } from './deadline-middleware.js';
 import { endAtDrain, refuseWhileDraining } from './drain-middleware.js';
 import { errorMiddleware } from './error-middleware.js';
@@ -17,6 +18,7 @@ import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
 import { observeMiddleware } from './observe-middleware.js';
 import { OpenCalls } from './open-calls.js';
+import { superviseCalls } from './supervise-calls.js';
 import { unknownFieldsMiddleware } from './unknown-fields-middleware.js';
 
 export interface GrpcServerOptions {
@@ -39,8 +41,25 @@ export class GrpcServer {
     const { name, services, settings, log, metrics, drain } = options;
     this.#settings = settings;
     this.health = new Health(services.map(fullName));
-    const server = createServer(channelOptions(settings)).use(errorDetailsServerMiddleware);
-    server.with(errorMiddleware(name, log)).add(HealthDefinition, this.health.implementation);
+    const records = new CallRecords();
+    const own = new Set(services.map(fullName));
+    const resets = metrics.counter('tessera_grpc_streams_reset_total');
+    const supervisor = superviseCalls({
+      records,
+      limits: {
+        defaultDeadlineMs: settings['grpc.defaultDeadlineMs'],
+        maxDeadlineMs: settings['grpc.maxDeadlineMs'],
+        maxStallMs: settings['grpc.maxStallMs'],
+      },
+      mustEnd: (path) => own.has(path.split('/')[1] ?? ''),
+      onReset: (path, reason) => {
+        const [, service = '', method = ''] = path.split('/');
+        resets.inc({ service, method, reason });
+        log.warn({ rpc: path.slice(1), reason }, 'a stream that its caller does not read was reset');
+      },
+    });
+    const server = createServer(channelOptions(settings, supervisor)).use(errorDetailsServerMiddleware);
+    server.with(errorMiddleware(name, log, records)).add(HealthDefinition, this.health.implementation);
     server
       .with(endAtDrain(drain))
       .add(
@@ -50,15 +69,10 @@ export class GrpcServer {
     for (const { definition, implementation } of services) {
       server
         .with(observeMiddleware(metrics, this.#openCalls))
-        .with(errorMiddleware(name, log))
+        .with(errorMiddleware(name, log, records))
         .with(refuseWhileDraining(name, drain))
-        .with(
-          deadlineMiddleware({
-            defaultMs: settings['grpc.defaultDeadlineMs'],
-            maximumMs: settings['grpc.maxDeadlineMs'],
-          }),
-        )
-        .with(logMiddleware(log))
+        .with(deadlineMiddleware(records))
+        .with(factsMiddleware(log, records))
         .with(unknownFieldsMiddleware)
         .add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);
     }
@@ -95,15 +109,20 @@ export class GrpcServer {
   }
 }
 
-function logMiddleware(log: Logger): ServerMiddleware<Pick<CallFacts, 'log'>> {
-  return async function* withLog(call, context) {
-    return yield* call.next(call.request, { ...context, log: log.child({ rpc: call.method.path.slice(1) }) });
+function factsMiddleware(log: Logger, records: CallRecords): ServerMiddleware<Pick<CallFacts, 'log' | 'setRequestId'>> {
+  return async function* withFacts(call, context) {
+    const record = records.of(context.metadata);
+    const setRequestId = (requestId: string): void => {
+      if (record !== undefined) record.requestId = requestId;
+    };
+    const callLog = log.child({ rpc: call.method.path.slice(1) });
+    return yield* call.next(call.request, { ...context, log: callLog, setRequestId });
   };
 }
 
-function channelOptions(settings: Settings<CommonSettings>) {
+function channelOptions(settings: Settings<CommonSettings>, supervisor: ServerInterceptor) {
   return {
-    interceptors: [passDeadlineOn],
+    interceptors: [supervisor],
     'grpc.max_receive_message_length': settings['grpc.maxMessageBytes'],
     'grpc.max_send_message_length': settings['grpc.maxMessageBytes'],
     'grpc.max_concurrent_streams': settings['grpc.maxConcurrentStreams'],

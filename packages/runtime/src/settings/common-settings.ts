@@ -33,6 +33,12 @@ export const commonSettings = {
     default: 600_000,
     description: 'Time a call may take whatever its caller asks for, in milliseconds.',
   }),
+  'grpc.maxStallMs': setting(positive, {
+    default: 60_000,
+    description:
+      'Time a caller may take nothing of an answer that is being sent to it, in milliseconds; then its stream is reset. ' +
+      'Longer than its slowest reader pauses, shorter than a place in the queue may be held for nobody.',
+  }),
   'metrics.host': setting(z.string().min(1), {
     default: '127.0.0.1',
     description: 'Address of the HTTP server for /metrics, /healthz and /readyz.',

@@ -58,6 +58,13 @@ export const metricTable = {
     buckets: seconds,
     from: 'every service',
   },
+  tessera_grpc_streams_reset_total: {
+    type: 'counter',
+    unit: 'count',
+    help: 'Streams reset because their caller read nothing: past the deadline, or for too long (stalled).',
+    labels: ['service', 'method', 'reason'],
+    from: 'every service',
+  },
   tessera_queue_seconds: {
     type: 'histogram',
     unit: 'seconds',

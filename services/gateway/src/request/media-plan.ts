@@ -1,5 +1,5 @@
 import { type MediaLimits, type Preprocessing, planTiles, probeMedia } from '@tessera/media';
-import { MediaKind, TesseraError, TileRole, type TileSpan } from '@tessera/protocol';
+import { MediaKind, quoted, TesseraError, TileRole, type TileSpan } from '@tessera/protocol';
 import type { EncodeItem } from '../dispatch/encode-dispatch.js';
 import type { ReceivedMedia } from './media-intake.js';
 
@@ -67,5 +67,5 @@ export function nameMedia(error: TesseraError, itemOf: ReadonlyMap<string, numbe
 }
 
 function nameError({ code, message, options }: TesseraError, mediaId: string): TesseraError {
-  return new TesseraError(code, `media_id ${JSON.stringify(mediaId)}: ${message}`, { ...options, field: undefined });
+  return new TesseraError(code, `media_id ${quoted(mediaId)}: ${message}`, { ...options, field: undefined });
 }

@@ -1,5 +1,5 @@
 import type { LlmSection } from '@tessera/bundle';
-import { type ChatMessage, type MediaSpan, Role, TesseraError, TileRole } from '@tessera/protocol';
+import { type ChatMessage, type MediaSpan, quoted, Role, TesseraError, TileRole } from '@tessera/protocol';
 import type { ChatTemplate, TemplateMessage } from './chat-template.js';
 import type { Prompt, TokenSpan } from './prompt.js';
 import { TextGuard } from './text-guard.js';
@@ -159,10 +159,7 @@ function templateMessage(
 function mediaItem(id: string, media: readonly MediaSpan[]): number {
   const item = /^(0|[1-9][0-9]{0,5})$/.test(id) ? Number(id) : -1;
   if (media[item] === undefined) {
-    throw new TesseraError(
-      'REQUEST_INVALID',
-      `content names the media item ${JSON.stringify(id)}, but media has no such`,
-    );
+    throw new TesseraError('REQUEST_INVALID', `content names the media item ${quoted(id)}, but media has no such`);
   }
   if (media[item].tiles.length === 0 || media[item].tiles.some(({ tokens }) => tokens === 0)) {
     throw new TesseraError('REQUEST_INVALID', `media[${item}]: a tile has no tokens, or there is none`);
