@@ -55,6 +55,7 @@ function checkRequestId(requestId: string): string {
   throw new TesseraError(
     'REQUEST_INVALID',
     `a request id is 1 to 64 letters, digits, '-' or '_', not ${quoted(requestId)}`,
+    { field: 'request_id' },
   );
 }
 

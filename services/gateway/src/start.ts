@@ -103,7 +103,8 @@ function describe(
       partBytes: limits.partBytes,
       messages: limits.messages,
       textCharacters: limits.textCharacters,
-      deadlineMs: settings['grpc.defaultDeadlineMs'],
+      deadlineMs: settings['grpc.maxDeadlineMs'],
+      defaultDeadlineMs: Math.min(settings['grpc.defaultDeadlineMs'], settings['grpc.maxDeadlineMs']),
     },
     canDraw: manifest.generator !== undefined,
   };

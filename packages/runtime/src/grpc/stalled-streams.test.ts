@@ -1,16 +1,16 @@
 import { constants } from 'node:http2';
 import { GenerateRequest } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import { callWithoutReading } from '../testing/raw-call.js';
+import { rawCall } from '../testing/raw-call.js';
 import { ask, type Probe, startProbe } from '../testing/start-probe.js';
 
 const path = '/tessera.v1.LlmService/Generate';
 const patient = { timeout: 60_000 };
 
 /** Asks for far more tokens than any window holds, and reads none. */
-function neverRead(probe: Probe, headers?: Record<string, string>) {
+function neverRead(probe: Probe, headers: Record<string, string> = {}) {
   const message = GenerateRequest.encode(GenerateRequest.fromPartial(ask('text 1000000000'))).finish();
-  return callWithoutReading(probe.service.grpcAddress, path, message, headers);
+  return rawCall(probe.service.grpcAddress, path, message, { headers, reads: false });
 }
 
 async function isLetGo(probe: Probe, reason: string): Promise<void> {
@@ -22,7 +22,7 @@ async function isLetGo(probe: Probe, reason: string): Promise<void> {
 
 test("the service's deadline ends a stream whose caller never reads, and a drain does not wait for it", async () => {
   await using probe = await startProbe({ 'grpc.defaultDeadlineMs': 200 });
-  await using call = await neverRead(probe);
+  using call = await neverRead(probe);
   expect(await call.closed).toBe(constants.NGHTTP2_CANCEL);
   await isLetGo(probe, 'deadline');
   expect(probe.records[0]?.abortedFor).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
@@ -33,14 +33,14 @@ test("the service's deadline ends a stream whose caller never reads, and a drain
 
 test("the caller's own deadline does too", async () => {
   await using probe = await startProbe();
-  await using call = await neverRead(probe, { 'grpc-timeout': '200m' });
+  using call = await neverRead(probe, { 'grpc-timeout': '200m' });
   expect(await call.closed).toBe(constants.NGHTTP2_CANCEL);
   await isLetGo(probe, 'deadline');
 });
 
 test('a caller that takes nothing for the longest stall is let go before its deadline', async () => {
   await using probe = await startProbe({ 'grpc.maxStallMs': 200 });
-  await using call = await neverRead(probe);
+  using call = await neverRead(probe);
   expect(await call.closed).toBe(constants.NGHTTP2_CANCEL);
   await isLetGo(probe, 'stalled');
   expect(probe.records[0]?.abortedFor).toMatchObject({ code: 'CANCELLED' });
@@ -48,7 +48,7 @@ test('a caller that takes nothing for the longest stall is let go before its dea
 
 test('a drain goes on when the stalled stream is gone', async () => {
   const probe = await startProbe({ 'grpc.maxStallMs': 500, 'drain.graceMs': 60_000 });
-  await using call = await neverRead(probe);
+  using call = await neverRead(probe);
   await expect.poll(() => probe.records.length, patient).toBe(1);
   const stopped = probe.service.stop();
   expect(await call.closed).toBe(constants.NGHTTP2_CANCEL);

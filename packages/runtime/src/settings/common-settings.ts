@@ -27,11 +27,13 @@ export const commonSettings = {
   }),
   'grpc.defaultDeadlineMs': setting(positive, {
     default: 120_000,
-    description: 'Time a call may take if its caller sets no deadline, in milliseconds.',
+    description: 'Time a call may take if its caller sets no deadline, in milliseconds; at most grpc.maxDeadlineMs.',
   }),
   'grpc.maxDeadlineMs': setting(positive, {
     default: 600_000,
-    description: 'Time a call may take whatever its caller asks for, in milliseconds.',
+    description:
+      'Time a call may take whatever its caller asks for, in milliseconds. It is also how long the streams of NATS keep ' +
+      'what is on them: give all services of a deployment the same.',
   }),
   'grpc.maxStallMs': setting(positive, {
     default: 60_000,

@@ -23,7 +23,8 @@ export interface ProbeRecord {
  * A small service for tests of the runtime, with the contract of LlmService. The request's id says what Generate does:
  * `text N` writes N tokens; `wait` goes on until its signal aborts; `deaf` does not heed the signal; `drain` goes on
  * until the drain begins, then ends by itself; `fail CODE` throws that error of the table; `say TEXT` throws one that says
- * TEXT; `fault` throws a foreign error; `named WHAT` first tells the runtime the request id `the-request`.
+ * TEXT; `long N` writes one token of N letters; `fault` throws a foreign error; `named WHAT` first says that the request's
+ * id is `the-request`.
  */
 export function probeService(
   records: ProbeRecord[] = [],
@@ -107,6 +108,9 @@ async function* act(what: string, signal: AbortSignal, drain: AbortSignal): Asyn
       throw isErrorCode(argument)
         ? new TesseraError(argument, `asked to fail with ${argument}`, { retryAfterMs: 1500, field: 'request_id' })
         : new Error(`no code ${argument}`);
+    case 'long':
+      yield token('x'.repeat(Number(argument)));
+      return;
     case 'say':
       throw new TesseraError('REQUEST_INVALID', argument, { field: argument });
     default:

@@ -85,7 +85,9 @@ export class Chat {
       });
     }
     if (start.model !== '' && start.model !== model.name) {
-      throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${model.name}, not ${quoted(start.model)}`);
+      throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${model.name}, not ${quoted(start.model)}`, {
+        field: 'model',
+      });
     }
     const conversation = checkConversation(start, limits);
     this.active++;
@@ -171,7 +173,9 @@ export class Chat {
         if (done === true) return;
         const name = quoted(value.mediaId);
         stop.abort(
-          new TesseraError('REQUEST_INVALID', `a part was sent for media_id ${name} after all media were complete`),
+          new TesseraError('REQUEST_INVALID', `a part was sent for media_id ${name} after all media were complete`, {
+            field: 'media_part.media_id',
+          }),
         );
       },
       (reason) => {

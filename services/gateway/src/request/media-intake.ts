@@ -66,24 +66,28 @@ export class MediaIntake {
       throw new TesseraError(
         'REQUEST_INVALID',
         `a part was sent for media_id ${quoted(part.mediaId)}, which no message names`,
+        { field: 'media_part.media_id' },
       );
     }
     if (item.complete) {
       throw new TesseraError(
         'REQUEST_INVALID',
         `a part was sent for media_id ${quoted(part.mediaId)} after its last part`,
+        { field: 'media_part.media_id' },
       );
     }
     if (part.data.length > this.limits.partBytes) {
       throw new TesseraError(
         'MESSAGE_TOO_LARGE',
         `a part of media_id ${quoted(part.mediaId)} has ${part.data.length} bytes; the limit of one part is ${this.limits.partBytes}`,
+        { field: 'media_part.data' },
       );
     }
     if (item.received.length + part.data.length > this.limits.itemBytes) {
       throw new TesseraError(
         'MEDIA_TOO_LARGE',
         `media_id ${quoted(part.mediaId)} has more than ${this.limits.itemBytes} bytes, the limit of one media item`,
+        { field: 'media_part.data' },
       );
     }
     this.budget.take(part.data.length);
@@ -106,6 +110,7 @@ export class MediaIntake {
           item.received.length === 0
             ? `a message names media_id ${quoted(id)}, but no part of it was sent`
             : `media_id ${quoted(id)} ended after ${item.received.length} bytes without a part marked last`,
+          { field: item.received.length === 0 ? 'messages' : 'media_part.last' },
         );
       }
       const bytes = item.received.whole();
