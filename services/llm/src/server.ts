@@ -71,7 +71,7 @@ export function llmService(options: LlmServerOptions): GrpcService {
     }
   }
 
-  return grpcService(LlmServiceDefinition, { describe: async () => description, generate });
+  return grpcService(LlmServiceDefinition, { describe: async () => description, generate }, { callers: 'services' });
 }
 
 function response(event: EngineEvent): GenerateResponse {

@@ -19,7 +19,7 @@ import { Health, HealthDefinition } from './health.js';
 import { observeMiddleware } from './observe-middleware.js';
 import { OpenCalls } from './open-calls.js';
 import { superviseCalls } from './supervise-calls.js';
-import { unknownFieldsMiddleware } from './unknown-fields-middleware.js';
+import { ignore, refuse, unknownFieldsMiddleware } from './unknown-fields-middleware.js';
 
 export interface GrpcServerOptions {
   readonly name: string;
@@ -66,14 +66,17 @@ export class GrpcServer {
         ServerReflectionService,
         ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]),
       );
-    for (const { definition, implementation } of services) {
+    const unknown = metrics.counter('tessera_unknown_fields_total');
+    const policies = { refuse, ignore: ignore((path) => unknown.inc({ message: path.slice(1) })) };
+    for (const { definition, implementation, callers } of services) {
+      const policy = settings['grpc.unknownFields'] ?? (callers === 'anyone' ? 'refuse' : 'ignore');
       server
         .with(observeMiddleware(metrics, this.#openCalls))
         .with(errorMiddleware(name, log, records))
         .with(refuseWhileDraining(name, drain))
         .with(deadlineMiddleware(records))
         .with(factsMiddleware(log, records))
-        .with(unknownFieldsMiddleware)
+        .with(unknownFieldsMiddleware(policies[policy]))
         .add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);
     }
     this.#server = server;

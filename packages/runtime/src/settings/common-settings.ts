@@ -41,6 +41,12 @@ export const commonSettings = {
       'Time a caller may take nothing of an answer that is being sent to it, in milliseconds; then its stream is reset. ' +
       'Longer than its slowest reader pauses, shorter than a place in the queue may be held for nobody.',
   }),
+  'grpc.unknownFields': setting(z.enum(['refuse', 'ignore']).optional(), {
+    description:
+      'What becomes of a request with fields that the contract does not have: refuse ends it with REQUEST_INVALID, ' +
+      'ignore counts it. By default services that anyone may call refuse, and an engine, which only gateways call, ' +
+      'ignores: during a rolling upgrade a newer gateway may send more.',
+  }),
   'metrics.host': setting(z.string().min(1), {
     default: '127.0.0.1',
     description: 'Address of the HTTP server for /metrics, /healthz and /readyz.',

@@ -65,6 +65,13 @@ export const metricTable = {
     labels: ['service', 'method', 'reason'],
     from: 'every service',
   },
+  tessera_unknown_fields_total: {
+    type: 'counter',
+    unit: 'count',
+    help: 'Messages with fields that this release does not know: a newer one sent them. What is known of them was used.',
+    labels: ['message'],
+    from: 'every service',
+  },
   tessera_queue_seconds: {
     type: 'histogram',
     unit: 'seconds',
