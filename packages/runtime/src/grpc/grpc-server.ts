@@ -1,4 +1,4 @@
-import type { ServerInterceptor } from '@grpc/grpc-js';
+import type { ServerCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { readDescriptors } from '@tessera/protocol';
 import { type CompatServiceDefinition, createServer, type Server, type ServiceImplementation } from 'nice-grpc';
 import type { ServerMiddleware } from 'nice-grpc-common';
@@ -19,6 +19,7 @@ import { Health, HealthDefinition } from './health.js';
 import { observeMiddleware } from './observe-middleware.js';
 import { OpenCalls } from './open-calls.js';
 import { superviseCalls } from './supervise-calls.js';
+import { serverCredentials } from './tls-credentials.js';
 import { ignore, refuse, unknownFieldsMiddleware } from './unknown-fields-middleware.js';
 
 export interface GrpcServerOptions {
@@ -36,10 +37,12 @@ export class GrpcServer {
   readonly #server: Server<object>;
   readonly #openCalls = new OpenCalls();
   readonly #settings: Settings<CommonSettings>;
+  readonly #credentials: ServerCredentials | undefined;
 
   constructor(options: GrpcServerOptions) {
     const { name, services, settings, log, metrics, drain } = options;
     this.#settings = settings;
+    this.#credentials = credentialsFrom(settings, log);
     this.health = new Health(services.map(fullName));
     const records = new CallRecords();
     const own = new Set(services.map(fullName));
@@ -90,7 +93,7 @@ export class GrpcServer {
     const { 'grpc.host': host, 'grpc.port': port } = this.#settings;
     const bracketed = host.includes(':') ? `[${host}]` : host;
     try {
-      return `${bracketed}:${await this.#server.listen(`${bracketed}:${port}`)}`;
+      return `${bracketed}:${await this.#server.listen(`${bracketed}:${port}`, this.#credentials)}`;
     } catch (cause) {
       throw listenError('grpc', { host, port }, cause);
     }
@@ -110,6 +113,19 @@ export class GrpcServer {
   forceShutdown(): void {
     this.#server.forceShutdown();
   }
+}
+
+function credentialsFrom(settings: Settings<CommonSettings>, log: Logger): ServerCredentials | undefined {
+  const files = {
+    certFile: settings['grpc.certFile'],
+    keyFile: settings['grpc.keyFile'],
+    caFile: settings['grpc.clientCaFile'],
+  };
+  return serverCredentials(files, {
+    refreshMs: settings['grpc.certRefreshMs'],
+    onTrouble: (error) =>
+      log.error({ reason: error.message }, 'renewed certificates cannot be used; the old ones stay'),
+  });
 }
 
 function factsMiddleware(log: Logger, records: CallRecords): ServerMiddleware<Pick<CallFacts, 'log' | 'setRequestId'>> {

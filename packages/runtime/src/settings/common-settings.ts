@@ -13,6 +13,22 @@ export const commonSettings = {
   }),
   'grpc.host': setting(z.string().min(1), { default: '127.0.0.1', description: 'Address that gRPC listens on.' }),
   'grpc.port': setting(port, { default: 0, description: 'Port that gRPC listens on; 0 takes any free one.' }),
+  'grpc.certFile': setting(z.string().min(1).optional(), {
+    description: 'PEM file of the certificate that gRPC is served with; without one there is no TLS.',
+    example: '/etc/tessera/tls/tls.crt',
+  }),
+  'grpc.keyFile': setting(z.string().min(1).optional(), {
+    description: "PEM file of that certificate's key.",
+    example: '/etc/tessera/tls/tls.key',
+  }),
+  'grpc.clientCaFile': setting(z.string().min(1).optional(), {
+    description: 'PEM file of the CA whose certificates callers of gRPC must show (mutual TLS).',
+    example: '/etc/tessera/tls/ca.crt',
+  }),
+  'grpc.certRefreshMs': setting(positive.max(2 ** 31 - 1), {
+    default: 60_000,
+    description: 'Pause after which certificates are read again, in milliseconds: renewed ones serve new connections.',
+  }),
   'grpc.maxMessageBytes': setting(positive, {
     default: 4 * 1024 * 1024,
     description: 'Largest gRPC message taken or sent, in bytes.',
