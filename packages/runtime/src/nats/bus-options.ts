@@ -1,5 +1,6 @@
 import { defaultStreamLimits, type JobKind, type StreamKind, type StreamLimits } from '@tessera/protocol';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { BusCredentials } from './bus-credentials.js';
 import type { BusTrace } from './bus-trace.js';
 
 /** The part of a pino logger that the bus needs. */
@@ -72,6 +73,8 @@ export const defaultBusLimits: BusLimits = {
 export interface BusOptions {
   /** `nats://host:port`, or several, separated by commas. */
   readonly url: string;
+  /** None where the server lets anyone in. */
+  readonly credentials?: BusCredentials;
   /** One token that every name on the server begins with. */
   readonly prefix: string;
   /** The model revision: keeps two versions apart during a rollout. */
