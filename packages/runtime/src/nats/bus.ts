@@ -235,7 +235,12 @@ export class Bus {
         subject,
         id: `${subject}/${attempt}/${kind}`,
         attempt,
-        payload: Failure.encode({ key, code: error.code, message: outsideText(error.message, maxFailureBytes), stage }).finish(),
+        payload: Failure.encode({
+          key,
+          code: error.code,
+          message: outsideText(error.message, maxFailureBytes),
+          stage,
+        }).finish(),
       },
       { ...options, deadlineMs: Math.max(options.deadlineMs, Date.now() + failureLifeMs) },
     );
