@@ -92,7 +92,7 @@ export function shardOf(address: string): number {
   if (shard !== undefined) return Number(shard);
   throw new TesseraError(
     'REQUEST_INVALID',
-    `an address to deliver to is a number, '-' and a name, not ${JSON.stringify(address.slice(0, 80))}`,
+    `an address to deliver to is a number, '-' and a name, not ${quoted(address)}`,
   );
 }
 

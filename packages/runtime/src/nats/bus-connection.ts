@@ -1,6 +1,6 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { AuthorizationError, connect, deferred, type NatsConnection } from '@nats-io/transport-node';
-import { maxStoredBytes, Subjects, TesseraError } from '@tessera/protocol';
+import { inboxPrefix, maxStoredBytes, Subjects, TesseraError } from '@tessera/protocol';
 import { abortable } from '../abort.js';
 import { credentialOptions, refuseSecretsIn } from './bus-credentials.js';
 import { allObservers, busMetrics } from './bus-metrics.js';
@@ -37,6 +37,8 @@ export class BusConnection {
     readonly log: BusLogger,
     readonly observer: BusObserver,
     readonly trace: BusTrace,
+    /** Where answers to this process come in. */
+    readonly inboxPrefix: string,
   ) {
     this.onlineAgain.resolve();
     void this.watch();
@@ -58,6 +60,7 @@ export class BusConnection {
         ...credentialOptions(options.credentials ?? {}, log),
         servers: url.split(',').map((server) => server.trim()),
         name: `tessera ${options.name}`,
+        inboxPrefix: inboxPrefix(options.name),
         maxReconnectAttempts: -1,
         reconnectTimeWait: 250,
         reconnectJitter: 250,
@@ -111,6 +114,7 @@ export class BusConnection {
         log,
         observer,
         options.trace ?? runtimeTrace,
+        inboxPrefix(options.name),
       );
     } catch (reason) {
       await nc.close();
