@@ -15,6 +15,8 @@ const draw = { steps: 4, guidance: 1.5, seed: 2n ** 63n };
 const hello = [{ role: Role.USER, content: [{ part: { $case: 'text', value: 'Hello!' } }] }];
 const timing = { stage: 'encoder', queueMs: 1.5, busyMs: 2.5, endedAtMs: 1_700_000_000_000 };
 const picture = { drawing: 0, data: Uint8Array.of(1, 2), last: true, mimeType: 'image/png' };
+const key = { requestId: 'recorded', attempt: 2, item: 1 };
+const stored = { shard: 1, name: 'n', sequences: [7n, 2n ** 40n] };
 const mediaPart = { mediaId: 'a', data: Uint8Array.of(1, 2, 3), last: true };
 const event = ($case, value) => ({ event: { $case, value } });
 
@@ -69,6 +71,36 @@ const samples = [
       completionTokens: 3,
       timing: { queueMs: 1.5, prefillMs: 2.5, decodeMs: 3.5 },
     }),
+  ],
+  [
+    'EncodeJob',
+    {
+      key,
+      media: { place: { $case: 'inline', value: Uint8Array.of(1, 2) }, digest: 'd', size: 2n },
+      kind: MediaKind.IMAGE,
+      size: { width: 3, height: 4 },
+      firstTile: 4,
+      tileCount: 2,
+    },
+  ],
+  ['ConnectJob', { key, tile: 1, features: { stored }, encoder: timing }],
+  ['GenerateJob', { key, condition: tensor, options: draw }],
+  ['TensorPart', { key, tile: 1, part: 2, parts: 3, rows: tensor, timings: [timing] }],
+  ['MediaEvent', { key, ...event('picturePart', picture), sequence: 3, timing }],
+  ['Failure', { key, code: 'MEDIA_CORRUPT', message: 'it is cut', stage: 'encoder' }],
+  [
+    'EngineStatus',
+    {
+      engineId: 'e',
+      address: '127.0.0.1:1',
+      running: 1,
+      waiting: 2,
+      maxWaiting: 3,
+      draining: true,
+      contextTokens: 512,
+      maxRunning: 4,
+      inbox: '0-abcdefgh',
+    },
   ],
 ];
 

@@ -1,5 +1,5 @@
 import type { ServerMiddleware } from 'nice-grpc-common';
-import { hasUnknownFields, refuseUnknownFields } from './unknown-fields.js';
+import { hasUnknownFields, refuseUnknownFields } from '../unknown-fields.js';
 
 /** What is done about fields of a request, or of any part of a request stream, that the contract does not have. */
 export type OnUnknownFields = (message: unknown, path: string) => void;

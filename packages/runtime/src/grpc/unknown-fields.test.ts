@@ -13,8 +13,8 @@ import { type CommonSettings, commonSettings } from '../settings/common-settings
 import type { Settings } from '../settings/setting.js';
 import { memoryLog } from '../testing/memory-log.js';
 import { startProbe } from '../testing/start-probe.js';
+import { hasUnknownFields, refuseUnknownFields } from '../unknown-fields.js';
 import { type GrpcService, grpcService } from './grpc-service.js';
-import { hasUnknownFields, refuseUnknownFields } from './unknown-fields.js';
 
 /** Field 99, length-delimited, holding one byte: no message of the contract has it. */
 const field99 = Buffer.from([0x9a, 0x06, 0x01, 0x61]);
