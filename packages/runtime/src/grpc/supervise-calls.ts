@@ -10,7 +10,7 @@ import { remainingMs } from '../deadline.js';
 import { type CallRecord, type CallRecords, callHeader } from './call-records.js';
 import { completeStatus, type SentStatus } from './complete-status.js';
 
-export interface CallLimits {
+interface CallLimits {
   /** For callers that set no deadline. */
   readonly defaultDeadlineMs: number;
   readonly maxDeadlineMs: number;
