@@ -7,7 +7,7 @@ import { encoderSettings } from '@tessera/encoder';
 import { gatewaySettings, nextStates, stateName } from '@tessera/gateway';
 import { generatorSettings } from '@tessera/generator';
 import { llmSettings } from '@tessera/llm';
-import { RequestState } from '@tessera/protocol';
+import { busRoles, defaultStreamLimits, permissionsOf, RequestState, Subjects } from '@tessera/protocol';
 import {
   commonSettings,
   errorsMarkdown,
@@ -37,7 +37,24 @@ const stateRows = states.map((state) => {
   return `| \`${stateName(state)}\` | ${next.join(', ') || '(the end)'} |`;
 });
 
+const subjects = new Subjects('tessera', 'REVISION');
+const permissionSections = busRoles.map((role) => {
+  const { publish, subscribe } = permissionsOf(role, subjects, defaultStreamLimits);
+  const list = (patterns) => patterns.map((pattern) => `  ${pattern}`).join('\n');
+  return `## ${role}\n\nMay send to\n\n\`\`\`text\n${list(publish)}\n\`\`\`\n\nand listen on\n\n\`\`\`text\n${list(subscribe)}\n\`\`\`\n`;
+});
+
 const documents = {
+  'permissions.md': `${made}
+# Permissions on NATS
+
+Give each service a user of its own, allowed what stands here and nothing else: then a stage that is taken over can neither
+do another's jobs nor hear what is meant for it. The lists are those of \`nats.prefix\` tessera and one stream of each kind
+(\`nats.shards\`); REVISION is the model's, which \`Describe\` tells and each queue is named by. During a rollout allow both
+revisions. Every process makes the streams that it needs, so all of them may; the gateway also removes the queues of
+revisions that are no longer served.
+
+${permissionSections.join('\n')}`,
   'errors.md': `${made}
 # Errors
 

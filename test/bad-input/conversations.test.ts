@@ -1,4 +1,12 @@
-import { type ChatMessage, type ChatStart, ContentPart, type DrawOptions, Role } from '@tessera/protocol';
+import {
+  type ChatMessage,
+  ChatServiceDefinition,
+  type ChatStart,
+  ContentPart,
+  type DrawOptions,
+  Role,
+} from '@tessera/protocol';
+import { createClient } from '@tessera/runtime';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
@@ -72,6 +80,12 @@ const refused: readonly [name: string, code: string, named: string, start: () =>
     () => question('What?', Array(9).fill('p')),
   ],
   ['another model', 'MODEL_NOT_FOUND', '"gpt"', () => question('Hello!', [], { model: 'gpt' })],
+  [
+    'another model whose long name is cut',
+    'MODEL_NOT_FOUND',
+    '"a🙂🙂',
+    () => question('Hello!', [], { model: `a${'🙂'.repeat(482)}` }),
+  ],
   ['no tokens', 'REQUEST_INVALID', 'text.max_tokens', () => text({ maxTokens: 0 })],
   ['a temperature below 0', 'REQUEST_INVALID', 'text.temperature', () => text({ temperature: -0.5 })],
   ['a temperature that is no number', 'REQUEST_INVALID', 'text.temperature', () => text({ temperature: Number.NaN })],
@@ -98,7 +112,16 @@ describe('refused', () => {
     const end = await leavesNoTrace(deployment, () => send(value()));
     const status = code === 'MODEL_NOT_FOUND' ? 'NOT_FOUND' : 'INVALID_ARGUMENT';
     expect(end).toMatchObject({ status, code, domain: 'tessera', message: expect.stringContaining(named) });
+    expect(end.field).toMatch(/^(model$|messages|text\.|draw\.)/);
   });
+});
+
+test('Describe tells the limits beforehand, the longest and the default deadline among them', async () => {
+  const client = createClient(ChatServiceDefinition, deployment.gateway);
+  const { limits } = await client.describe({});
+  client.close();
+  expect(limits).toMatchObject({ messages: 256, textCharacters: 262_144, mediaItems: 8 });
+  expect(limits).toMatchObject({ deadlineMs: 600_000, defaultDeadlineMs: 120_000 });
 });
 
 describe('fields that the contract does not have', () => {
@@ -136,7 +159,7 @@ describe('fields that the contract does not have', () => {
       using chat = new RawChat(deployment.gateway);
       return await chat.send(Buffer.from([0xff, 0xff, 0xff, 0xff])).close().ended;
     });
-    expect(end.status).not.toBe('OK');
+    expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'REQUEST_INVALID', domain: 'tessera' });
   });
 });
 

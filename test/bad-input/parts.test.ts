@@ -61,13 +61,19 @@ const outOfContract: readonly [name: string, code: string, named: string, say: (
 ];
 
 test.each(outOfContract)('%s is %s', async (_, code, named, say) => {
+  let accepted: string | undefined;
   const end = await leavesNoTrace(deployment, async () => {
     using chat = new RawChat(deployment.gateway);
     say(chat);
-    return await chat.ended;
+    const ended = await chat.ended;
+    accepted = chat.events.map((event) => (event.$case === 'accepted' ? event.value.requestId : undefined))[0];
+    return ended;
   });
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code, domain: 'tessera' });
   expect(end.message).toContain(named);
+  expect(end.field).toMatch(/^(start$|messages$|media_part)/);
+  // Once the request has an id, its error tells it.
+  expect(end.requestId).toBe(accepted);
 });
 
 test.each([

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type ServiceName, Stack, serviceNames } from '@tessera/cli';
 import { ensureBundle } from '@tessera/compiler';
-import { startNatsServer } from '@tessera/runtime';
+import { type NatsServerOptions, startNatsServer } from '@tessera/runtime';
 
 export const root = resolve(import.meta.dirname, '../..');
 export const demoModel = resolve(root, 'models/demo');
@@ -11,6 +11,8 @@ export interface DeploymentOptions {
   /** A checkpoint other than the demo model. */
   readonly model?: string;
   readonly flags?: Partial<Record<ServiceName, readonly string[]>>;
+  /** How nats-server is started. */
+  readonly nats?: NatsServerOptions;
 }
 
 /** A nats-server and every service as its own process, on free loopback ports. Dispose of it with `await using`. */
@@ -31,9 +33,13 @@ export interface Deployment extends AsyncDisposable {
   stop(): Promise<Map<ServiceName, number>>;
 }
 
-export async function deploy({ model = demoModel, flags = {} }: DeploymentOptions = {}): Promise<Deployment> {
+export async function deploy({
+  model = demoModel,
+  flags = {},
+  nats: natsOptions = {},
+}: DeploymentOptions = {}): Promise<Deployment> {
   const { dir } = await ensureBundle(model, bundleCache, { weights: 'float32' });
-  let nats = await startNatsServer();
+  let nats = await startNatsServer(natsOptions);
   const natsUrl = nats.url;
   const logs: string[] = [];
   const stack = new Stack({
@@ -79,7 +85,7 @@ export async function deploy({ model = demoModel, flags = {} }: DeploymentOption
       await nats.exited;
       await nats.stop();
       await meanwhile?.();
-      nats = await startNatsServer({ port: Number(new URL(natsUrl).port) });
+      nats = await startNatsServer({ ...natsOptions, port: Number(new URL(natsUrl).port) });
     },
     async [Symbol.asyncDispose]() {
       await stop();

@@ -1,6 +1,6 @@
 import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ChatRequest, ChatResponse, type ChatStart, Role } from '@tessera/protocol';
-import { ErrorInfo, RetryInfo } from 'nice-grpc-error-details';
+import { BadRequest, ErrorInfo, RequestInfo, RetryInfo } from 'nice-grpc-error-details';
 import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
 
 export type ChatEvent = NonNullable<ChatResponse['event']>;
@@ -17,6 +17,10 @@ export interface CallEnd {
   readonly code?: string;
   /** Whose code that is, from ErrorInfo. */
   readonly domain?: string;
+  /** From BadRequest. */
+  readonly field?: string;
+  /** From RequestInfo. */
+  readonly requestId?: string;
   /** From RetryInfo. */
   readonly retryAfterMs?: number;
 }
@@ -147,12 +151,16 @@ function readEnd(code: number, message: string, metadata: Metadata): CallEnd {
     details.find(({ typeUrl }) => typeUrl.endsWith(`/${type}`))?.value;
   const info = detail('google.rpc.ErrorInfo');
   const retry = detail('google.rpc.RetryInfo');
+  const bad = detail('google.rpc.BadRequest');
+  const request = detail('google.rpc.RequestInfo');
   const { reason, domain } = info === undefined ? {} : ErrorInfo.decode(info);
   const delay = retry === undefined ? undefined : RetryInfo.decode(retry).retryDelay;
   return {
     status: status[code] ?? String(code),
     message,
     ...(reason === undefined ? {} : { code: reason, domain }),
+    ...(bad === undefined ? {} : { field: BadRequest.decode(bad).fieldViolations[0]?.field }),
+    ...(request === undefined ? {} : { requestId: RequestInfo.decode(request).requestId }),
     ...(delay === undefined ? {} : { retryAfterMs: Number(delay.seconds) * 1000 + delay.nanos / 1e6 }),
   };
 }

@@ -203,8 +203,10 @@ export class TesseraError extends Error {
       cause?: unknown;
       /** When trying again is worth it, in milliseconds from now. */
       retryAfterMs?: number;
-      /** The path of the request's field that is wrong, such as `messages[0].parts`. */
+      /** The path of the field that is wrong, in the message that has it: such as `messages[0].content`. */
       field?: string;
+      /** The request that it is about, as the service that was called says. */
+      requestId?: string;
     } = {},
   ) {
     super(message, { cause: options.cause });
@@ -216,6 +218,16 @@ export class TesseraError extends Error {
 
   get retryable(): boolean {
     return this.row.retryable;
+  }
+
+  /** The request breaks the contract in this field. The sentence begins with its path. */
+  static invalidField(field: string, problem: string): TesseraError {
+    return new TesseraError('REQUEST_INVALID', `${field} ${problem}`, { field });
+  }
+
+  /** The same error as one about this field, unless it names a field already. */
+  inField(field: string): TesseraError {
+    return new TesseraError(this.code, this.message, { ...this.options, field: this.options.field ?? field });
   }
 
   /** Turns anything thrown into a TesseraError; used where an error leaves a process. */

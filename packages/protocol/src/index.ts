@@ -2,6 +2,8 @@ export * from './descriptors.js';
 export * from './errors.js';
 export * from './headers.js';
 export * from './messages.js';
+export * from './outside-text.js';
+export * from './permissions.js';
 export * from './streams.js';
 export * from './subjects.js';
 export * from './tensor.js';

@@ -1,4 +1,5 @@
 import { TesseraError } from './errors.js';
+import { quoted } from './outside-text.js';
 
 /** Work that a stage pulls from a queue. */
 export const jobKinds = ['encode', 'connect', 'generate'] as const;
@@ -53,7 +54,8 @@ function checkRequestId(requestId: string): string {
   if (tokenPattern.test(requestId)) return requestId;
   throw new TesseraError(
     'REQUEST_INVALID',
-    `a request id is 1 to 64 letters, digits, '-' or '_', not ${JSON.stringify(requestId.slice(0, 80))}`,
+    `a request id is 1 to 64 letters, digits, '-' or '_', not ${quoted(requestId)}`,
+    { field: 'request_id' },
   );
 }
 
@@ -65,13 +67,13 @@ function checkNames(prefix: string, revision: string): void {
   if (!prefixPattern.test(prefix)) {
     throw new TesseraError(
       'CONFIG_INVALID',
-      `nats.prefix is 1 to 32 letters, digits, '-' or '_' and begins with a letter or digit, not ${JSON.stringify(prefix)}`,
+      `nats.prefix is 1 to 32 letters, digits, '-' or '_' and begins with a letter or digit, not ${quoted(prefix)}`,
     );
   }
   if (!tokenPattern.test(revision)) {
     throw new TesseraError(
       'CONFIG_INVALID',
-      `a model revision is 1 to 64 letters, digits, '-' or '_', not ${JSON.stringify(revision)}`,
+      `a model revision is 1 to 64 letters, digits, '-' or '_', not ${quoted(revision)}`,
     );
   }
 }
@@ -90,7 +92,7 @@ export function shardOf(address: string): number {
   if (shard !== undefined) return Number(shard);
   throw new TesseraError(
     'REQUEST_INVALID',
-    `an address to deliver to is a number, '-' and a name, not ${JSON.stringify(address.slice(0, 80))}`,
+    `an address to deliver to is a number, '-' and a name, not ${quoted(address)}`,
   );
 }
 

@@ -14,9 +14,18 @@ export function encodeTensor(source: Float32Tensor, as: 'float16' | 'float32'): 
 
 /**
  * A float32 tensor from the wire.
+ * @param field where it stands in its message, for the error
  * @throws TesseraError TENSOR_INVALID on an unknown type, or bytes that do not fill the shape
  */
-export function decodeTensor(message: TensorMessage | undefined): Float32Tensor {
+export function decodeTensor(message: TensorMessage | undefined, field?: string): Float32Tensor {
+  try {
+    return decode(message);
+  } catch (reason) {
+    throw field === undefined ? reason : TesseraError.from(reason).inField(field);
+  }
+}
+
+function decode(message: TensorMessage | undefined): Float32Tensor {
   if (message === undefined) throw new TesseraError('TENSOR_INVALID', 'a tensor is missing');
   switch (message.dataType) {
     case DataType.FLOAT32:

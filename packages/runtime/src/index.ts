@@ -5,6 +5,7 @@ export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
 export { type CallTimes, type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
 export { drive } from './grpc/drive.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
+export { clientCredentials, type TlsOptions } from './grpc/tls-credentials.js';
 export * from './nats/index.js';
 export * from './service/run-service.js';
 export * from './service/service.js';

@@ -20,6 +20,12 @@ export interface ConnectorServerOptions {
   readonly drain: AbortSignal;
 }
 
+/** Of a call's fields, only its tensor can be wrong. */
+function inFeatures(reason: unknown): never {
+  const error = TesseraError.from(reason);
+  throw error.code === 'TENSOR_INVALID' ? error.inField('features') : error;
+}
+
 /** The connector's gRPC door, for callers who want this stage alone. */
 export function connectorService(options: ConnectorServerOptions): GrpcService {
   const { description, engine, admission, tilesAtOnce, drain } = options;
@@ -32,7 +38,7 @@ export function connectorService(options: ConnectorServerOptions): GrpcService {
     // A caller may keep its stream open for ever; a drain does not wait for that.
     const received = untilAborted(requests, drain);
     yield* mapOrdered(received, tilesAtOnce, signal, async ({ features }, tileSignal) => {
-      const { result } = await engine.connect(decodeTensor(features), tileSignal);
+      const { result } = await engine.connect(decodeTensor(features, 'features'), tileSignal).catch(inFeatures);
       return { visualTokens: encodeTensor(result, 'float16') };
     });
     if (drain.aborted) throw new TesseraError('DRAINING', 'this connector is shutting down; open a new call');

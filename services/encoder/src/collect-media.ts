@@ -1,4 +1,4 @@
-import { type EncodeRequest, TesseraError } from '@tessera/protocol';
+import { type EncodeRequest, quoted, TesseraError } from '@tessera/protocol';
 
 /** The most bytes of one part: what the contract says in media.proto. */
 export const maxPartBytes = 512 * 1024;
@@ -13,26 +13,29 @@ export async function collectMedia(requests: AsyncIterable<EncodeRequest>, maxBy
   let bytes = 0;
   let mediaId: string | undefined;
   for await (const { mediaPart } of requests) {
-    if (mediaPart === undefined) throw new TesseraError('REQUEST_INVALID', 'a message carries no media_part');
+    if (mediaPart === undefined) throw TesseraError.invalidField('media_part', 'is missing');
     mediaId ??= mediaPart.mediaId;
     if (mediaPart.mediaId !== mediaId) {
-      throw new TesseraError(
-        'REQUEST_INVALID',
-        `media_part.media_id changed from ${JSON.stringify(mediaId)} to ${JSON.stringify(mediaPart.mediaId)}; send one item a call`,
+      throw TesseraError.invalidField(
+        'media_part.media_id',
+        `changed from ${quoted(mediaId)} to ${quoted(mediaPart.mediaId)}; send one item a call`,
       );
     }
     if (mediaPart.data.length > maxPartBytes) {
       const size = mediaPart.data.length;
-      throw new TesseraError('MESSAGE_TOO_LARGE', `a media part has ${size} bytes; the limit is ${maxPartBytes}`);
+      throw new TesseraError('MESSAGE_TOO_LARGE', `a media part has ${size} bytes; the limit is ${maxPartBytes}`, {
+        field: 'media_part.data',
+      });
     }
     bytes += mediaPart.data.length;
     if (bytes > maxBytes) {
-      throw new TesseraError('MEDIA_TOO_LARGE', `the media has more than ${maxBytes} bytes, which is the limit`);
+      throw new TesseraError('MEDIA_TOO_LARGE', `the media has more than ${maxBytes} bytes, which is the limit`, {
+        field: 'media_part.data',
+      });
     }
     parts.push(mediaPart.data);
     if (mediaPart.last) return Buffer.concat(parts);
   }
-  const where =
-    mediaId === undefined ? 'no media part came' : `media ${JSON.stringify(mediaId)} ended after ${bytes} bytes`;
-  throw new TesseraError('MEDIA_MISSING', `${where}; mark the last part with last`);
+  const where = mediaId === undefined ? 'no media part came' : `media ${quoted(mediaId)} ended after ${bytes} bytes`;
+  throw new TesseraError('MEDIA_MISSING', `${where}; mark the last part with last`, { field: 'media_part.last' });
 }

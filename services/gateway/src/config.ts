@@ -41,6 +41,23 @@ export const gatewaySettings = {
     default: 20,
     description: 'The strongest classifier-free guidance that a request may ask for; 1 is none.',
   }),
+  'engines.caFile': setting(z.string().min(1).optional(), {
+    description:
+      'PEM file of the CA that signs the certificates of engines; without one engines are called without TLS.',
+    example: '/etc/tessera/tls/ca.crt',
+  }),
+  'engines.certFile': setting(z.string().min(1).optional(), {
+    description: 'PEM file of the certificate that is shown to engines that ask for one (mutual TLS).',
+    example: '/etc/tessera/tls/tls.crt',
+  }),
+  'engines.keyFile': setting(z.string().min(1).optional(), {
+    description: "PEM file of that certificate's key.",
+    example: '/etc/tessera/tls/tls.key',
+  }),
+  'engines.serverName': setting(z.string().min(1).optional(), {
+    description: 'Name in the certificates of engines, where it is not the host of their addresses.',
+    example: 'tessera-llm',
+  }),
   'engines.waitMs': setting(positive, {
     default: 3000,
     description:

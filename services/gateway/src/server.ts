@@ -41,6 +41,8 @@ export function chatService(
           drainTold = true;
           yield { event: { $case: 'drain', value: {} } };
         }
+        // From here on errors tell the caller which request they are about.
+        if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
         yield { event };
       }
     },
@@ -51,19 +53,20 @@ async function firstMessage(requests: AsyncIterator<ChatRequest>, signal: AbortS
   const first = await requests.next();
   if (first.done === true) {
     await unlessLeaving(signal);
-    throw invalid('the stream was closed before its first message; send `start` first');
+    throw invalid('start', 'the stream was closed before its first message; send `start` first');
   }
-  if (first.value.body?.$case !== 'start') throw invalid('the first message of the stream must be `start`');
+  if (first.value.body?.$case !== 'start') throw invalid('start', 'the first message of the stream must be `start`');
   return first.value.body.value;
 }
 
 async function* mediaParts(requests: AsyncIterator<ChatRequest>): AsyncGenerator<MediaPart> {
   for (let next = await requests.next(); next.done !== true; next = await requests.next()) {
-    if (next.value.body?.$case !== 'mediaPart') throw invalid('after `start` only `media_part` may be sent');
+    if (next.value.body?.$case !== 'mediaPart')
+      throw invalid('media_part', 'after `start` only `media_part` may be sent');
     yield next.value.body.value;
   }
 }
 
-function invalid(message: string): TesseraError {
-  return new TesseraError('REQUEST_INVALID', message);
+function invalid(field: string, message: string): TesseraError {
+  return new TesseraError('REQUEST_INVALID', message, { field });
 }

@@ -1,7 +1,14 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { defaultMediaLimits } from '@tessera/media';
 import type { ChatServiceDescribeResponse, ModelInfo } from '@tessera/protocol';
-import { connectBus, type Service, type ServiceContext, type ServiceParts, type Settings } from '@tessera/runtime';
+import {
+  clientCredentials,
+  connectBus,
+  type Service,
+  type ServiceContext,
+  type ServiceParts,
+  type Settings,
+} from '@tessera/runtime';
 import { gatewaySettings } from './config.js';
 import { removeAbandonedInboxes } from './dispatch/abandoned-inboxes.js';
 import { EnginePool } from './dispatch/engine-pool.js';
@@ -26,6 +33,7 @@ export const gateway: Service<typeof gatewaySettings> = {
       revision: bundle.manifest.revision,
       weights: bundle.manifest.weights,
     };
+    const credentials = engineCredentials(context);
     const bus = await connectBus(context, model.revision);
     const watch = new AbortController();
     const drawings = await bus.openDrawingInbox();
@@ -36,6 +44,7 @@ export const gateway: Service<typeof gatewaySettings> = {
       waitMs: settings['engines.waitMs'],
       expectMs: settings['engines.expectMs'],
       retryAfterMs: () => 1000,
+      calls: { credentials, serverName: settings['engines.serverName'] },
     });
     const limits = limitsFrom(settings);
     const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
@@ -63,6 +72,20 @@ export const gateway: Service<typeof gatewaySettings> = {
     };
   },
 };
+
+/** @throws TesseraError CONFIG_INVALID when a file cannot be used */
+function engineCredentials({ settings, log }: ServiceContext<typeof gatewaySettings>) {
+  const files = {
+    caFile: settings['engines.caFile'],
+    certFile: settings['engines.certFile'],
+    keyFile: settings['engines.keyFile'],
+  };
+  return clientCredentials(files, {
+    refreshMs: settings['grpc.certRefreshMs'],
+    onTrouble: (error) =>
+      log.error({ reason: error.message }, 'renewed certificates cannot be used; the old ones stay'),
+  });
+}
 
 function limitsFrom(settings: GatewaySettings): ChatLimits {
   return {
@@ -103,7 +126,8 @@ function describe(
       partBytes: limits.partBytes,
       messages: limits.messages,
       textCharacters: limits.textCharacters,
-      deadlineMs: settings['grpc.defaultDeadlineMs'],
+      deadlineMs: settings['grpc.maxDeadlineMs'],
+      defaultDeadlineMs: Math.min(settings['grpc.defaultDeadlineMs'], settings['grpc.maxDeadlineMs']),
     },
     canDraw: manifest.generator !== undefined,
   };

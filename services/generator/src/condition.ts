@@ -15,10 +15,11 @@ export function fullCondition(nullCondition: Float32Tensor, condition: Float32Te
     throw new TesseraError(
       'TENSOR_INVALID',
       `a condition must be [rows, ${width}] with 1 to ${length} rows, not [${given}]`,
+      { field: 'condition' },
     );
   }
   if (!condition.data.every(Number.isFinite)) {
-    throw new TesseraError('TENSOR_INVALID', 'the condition holds a number that is not finite');
+    throw new TesseraError('TENSOR_INVALID', 'the condition holds a number that is not finite', { field: 'condition' });
   }
   const full = nullCondition.data.slice();
   full.set(condition.data, (length - rows) * width);

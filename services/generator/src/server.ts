@@ -28,7 +28,7 @@ export function generatorService(options: GeneratorServerOptions): GrpcService {
   ): AsyncGenerator<DrawResponse> {
     using _call = admission.enter();
     const drawing = {
-      condition: decodeTensor(condition),
+      condition: decodeTensor(condition, 'condition'),
       noise: { seed: options?.seed ?? randomBytes(8).readBigUInt64LE(), index: 0 },
       steps: options?.steps,
       guidance: options?.guidance,

@@ -3,9 +3,10 @@ import {
   type GenerateResponse,
   LlmServiceDefinition,
   type LlmServiceDescribeResponse,
+  outsideText,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService } from '@tessera/runtime';
+import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/runtime';
 import type { GenerateAdmission } from './admission.js';
 import type { EngineEvent } from './engine/engine.js';
 import { engineSpans } from './engine-spans.js';
@@ -23,16 +24,16 @@ export interface LlmServerOptions {
   readonly drain: AbortSignal;
 }
 
-interface Call {
-  readonly signal: AbortSignal;
-  readonly deadlineMs: number;
-}
+type Call = Pick<TesseraCallContext, 'signal' | 'deadlineMs' | 'setRequestId'>;
 
 /** The engine's gRPC door. */
 export function llmService(options: LlmServerOptions): GrpcService {
   const { llm, links, metrics, description, admission, drain } = options;
 
-  async function* generate(request: GenerateRequest, { signal, deadlineMs }: Call): AsyncGenerator<GenerateResponse> {
+  async function* generate(request: GenerateRequest, call: Call): AsyncGenerator<GenerateResponse> {
+    const { signal, deadlineMs } = call;
+    // It came from outside, and goes back in a header.
+    call.setRequestId(outsideText(request.requestId, 64));
     using _call = admission.enter(request);
     signal.throwIfAborted();
     const prepared = llm.prepare(request, deadlineMs);
@@ -70,7 +71,7 @@ export function llmService(options: LlmServerOptions): GrpcService {
     }
   }
 
-  return grpcService(LlmServiceDefinition, { describe: async () => description, generate });
+  return grpcService(LlmServiceDefinition, { describe: async () => description, generate }, { callers: 'services' });
 }
 
 function response(event: EngineEvent): GenerateResponse {

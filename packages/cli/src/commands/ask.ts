@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { type ChatMessage, type ContentPart, Role, TesseraError } from '@tessera/protocol';
+import { type ChatMessage, type ContentPart, outsideText, Role, TesseraError } from '@tessera/protocol';
 import { type ChatAnswer, callChat } from '../chat/chat-call.js';
 import { requireWritable } from '../chat/output-file.js';
 import { formatTimeline } from '../chat/timeline.js';
@@ -87,7 +87,7 @@ async function readImages(
   const media = new Map<string, Uint8Array>();
   const content: ContentPart[] = [];
   for (const [index, path] of paths.entries()) {
-    const mediaId = `${index}-${basename(path)}`.slice(0, 256);
+    const mediaId = outsideText(`${index}-${basename(path)}`, 256);
     try {
       media.set(mediaId, await readFile(path));
     } catch (reason) {

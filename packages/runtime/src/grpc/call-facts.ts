@@ -6,6 +6,8 @@ export interface CallFacts {
   /** When the answer must be complete, Unix ms: the caller's deadline, held within the service's limits. */
   readonly deadlineMs: number;
   readonly log: Logger;
+  /** Says which request the call carries: from then on its errors tell the caller the id. */
+  setRequestId(requestId: string): void;
 }
 
 export type TesseraCallContext = CallContext & CallFacts;

@@ -1,3 +1,4 @@
+import type { ChannelCredentials } from '@grpc/grpc-js';
 import { TesseraError } from '@tessera/protocol';
 import { type Client, type CompatServiceDefinition, createChannel, createClientFactory } from 'nice-grpc';
 import { ClientError, type ClientMiddleware, Metadata, Status } from 'nice-grpc-common';
@@ -20,6 +21,10 @@ export interface ClientOptions {
   readonly defaultTimeoutMs?: number;
   /** Largest message taken or sent; 4 MiB if absent. */
   readonly maxMessageBytes?: number;
+  /** From `clientCredentials`; no TLS if absent. */
+  readonly credentials?: ChannelCredentials;
+  /** The name in the server's certificate where it is not that of the address. */
+  readonly serverName?: string;
 }
 
 /** A nice-grpc client whose errors are TesseraErrors. Close it when done with it. */
@@ -41,7 +46,8 @@ export function createClient<Definition extends CompatServiceDefinition>(
   options: ClientOptions = {},
 ): TesseraClient<Definition> {
   const maxMessageBytes = options.maxMessageBytes ?? 4 * 1024 * 1024;
-  const channel = createChannel(address, undefined, {
+  const { credentials, serverName } = options;
+  const channel = createChannel(address, credentials, {
     'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': maxMessageBytes,
     'grpc.keepalive_time_ms': 30_000,
@@ -49,6 +55,7 @@ export function createClient<Definition extends CompatServiceDefinition>(
     // A stage that comes back is found soon, not after gRPC's default of up to two minutes.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 5_000,
+    ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
   });
   const client = createClientFactory()
     .use(errorDetailsClientMiddleware)

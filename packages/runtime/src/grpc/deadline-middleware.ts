@@ -3,30 +3,20 @@ import type { ServerMiddleware } from 'nice-grpc-common';
 import { abortable } from '../abort.js';
 import { signalWithDeadline } from '../deadline.js';
 import type { CallFacts } from './call-facts.js';
-import { deadlineHeader } from './deadline-header.js';
+import type { CallRecords } from './call-records.js';
 import { drive } from './drive.js';
-
-export interface DeadlineLimits {
-  /** For callers that set none. */
-  readonly defaultMs: number;
-  readonly maximumMs: number;
-}
 
 /** A caller hangs up when its own timer fires, which is a network's transit before ours does. */
 const transitMs = 100;
 
 /**
- * Gives each call a deadline. When it passes, the handler's signal aborts and the call ends, even if the handler does
+ * Gives each call its deadline. When it passes, the handler's signal aborts and the call ends, even if the handler does
  * not heed its signal. When the caller leaves, the signal aborts and the handler's own end is awaited.
  */
-export function deadlineMiddleware(limits: DeadlineLimits): ServerMiddleware<Pick<CallFacts, 'deadlineMs'>> {
+export function deadlineMiddleware(records: CallRecords): ServerMiddleware<Pick<CallFacts, 'deadlineMs'>> {
   return async function* withDeadline(call, context) {
-    const startedMs = Date.now();
-    const asked = context.metadata.get(deadlineHeader);
-    const deadlineMs =
-      asked === undefined
-        ? startedMs + Math.min(limits.defaultMs, limits.maximumMs)
-        : Math.min(Number(asked), startedMs + limits.maximumMs);
+    // A call without a record was closed before its handler began.
+    const deadlineMs = records.of(context.metadata)?.deadlineMs ?? Date.now();
     using deadline = signalWithDeadline(undefined, deadlineMs);
     const handler = new AbortController();
     const onDeadline = () => handler.abort(deadline.signal.reason);

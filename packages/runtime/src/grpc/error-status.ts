@@ -1,31 +1,44 @@
-import { type ErrorCode, isErrorCode, TesseraError } from '@tessera/protocol';
+import { type ErrorCode, isErrorCode, outsideText, TesseraError } from '@tessera/protocol';
 import { type ClientError, Status } from 'nice-grpc-common';
 import {
   BadRequest,
   type ErrorDetails,
   ErrorInfo,
+  RequestInfo,
   RetryInfo,
   RichClientError,
   RichServerError,
 } from 'nice-grpc-error-details';
 
-const domain = 'tessera';
+/** Whose codes they are, in ErrorInfo. */
+export const domain = 'tessera';
 
-/** gRPC carries the message in a header; headers over 8 KB are refused on the way. */
-const maxMessageCharacters = 1000;
+/**
+ * gRPC carries the message in a header, where a byte may take three, and twice more in the details, as base64; headers
+ * over 8 KB together are refused on the way.
+ */
+export const maxMessageBytes = 1000;
 
-/** The gRPC form of an error: its status, and google.rpc details that name the code, the delay and the field. */
-export function toServerError(error: TesseraError): RichServerError {
+/** A path of the contract is short; a caller's own keys in it need not be. */
+const maxFieldBytes = 200;
+
+/**
+ * The gRPC form of an error: its status, and google.rpc details that name the code, the delay, the field and the request.
+ * @param requestId of the request that the call carries, when it has one
+ */
+export function toServerError(error: TesseraError, requestId?: string): RichServerError {
   const { retryAfterMs, field } = error.options;
-  const message = error.message.slice(0, maxMessageCharacters);
+  const message = outsideText(error.message, maxMessageBytes);
   const details: ErrorDetails[] = [ErrorInfo.fromPartial({ reason: error.code, domain })];
   if (retryAfterMs !== undefined) {
     const retryDelay = { seconds: Math.floor(retryAfterMs / 1000), nanos: Math.round(retryAfterMs % 1000) * 1_000_000 };
     details.push(RetryInfo.fromPartial({ retryDelay }));
   }
   if (field !== undefined) {
-    details.push(BadRequest.fromPartial({ fieldViolations: [{ field, description: message }] }));
+    const violation = { field: outsideText(field, maxFieldBytes), description: message };
+    details.push(BadRequest.fromPartial({ fieldViolations: [violation] }));
   }
+  if (requestId !== undefined) details.push(RequestInfo.fromPartial({ requestId }));
   return new RichServerError(Status[error.row.grpc], message, details);
 }
 
@@ -36,12 +49,14 @@ export function toServerError(error: TesseraError): RichServerError {
 export function fromClientError(error: ClientError, target: string): TesseraError {
   const details = error instanceof RichClientError ? error.extra : [];
   const info = details.find((detail): detail is ErrorInfo => detail.$type === ErrorInfo.$type);
+  const request = details.find((detail): detail is RequestInfo => detail.$type === RequestInfo.$type);
   if (info?.domain === domain && isErrorCode(info.reason)) {
     return new TesseraError(info.reason, error.details, {
       cause: error,
       retryAfterMs: retryAfterMs(details),
       field: details.find((detail): detail is BadRequest => detail.$type === BadRequest.$type)?.fieldViolations[0]
         ?.field,
+      requestId: request?.requestId,
     });
   }
   return new TesseraError(codeOfStatus(error), `${target} answers ${Status[error.code]}: ${error.details}`, {

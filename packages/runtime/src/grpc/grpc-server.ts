@@ -1,3 +1,4 @@
+import type { ServerCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { readDescriptors } from '@tessera/protocol';
 import { type CompatServiceDefinition, createServer, type Server, type ServiceImplementation } from 'nice-grpc';
 import type { ServerMiddleware } from 'nice-grpc-common';
@@ -9,7 +10,7 @@ import type { Settings } from '../settings/setting.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { CallFacts } from './call-facts.js';
-import { passDeadlineOn } from './deadline-header.js';
+import { CallRecords } from './call-records.js';
 import { deadlineMiddleware } from './deadline-middleware.js';
 import { endAtDrain, refuseWhileDraining } from './drain-middleware.js';
 import { errorMiddleware } from './error-middleware.js';
@@ -17,7 +18,9 @@ import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
 import { observeMiddleware } from './observe-middleware.js';
 import { OpenCalls } from './open-calls.js';
-import { unknownFieldsMiddleware } from './unknown-fields-middleware.js';
+import { superviseCalls } from './supervise-calls.js';
+import { serverCredentials } from './tls-credentials.js';
+import { ignore, refuse, unknownFieldsMiddleware } from './unknown-fields-middleware.js';
 
 export interface GrpcServerOptions {
   readonly name: string;
@@ -34,32 +37,49 @@ export class GrpcServer {
   readonly #server: Server<object>;
   readonly #openCalls = new OpenCalls();
   readonly #settings: Settings<CommonSettings>;
+  readonly #credentials: ServerCredentials | undefined;
 
   constructor(options: GrpcServerOptions) {
     const { name, services, settings, log, metrics, drain } = options;
     this.#settings = settings;
+    this.#credentials = credentialsFrom(settings, log);
     this.health = new Health(services.map(fullName));
-    const server = createServer(channelOptions(settings)).use(errorDetailsServerMiddleware);
-    server.with(errorMiddleware(name, log)).add(HealthDefinition, this.health.implementation);
+    const records = new CallRecords();
+    const own = new Set(services.map(fullName));
+    const resets = metrics.counter('tessera_grpc_streams_reset_total');
+    const supervisor = superviseCalls({
+      records,
+      limits: {
+        defaultDeadlineMs: settings['grpc.defaultDeadlineMs'],
+        maxDeadlineMs: settings['grpc.maxDeadlineMs'],
+        maxStallMs: settings['grpc.maxStallMs'],
+      },
+      mustEnd: (path) => own.has(path.split('/')[1] ?? ''),
+      onReset: (path, reason) => {
+        const [, service = '', method = ''] = path.split('/');
+        resets.inc({ service, method, reason });
+        log.warn({ rpc: path.slice(1), reason }, 'a stream that its caller does not read was reset');
+      },
+    });
+    const server = createServer(channelOptions(settings, supervisor)).use(errorDetailsServerMiddleware);
+    server.with(errorMiddleware(name, log, records)).add(HealthDefinition, this.health.implementation);
     server
       .with(endAtDrain(drain))
       .add(
         ServerReflectionService,
         ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]),
       );
-    for (const { definition, implementation } of services) {
+    const unknown = metrics.counter('tessera_unknown_fields_total');
+    const policies = { refuse, ignore: ignore((path) => unknown.inc({ message: path.slice(1) })) };
+    for (const { definition, implementation, callers } of services) {
+      const policy = settings['grpc.unknownFields'] ?? (callers === 'anyone' ? 'refuse' : 'ignore');
       server
         .with(observeMiddleware(metrics, this.#openCalls))
-        .with(errorMiddleware(name, log))
+        .with(errorMiddleware(name, log, records))
         .with(refuseWhileDraining(name, drain))
-        .with(
-          deadlineMiddleware({
-            defaultMs: settings['grpc.defaultDeadlineMs'],
-            maximumMs: settings['grpc.maxDeadlineMs'],
-          }),
-        )
-        .with(logMiddleware(log))
-        .with(unknownFieldsMiddleware)
+        .with(deadlineMiddleware(records))
+        .with(factsMiddleware(log, records))
+        .with(unknownFieldsMiddleware(policies[policy]))
         .add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);
     }
     this.#server = server;
@@ -73,7 +93,7 @@ export class GrpcServer {
     const { 'grpc.host': host, 'grpc.port': port } = this.#settings;
     const bracketed = host.includes(':') ? `[${host}]` : host;
     try {
-      return `${bracketed}:${await this.#server.listen(`${bracketed}:${port}`)}`;
+      return `${bracketed}:${await this.#server.listen(`${bracketed}:${port}`, this.#credentials)}`;
     } catch (cause) {
       throw listenError('grpc', { host, port }, cause);
     }
@@ -95,15 +115,33 @@ export class GrpcServer {
   }
 }
 
-function logMiddleware(log: Logger): ServerMiddleware<Pick<CallFacts, 'log'>> {
-  return async function* withLog(call, context) {
-    return yield* call.next(call.request, { ...context, log: log.child({ rpc: call.method.path.slice(1) }) });
+function credentialsFrom(settings: Settings<CommonSettings>, log: Logger): ServerCredentials | undefined {
+  const files = {
+    certFile: settings['grpc.certFile'],
+    keyFile: settings['grpc.keyFile'],
+    caFile: settings['grpc.clientCaFile'],
+  };
+  return serverCredentials(files, {
+    refreshMs: settings['grpc.certRefreshMs'],
+    onTrouble: (error) =>
+      log.error({ reason: error.message }, 'renewed certificates cannot be used; the old ones stay'),
+  });
+}
+
+function factsMiddleware(log: Logger, records: CallRecords): ServerMiddleware<Pick<CallFacts, 'log' | 'setRequestId'>> {
+  return async function* withFacts(call, context) {
+    const record = records.of(context.metadata);
+    const setRequestId = (requestId: string): void => {
+      if (record !== undefined) record.requestId = requestId;
+    };
+    const callLog = log.child({ rpc: call.method.path.slice(1) });
+    return yield* call.next(call.request, { ...context, log: callLog, setRequestId });
   };
 }
 
-function channelOptions(settings: Settings<CommonSettings>) {
+function channelOptions(settings: Settings<CommonSettings>, supervisor: ServerInterceptor) {
   return {
-    interceptors: [passDeadlineOn],
+    interceptors: [supervisor],
     'grpc.max_receive_message_length': settings['grpc.maxMessageBytes'],
     'grpc.max_send_message_length': settings['grpc.maxMessageBytes'],
     'grpc.max_concurrent_streams': settings['grpc.maxConcurrentStreams'],

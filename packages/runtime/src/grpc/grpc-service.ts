@@ -5,14 +5,17 @@ import type { CallFacts } from './call-facts.js';
 export interface GrpcService {
   readonly definition: CompatServiceDefinition;
   readonly implementation: object;
+  /** Who calls it: anyone, who is told of each field that is not of the contract; or services, which may be newer. */
+  readonly callers: 'anyone' | 'services';
 }
 
 /** A handler's context has, besides gRPC's own, `deadlineMs` and `log`; its signal aborts for a TesseraError. */
 export function grpcService<Definition extends CompatServiceDefinition>(
   definition: Definition,
   implementation: ServiceImplementation<Definition, CallFacts>,
+  { callers = 'anyone' }: Partial<Pick<GrpcService, 'callers'>> = {},
 ): GrpcService {
-  return { definition, implementation };
+  return { definition, implementation, callers };
 }
 
 /** Such as `tessera.v1.LlmService`. */

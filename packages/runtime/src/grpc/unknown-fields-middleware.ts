@@ -1,19 +1,39 @@
 import type { ServerMiddleware } from 'nice-grpc-common';
-import { refuseUnknownFields } from './unknown-fields.js';
+import { hasUnknownFields, refuseUnknownFields } from '../unknown-fields.js';
 
-/** Refuses requests, and parts of request streams, that carry fields the contract does not have. */
-export const unknownFieldsMiddleware: ServerMiddleware = async function* withoutUnknownFields(call, context) {
-  const name = `the request of ${call.method.path.slice(1)}`;
-  if (!call.requestStream) {
-    refuseUnknownFields(call.request, name);
-    return yield* call.next(call.request, context);
-  }
-  return yield* call.next(checked(call.request, name), context);
-};
+/** What is done about fields of a request, or of any part of a request stream, that the contract does not have. */
+export type OnUnknownFields = (message: unknown, path: string) => void;
 
-async function* checked<Request>(requests: AsyncIterable<Request>, name: string): AsyncGenerator<Request> {
+/** For callers who should hear of a typing error: the call ends with REQUEST_INVALID. */
+export const refuse: OnUnknownFields = (message, path) =>
+  refuseUnknownFields(message, `the request of ${path.slice(1)}`);
+
+/** For services of a deployment, which may be of a newer release: a message with such fields is only counted. */
+export function ignore(count: (path: string) => void): OnUnknownFields {
+  return (message, path) => {
+    if (hasUnknownFields(message)) count(path);
+  };
+}
+
+/** Looks at every message of a call. */
+export function unknownFieldsMiddleware(onUnknownFields: OnUnknownFields): ServerMiddleware {
+  return async function* withUnknownFields(call, context) {
+    const { path } = call.method;
+    if (!call.requestStream) {
+      onUnknownFields(call.request, path);
+      return yield* call.next(call.request, context);
+    }
+    return yield* call.next(seen(call.request, path, onUnknownFields), context);
+  };
+}
+
+async function* seen<Request>(
+  requests: AsyncIterable<Request>,
+  path: string,
+  onUnknownFields: OnUnknownFields,
+): AsyncGenerator<Request> {
   for await (const request of requests) {
-    refuseUnknownFields(request, name);
+    onUnknownFields(request, path);
     yield request;
   }
 }

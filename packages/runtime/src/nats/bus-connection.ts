@@ -1,7 +1,8 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
-import { connect, deferred, type NatsConnection } from '@nats-io/transport-node';
-import { maxStoredBytes, Subjects, TesseraError } from '@tessera/protocol';
+import { AuthorizationError, connect, deferred, type NatsConnection } from '@nats-io/transport-node';
+import { inboxPrefix, maxStoredBytes, Subjects, TesseraError } from '@tessera/protocol';
 import { abortable } from '../abort.js';
+import { credentialOptions, refuseSecretsIn } from './bus-credentials.js';
 import { allObservers, busMetrics } from './bus-metrics.js';
 import {
   type BusLimits,
@@ -12,14 +13,7 @@ import {
   silentLogger,
 } from './bus-options.js';
 import { type BusTrace, runtimeTrace } from './bus-trace.js';
-
-/** The first with the consumer API that readers and workers use. */
-const oldestServer = [2, 9] as const;
-
-function isAtLeast(version: string, [major, minor]: readonly [number, number]): boolean {
-  const [ofMajor = 0, ofMinor = 0] = version.split('.').map(Number);
-  return ofMajor > major || (ofMajor === major && ofMinor >= minor);
-}
+import { checkServerVersion } from './server-versions.js';
 
 /** A URL as it may be shown: without what stands before the `@`. */
 export function shownUrl(url: string): string {
@@ -43,6 +37,8 @@ export class BusConnection {
     readonly log: BusLogger,
     readonly observer: BusObserver,
     readonly trace: BusTrace,
+    /** Where answers to this process come in. */
+    readonly inboxPrefix: string,
   ) {
     this.onlineAgain.resolve();
     void this.watch();
@@ -55,12 +51,16 @@ export class BusConnection {
   static async open(options: BusOptions): Promise<BusConnection> {
     const subjects = new Subjects(options.prefix, options.revision);
     const limits: BusLimits = { ...defaultBusLimits, ...options.limits };
-    const url = shownUrl(options.url);
+    const { url } = options;
+    refuseSecretsIn(url);
+    const log = options.log ?? silentLogger;
     let nc: NatsConnection;
     try {
       nc = await connect({
-        servers: options.url.split(',').map((server) => server.trim()),
+        ...credentialOptions(options.credentials ?? {}, log),
+        servers: url.split(',').map((server) => server.trim()),
         name: `tessera ${options.name}`,
+        inboxPrefix: inboxPrefix(options.name),
         maxReconnectAttempts: -1,
         reconnectTimeWait: 250,
         reconnectJitter: 250,
@@ -71,18 +71,19 @@ export class BusConnection {
         noAsyncTraces: true,
       });
     } catch (reason) {
+      if (reason instanceof TesseraError) throw reason;
+      if (reason instanceof AuthorizationError) {
+        throw new TesseraError(
+          'CONFIG_INVALID',
+          `NATS at ${url} does not let this service in (${reason.message}); see its user and the nats. settings of secrets`,
+        );
+      }
       throw new TesseraError('STAGE_UNAVAILABLE', `NATS at ${url} cannot be reached: ${messageOf(reason)}`, {
         cause: reason,
       });
     }
     try {
-      const version = nc.info?.version ?? '0';
-      if (!isAtLeast(version, oldestServer)) {
-        throw new TesseraError(
-          'CONFIG_INVALID',
-          `NATS at ${url} is of version ${version}; ${oldestServer.join('.')} or later is needed`,
-        );
-      }
+      for (const notice of checkServerVersion(nc.info?.version ?? '0', url)) log.warn({ url }, notice);
       const maxPayload = nc.info?.max_payload ?? 0;
       const needed = maxStoredBytes(limits);
       if (maxPayload < needed) {
@@ -98,7 +99,6 @@ export class BusConnection {
           { cause: reason },
         );
       });
-      const log = options.log ?? silentLogger;
       const observer = allObservers([
         options.metrics === undefined ? undefined : busMetrics(options.metrics),
         options.observer,
@@ -114,6 +114,7 @@ export class BusConnection {
         log,
         observer,
         options.trace ?? runtimeTrace,
+        inboxPrefix(options.name),
       );
     } catch (reason) {
       await nc.close();

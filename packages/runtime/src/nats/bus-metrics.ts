@@ -21,6 +21,9 @@ export function busMetrics(metrics: Metrics): BusObserver {
     fullWaited(kind, waitedMs) {
       fullSeconds.inc({ kind }, waitedMs / 1000);
     },
+    unknownFields(kind) {
+      metrics.counter('tessera_unknown_fields_total').inc({ message: kind });
+    },
     dropped(_kind, reason) {
       dropped.inc({ reason });
     },
@@ -39,6 +42,7 @@ export function allObservers(observers: readonly (BusObserver | undefined)[]): B
     received: (kind, bytes) => each((observer) => observer.received?.(kind, bytes)),
     jobStalled: (kind) => each((observer) => observer.jobStalled?.(kind)),
     jobEnded: (kind, outcome, times) => each((observer) => observer.jobEnded?.(kind, outcome, times)),
+    unknownFields: (kind) => each((observer) => observer.unknownFields?.(kind)),
     dropped: (kind, reason) => each((observer) => observer.dropped?.(kind, reason)),
     connection: (state) => each((observer) => observer.connection?.(state)),
   };

@@ -1,5 +1,6 @@
 import { defaultStreamLimits, type JobKind, type StreamKind, type StreamLimits } from '@tessera/protocol';
 import type { Metrics } from '../telemetry/metrics.js';
+import type { BusCredentials } from './bus-credentials.js';
 import type { BusTrace } from './bus-trace.js';
 
 /** The part of a pino logger that the bus needs. */
@@ -27,6 +28,8 @@ export interface BusObserver {
   /** A job was taken from a handler that gave no sign of progress. */
   jobStalled?(kind: JobKind): void;
   jobEnded?(kind: JobKind, outcome: JobOutcome, times: { queueMs: number; busyMs: number }): void;
+  /** A message has fields that this release does not know; what is known of it is used. */
+  unknownFields?(kind: StreamKind): void;
   /** A message was thrown away: a duplicate, a corrupt one, one of an older attempt. */
   dropped?(kind: StreamKind, reason: 'duplicate' | 'corrupt' | 'stale' | 'overflow'): void;
   connection?(state: 'connected' | 'disconnected'): void;
@@ -72,6 +75,8 @@ export const defaultBusLimits: BusLimits = {
 export interface BusOptions {
   /** `nats://host:port`, or several, separated by commas. */
   readonly url: string;
+  /** None where the server lets anyone in. */
+  readonly credentials?: BusCredentials;
   /** One token that every name on the server begins with. */
   readonly prefix: string;
   /** The model revision: keeps two versions apart during a rollout. */

@@ -12,6 +12,7 @@ import {
   jobKinds,
   jobRoutes,
   MediaEvent,
+  outsideText,
   type StreamPlan,
   streamPlan,
   type TensorRef,
@@ -55,6 +56,9 @@ export interface QueueDepth {
 
 /** A failure is worth telling for a while even when its request is late. */
 const failureLifeMs = 5000;
+
+/** The most bytes of a failure's sentence. */
+const maxFailureBytes = 4096;
 
 /**
  * One process's door to NATS: queues of jobs, what stages make for whom, cancellation, and who is there.
@@ -231,7 +235,12 @@ export class Bus {
         subject,
         id: `${subject}/${attempt}/${kind}`,
         attempt,
-        payload: Failure.encode({ key, code: error.code, message: error.message.slice(0, 4096), stage }).finish(),
+        payload: Failure.encode({
+          key,
+          code: error.code,
+          message: outsideText(error.message, maxFailureBytes),
+          stage,
+        }).finish(),
       },
       { ...options, deadlineMs: Math.max(options.deadlineMs, Date.now() + failureLifeMs) },
     );

@@ -1,4 +1,5 @@
 import { failurePart, MediaEvent, type ProductPlace } from '@tessera/protocol';
+import { hasUnknownFields } from '../unknown-fields.js';
 import type { BusConnection } from './bus-connection.js';
 import { messageOf } from './bus-connection.js';
 import { DrawingOrder } from './drawing-order.js';
@@ -71,6 +72,7 @@ export class DrawingInbox {
       this.dropCorrupt(at.requestId, 'the event is not what its subject says');
       return [];
     }
+    if (hasUnknownFields(event)) this.connection.observer.unknownFields?.('drawings');
     const { ready, dropped } = order.add(key.attempt, key.item, event, payload.length);
     if (dropped !== undefined) this.connection.observer.dropped?.('drawings', dropped);
     return ready;

@@ -1,5 +1,6 @@
 export { Bus, type PublishJobOptions, type QueueDepth, type QueuedJob } from './bus.js';
 export { shownUrl } from './bus-connection.js';
+export type { BusCredentials } from './bus-credentials.js';
 export type {
   BusLimits,
   BusLogger,

@@ -13,6 +13,8 @@ export interface NatsServerOptions {
   readonly storeDir?: string;
   /** The client port; 0 for any free one. */
   readonly port?: number;
+  /** More lines of its configuration, such as users and TLS. */
+  readonly configuration?: string;
   /** Told each line that the server logs. */
   readonly log?: (line: string) => void;
 }
@@ -121,7 +123,7 @@ function endedAtOnce(binary: string, lines: readonly string[], port: number | un
   return new TesseraError('STAGE_UNAVAILABLE', `${binary} ended at once: ${said}`);
 }
 
-function configuration(dir: string, { storeDir, port = 0 }: NatsServerOptions): string {
+function configuration(dir: string, { storeDir, port = 0, configuration = '' }: NatsServerOptions): string {
   const maxMemoryBytes = 2 * totalStreamBytes(defaultStreamLimits);
   return [
     'host: "127.0.0.1"',
@@ -133,6 +135,7 @@ function configuration(dir: string, { storeDir, port = 0 }: NatsServerOptions): 
     `  store_dir: ${JSON.stringify(storeDir ?? join(dir, 'store'))}`,
     `  max_memory_store: ${maxMemoryBytes}`,
     '}',
+    configuration,
     '',
   ].join('\n');
 }

@@ -29,7 +29,7 @@ export interface PullerOptions {
  * (The client library's own consumers ask ahead.)
  */
 export class Puller {
-  private readonly inbox = createInbox();
+  private readonly inbox: string;
   private readonly subscription: Subscription;
   private readonly watch: NodeJS.Timeout;
   private readonly forgetReconnect: () => void;
@@ -49,6 +49,7 @@ export class Puller {
     private readonly connection: BusConnection,
     private readonly options: PullerOptions,
   ) {
+    this.inbox = createInbox(connection.inboxPrefix);
     // One subscription for all requests; the last token of the subject says which of them is answered.
     this.subscription = connection.nc.subscribe(`${this.inbox}.*`, {
       callback: (error, message) => {

@@ -8,6 +8,7 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import { signalWithDeadline } from '../deadline.js';
+import { hasUnknownFields } from '../unknown-fields.js';
 import type { BusConnection } from './bus-connection.js';
 import { messageOf } from './bus-connection.js';
 import type { JobOutcome } from './bus-options.js';
@@ -237,6 +238,7 @@ export class Worker<K extends JobKind> {
     } catch (reason) {
       return this.fail(job, envelope, 'failed', 'INTERNAL', `the job cannot be decoded: ${messageOf(reason)}`);
     }
+    if (hasUnknownFields(message)) this.connection.observer.unknownFields?.(this.kind);
     const expectedMs = this.options.expectedMs?.(message) ?? 0;
     if (expectedMs > 0 && Date.now() + expectedMs > deadlineMs + limits.clockMarginMs) {
       const text = `the job takes about ${Math.ceil(expectedMs)} ms, longer than its deadline allows; it was not begun`;

@@ -4,6 +4,7 @@ import { setting } from './setting.js';
 
 const port = z.int().min(0).max(65535);
 const positive = z.int().min(1);
+const text = z.string().min(1);
 
 /** What every service has. A service adds its own: `{ ...commonSettings, 'batch.maxTiles': setting(…) }`. */
 export const commonSettings = {
@@ -13,6 +14,22 @@ export const commonSettings = {
   }),
   'grpc.host': setting(z.string().min(1), { default: '127.0.0.1', description: 'Address that gRPC listens on.' }),
   'grpc.port': setting(port, { default: 0, description: 'Port that gRPC listens on; 0 takes any free one.' }),
+  'grpc.certFile': setting(text.optional(), {
+    description: 'PEM file of the certificate that gRPC is served with; without one there is no TLS.',
+    example: '/etc/tessera/tls/tls.crt',
+  }),
+  'grpc.keyFile': setting(text.optional(), {
+    description: "PEM file of that certificate's key.",
+    example: '/etc/tessera/tls/tls.key',
+  }),
+  'grpc.clientCaFile': setting(text.optional(), {
+    description: 'PEM file of the CA whose certificates callers of gRPC must show (mutual TLS).',
+    example: '/etc/tessera/tls/ca.crt',
+  }),
+  'grpc.certRefreshMs': setting(positive.max(2 ** 31 - 1), {
+    default: 60_000,
+    description: 'Pause after which certificates are read again, in milliseconds: renewed ones serve new connections.',
+  }),
   'grpc.maxMessageBytes': setting(positive, {
     default: 4 * 1024 * 1024,
     description: 'Largest gRPC message taken or sent, in bytes.',
@@ -27,11 +44,25 @@ export const commonSettings = {
   }),
   'grpc.defaultDeadlineMs': setting(positive, {
     default: 120_000,
-    description: 'Time a call may take if its caller sets no deadline, in milliseconds.',
+    description: 'Time a call may take if its caller sets no deadline, in milliseconds; at most grpc.maxDeadlineMs.',
   }),
   'grpc.maxDeadlineMs': setting(positive, {
     default: 600_000,
-    description: 'Time a call may take whatever its caller asks for, in milliseconds.',
+    description:
+      'Time a call may take whatever its caller asks for, in milliseconds. It is also how long the streams of NATS keep ' +
+      'what is on them: give all services of a deployment the same.',
+  }),
+  'grpc.maxStallMs': setting(positive, {
+    default: 60_000,
+    description:
+      'Time a caller may take nothing of an answer that is being sent to it, in milliseconds; then its stream is reset. ' +
+      'Longer than its slowest reader pauses, shorter than a place in the queue may be held for nobody.',
+  }),
+  'grpc.unknownFields': setting(z.enum(['refuse', 'ignore']).optional(), {
+    description:
+      'What becomes of a request with fields that the contract does not have: refuse ends it with REQUEST_INVALID, ' +
+      'ignore counts it. By default services that anyone may call refuse, and an engine, which only gateways call, ' +
+      'ignores: during a rolling upgrade a newer gateway may send more.',
   }),
   'metrics.host': setting(z.string().min(1), {
     default: '127.0.0.1',
@@ -41,6 +72,44 @@ export const commonSettings = {
   'nats.url': setting(z.string().min(1), {
     default: 'nats://127.0.0.1:4222',
     description: 'Where NATS is reached; several servers with commas between them.',
+  }),
+  'nats.user': setting(text.optional(), { description: 'User of NATS.', example: 'encoder' }),
+  'nats.passwordFile': setting(text.optional(), {
+    description: "File of that user's password. Files of secrets are read again at each connection.",
+    example: '/etc/tessera/nats/password',
+  }),
+  'nats.tokenFile': setting(text.optional(), {
+    description: 'File of the token of NATS, where it has no users.',
+    example: '/etc/tessera/nats/token',
+  }),
+  'nats.nkeyFile': setting(text.optional(), {
+    description: "File of the seed of the user's nkey.",
+    example: '/etc/tessera/nats/seed.nk',
+  }),
+  'nats.credentialsFile': setting(text.optional(), {
+    description: "File of the user's credentials: its JWT and seed, as nsc writes them.",
+    example: '/etc/tessera/nats/user.creds',
+  }),
+  'nats.tls': setting(z.enum(['auto', 'require']), {
+    default: 'auto',
+    description:
+      'auto: TLS where the server offers it. require: a server without it is refused, as it is with any of the files below.',
+  }),
+  'nats.caFile': setting(text.optional(), {
+    description: "PEM file of the CA of the server's certificate; without one the system's CAs count.",
+    example: '/etc/tessera/nats/ca.crt',
+  }),
+  'nats.certFile': setting(text.optional(), {
+    description: 'PEM file of the certificate that is shown to NATS (mutual TLS).',
+    example: '/etc/tessera/nats/tls.crt',
+  }),
+  'nats.keyFile': setting(text.optional(), {
+    description: "PEM file of that certificate's key.",
+    example: '/etc/tessera/nats/tls.key',
+  }),
+  'nats.serverName': setting(text.optional(), {
+    description: "Name in the server's certificate, where it is not the host of nats.url.",
+    example: 'nats.messaging.svc',
   }),
   'nats.prefix': setting(z.string().regex(/^[A-Za-z0-9_-]+$/, 'use letters, digits, - and _ only'), {
     default: 'tessera',

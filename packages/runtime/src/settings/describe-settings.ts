@@ -66,11 +66,18 @@ export function settingsHelp(service: string, schema: SettingsSchema): string {
   ].join('\n');
 }
 
-/** The values as they may be logged: secrets are masked. */
+/** The values as they may be logged: secrets are masked, also one that somebody put into a URL. */
 export function maskSecrets<S extends SettingsSchema>(schema: S, values: Settings<S>): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [key, schema[key]?.secret && value !== undefined ? mask : value]),
+    Object.entries(values).map(([key, value]) => [
+      key,
+      schema[key]?.secret && value !== undefined ? mask : withoutUserInfo(value),
+    ]),
   );
+}
+
+function withoutUserInfo(value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll(/\/\/[^/]*@/g, `//${mask}@`) : value;
 }
 
 function typeText(setting: Setting<unknown>): string {

@@ -1,4 +1,4 @@
-import { TesseraError } from '@tessera/protocol';
+import { outsideText, TesseraError } from '@tessera/protocol';
 import { parse } from 'yaml';
 import { nearestName } from './nearest-name.js';
 import { readFlags } from './read-flags.js';
@@ -88,7 +88,7 @@ function fromText(setting: Setting<unknown>, text: string, source: string): unkn
 function check(setting: Setting<unknown>, value: unknown, source: string): unknown {
   const result = setting.schema.safeParse(value);
   if (result.success) return result.data;
-  const shown = setting.secret ? '' : ` (it is ${JSON.stringify(value)?.slice(0, 100)})`;
+  const shown = setting.secret ? '' : ` (it is ${outsideText(JSON.stringify(value) ?? 'nothing', 100)})`;
   const problem = result.error.issues.map((issue) => issue.message).join('; ');
   throw new TesseraError('CONFIG_INVALID', `${source} is not valid${shown}: ${problem}`);
 }

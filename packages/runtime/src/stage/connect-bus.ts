@@ -1,9 +1,10 @@
 import { type JobKind, jobRoutes, TesseraError } from '@tessera/protocol';
 import { sleep } from '../abort.js';
-import { Bus, type BusObserver, type JobOutcome, shownUrl } from '../nats/index.js';
+import { Bus, type BusCredentials, type BusObserver, type JobOutcome, shownUrl } from '../nats/index.js';
 import type { ServiceContext } from '../service/service.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import { busLimits } from '../settings/nats-settings.js';
+import type { Settings } from '../settings/setting.js';
 import type { Metrics } from '../telemetry/metrics.js';
 
 export interface ConnectBusOptions {
@@ -51,6 +52,21 @@ function countWork(metrics: Metrics, kind: JobKind | undefined): BusObserver {
 
 /** Pauses between attempts to reach NATS; the last one goes on. */
 const retryDelaysMs = [100, 250, 500, 1000, 2000];
+
+function credentialsFrom(settings: Settings<CommonSettings>): BusCredentials {
+  return {
+    user: settings['nats.user'],
+    passwordFile: settings['nats.passwordFile'],
+    tokenFile: settings['nats.tokenFile'],
+    nkeyFile: settings['nats.nkeyFile'],
+    credentialsFile: settings['nats.credentialsFile'],
+    requireTls: settings['nats.tls'] === 'require',
+    caFile: settings['nats.caFile'],
+    certFile: settings['nats.certFile'],
+    keyFile: settings['nats.keyFile'],
+    serverName: settings['nats.serverName'],
+  };
+}
 
 /**
  * A service's bus: connected as its settings say, its streams set up, watched by its metrics, and a need of its
@@ -104,6 +120,7 @@ async function connectOnce(
 ): Promise<Bus> {
   const bus = await Bus.connect({
     url: settings['nats.url'],
+    credentials: credentialsFrom(settings),
     prefix: settings['nats.prefix'],
     revision,
     name,

@@ -30,3 +30,10 @@ test('text: a line for people, and the stack below it', () => {
     /^\d\d:\d\d:\d\d\.\d{3} error llm refused request_id="r 1"\n {2}TesseraError: no room\n {6}at /,
   );
 });
+
+test('text: what others sent cannot steer the terminal', () => {
+  let text = '';
+  const log = createLog({ service: 'llm', level: 'info', format: 'text', to: { write: (line) => (text += line) } });
+  log.error({ name: '\u001b[2J\u009b2J', err: new TesseraError('REQUEST_INVALID', 'no \u001b[1A\r here') }, 'refused');
+  expect(text.replaceAll('\n', '')).not.toMatch(/\p{Cc}/u);
+});

@@ -58,6 +58,20 @@ export const metricTable = {
     buckets: seconds,
     from: 'every service',
   },
+  tessera_grpc_streams_reset_total: {
+    type: 'counter',
+    unit: 'count',
+    help: 'Streams reset because their caller read nothing: past the deadline, or for too long (stalled).',
+    labels: ['service', 'method', 'reason'],
+    from: 'every service',
+  },
+  tessera_unknown_fields_total: {
+    type: 'counter',
+    unit: 'count',
+    help: 'Messages with fields that this release does not know: a newer one sent them. What is known of them was used.',
+    labels: ['message'],
+    from: 'every service',
+  },
   tessera_queue_seconds: {
     type: 'histogram',
     unit: 'seconds',

@@ -10,6 +10,8 @@ import { currentTraceId } from '../telemetry/trace.js';
 export interface ProbeRecord {
   readonly requestId: string;
   readonly deadlineMs: number;
+  /** When the handler began, Unix ms. */
+  readonly begunMs: number;
   /** The trace_id at the handler's begin and after it waited. */
   readonly traceIds: Array<string | undefined>;
   /** Why the handler's signal aborted. */
@@ -20,7 +22,9 @@ export interface ProbeRecord {
 /**
  * A small service for tests of the runtime, with the contract of LlmService. The request's id says what Generate does:
  * `text N` writes N tokens; `wait` goes on until its signal aborts; `deaf` does not heed the signal; `drain` goes on
- * until the drain begins, then ends by itself; `fail CODE` throws that error of the table; `fault` throws a foreign error.
+ * until the drain begins, then ends by itself; `fail CODE` throws that error of the table; `say TEXT` throws one that says
+ * TEXT; `long N` writes one token of N letters; `fault` throws a foreign error; `named WHAT` first says that the request's
+ * id is `the-request`.
  */
 export function probeService(
   records: ProbeRecord[] = [],
@@ -39,6 +43,7 @@ export function probeService(
           const record: ProbeRecord = {
             requestId: request.requestId,
             deadlineMs: context.deadlineMs,
+            begunMs: Date.now(),
             traceIds: [currentTraceId()],
           };
           records.push(record);
@@ -53,7 +58,9 @@ export function probeService(
           // Nobody could wait for a handler that is deaf to its signal.
           if (request.requestId !== 'deaf') running.add(ended);
           try {
-            yield* act(request.requestId, context.signal, drain);
+            const named = request.requestId.startsWith('named ');
+            if (named) context.setRequestId('the-request');
+            yield* act(named ? request.requestId.slice('named '.length) : request.requestId, context.signal, drain);
           } finally {
             record.traceIds.push(currentTraceId());
             record.ended = true;
@@ -75,7 +82,8 @@ export function probeService(
 }
 
 async function* act(what: string, signal: AbortSignal, drain: AbortSignal): AsyncGenerator<GenerateResponse> {
-  const [action, argument = ''] = what.split(' ');
+  const [action, ...words] = what.split(' ');
+  const argument = words.join(' ');
   switch (action) {
     case 'text':
       for (let index = 0; index < Number(argument); index++) {
@@ -100,6 +108,11 @@ async function* act(what: string, signal: AbortSignal, drain: AbortSignal): Asyn
       throw isErrorCode(argument)
         ? new TesseraError(argument, `asked to fail with ${argument}`, { retryAfterMs: 1500, field: 'request_id' })
         : new Error(`no code ${argument}`);
+    case 'long':
+      yield token('x'.repeat(Number(argument)));
+      return;
+    case 'say':
+      throw new TesseraError('REQUEST_INVALID', argument, { field: argument });
     default:
       throw new Error('a secret of the implementation');
   }

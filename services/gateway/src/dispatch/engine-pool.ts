@@ -1,6 +1,6 @@
 import { TesseraError } from '@tessera/protocol';
 import { type EngineRoster, type KnownEngine, remainingMs } from '@tessera/runtime';
-import { type EngineShare, type LlmClient, PooledEngine } from './pooled-engine.js';
+import { type EngineCalls, type EngineShare, type LlmClient, PooledEngine } from './pooled-engine.js';
 import { WaitingLine } from './waiting-line.js';
 
 /** One engine, reserved for one attempt of one request. */
@@ -36,6 +36,8 @@ export interface EnginePoolOptions {
   readonly expectMs: number;
   /** When a place comes free, for those who are refused. */
   readonly retryAfterMs: () => number;
+  /** How engines are called: with TLS or without, which is what an absent one says. */
+  readonly calls?: EngineCalls;
   /** From 0 up to 1; of two engines taken at random the one with less to do gets the request. */
   readonly random?: () => number;
 }
@@ -226,7 +228,7 @@ export class EnginePool {
     const { engineId } = known.status;
     let engine = this.engines.get(engineId);
     if (engine === undefined) {
-      engine = new PooledEngine(known);
+      engine = new PooledEngine(known, this.options.calls);
       this.engines.set(engineId, engine);
     }
     return engine;

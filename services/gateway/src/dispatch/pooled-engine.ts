@@ -1,8 +1,11 @@
 import { setMaxListeners } from 'node:events';
 import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
-import { createClient, type KnownEngine, type TesseraClient } from '@tessera/runtime';
+import { type ClientOptions, createClient, type KnownEngine, type TesseraClient } from '@tessera/runtime';
 
 export type LlmClient = TesseraClient<typeof LlmServiceDefinition>;
+
+/** How engines are called. */
+export type EngineCalls = Pick<ClientOptions, 'credentials' | 'serverName'>;
 
 /** What an engine has and holds of sequences. */
 export interface EngineShare {
@@ -26,7 +29,10 @@ export class PooledEngine {
   private refused = false;
   private removed = false;
 
-  constructor(private readonly engine: KnownEngine) {
+  constructor(
+    private readonly engine: KnownEngine,
+    private readonly calls: EngineCalls = {},
+  ) {
     // Each lease listens.
     setMaxListeners(0, this.life.signal);
   }
@@ -92,7 +98,7 @@ export class PooledEngine {
   }
 
   begin(): LlmClient {
-    this.client ??= createClient(LlmServiceDefinition, this.engine.status.address);
+    this.client ??= createClient(LlmServiceDefinition, this.engine.status.address, this.calls);
     this.leases++;
     this.sinceHeard++;
     return this.client;

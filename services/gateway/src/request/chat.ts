@@ -5,6 +5,7 @@ import {
   type ContentPart,
   type MediaPart,
   type ModelInfo,
+  quoted,
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
@@ -84,10 +85,9 @@ export class Chat {
       });
     }
     if (start.model !== '' && start.model !== model.name) {
-      throw new TesseraError(
-        'MODEL_NOT_FOUND',
-        `the model served here is ${model.name}, not ${JSON.stringify(start.model)}`,
-      );
+      throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${model.name}, not ${quoted(start.model)}`, {
+        field: 'model',
+      });
     }
     const conversation = checkConversation(start, limits);
     this.active++;
@@ -171,9 +171,11 @@ export class Chat {
     incoming.next().then(
       ({ done, value }) => {
         if (done === true) return;
-        const name = JSON.stringify(value.mediaId.slice(0, 64));
+        const name = quoted(value.mediaId);
         stop.abort(
-          new TesseraError('REQUEST_INVALID', `a part was sent for media_id ${name} after all media were complete`),
+          new TesseraError('REQUEST_INVALID', `a part was sent for media_id ${name} after all media were complete`, {
+            field: 'media_part.media_id',
+          }),
         );
       },
       (reason) => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type MediaPart, TesseraError } from '@tessera/protocol';
+import { type MediaPart, quoted, TesseraError } from '@tessera/protocol';
 import { GrowingBytes } from './growing-bytes.js';
 
 export interface IntakeLimits {
@@ -65,25 +65,29 @@ export class MediaIntake {
     if (item === undefined) {
       throw new TesseraError(
         'REQUEST_INVALID',
-        `a part was sent for media_id ${quote(part.mediaId)}, which no message names`,
+        `a part was sent for media_id ${quoted(part.mediaId)}, which no message names`,
+        { field: 'media_part.media_id' },
       );
     }
     if (item.complete) {
       throw new TesseraError(
         'REQUEST_INVALID',
-        `a part was sent for media_id ${quote(part.mediaId)} after its last part`,
+        `a part was sent for media_id ${quoted(part.mediaId)} after its last part`,
+        { field: 'media_part.media_id' },
       );
     }
     if (part.data.length > this.limits.partBytes) {
       throw new TesseraError(
         'MESSAGE_TOO_LARGE',
-        `a part of media_id ${quote(part.mediaId)} has ${part.data.length} bytes; the limit of one part is ${this.limits.partBytes}`,
+        `a part of media_id ${quoted(part.mediaId)} has ${part.data.length} bytes; the limit of one part is ${this.limits.partBytes}`,
+        { field: 'media_part.data' },
       );
     }
     if (item.received.length + part.data.length > this.limits.itemBytes) {
       throw new TesseraError(
         'MEDIA_TOO_LARGE',
-        `media_id ${quote(part.mediaId)} has more than ${this.limits.itemBytes} bytes, the limit of one media item`,
+        `media_id ${quoted(part.mediaId)} has more than ${this.limits.itemBytes} bytes, the limit of one media item`,
+        { field: 'media_part.data' },
       );
     }
     this.budget.take(part.data.length);
@@ -104,8 +108,9 @@ export class MediaIntake {
         throw new TesseraError(
           'MEDIA_MISSING',
           item.received.length === 0
-            ? `a message names media_id ${quote(id)}, but no part of it was sent`
-            : `media_id ${quote(id)} ended after ${item.received.length} bytes without a part marked last`,
+            ? `a message names media_id ${quoted(id)}, but no part of it was sent`
+            : `media_id ${quoted(id)} ended after ${item.received.length} bytes without a part marked last`,
+          { field: item.received.length === 0 ? 'messages' : 'media_part.last' },
         );
       }
       const bytes = item.received.whole();
@@ -120,8 +125,4 @@ export class MediaIntake {
     this.held = 0;
     this.items.clear();
   }
-}
-
-function quote(id: string): string {
-  return JSON.stringify(id.length > 64 ? `${id.slice(0, 64)}…` : id);
 }

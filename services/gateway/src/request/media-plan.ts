@@ -1,5 +1,5 @@
 import { type MediaLimits, type Preprocessing, planTiles, probeMedia } from '@tessera/media';
-import { MediaKind, TesseraError, TileRole, type TileSpan } from '@tessera/protocol';
+import { MediaKind, quoted, TesseraError, TileRole, type TileSpan } from '@tessera/protocol';
 import type { EncodeItem } from '../dispatch/encode-dispatch.js';
 import type { ReceivedMedia } from './media-intake.js';
 
@@ -28,7 +28,7 @@ export async function planMedia(
   const itemOf = new Map<string, number>();
   const byDigest = new Map<string, number>();
   for (const [mediaId, { bytes, digest }] of received) {
-    if (model === undefined) throw new TesseraError('UNSUPPORTED', 'this model takes text only');
+    if (model === undefined) throw new TesseraError('UNSUPPORTED', 'this model takes text only', { field: 'messages' });
     const known = byDigest.get(digest);
     if (known !== undefined) {
       itemOf.set(mediaId, known);
@@ -67,5 +67,5 @@ export function nameMedia(error: TesseraError, itemOf: ReadonlyMap<string, numbe
 }
 
 function nameError({ code, message, options }: TesseraError, mediaId: string): TesseraError {
-  return new TesseraError(code, `media_id ${JSON.stringify(mediaId)}: ${message}`, { ...options, field: undefined });
+  return new TesseraError(code, `media_id ${quoted(mediaId)}: ${message}`, { ...options, field: 'media_part.data' });
 }

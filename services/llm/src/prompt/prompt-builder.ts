@@ -1,5 +1,5 @@
 import type { LlmSection } from '@tessera/bundle';
-import { type ChatMessage, type MediaSpan, Role, TesseraError, TileRole } from '@tessera/protocol';
+import { type ChatMessage, type MediaSpan, quoted, Role, TesseraError, TileRole } from '@tessera/protocol';
 import type { ChatTemplate, TemplateMessage } from './chat-template.js';
 import type { Prompt, TokenSpan } from './prompt.js';
 import { TextGuard } from './text-guard.js';
@@ -69,28 +69,32 @@ export class PromptBuilder {
 
   #checkTurns(messages: readonly ChatMessage[]): void {
     if (messages.length > maxMessages) {
-      throw new TesseraError('REQUEST_INVALID', `messages: ${messages.length}, but at most ${maxMessages} are taken`);
+      throw TesseraError.invalidField('messages', `are ${messages.length}, but at most ${maxMessages} are taken`);
     }
     for (const [index, { role }] of messages.entries()) {
       if (!roleNames.has(role)) {
-        throw new TesseraError('REQUEST_INVALID', `messages[${index}].role: say system, user or assistant`);
+        throw TesseraError.invalidField(`messages[${index}].role`, `is none: say system, user or assistant`);
       }
       if (role === Role.SYSTEM && index > 0) {
-        throw new TesseraError('REQUEST_INVALID', `messages[${index}].role: a system message must be the first`);
+        throw TesseraError.invalidField(`messages[${index}].role`, `is wrong: a system message must be the first`);
       }
     }
     const last = messages.at(-1);
-    if (last === undefined) throw new TesseraError('PROMPT_EMPTY', 'the conversation has no message');
+    if (last === undefined) {
+      throw new TesseraError('PROMPT_EMPTY', 'the conversation has no message', { field: 'messages' });
+    }
     if (last.role !== Role.USER) {
-      throw new TesseraError(
-        'REQUEST_INVALID',
-        `messages[${messages.length - 1}].role: the last message is the user's`,
+      throw TesseraError.invalidField(
+        `messages[${messages.length - 1}].role`,
+        "is wrong: the last message is the user's",
       );
     }
     const says = ({ part }: ChatMessage['content'][number]): boolean =>
       part?.$case === 'mediaId' || (part?.$case === 'text' && part.value.trim() !== '');
     if (!last.content.some(says)) {
-      throw new TesseraError('PROMPT_EMPTY', 'the last message has neither text nor media');
+      throw new TesseraError('PROMPT_EMPTY', 'the last message has neither text nor media', {
+        field: `messages[${messages.length - 1}].content`,
+      });
     }
   }
 
@@ -122,7 +126,7 @@ export class PromptBuilder {
     const id = role === TileRole.THUMBNAIL ? thumbnail : role === TileRole.PART ? part : undefined;
     if (id !== undefined) return id;
     if (role === TileRole.UNSPECIFIED) {
-      throw new TesseraError('REQUEST_INVALID', `media[${item}].tiles[${tile}].role: is not said`);
+      throw TesseraError.invalidField(`media[${item}].tiles[${tile}].role`, `is not said`);
     }
     throw new TesseraError('UNSUPPORTED', 'the model has no tokens for media that is cut into tiles');
   }
@@ -132,6 +136,7 @@ function tooLong(what: string, { maxPositions, limitedBy }: ModelLimits): Tesser
   return new TesseraError(
     'PROMPT_TOO_LONG',
     `the prompt has ${what}; the context holds ${maxPositions} tokens, the answer included${limitedBy ?? ''}`,
+    { field: 'messages' },
   );
 }
 
@@ -149,7 +154,7 @@ function templateMessage(
       items.push(mediaItem(part.value, media));
       return { type: 'image' } as const;
     }
-    throw new TesseraError('REQUEST_INVALID', 'a content part has neither text nor media');
+    throw new TesseraError('REQUEST_INVALID', 'a content part has neither text nor media', { field: 'messages' });
   });
   // Templates of models without media know only text.
   const onlyText = parts.every((part) => part.type === 'text');
@@ -159,13 +164,12 @@ function templateMessage(
 function mediaItem(id: string, media: readonly MediaSpan[]): number {
   const item = /^(0|[1-9][0-9]{0,5})$/.test(id) ? Number(id) : -1;
   if (media[item] === undefined) {
-    throw new TesseraError(
-      'REQUEST_INVALID',
-      `content names the media item ${JSON.stringify(id)}, but media has no such`,
-    );
+    throw new TesseraError('REQUEST_INVALID', `content names the media item ${quoted(id)}, but media has no such`, {
+      field: 'messages',
+    });
   }
   if (media[item].tiles.length === 0 || media[item].tiles.some(({ tokens }) => tokens === 0)) {
-    throw new TesseraError('REQUEST_INVALID', `media[${item}]: a tile has no tokens, or there is none`);
+    throw TesseraError.invalidField(`media[${item}].tiles`, `is wrong: a tile has no tokens, or there is none`);
   }
   return item;
 }

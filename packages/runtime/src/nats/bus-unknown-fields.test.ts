@@ -1,0 +1,38 @@
+import type { EncodeJob } from '@tessera/protocol';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Metrics } from '../telemetry/metrics.js';
+import { Cleanup, encodeJob, eventually, inAMinute, newId } from './bus-test-support.js';
+import { type NatsServer, startNatsServer } from './nats-server.js';
+
+let server: NatsServer;
+const cleanup = new Cleanup();
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server?.stop());
+afterEach(() => cleanup.run());
+
+/** Field 99 with one byte, as ts-proto keeps it: what a newer release may add to any message. */
+const added = { _unknownFields: { 794: [Uint8Array.of(1, 0x61)] } };
+
+test("a newer release's job is done with what is known of it, and counted", async () => {
+  const metrics = new Metrics();
+  const bus = await cleanup.bus(server.url, { metrics });
+  const deliverTo = '0-abcdefgh';
+  const done: EncodeJob[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (job) => {
+      done.push(job);
+    },
+  });
+  const [plain, newer, inside] = [encodeJob(newId()), encodeJob(newId()), encodeJob(newId())];
+  for (const job of [plain, { ...newer, ...added }, { ...inside, size: { width: 3, height: 4, ...added } }]) {
+    await bus.publishJob('encode', job, { deadlineMs: inAMinute(), deliverTo });
+  }
+  await eventually(() => done.length === 3, 'all are done');
+  expect(done.map(({ key }) => key?.requestId)).toEqual([plain, newer, inside].map(({ key }) => key?.requestId));
+  expect(done[2]?.size).toMatchObject({ width: 3, height: 4 });
+  expect(await metrics.registry.metrics()).toMatch(/unknown_fields_total\{message="encode"\} 2/);
+});

@@ -1,0 +1,96 @@
+import { readBundle } from '@tessera/bundle';
+import type { ServiceName } from '@tessera/cli';
+import { ensureBundle } from '@tessera/compiler';
+import { busRoles, Subjects } from '@tessera/protocol';
+import { TestAuthority } from '@tessera/runtime/testing/certificates';
+import { natsUsers, passwordOf } from '@tessera/runtime/testing/nats-users';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ask, sample } from '../support/ask.js';
+import { bundleCache, type Deployment, demoModel, deploy } from '../support/deployment.js';
+import { eventually } from '../support/eventually.js';
+import { noisyPng } from '../support/pictures.js';
+import { RawChat } from '../support/raw-chat.js';
+
+/**
+ * Every service has a user of its own on NATS, allowed what permissionsOf says and nothing else; NATS speaks TLS; the
+ * gateway and the engine show each other certificates.
+ */
+let files: TestAuthority;
+let deployment: Deployment;
+const natsLog: string[] = [];
+
+beforeAll(async () => {
+  files = await TestAuthority.create();
+  const { dir } = await ensureBundle(demoModel, bundleCache, { weights: 'float32' });
+  const subjects = new Subjects('tessera', (await readBundle(dir)).manifest.revision);
+  const nats = await files.issue('nats');
+  const engine = await files.issue('engine');
+  const gateway = await files.issue('gateway');
+  const flags: Partial<Record<ServiceName, string[]>> = {};
+  for (const role of busRoles) {
+    const password = await files.file(`${role}.password`, passwordOf(role));
+    flags[role] = ['--nats-user', role, '--nats-password-file', password, '--nats-ca-file', files.caFile];
+  }
+  flags.llm?.push('--grpc-cert-file', engine.certFile, '--grpc-key-file', engine.keyFile);
+  flags.llm?.push('--grpc-client-ca-file', files.caFile);
+  flags.gateway?.push('--engines-ca-file', files.caFile);
+  flags.gateway?.push('--engines-cert-file', gateway.certFile, '--engines-key-file', gateway.keyFile);
+  deployment = await deploy({
+    flags,
+    nats: {
+      configuration: [
+        natsUsers(subjects),
+        `tls { cert_file: "${nats.certFile}", key_file: "${nats.keyFile}", ca_file: "${files.caFile}" }`,
+      ].join('\n'),
+      log: (line) => natsLog.push(line),
+    },
+  });
+});
+afterAll(async () => {
+  await deployment?.stop();
+  await files?.[Symbol.asyncDispose]();
+});
+
+const violations = (): string[] => natsLog.filter((line) => /violation/i.test(line));
+
+test('a picture is seen, one that travels in parts too, and a drawing is made', async () => {
+  const seen = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
+  expect(seen.text).not.toBe('');
+  const large = await ask(deployment.gateway, [{ says: [await noisyPng(1200, 900), 'What is this?'] }]);
+  expect(large.text).not.toBe('');
+  const drawn = await ask(deployment.gateway, [{ says: ['Draw an apple.'] }]);
+  expect(drawn.pictures.length).toBe(1);
+  expect(violations()).toEqual([]);
+});
+
+test('a request that is left ends in every stage', async () => {
+  using chat = new RawChat(deployment.gateway);
+  chat.ask('What is this?', ['a'], { text: { stop: [], temperature: 10, seed: 4n, maxTokens: 1500 } });
+  chat.media('a', await noisyPng(1200, 900));
+  await chat.event('textDelta');
+  chat.leave();
+  await eventually(
+    async () => (await deployment.metric('llm', 'tessera_requests_running')) === 0,
+    'the engine is idle',
+  );
+  await eventually(
+    async () => (await deployment.metric('gateway', 'tessera_gateway_requests_total', { code: 'CANCELLED' })) === 1,
+    'the gateway is done with it',
+  );
+  expect(violations()).toEqual([]);
+});
+
+test('a restarted NATS is set up again with the same permissions', async () => {
+  await deployment.restartNats();
+  const seen = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
+  expect(seen.text).not.toBe('');
+  expect(violations()).toEqual([]);
+});
+
+test('a drain leaves without a word that is not allowed, and no secret is in any log', async () => {
+  const statuses = await deployment.stop();
+  expect([...statuses.values()]).toEqual([...statuses.values()].map(() => 0));
+  expect(violations()).toEqual([]);
+  const said = [...natsLog, ...deployment.logs].join('\n');
+  expect(said).not.toMatch(/secret-of-|PRIVATE KEY/);
+});
