@@ -107,6 +107,13 @@ export const errorTable = {
     meaning: 'A message is over the size limit of the connection it would travel on.',
     whatToDo: 'Send media in parts no larger than the limit that the message names.',
   },
+  REQUEST_STALLED: {
+    grpc: 'ABORTED',
+    http: 408,
+    retryable: true,
+    meaning: 'The client began a request and paused for too long before it had sent all of it.',
+    whatToDo: 'Send the parts of the media without pauses; begin a request when its media are at hand.',
+  },
   MODEL_NOT_FOUND: {
     grpc: 'NOT_FOUND',
     http: 404,
@@ -205,6 +212,8 @@ export class TesseraError extends Error {
       retryAfterMs?: number;
       /** The path of the request's field that is wrong, such as `messages[0].parts`. */
       field?: string;
+      /** The stage whose failure it is, where that is not the one that was called. */
+      stage?: string;
     } = {},
   ) {
     super(message, { cause: options.cause });

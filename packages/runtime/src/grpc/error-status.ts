@@ -16,9 +16,11 @@ const maxMessageCharacters = 1000;
 
 /** The gRPC form of an error: its status, and google.rpc details that name the code, the delay and the field. */
 export function toServerError(error: TesseraError): RichServerError {
-  const { retryAfterMs, field } = error.options;
+  const { retryAfterMs, field, stage } = error.options;
   const message = error.message.slice(0, maxMessageCharacters);
-  const details: ErrorDetails[] = [ErrorInfo.fromPartial({ reason: error.code, domain })];
+  const details: ErrorDetails[] = [
+    ErrorInfo.fromPartial({ reason: error.code, domain, metadata: stage === undefined ? {} : { stage } }),
+  ];
   if (retryAfterMs !== undefined) {
     const retryDelay = { seconds: Math.floor(retryAfterMs / 1000), nanos: Math.round(retryAfterMs % 1000) * 1_000_000 };
     details.push(RetryInfo.fromPartial({ retryDelay }));
@@ -39,6 +41,7 @@ export function fromClientError(error: ClientError, target: string): TesseraErro
   if (info?.domain === domain && isErrorCode(info.reason)) {
     return new TesseraError(info.reason, error.details, {
       cause: error,
+      stage: info.metadata.stage,
       retryAfterMs: retryAfterMs(details),
       field: details.find((detail): detail is BadRequest => detail.$type === BadRequest.$type)?.fieldViolations[0]
         ?.field,

@@ -18,6 +18,11 @@ export interface EncodeCall {
   readonly signal: AbortSignal;
 }
 
+/** How many jobs items are cut into. */
+export function encodeJobs(items: readonly Pick<EncodeItem, 'tiles'>[], tilesPerJob: number): number {
+  return items.reduce((jobs, { tiles }) => jobs + Math.ceil(tiles / tilesPerJob), 0);
+}
+
 /** What is known of one tile. */
 interface TileState {
   /** The first tile of its newest job; undefined before there is one. */

@@ -10,6 +10,7 @@ import {
   type TextOptions,
 } from '@tessera/protocol';
 import type { Bus, DrawingInbox, StageFailure } from '@tessera/runtime';
+import type { AdmittedRequest } from '../admission/request-admission.js';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
 import { DeliveredAnswer, type ResumePoint, type TextEnd } from './delivered-answer.js';
@@ -38,6 +39,7 @@ export interface ChatRequestDependencies {
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
   readonly lifecycle: RequestLifecycle;
+  readonly admitted: AdmittedRequest;
   readonly maxAttempts: number;
   readonly onAttempt: () => void;
 }
@@ -86,6 +88,7 @@ export class ChatRequest {
       if (lifecycle.state !== RequestState.QUEUED) yield this.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
       const lease = await engines.acquire({ avoid: failed, takeover: this.begun, deadlineMs, signal });
+      this.dependencies.admitted.placed();
       try {
         yield* this.runOn(lease, from, signal);
         return;
@@ -190,7 +193,7 @@ export class ChatRequest {
     event: NonNullable<GenerateResponse['event']>,
     { inbox }: EngineLease,
   ): AsyncGenerator<ChatEvent> {
-    const { lifecycle, encodes } = this.dependencies;
+    const { lifecycle, encodes, admitted } = this.dependencies;
     switch (event.$case) {
       case 'admitted':
         this.begun = true;
@@ -218,10 +221,14 @@ export class ChatRequest {
       }
       case 'drawingQueued':
         this.delivered.takeQueuedDrawing(event.value.drawing);
+        admitted.drawingQueued();
         return;
       case 'finished': {
-        const timing = event.value.timing;
-        if (timing !== undefined) this.addEngineSpans(timing);
+        const { timing, completionTokens: tokens } = event.value;
+        if (timing === undefined) return;
+        this.addEngineSpans(timing);
+        // Of an answer that was taken over the engine measured only its own part.
+        if (this.attempt === 1) admitted.written({ timing, tokens, hasMedia: this.request.items.length > 0 });
         return;
       }
       default:
@@ -241,6 +248,7 @@ export class ChatRequest {
       const { drawing } = event.event.value;
       if (event.timing !== undefined) {
         this.dependencies.lifecycle.addStageWork(event.timing, 'denoise', { item: drawing });
+        this.dependencies.admitted.drawn(event.timing.busyMs);
       }
     }
   }
