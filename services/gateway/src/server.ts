@@ -38,6 +38,8 @@ export function chatService(
       return describe;
     },
     async *chat(requests, context): AsyncGenerator<ChatResponse> {
+      // Before a word of the request is read.
+      chat.refuseFull();
       const incoming = requests[Symbol.asyncIterator]();
       const { signal, deadlineMs } = context;
       const start = await firstMessage(incoming, pauseMs, signal);

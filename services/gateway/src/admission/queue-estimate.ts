@@ -12,9 +12,12 @@ interface Seen extends QueueSample {
   readonly atMs: number;
 }
 
-/** So many jobs make a rate; fewer only after a while. */
-const enoughJobs = 8;
-const enoughMs = 5000;
+/**
+ * Workers that compute together settle together: a rate is taken from as many jobs as fill every slot so many times, or
+ * from those of a while.
+ */
+const enoughRounds = 2;
+const enoughMs = 20_000;
 /** Weight of the newest rate. */
 const weight = 0.5;
 
@@ -50,15 +53,14 @@ export class QueueEstimate {
     }
     const jobs = sample.settled - from.settled;
     const passedMs = nowMs - from.atMs;
-    if (passedMs <= 0) return;
     if (jobs === 0) {
-      // Nothing has left for all this time: at most one may just be leaving.
-      if (this.rate !== undefined) this.rate = Math.min(this.rate, 1 / passedMs);
+      // All that the workers hold may just be about to be done, and is no more than that.
+      if (this.rate !== undefined) this.rate = Math.min(this.rate, sample.running / passedMs);
       return;
     }
-    this.rate ??= jobs / passedMs;
-    if (jobs < enoughJobs && passedMs < enoughMs) return;
-    this.rate += weight * (jobs / passedMs - this.rate);
+    if (jobs < enoughRounds * sample.running && passedMs < enoughMs) return;
+    const seenRate = jobs / passedMs;
+    this.rate = this.rate === undefined ? seenRate : this.rate + weight * (seenRate - this.rate);
     this.from = seen;
   }
 

@@ -54,8 +54,8 @@ function refusal(ask: () => unknown): TesseraError {
 
 /** The queue's fleet settles one job a second, and so many wait. */
 function busyQueue(kind: 'encode' | 'generate', waiting: number): void {
-  for (const settled of [0, 1, 2]) {
-    const nowMs = performance.now() - 2000 + settled * 1000;
+  for (const settled of [0, 1, 2, 3]) {
+    const nowMs = performance.now() - 3000 + settled * 1000;
     admission.sampled(kind, { waiting, running: 1, settled }, nowMs);
   }
 }

@@ -142,8 +142,11 @@ export class RequestAdmission {
     };
   }
 
-  /** Without any engine they are not full: one may come, which is for the pool to say. */
-  private refuseFull(): void {
+  /**
+   * Without any engine they are not full: one may come, which is for the pool to say.
+   * @throws TesseraError QUEUE_FULL when no engine has room for any request
+   */
+  refuseFull(): void {
     const { places, load } = this.options.engines.outlook();
     if (places === 0 || load < places) return;
     throw new TesseraError(

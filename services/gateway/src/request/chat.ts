@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   type ChatMessage,
   type ChatStart,
@@ -79,6 +80,17 @@ export class Chat {
     await Promise.all(this.cleanings);
   }
 
+  /** @throws TesseraError QUEUE_FULL when no request can be taken, whatever it says */
+  refuseFull(): void {
+    const { limits, admission } = this.dependencies;
+    if (this.active >= limits.requests) {
+      throw new TesseraError('QUEUE_FULL', `the gateway has ${this.active} requests in flight, its limit`, {
+        retryAfterMs: admission.engineRetryMs(),
+      });
+    }
+    admission.refuseFull();
+  }
+
   /**
    * Answers one conversation. Leaving the generator early cancels the request in every stage.
    * @param parts the media that the messages name; read until all are whole
@@ -86,11 +98,7 @@ export class Chat {
    */
   async *run(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncGenerator<ChatEvent> {
     const { bus, drawings, engines, limits, model, admission, clients } = this.dependencies;
-    if (this.active >= limits.requests) {
-      throw new TesseraError('QUEUE_FULL', `the gateway has ${this.active} requests in flight, its limit`, {
-        retryAfterMs: 1000,
-      });
-    }
+    this.refuseFull();
     if (start.model !== '' && start.model !== model.name) {
       throw new TesseraError(
         'MODEL_NOT_FOUND',
@@ -119,6 +127,8 @@ export class Chat {
     let failure: TesseraError | undefined;
     let itemOf: ReadonlyMap<string, number> = new Map();
     try {
+      // Who came at the same moment is heard first: no refusal waits for the work of those who are admitted.
+      await turn();
       yield { $case: 'accepted', value: { requestId, model, seed } };
       const planned = await this.receive(intake, parts, stop);
       itemOf = planned.itemOf;
