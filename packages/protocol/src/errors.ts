@@ -227,6 +227,12 @@ export class TesseraError extends Error {
     return this.row.retryable;
   }
 
+  /** The same error as that of a stage, unless it is known to be another one's. */
+  ofStage(stage: string): TesseraError {
+    if (this.options.stage !== undefined) return this;
+    return new TesseraError(this.code, this.message, { cause: this, ...this.options, stage });
+  }
+
   /** Turns anything thrown into a TesseraError; used where an error leaves a process. */
   static from(reason: unknown): TesseraError {
     if (reason instanceof TesseraError) return reason;

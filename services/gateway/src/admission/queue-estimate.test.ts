@@ -23,12 +23,22 @@ test('workers that settle in batches are not taken for slow because their first 
   expect(estimate.expectedMs(1, 30_000)).toBeCloseTo(24_375, -3);
 });
 
-test('a queue in which nothing waits lets a job through at once, however slow it was', () => {
+test('while no job has to wait nothing is learned of what the fleet can do, however slowly it is asked', () => {
   const estimate = new QueueEstimate();
-  expect(estimate.expectedMs(100, 0)).toBe(0);
-  const nowMs = sampleEachSecond(estimate, [8, 8, 8, 8, 8], 2, 4);
-  estimate.sampled({ waiting: 0, running: 1, settled: 30 }, nowMs + 1000);
-  expect(estimate.expectedMs(1, nowMs + 1000)).toBe(0);
+  for (let second = 0; second < 40; second++) {
+    estimate.done({ queueMs: 10, busyMs: 1000 });
+    estimate.sampled({ waiting: 0, running: 1, settled: second }, second * 1000);
+  }
+  expect(estimate.expectedMs(100, 40_000)).toBe(0);
+});
+
+test('jobs that wait with a worker say as much as those in the queue', () => {
+  const estimate = new QueueEstimate();
+  for (let second = 0; second <= 20; second++) {
+    estimate.done({ queueMs: 4000, busyMs: 1000 });
+    estimate.sampled({ waiting: 0, running: 8, settled: 2 * second }, second * 1000);
+  }
+  expect(estimate.expectedMs(1, 20_000)).toBeCloseTo(4500);
 });
 
 test('what waits takes as long as the fleet needs for it', () => {
@@ -49,13 +59,13 @@ test('jobs sent since the last sample count, and so does what has been done in t
   expect(estimate.expectedMs(1, nowMs + 500)).toBeCloseTo(17_500);
 });
 
-test('a burst into an idle fleet whose slots are known waits for what is more than those', () => {
+test('a burst into an idle fleet takes as long as the fleet needs for it', () => {
   const estimate = new QueueEstimate();
   const nowMs = sampleEachSecond(estimate, [20, 20, 20, 20, 20], 4, 2);
   estimate.sampled({ waiting: 0, running: 0, settled: 100 }, nowMs);
-  estimate.sent(3);
-  expect(estimate.expectedMs(1, nowMs)).toBe(0);
-  expect(estimate.expectedMs(2, nowMs)).toBeCloseTo(2500);
+  expect(estimate.expectedMs(1, nowMs)).toBeCloseTo(500);
+  estimate.sent(9);
+  expect(estimate.expectedMs(1, nowMs)).toBeCloseTo(5000);
 });
 
 test('the rate follows a fleet that becomes slower, and one that stands still', () => {

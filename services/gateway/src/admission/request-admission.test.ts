@@ -159,7 +159,7 @@ test('a drawing that cannot be made in time is refused at the door when it is li
 test('a drawing that alone takes longer than is left ends its request with that', () => {
   {
     using first = admission.admit(outline(60_000, { drawSteps: 10 }));
-    first.drawn(2000);
+    first.drawn({ queueMs: 0, busyMs: 2000 });
   }
   using short = admission.admit(outline(3000));
   expect(refusal(() => short.drawingQueued())).toMatchObject({
@@ -205,6 +205,6 @@ test('with a safety of 0 no time is looked at', () => {
   admission = newAdmission(0);
   busyQueue('generate', 30);
   using request = admission.admit(outline(1000, { asksToDraw: true }));
-  request.drawn(60_000);
+  request.drawn({ queueMs: 0, busyMs: 60_000 });
   request.drawingQueued();
 });

@@ -3,7 +3,7 @@ import { remainingMs } from '@tessera/runtime';
 import type { EnginePool } from '../dispatch/engine-pool.js';
 import { AnswerTimes, type WrittenAnswer } from './answer-times.js';
 import { DrawingShare } from './drawing-share.js';
-import { QueueEstimate, type QueueSample } from './queue-estimate.js';
+import { type DoneJob, QueueEstimate, type QueueSample } from './queue-estimate.js';
 
 export interface AdmissionOptions {
   readonly engines: Pick<EnginePool, 'outlook' | 'reserve'>;
@@ -37,8 +37,10 @@ export interface AdmittedRequest extends Disposable {
   drawingQueued(): void;
   /** Its text is complete. */
   written(answer: WrittenAnswer): void;
+  /** A stage has done its part of a tile. */
+  tileMade(kind: 'encode' | 'connect', job: DoneJob): void;
   /** A drawing came whole. */
-  drawn(busyMs: number): void;
+  drawn(job: DoneJob): void;
 }
 
 /** Refusals say at least this: sooner nothing changes. */
@@ -129,9 +131,11 @@ export class RequestAdmission {
         this.answers.written(answer);
         this.share.ended(request.asksToDraw, drawings > 0);
       },
-      drawn: (busyMs) => {
+      tileMade: (kind, job) => this.queues[kind].done(job),
+      drawn: (job) => {
+        this.queues.generate.done(job);
         const steps = request.drawSteps ?? this.options.drawSteps;
-        const stepMs = steps === undefined ? 0 : busyMs / steps;
+        const stepMs = steps === undefined ? 0 : job.busyMs / steps;
         // By itself, in no company: what others cost it is seen in the queue.
         if (stepMs > 0 && (this.leastStepMs === 0 || stepMs < this.leastStepMs)) this.leastStepMs = stepMs;
       },

@@ -8,6 +8,7 @@ import {
   RequestState,
   TesseraError,
   type TextOptions,
+  type TileNeeded,
 } from '@tessera/protocol';
 import type { Bus, DrawingInbox, StageFailure } from '@tessera/runtime';
 import type { AdmittedRequest } from '../admission/request-admission.js';
@@ -114,8 +115,9 @@ export class ChatRequest {
 
   /** Lets go of an engine that failed. @throws the error, when it would be the same elsewhere */
   private giveUp(lease: EngineLease, failed: Set<string>, error: TesseraError): void {
-    // Text that is complete needs no engine any more.
-    if (this.dependencies.lifecycle.state === RequestState.GENERATING) throw error;
+    // Another engine would meet the same failure of another stage; and text that is complete needs none any more.
+    const isEngines = (error.options.stage ?? 'llm') === 'llm';
+    if (!isEngines || this.dependencies.lifecycle.state === RequestState.GENERATING) throw error;
     switch (error.code) {
       case 'STAGE_UNAVAILABLE':
         failed.add(lease.engineId);
@@ -148,7 +150,7 @@ export class ChatRequest {
     try {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
-      incoming.add(this.sendEncodes(lease));
+      incoming.add(this.sendEncodes(lease, signal));
       if (this.request.items.length > 0) incoming.add(this.resendLost(lease, signal));
       incoming.add(this.engineEvents(lease, resume ?? this.delivered.resume(), signal));
       let drawing = this.delivered.drawingsDue;
@@ -164,7 +166,9 @@ export class ChatRequest {
             drawing = true;
             incoming.add(this.drawingNews(signal));
           }
-          yield* this.onEngine(engineEvent, lease);
+          // Not awaited: what else the engine says is not to wait for a queue that is full.
+          if (engineEvent.$case === 'tileNeeded') incoming.add(this.resend(engineEvent.value, lease, signal));
+          yield* this.onEngine(engineEvent);
           if (engineEvent.$case === 'finished') {
             finished = this.delivered.takeEnd(engineEvent.value);
             // The text is complete: a drawing needs its place no more, and does not hear of its silence.
@@ -189,10 +193,7 @@ export class ChatRequest {
     }
   }
 
-  private async *onEngine(
-    event: NonNullable<GenerateResponse['event']>,
-    { inbox }: EngineLease,
-  ): AsyncGenerator<ChatEvent> {
+  private async *onEngine(event: NonNullable<GenerateResponse['event']>): AsyncGenerator<ChatEvent> {
     const { lifecycle, encodes, admitted } = this.dependencies;
     switch (event.$case) {
       case 'admitted':
@@ -204,15 +205,14 @@ export class ChatRequest {
       case 'tileArrived': {
         const { item, tile, tokens, timings } = event.value;
         for (const timing of timings) {
-          lifecycle.addStageWork(timing, timing.stage === 'encoder' ? 'encode' : 'connect', { item, tile });
+          const kind = timing.stage === 'encoder' ? 'encode' : 'connect';
+          lifecycle.addStageWork(timing, kind, { item, tile });
+          admitted.tileMade(kind, timing);
         }
         encodes.arrived(item, tile);
         yield { $case: 'tileDone', value: { item, tile, tokens } };
         return;
       }
-      case 'tileNeeded':
-        await encodes.resendIfLost(event.value.item, event.value.tile, () => ++this.attempt, inbox);
-        return;
       case 'tokens': {
         if (lifecycle.state === RequestState.PREFILLING) yield this.enter(RequestState.DECODING);
         this.delivered.takeTokens(event.value.tokenIds);
@@ -237,7 +237,9 @@ export class ChatRequest {
   }
 
   private async *onMedia(event: MediaEvent | StageFailure): AsyncGenerator<ChatEvent> {
-    if ('code' in event) throw new TesseraError(event.code, `${event.stage}: ${event.message}`);
+    if ('code' in event) {
+      throw new TesseraError(event.code, `${event.stage}: ${event.message}`, { stage: event.stage });
+    }
     if (event.event === undefined || !this.delivered.takeDrawingEvent(event)) return;
     if (event.event.$case === 'progress') {
       yield { $case: 'drawProgress', value: event.event.value };
@@ -248,7 +250,7 @@ export class ChatRequest {
       const { drawing } = event.event.value;
       if (event.timing !== undefined) {
         this.dependencies.lifecycle.addStageWork(event.timing, 'denoise', { item: drawing });
-        this.dependencies.admitted.drawn(event.timing.busyMs);
+        this.dependencies.admitted.drawn(event.timing);
       }
     }
   }
@@ -302,8 +304,13 @@ export class ChatRequest {
   }
 
   // biome-ignore lint/correctness/useYield: a source of the merge that has no events, only an end or an error
-  private async *sendEncodes({ inbox }: EngineLease): AsyncGenerator<Incoming> {
-    await this.dependencies.encodes.sendAll(this.attempt, inbox);
+  private async *sendEncodes({ inbox }: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+    await this.dependencies.encodes.sendAll(this.attempt, inbox, signal);
+  }
+
+  private async *resend({ item, tile }: TileNeeded, lease: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+    const recipient = { deliverTo: lease.inbox, signal };
+    await this.dependencies.encodes.resendIfLost(item, tile, () => ++this.attempt, recipient);
   }
 
   /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */
@@ -314,7 +321,7 @@ export class ChatRequest {
         () => true,
         () => false,
       );
-      if (reconnected) await encodes.resendLost(() => ++this.attempt, inbox);
+      if (reconnected) await encodes.resendLost(() => ++this.attempt, { deliverTo: inbox, signal });
     }
   }
 

@@ -135,7 +135,7 @@ export class Chat {
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
       if (planned.items.length > 0) admitted.encodes(encodeJobs(planned.items, limits.tilesPerJob));
-      encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs, signal });
+      encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs });
       const messages = numberMedia(conversation, planned.itemOf);
       request = new ChatRequest(
         { requestId, messages, items: planned.items, text, draw, deadlineMs },
