@@ -107,9 +107,9 @@ export class Sampler {
     return this.running.length;
   }
 
-  /** Milliseconds that a drawing takes from its first step, as steps take now; 0 while none is known. */
-  expectedMs(steps = this.model.defaultSteps): number {
-    return this.stepTime.expectedMs(steps);
+  /** Milliseconds that a drawing surely takes from its first step; 0 while nothing is known. */
+  leastMs(steps = this.model.defaultSteps): number {
+    return this.stepTime.leastMsOf(steps);
   }
 
   /**
@@ -208,7 +208,7 @@ export class Sampler {
 
   /** What is begun too late takes the time of those that could still be in time. */
   private refuseLate({ call: { deadlineMs }, steps, reject }: Task): boolean {
-    const takesMs = this.expectedMs(steps);
+    const takesMs = this.stepTime.expectedMs(steps, this.running.length + 1);
     if (deadlineMs === undefined || Date.now() + takesMs <= deadlineMs) return false;
     const leftMs = Math.max(0, deadlineMs - Date.now());
     const message = `the drawing's turn came with ${leftMs} ms left, and it takes ${Math.ceil(takesMs)} ms; it was not begun`;
@@ -228,7 +228,7 @@ export class Sampler {
     }
     const predicted = (await this.engine.predict(rows)).values();
     const endedAt = performance.now();
-    this.stepTime.took(endedAt - startedAt, endedAt);
+    this.stepTime.took(endedAt - startedAt, tasks.length, endedAt);
     this.observer.onBatch?.({ size: tasks.length, busyMs: endedAt - startedAt });
     for (const task of tasks) {
       const conditional = predicted.next().value as Float32Array;

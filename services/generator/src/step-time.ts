@@ -1,25 +1,39 @@
 /** Weight of the newest step. */
 const weight = 0.2;
-/** A step says how long others take for as long as this, in milliseconds: the company may have left. */
+/** A step says how long others take for as long as this, in milliseconds: the machine may have had other work. */
 const freshMs = 5000;
 
-/** How long a denoising step takes: as the last ones did, in their company; some time later, as the fastest did. */
-export class StepTime {
-  private meanMs: number | undefined;
-  private leastMs = 0;
-  private seenAtMs = 0;
+interface Seen {
+  meanMs: number;
+  atMs: number;
+}
 
-  /** A step was computed, for however many drawings. */
-  took(stepMs: number, nowMs = performance.now()): void {
-    const recent = nowMs - this.seenAtMs <= freshMs ? this.meanMs : undefined;
-    this.meanMs = recent === undefined ? stepMs : recent + weight * (stepMs - recent);
+/** How long a denoising step takes, which depends on how many drawings it advances. */
+export class StepTime {
+  /** By the number of drawings. */
+  private readonly seen = new Map<number, Seen>();
+  private leastMs = 0;
+
+  /** A step was computed for so many drawings. */
+  took(stepMs: number, drawings: number, nowMs = performance.now()): void {
+    const recent = this.recent(drawings, nowMs);
+    const meanMs = recent === undefined ? stepMs : recent + weight * (stepMs - recent);
+    this.seen.set(drawings, { meanMs, atMs: nowMs });
     this.leastMs = this.leastMs === 0 ? stepMs : Math.min(this.leastMs, stepMs);
-    this.seenAtMs = nowMs;
   }
 
-  /** Milliseconds that so many steps take; 0 while none is known. */
-  expectedMs(steps: number, nowMs = performance.now()): number {
-    const isFresh = nowMs - this.seenAtMs <= freshMs;
-    return steps * ((isFresh ? this.meanMs : undefined) ?? this.leastMs);
+  /** Milliseconds that so many steps surely take: as the fastest did. 0 while none is known. */
+  leastMsOf(steps: number): number {
+    return steps * this.leastMs;
+  }
+
+  /** Milliseconds that so many steps take in such company now: as the last ones did, or else as the fastest. */
+  expectedMs(steps: number, drawings: number, nowMs = performance.now()): number {
+    return steps * (this.recent(drawings, nowMs) ?? this.leastMs);
+  }
+
+  private recent(drawings: number, nowMs: number): number | undefined {
+    const seen = this.seen.get(drawings);
+    return seen !== undefined && nowMs - seen.atMs <= freshMs ? seen.meanMs : undefined;
   }
 }
