@@ -88,7 +88,13 @@ export class ChatRequest {
       // An engine that did not even admit it leaves it queued.
       if (lifecycle.state !== RequestState.QUEUED) yield this.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
-      const lease = await engines.acquire({ avoid: failed, takeover: this.begun, deadlineMs, signal });
+      const lease = await engines.acquire({
+        avoid: failed,
+        takeover: this.begun,
+        awaitsTiles: this.request.items.length > 0,
+        deadlineMs,
+        signal,
+      });
       this.dependencies.admitted.placed();
       try {
         yield* this.runOn(lease, from, signal);
@@ -169,6 +175,7 @@ export class ChatRequest {
           // Not awaited: what else the engine says is not to wait for a queue that is full.
           if (engineEvent.$case === 'tileNeeded') incoming.add(this.resend(engineEvent.value, lease, signal));
           yield* this.onEngine(engineEvent);
+          if (engineEvent.$case === 'tileArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
             finished = this.delivered.takeEnd(engineEvent.value);
             // The text is complete: a drawing needs its place no more, and does not hear of its silence.
