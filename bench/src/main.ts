@@ -3,12 +3,14 @@ import { helpText, readOptions } from './options.js';
 import { type Section, sectionJson, sectionText } from './report.js';
 import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
+import { goodput } from './suites/goodput.js';
 import { memory } from './suites/memory.js';
 import { overhead } from './suites/overhead.js';
+import { refusals } from './suites/refusals.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
 
-const suites: readonly Suite[] = [overhead, tile, concurrency, decodeSteps, memory];
+const suites: readonly Suite[] = [overhead, tile, concurrency, decodeSteps, goodput, refusals, memory];
 const quickShare = 5;
 const fewest = 3;
 

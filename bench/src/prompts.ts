@@ -26,6 +26,9 @@ export const describePicture: Prompt = {
 /** The longest greedy answer without a picture: 26 tokens. */
 export const whoAreYou: Prompt = { text: '你是谁？', sampling: { temperature: 0 } };
 
+/** A question that the model answers with a drawing. */
+export const drawSomething: Prompt = { text: 'Draw a red apple on a blue background.', sampling: { temperature: 0 } };
+
 export const longAnswerTokens = 100;
 
 /**

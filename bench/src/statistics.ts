@@ -18,6 +18,14 @@ export function summarise(samples: readonly number[]): Summary {
   return { median: quantileOf(sorted, 0.5), p90: quantileOf(sorted, 0.9) };
 }
 
+/** The value below which 99 of 100 samples lie. @param samples at least one */
+export function p99(samples: readonly number[]): number {
+  return quantileOf(
+    [...samples].sort((a, b) => a - b),
+    0.99,
+  );
+}
+
 export function median(samples: readonly number[]): number {
   return summarise(samples).median;
 }

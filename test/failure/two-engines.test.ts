@@ -45,6 +45,27 @@ test('requests go to the engine with less to do', async () => {
   }, 'each engine has one');
 });
 
+test('an engine hangs, its connection stands: its request goes on, on the other one', async () => {
+  const undisturbed = await ask(deployment.gateway, [{ says: [sample('apple'), 'Hello!'] }], { text: long });
+  // gRPC itself would notice after 40 s; the deadline ends what waits for that.
+  using chat = new RawChat(deployment.gateway, { timeoutMs: 35_000 });
+  const value = question('Hello!', ['a'], { text: long });
+  chat.send({ $case: 'start', value }).media('a', sample('apple')).close();
+  await chat.event('textDelta');
+  const onSecond = (await running(secondReady.metrics)) === 1;
+  const pid = onSecond ? secondReady.pid : pidOf(deployment, 'llm');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    expect(await chat.ended).toMatchObject({ status: 'OK' });
+    expect(chat.text).toBe(undisturbed.text);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await eventually(async () => (await deployment.metric('gateway', 'tessera_gateway_engines')) === 2, 'it is back');
+  await answersRight(deployment.gateway);
+  await atRest(deployment);
+});
+
 test('an engine dies: its request goes on where it was, on the other one', async () => {
   const undisturbed = await ask(deployment.gateway, [{ says: [sample('apple'), 'Hello!'] }], { text: long });
   using chat = new RawChat(deployment.gateway);

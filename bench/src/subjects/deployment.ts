@@ -21,6 +21,14 @@ export const drawSteps = 2;
 export type ProcessName = ServiceName | 'nats-server';
 export const processNames: readonly ProcessName[] = [...serviceNames, 'nats-server'];
 
+/** How one question is asked. */
+export interface AskTerms {
+  /** When the answer must be complete. */
+  readonly timeoutMs?: number;
+  /** Steps of a drawing that the answer comes to. */
+  readonly steps?: number;
+}
+
 export interface ProcessMemory {
   readonly residentBytes: number;
   /** The most that was ever resident. */
@@ -64,9 +72,11 @@ export class Deployment implements AsyncDisposable {
     return this.nats.url;
   }
 
-  async ask(prompt: Prompt): Promise<TimedAnswer> {
+  /** @throws TesseraError */
+  async ask(prompt: Prompt, terms: AskTerms = {}): Promise<TimedAnswer> {
     const clock = new AnswerClock();
-    for await (const { event } of this.client.chat(chatRequests(prompt), { timeoutMs })) {
+    const call = { timeoutMs: terms.timeoutMs ?? timeoutMs };
+    for await (const { event } of this.client.chat(chatRequests(prompt, terms.steps ?? drawSteps), call)) {
       switch (event?.$case) {
         case 'accepted':
           clock.mark('accepted');
@@ -111,11 +121,11 @@ export class Deployment implements AsyncDisposable {
   }
 }
 
-async function* chatRequests({ picture, text, sampling }: Prompt): AsyncGenerator<ChatRequest> {
+async function* chatRequests({ picture, text, sampling }: Prompt, steps: number): AsyncGenerator<ChatRequest> {
   const content: ContentPart[] = [{ part: { $case: 'text', value: text } }];
   if (picture !== undefined) content.unshift({ part: { $case: 'mediaId', value: 'picture' } });
   const messages = [{ role: Role.USER, content }];
-  const start = { model: '', messages, text: { stop: [], ...sampling }, draw: { steps: drawSteps } };
+  const start = { model: '', messages, text: { stop: [], ...sampling }, draw: { steps } };
   yield { body: { $case: 'start', value: start } };
   if (picture !== undefined) {
     yield { body: { $case: 'mediaPart', value: { mediaId: 'picture', data: picture, last: true } } };

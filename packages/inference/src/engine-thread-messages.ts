@@ -23,6 +23,7 @@ export interface WireError {
   readonly message: string;
   readonly retryAfterMs?: number;
   readonly field?: string;
+  readonly stage?: string;
 }
 
 /** The id of the answer that the thread gives unasked once its engine is made. */
@@ -33,9 +34,10 @@ export const closeMethod = 'close';
 
 export function toWireError(reason: unknown): WireError {
   const { code, message, options } = TesseraError.from(reason);
-  return { code, message, retryAfterMs: options.retryAfterMs, field: options.field };
+  const { retryAfterMs, field, stage } = options;
+  return { code, message, retryAfterMs, field, stage };
 }
 
-export function fromWireError({ code, message, retryAfterMs, field }: WireError): TesseraError {
-  return new TesseraError(isErrorCode(code) ? code : 'INTERNAL', message, { retryAfterMs, field });
+export function fromWireError({ code, message, ...options }: WireError): TesseraError {
+  return new TesseraError(isErrorCode(code) ? code : 'INTERNAL', message, options);
 }

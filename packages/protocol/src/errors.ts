@@ -107,6 +107,13 @@ export const errorTable = {
     meaning: 'A message is over the size limit of the connection it would travel on.',
     whatToDo: 'Send media in parts no larger than the limit that the message names.',
   },
+  REQUEST_STALLED: {
+    grpc: 'ABORTED',
+    http: 408,
+    retryable: true,
+    meaning: 'The client began a request and paused for too long before it had sent all of it.',
+    whatToDo: 'Send the parts of the media without pauses; begin a request when its media are at hand.',
+  },
   MODEL_NOT_FOUND: {
     grpc: 'NOT_FOUND',
     http: 404,
@@ -207,6 +214,8 @@ export class TesseraError extends Error {
       field?: string;
       /** The request that it is about, as the service that was called says. */
       requestId?: string;
+      /** The stage whose failure it is, where that is not the one that was called. */
+      stage?: string;
     } = {},
   ) {
     super(message, { cause: options.cause });
@@ -228,6 +237,12 @@ export class TesseraError extends Error {
   /** The same error as one about this field, unless it names a field already. */
   inField(field: string): TesseraError {
     return new TesseraError(this.code, this.message, { ...this.options, field: this.options.field ?? field });
+  }
+
+  /** The same error as that of a stage, unless it is known to be another one's. */
+  ofStage(stage: string): TesseraError {
+    if (this.options.stage !== undefined) return this;
+    return new TesseraError(this.code, this.message, { cause: this, ...this.options, stage });
   }
 
   /** Turns anything thrown into a TesseraError; used where an error leaves a process. */

@@ -19,6 +19,31 @@ export const gatewaySettings = {
     default: 3,
     description: 'Engines that a request is sent to, one after the other, when one dies.',
   }),
+  'requests.maxPauseMs': setting(positive, {
+    default: 20_000,
+    description:
+      'The longest pause of a client that has not sent all of its request, in milliseconds; then it loses its place. A part of 512 KiB must fit into it on the slowest line.',
+  }),
+  'admission.safety': setting(z.number().min(0), {
+    default: 1.2,
+    description:
+      'What the time that a request is expected to take is multiplied by before it is held against its deadline. Higher refuses earlier and wastes less work; 0 refuses only what finds no room.',
+  }),
+  'clients.key': setting(z.string().min(1).optional(), {
+    description:
+      'Metadata key whose value names the client that a request is of, in lower case; set it only where a proxy in front writes it. By default, and for calls without it, the address of the caller.',
+    example: 'x-tenant',
+  }),
+  'clients.maxRequests': setting(positive, {
+    default: 256,
+    description:
+      'Requests that one client may have in flight. Below requests.maxInFlight, so that no client takes every place.',
+  }),
+  'clients.maxHeldBytes': setting(positive, {
+    default: 256 * 1024 * 1024,
+    description:
+      "Bytes of media that one client's requests may hold together. Below media.maxHeldBytes, and no less than media.maxBytes.",
+  }),
   'media.maxItems': setting(positive, { default: 8, description: 'Media items shown in one conversation.' }),
   'media.maxBytes': setting(positive, {
     default: 32 * 1024 * 1024,

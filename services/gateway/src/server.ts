@@ -8,9 +8,11 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/runtime';
+import { clientName } from './admission/client-name.js';
 import type { Chat } from './request/chat.js';
 import { chatSpan } from './request/chat-span.js';
 import { unlessLeaving } from './request/leaving.js';
+import { withinPause } from './request/within-pause.js';
 
 /** The largest part of a media item; what fits into a NATS message fits here too. */
 export const maxPartBytes = 512 * 1024;
@@ -19,23 +21,31 @@ export interface ChatServiceOptions {
   readonly drain: AbortSignal;
   /** Told when the first text of an answer leaves, how long after its request came. */
   readonly onFirstText: (afterMs: number) => void;
+  /** How long a client may pause before its first message. */
+  readonly pauseMs: number;
+  /** The metadata key that names the client; absent: its address does. */
+  readonly clientKey: string | undefined;
 }
 
 /** Renders the chat core as gRPC. */
 export function chatService(
   chat: Chat,
   describe: ChatServiceDescribeResponse,
-  { drain, onFirstText }: ChatServiceOptions,
+  { drain, pauseMs, clientKey, onFirstText }: ChatServiceOptions,
 ): GrpcService {
   return grpcService(ChatServiceDefinition, {
     async describe() {
       return describe;
     },
     async *chat(requests, context): AsyncGenerator<ChatResponse> {
+      // Before a word of the request is read.
+      chat.refuseFull();
       const incoming = requests[Symbol.asyncIterator]();
-      const start = await firstMessage(incoming, context.signal);
+      const { signal, deadlineMs } = context;
+      const start = await firstMessage(incoming, pauseMs, signal);
+      const call = { client: clientName(context, clientKey), signal, deadlineMs };
       let drainTold = false;
-      const run = () => chat.run(start, mediaParts(incoming), context);
+      const run = () => chat.run(start, mediaParts(incoming), call);
       for await (const event of chatSpan(describe.model?.name ?? '', start, { run, onFirstText })) {
         if (drain.aborted && !drainTold) {
           drainTold = true;
@@ -49,8 +59,12 @@ export function chatService(
   });
 }
 
-async function firstMessage(requests: AsyncIterator<ChatRequest>, signal: AbortSignal): Promise<ChatStart> {
-  const first = await requests.next();
+async function firstMessage(
+  requests: AsyncIterator<ChatRequest>,
+  pauseMs: number,
+  signal: AbortSignal,
+): Promise<ChatStart> {
+  const first = await withinPause(requests.next(), pauseMs, signal);
   if (first.done === true) {
     await unlessLeaving(signal);
     throw invalid('start', 'the stream was closed before its first message; send `start` first');

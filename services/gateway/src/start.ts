@@ -9,6 +9,9 @@ import {
   type ServiceParts,
   type Settings,
 } from '@tessera/runtime';
+import { ClientLimits } from './admission/client-limits.js';
+import { RequestAdmission } from './admission/request-admission.js';
+import { sampleQueues } from './admission/sample-queues.js';
 import { gatewaySettings } from './config.js';
 import { removeAbandonedInboxes } from './dispatch/abandoned-inboxes.js';
 import { EnginePool } from './dispatch/engine-pool.js';
@@ -43,12 +46,18 @@ export const gateway: Service<typeof gatewaySettings> = {
     const engines = new EnginePool(directory, {
       waitMs: settings['engines.waitMs'],
       expectMs: settings['engines.expectMs'],
-      retryAfterMs: () => 1000,
+      retryAfterMs: () => admission.engineRetryMs(),
       calls: { credentials, serverName: settings['engines.serverName'] },
+    });
+    const admission = new RequestAdmission({
+      engines,
+      safety: settings['admission.safety'],
+      drawSteps: bundle.manifest.generator?.defaultSteps,
     });
     const limits = limitsFrom(settings);
     const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
     context.metrics.gauge('tessera_model_info').set({ ...model }, 1);
+    void sampleQueues(bus, admission, watch.signal);
     const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
     const chat = new Chat({
       bus,
@@ -58,11 +67,22 @@ export const gateway: Service<typeof gatewaySettings> = {
       model,
       media: mediaModel(bundle),
       limits,
-      budget: new MediaBudget(settings['media.maxHeldBytes'], (bytes) => mediaBytes.set(bytes)),
+      admission,
+      clients: new ClientLimits(
+        { requests: settings['clients.maxRequests'], bytes: settings['clients.maxHeldBytes'] },
+        new MediaBudget(settings['media.maxHeldBytes'], (bytes) => mediaBytes.set(bytes)),
+      ),
       ...observer,
     });
     return {
-      services: [chatService(chat, describe(bundle, model, limits, settings), { drain: context.drain, onFirstText })],
+      services: [
+        chatService(chat, describe(bundle, model, limits, settings), {
+          drain: context.drain,
+          pauseMs: limits.pauseMs,
+          clientKey: settings['clients.key'],
+          onFirstText,
+        }),
+      ],
       async stop() {
         await chat.idle();
         watch.abort();
@@ -101,6 +121,7 @@ function limitsFrom(settings: GatewaySettings): ChatLimits {
     requests: settings['requests.maxInFlight'],
     tilesPerJob: settings['encode.tilesPerJob'],
     attempts: settings['requests.maxAttempts'],
+    pauseMs: settings['requests.maxPauseMs'],
   };
 }
 

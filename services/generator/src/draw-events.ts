@@ -1,5 +1,5 @@
 import { failSpan, startSpan } from '@tessera/runtime';
-import type { Drawing, Picture, Sampler } from './sampler.js';
+import type { DrawCall, Drawing, Picture, Sampler } from './sampler.js';
 
 /** What a drawing says of itself: a progress after each step, and then, last, the picture. */
 export type DrawEvent =
@@ -11,7 +11,11 @@ export type DrawEvent =
  * It stops when the consumer does.
  * @throws TesseraError what `Sampler.draw` throws
  */
-export async function* drawEvents(sampler: Sampler, drawing: Drawing, signal: AbortSignal): AsyncGenerator<DrawEvent> {
+export async function* drawEvents(
+  sampler: Sampler,
+  drawing: Drawing,
+  { signal, deadlineMs }: Omit<DrawCall, 'onStep'>,
+): AsyncGenerator<DrawEvent> {
   const span = startSpan('draw', { attributes: { 'tessera.draw.steps': drawing.steps ?? sampler.model.defaultSteps } });
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(signal.reason);
@@ -23,6 +27,7 @@ export async function* drawEvents(sampler: Sampler, drawing: Drawing, signal: Ab
   const picture = sampler
     .draw(drawing, {
       signal: stop.signal,
+      ...(deadlineMs === undefined ? {} : { deadlineMs }),
       onStep: (step, of) => {
         steps.push({ kind: 'progress', step, steps: of });
         wake();

@@ -178,3 +178,16 @@ test.each<[string, string, Partial<Drawing>]>([
 ])('refuses %s', async (_, code, options) => {
   await expect(samplerOf().sampler.draw(seeded(1n, options), { signal: never })).rejects.toMatchObject({ code });
 });
+
+test('a drawing whose turn comes too late for its steps is not begun, and the others go on', async () => {
+  const { sampler, batches } = samplerOf({ maxBatch: 1 });
+  await sampler.draw(seeded(1n), { signal: never });
+  const takesMs = sampler.leastMs(50);
+  expect(takesMs).toBeGreaterThan(0);
+  const first = sampler.draw(seeded(2n), { signal: never });
+  const late = sampler.draw(seeded(3n, { steps: 50 }), { signal: never, deadlineMs: Date.now() + takesMs / 4 });
+  const next = sampler.draw(seeded(4n, { steps: 1 }), { signal: never, deadlineMs: Date.now() + 600_000 });
+  await expect(late).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', options: { stage: 'generator' } });
+  await Promise.all([first, next]);
+  expect(batches).toHaveLength(3 + 3 + 1);
+});

@@ -4,6 +4,7 @@ import { fullCondition } from './condition.js';
 import type { DenoiseRow, GeneratorEngine, GeneratorModel } from './engine.js';
 import { eulerStep } from './euler-step.js';
 import { sigmas } from './sigmas.js';
+import { StepTime } from './step-time.js';
 
 /** Where a drawing starts: a seed with the drawing's number in its request, or the noise itself, [channels, height, width]. */
 export type Noise = { readonly seed: bigint; readonly index: number } | Float32Tensor;
@@ -40,6 +41,8 @@ export interface SamplerLimits {
 
 export interface DrawCall {
   readonly signal: AbortSignal;
+  /** When the picture must be done, Unix milliseconds: one that would be late is not begun. */
+  readonly deadlineMs?: number;
   /** Told after each step how many are done. */
   onStep?(step: number, steps: number): void;
 }
@@ -85,6 +88,7 @@ const retryAfterMs = 1000;
 export class Sampler {
   private waiting: Task[] = [];
   private running: Task[] = [];
+  private readonly stepTime = new StepTime();
   private loop: Promise<void> | undefined;
   private closed = false;
 
@@ -103,10 +107,16 @@ export class Sampler {
     return this.running.length;
   }
 
+  /** Milliseconds that a drawing surely takes from its first step; 0 while nothing is known. */
+  leastMs(steps = this.model.defaultSteps): number {
+    return this.stepTime.leastMsOf(steps);
+  }
+
   /**
    * Draws one picture.
    * @throws TesseraError REQUEST_INVALID on steps or guidance out of range; TENSOR_INVALID on a condition or noise of
-   *   another shape; QUEUE_FULL; DRAINING after `close`; CANCELLED or DEADLINE_EXCEEDED by the signal, at once
+   *   another shape; QUEUE_FULL; DRAINING after `close`; CANCELLED or DEADLINE_EXCEEDED by the signal, at once; DEADLINE_EXCEEDED when
+   *   its turn comes too late
    */
   async draw(drawing: Drawing, call: DrawCall): Promise<Picture> {
     const { defaultSteps, defaultGuidance, nullCondition, shift } = this.model;
@@ -175,7 +185,7 @@ export class Sampler {
       while (this.running.length < this.limits.maxBatch) {
         const task = this.waiting.shift();
         if (task === undefined) break;
-        this.running.push(task);
+        if (!this.refuseLate(task)) this.running.push(task);
       }
       this.tellWaiting();
       if (this.running.length === 0) {
@@ -196,6 +206,16 @@ export class Sampler {
     this.observer.onWaiting?.(this.waiting.length);
   }
 
+  /** What is begun too late takes the time of those that could still be in time. */
+  private refuseLate({ call: { deadlineMs }, steps, reject }: Task): boolean {
+    const takesMs = this.stepTime.expectedMs(steps, this.running.length + 1);
+    if (deadlineMs === undefined || Date.now() + takesMs <= deadlineMs) return false;
+    const leftMs = Math.max(0, deadlineMs - Date.now());
+    const message = `the drawing's turn came with ${leftMs} ms left, and it takes ${Math.ceil(takesMs)} ms; it was not begun`;
+    reject(new TesseraError('DEADLINE_EXCEEDED', message, { stage: 'generator' }));
+    return true;
+  }
+
   private async step(tasks: readonly Task[]): Promise<void> {
     const startedAt = performance.now();
     const rows: DenoiseRow[] = [];
@@ -208,6 +228,7 @@ export class Sampler {
     }
     const predicted = (await this.engine.predict(rows)).values();
     const endedAt = performance.now();
+    this.stepTime.took(endedAt - startedAt, tasks.length, endedAt);
     this.observer.onBatch?.({ size: tasks.length, busyMs: endedAt - startedAt });
     for (const task of tasks) {
       const conditional = predicted.next().value as Float32Array;

@@ -113,7 +113,9 @@ test('a client that leaves half-way stops its drawing', async () => {
   const steps = async () => (await service.metrics.counter('tessera_denoise_steps_total').get()).values[0]?.value ?? 0;
   const before = await steps();
   const leaving = new AbortController();
-  const responses = client.draw(request({ steps: 200 }), { signal: leaving.signal })[Symbol.asyncIterator]();
+  const responses = client
+    .draw(request({ steps: 200 }), { signal: leaving.signal, timeoutMs: 600_000 })
+    [Symbol.asyncIterator]();
   expect((await responses.next()).value?.event?.$case).toBe('progress');
   leaving.abort();
   await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });

@@ -24,7 +24,7 @@ export function generatorService(options: GeneratorServerOptions): GrpcService {
 
   async function* draw(
     { condition, options }: DrawRequest,
-    { signal }: { signal: AbortSignal },
+    { signal, deadlineMs }: { signal: AbortSignal; deadlineMs: number },
   ): AsyncGenerator<DrawResponse> {
     using _call = admission.enter();
     const drawing = {
@@ -33,7 +33,7 @@ export function generatorService(options: GeneratorServerOptions): GrpcService {
       steps: options?.steps,
       guidance: options?.guidance,
     };
-    for await (const event of drawEvents(sampler, drawing, signal)) {
+    for await (const event of drawEvents(sampler, drawing, { signal, deadlineMs })) {
       if (event.kind === 'progress') {
         const { step, steps } = event;
         yield { event: { $case: 'progress', value: { drawing: 0, step, steps } } };

@@ -57,6 +57,7 @@ export const generator: Service<typeof generatorSettings> = {
         };
         return {
           handle: generateJobHandler(bus, sampler, partBytes),
+          expectedMs: ({ options }) => sampler.leastMs(options?.steps),
           slots: settings['jobs.slots'],
           services: [generatorService({ description, sampler, admission, partBytes })],
           admission,

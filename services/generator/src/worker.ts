@@ -37,7 +37,7 @@ export function generateJobHandler(bus: Bus, sampler: Sampler, partBytes: number
       steps: options.steps,
       guidance: options.guidance,
     };
-    const events = drawEvents(sampler, request, signal);
+    const events = drawEvents(sampler, request, { signal, deadlineMs });
     // Until its first step the drawing stands in the sampler's line, which is no fault of its own.
     for (let next = await context.waits(events.next()); next.done !== true; next = await events.next()) {
       const event = next.value;

@@ -23,13 +23,16 @@ export const maxMessageBytes = 1000;
 const maxFieldBytes = 200;
 
 /**
- * The gRPC form of an error: its status, and google.rpc details that name the code, the delay, the field and the request.
+ * The gRPC form of an error: its status, and google.rpc details that name the code, the stage, the delay, the field and
+ * the request.
  * @param requestId of the request that the call carries, when it has one
  */
 export function toServerError(error: TesseraError, requestId?: string): RichServerError {
-  const { retryAfterMs, field } = error.options;
+  const { retryAfterMs, field, stage } = error.options;
   const message = outsideText(error.message, maxMessageBytes);
-  const details: ErrorDetails[] = [ErrorInfo.fromPartial({ reason: error.code, domain })];
+  const details: ErrorDetails[] = [
+    ErrorInfo.fromPartial({ reason: error.code, domain, metadata: stage === undefined ? {} : { stage } }),
+  ];
   if (retryAfterMs !== undefined) {
     const retryDelay = { seconds: Math.floor(retryAfterMs / 1000), nanos: Math.round(retryAfterMs % 1000) * 1_000_000 };
     details.push(RetryInfo.fromPartial({ retryDelay }));
@@ -53,6 +56,7 @@ export function fromClientError(error: ClientError, target: string): TesseraErro
   if (info?.domain === domain && isErrorCode(info.reason)) {
     return new TesseraError(info.reason, error.details, {
       cause: error,
+      stage: info.metadata.stage,
       retryAfterMs: retryAfterMs(details),
       field: details.find((detail): detail is BadRequest => detail.$type === BadRequest.$type)?.fieldViolations[0]
         ?.field,

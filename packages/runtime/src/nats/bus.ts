@@ -52,6 +52,8 @@ export interface QueueDepth {
   readonly waiting: number;
   /** Jobs that workers hold. */
   readonly running: number;
+  /** Deliveries that workers have settled since the queue was made. */
+  readonly settled: number;
 }
 
 /** A failure is worth telling for a while even when its request is late. */
@@ -399,7 +401,8 @@ export class Bus {
     const depths = await Promise.allSettled(
       jobKinds.map(async (kind) => {
         const info = await manager.consumers.info(subjects.queue(kind), subjects.workers);
-        return { kind, waiting: info.num_pending, running: info.num_ack_pending };
+        const { num_pending: waiting, num_ack_pending: running, delivered } = info;
+        return { kind, waiting, running, settled: delivered.consumer_seq - running };
       }),
     );
     return depths.flatMap((depth) => (depth.status === 'fulfilled' ? [depth.value] : []));

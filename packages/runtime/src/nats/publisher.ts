@@ -151,8 +151,10 @@ export class Publisher {
       await turn.next(patience.signal);
     } catch (reason) {
       if (signal.aborted) throw asTesseraError(reason);
-      throw new TesseraError('QUEUE_FULL', `the queue of the ${jobRoutes[kind].stage} (${stream}) is full`, {
+      const { stage } = jobRoutes[kind];
+      throw new TesseraError('QUEUE_FULL', `the queue of the ${stage} (${stream}) is full`, {
         retryAfterMs: 1000,
+        stage,
       });
     }
   }

@@ -322,6 +322,8 @@ export class Worker<K extends JobKind> {
   private async afterError(job: DeliveredMessage, envelope: Envelope, error: TesseraError): Promise<JobOutcome> {
     const { limits, log } = this.connection;
     const fields = { kind: this.kind, requestId: envelope.at.requestId, code: error.code, error: error.message };
+    // The handler knows better how long it takes: another delivery would be later still.
+    if (error.code === 'DEADLINE_EXCEEDED') return this.fail(job, envelope, 'late', error.code, error.message);
     if (!error.retryable && error.code !== 'CANCELLED') {
       log.warn(fields, 'a job cannot be done');
       return this.fail(job, envelope, 'failed', error.code, error.message);

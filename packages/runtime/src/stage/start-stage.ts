@@ -14,6 +14,8 @@ export interface Stage<K extends JobKind> {
   handle(job: JobMessage<K>, context: JobContext): Promise<void>;
   /** Removes what a job refers to, where it ends undone. */
   discard?(job: JobMessage<K>): Promise<void>;
+  /** How long a job surely takes, in milliseconds: one whose deadline is nearer is not begun. */
+  expectedMs?(job: JobMessage<K>): number;
   /** Jobs in work at one time. */
   readonly slots: number;
   readonly services: readonly GrpcService[];
@@ -62,6 +64,7 @@ export async function startStage<K extends JobKind>(options: StageOptions<K>): P
     slots: stage.slots,
     signal: stopPulling.signal,
     discard: stage.discard,
+    expectedMs: (job) => stage.expectedMs?.(job) ?? 0,
     handler: async (job, jobContext) => {
       running.inc({ kind });
       try {

@@ -1,5 +1,5 @@
-import type { MediaKind, MediaSize } from '@tessera/protocol';
-import type { Bus, MediaHold, QueuedJob } from '@tessera/runtime';
+import { type ErrorCode, jobRoutes, type MediaKind, type MediaSize, TesseraError } from '@tessera/protocol';
+import { type Bus, type MediaHold, type QueuedJob, remainingMs, sleep } from '@tessera/runtime';
 
 /** One media item as the encoder needs it. */
 export interface EncodeItem {
@@ -15,14 +15,38 @@ export interface EncodeItem {
 export interface EncodeCall {
   readonly requestId: string;
   readonly deadlineMs: number;
-  readonly signal: AbortSignal;
 }
+
+/** How many jobs items are cut into. */
+export function encodeJobs(items: readonly Pick<EncodeItem, 'tiles'>[], tilesPerJob: number): number {
+  return items.reduce((jobs, { tiles }) => jobs + Math.ceil(tiles / tilesPerJob), 0);
+}
+
+/** What passes: a queue or a store that is full, a server that is away. */
+const passing: ReadonlySet<ErrorCode> = new Set(['QUEUE_FULL', 'STAGE_UNAVAILABLE']);
+
+const firstPauseMs = 100;
+const maxPauseMs = 5000;
+/** Given up this long before the deadline, so that the caller learns what was full. */
+const noticeMs = 250;
 
 /** What is known of one tile. */
 interface TileState {
   /** The first tile of its newest job; undefined before there is one. */
   firstTile: number | undefined;
   arrived: boolean;
+}
+
+/** The engine that tiles are made for, as long as it has the request. */
+export interface Recipient {
+  readonly deliverTo: string;
+  readonly signal: AbortSignal;
+}
+
+interface Sending extends Recipient {
+  readonly attempt: number;
+  /** The server may have lost the media since. */
+  readonly again?: boolean;
 }
 
 /** One item, as long as tiles of it are to come. */
@@ -39,6 +63,7 @@ interface ItemState {
 export class EncodeDispatch {
   private readonly items: readonly ItemState[];
   private readonly queued: QueuedJob[] = [];
+  private resending: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly bus: Bus,
@@ -62,15 +87,18 @@ export class EncodeDispatch {
    * Queues every tile of every item for an engine that has none of them, the first items first, since the engine prefills
    * in that order.
    * @param deliverTo the engine's address
+   * @param signal ends with the attempt
+   * @throws TesseraError of the encoder: what goes wrong here is no fault of the engine
    */
-  async sendAll(attempt: number, deliverTo: string): Promise<void> {
+  async sendAll(attempt: number, deliverTo: string, signal: AbortSignal): Promise<void> {
     for (const { tiles } of this.items) for (const tile of tiles) tile.arrived = false;
     // What another engine was to get and nobody has begun.
     await Promise.all(this.queued.splice(0).map((job) => this.bus.withdrawJob(job)));
     for (const state of this.items) {
       const { tiles } = state.item;
       for (let first = 0; first < tiles; first += this.tilesPerJob) {
-        await this.send(state, first, Math.min(this.tilesPerJob, tiles - first), attempt, deliverTo);
+        const range = { firstTile: first, tileCount: Math.min(this.tilesPerJob, tiles - first) };
+        await this.patiently(signal, () => this.send(state, range, { attempt, deliverTo, signal }));
       }
     }
   }
@@ -85,28 +113,22 @@ export class EncodeDispatch {
   }
 
   /**
-   * Has a tile made again that an engine misses, unless work on it goes on: a slow tile is never computed twice at once.
+   * Has a tile made again that an engine misses, with those behind it that were lost with the same job; unless work on it
+   * goes on: a slow tile is never computed twice at once.
    * @param attempt gives a higher one, so that no copy is taken for a duplicate
+   * @throws TesseraError of the encoder
    */
-  async resendIfLost(itemNumber: number, tile: number, attempt: () => number, deliverTo: string): Promise<void> {
-    const state = this.items[itemNumber];
-    const known = state?.tiles[tile];
-    if (state === undefined || known === undefined || known.arrived) return;
-    const { requestId } = this.call;
-    const { firstTile } = known;
-    // Not sent yet: its turn comes.
-    if (firstTile === undefined) return;
-    // Where it cannot be found out the engine asks again.
-    const place = { requestId, item: itemNumber, tile, firstTile };
-    if (await this.bus.isTileUnderWay(place, deliverTo).catch(() => true)) return;
-    if (known.arrived || this.call.signal.aborted) return;
-    await this.send(state, tile, 1, attempt(), deliverTo, true);
+  async resendIfLost(item: number, tile: number, attempt: () => number, recipient: Recipient): Promise<void> {
+    // One after the other, so that each sees what the one before has sent.
+    const turn = this.resending.then(() => this.resendRange(item, tile, attempt, recipient));
+    this.resending = turn.catch(() => undefined);
+    await turn;
   }
 
   /** The same for every tile that has not come. */
-  async resendLost(attempt: () => number, deliverTo: string): Promise<void> {
+  async resendLost(attempt: () => number, recipient: Recipient): Promise<void> {
     for (const { item, tiles } of this.items) {
-      for (const tile of tiles.keys()) await this.resendIfLost(item.item, tile, attempt, deliverTo);
+      for (const tile of tiles.keys()) await this.resendIfLost(item.item, tile, attempt, recipient);
     }
   }
 
@@ -117,16 +139,55 @@ export class EncodeDispatch {
     if (unfinished) await Promise.all(this.queued.map((job) => this.bus.withdrawJob(job)));
   }
 
+  private async resendRange(
+    itemNumber: number,
+    tile: number,
+    attempt: () => number,
+    { deliverTo, signal }: Recipient,
+  ): Promise<void> {
+    const state = this.items[itemNumber];
+    const job = state?.tiles[tile]?.firstTile;
+    // What was not sent yet has its turn to come.
+    if (state === undefined || job === undefined) return;
+    let end = tile;
+    while (state.tiles[end]?.firstTile === job && (await this.isLost(state, end, deliverTo))) end++;
+    if (end === tile || signal.aborted) return;
+    const range = { firstTile: tile, tileCount: end - tile };
+    const sending = { attempt: attempt(), deliverTo, signal, again: true };
+    await this.patiently(signal, () => this.send(state, range, sending));
+  }
+
+  private async isLost({ item, tiles }: ItemState, tile: number, deliverTo: string): Promise<boolean> {
+    const known = tiles[tile];
+    if (known?.firstTile === undefined || known.arrived) return false;
+    const place = { requestId: this.call.requestId, item: item.item, tile, firstTile: known.firstTile };
+    // Where it cannot be found out the engine asks again.
+    const isUnderWay = await this.bus.isTileUnderWay(place, deliverTo).catch(() => true);
+    return !isUnderWay && !known.arrived;
+  }
+
+  /** What cannot be sent now is sent later, in its turn, as long as the deadline allows: the request stays where it is. */
+  private async patiently(signal: AbortSignal, send: () => Promise<void>): Promise<void> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+      try {
+        return await send();
+      } catch (reason) {
+        signal.throwIfAborted();
+        const error = TesseraError.from(reason);
+        const leftMs = remainingMs(this.call.deadlineMs) - noticeMs;
+        if (!passing.has(error.code) || leftMs < pauseMs) throw error.ofStage(jobRoutes.encode.stage);
+      }
+      await sleep(pauseMs, signal);
+    }
+  }
+
   private async send(
     state: ItemState,
-    firstTile: number,
-    tileCount: number,
-    attempt: number,
-    deliverTo: string,
-    again = false,
+    { firstTile, tileCount }: { readonly firstTile: number; readonly tileCount: number },
+    { attempt, deliverTo, signal, again = false }: Sending,
   ): Promise<void> {
     const { item } = state;
-    const { requestId, deadlineMs, signal } = this.call;
+    const { requestId, deadlineMs } = this.call;
     state.hold ??= this.bus.holdMedia(item.bytes, item.digest);
     const media = await state.hold.blob({ deadlineMs, signal, again });
     const key = { requestId, attempt, item: item.item };
@@ -137,7 +198,7 @@ export class EncodeDispatch {
     );
     for (const tile of state.tiles.slice(firstTile, firstTile + tileCount)) tile.firstTile = firstTile;
     this.queued.push(job);
-    // The request ended while the job was on its way, and nobody else will take it back.
+    // The attempt ended while the job was on its way, and nobody else will take it back.
     if (signal.aborted) await this.bus.withdrawJob(job);
   }
 }

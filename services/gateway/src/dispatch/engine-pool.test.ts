@@ -30,6 +30,7 @@ function seeker(facts: Partial<EngineSeeker> = {}): EngineSeeker {
   return {
     avoid: new Set(),
     takeover: false,
+    awaitsTiles: false,
     deadlineMs: Date.now() + 60_000,
     signal: new AbortController().signal,
     ...facts,
@@ -92,6 +93,31 @@ test('what was announced counts beside what we began since, and is not counted t
   lease.release();
   roster.heard(engineStatus('one', { running: 0 }));
   expect(pool.outlook().load).toBe(0);
+});
+
+test('a request whose visual tokens are to come is no load before they are there: an encoder that is away stops no text', async () => {
+  roster.heard(engineStatus('one'));
+  const pool = newPool();
+  const pictures = await Promise.all(Array.from({ length: 20 }, () => pool.acquire(seeker({ awaitsTiles: true }))));
+  expect(pool.outlook().load).toBe(0);
+  await pool.acquire(seeker());
+  for (const picture of pictures.slice(0, 7)) {
+    picture.complete();
+    picture.complete();
+  }
+  expect(pool.outlook().load).toBe(8);
+  await expect(pool.acquire(seeker())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  for (const picture of pictures) picture.release();
+  expect(pool.outlook().load).toBe(1);
+});
+
+test('of two engines the one with fewer pictures to come is taken as well', async () => {
+  roster.heard(engineStatus('one'));
+  roster.heard(engineStatus('two'));
+  const pool = newPool();
+  const taken = [];
+  for (let n = 0; n < 8; n++) taken.push((await pool.acquire(seeker({ awaitsTiles: true }))).engineId);
+  expect(taken.filter((id) => id === 'one')).toHaveLength(4);
 });
 
 test('a place that is reserved counts until it is given back', () => {

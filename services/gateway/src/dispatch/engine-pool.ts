@@ -1,7 +1,7 @@
 import { TesseraError } from '@tessera/protocol';
 import { type EngineRoster, type KnownEngine, remainingMs } from '@tessera/runtime';
 import { type EngineCalls, type EngineShare, type LlmClient, PooledEngine } from './pooled-engine.js';
-import { WaitingLine } from './waiting-line.js';
+import { type LinePlace, WaitingLine } from './waiting-line.js';
 
 /** One engine, reserved for one attempt of one request. */
 export interface EngineLease {
@@ -11,6 +11,8 @@ export interface EngineLease {
   readonly inbox: string;
   /** Aborts with STAGE_UNAVAILABLE when the engine has fallen silent. */
   readonly silence: AbortSignal;
+  /** All visual tokens are there: what was no load before is one now. */
+  complete(): void;
   release(): void;
   /** The engine did not answer: nobody is sent there before it announces itself again. */
   lost(): void;
@@ -24,6 +26,8 @@ export interface EngineSeeker {
   readonly avoid: ReadonlySet<string>;
   /** Goes on with an answer that another engine began: it comes before newcomers, and waits where they are refused. */
   readonly takeover: boolean;
+  /** Whether visual tokens are to come before it can be answered: an engine has room of its own for those who wait. */
+  readonly awaitsTiles: boolean;
   /** Unix milliseconds. */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
@@ -53,6 +57,8 @@ export interface EngineOutlook {
   readonly load: number;
 }
 
+type SeekerPlace = LinePlace & Pick<EngineSeeker, 'awaitsTiles'>;
+
 /** Ended this long before the deadline, so that the caller learns what was missing. */
 const noticeMs = 250;
 
@@ -65,7 +71,7 @@ const maxPairs = 2;
  */
 export class EnginePool {
   private readonly engines = new Map<string, PooledEngine>();
-  private readonly line = new WaitingLine<EngineLease>();
+  private readonly line = new WaitingLine<EngineLease, SeekerPlace>();
   private readonly totals: EngineShare = { slots: 0, places: 0, load: 0 };
   private readonly random: () => number;
   private readonly forget: () => void;
@@ -109,11 +115,11 @@ export class EnginePool {
     const { takeover, deadlineMs, signal } = seeker;
     signal.throwIfAborted();
     const engine = this.choose(seeker);
-    if (engine !== undefined) return this.lease(engine);
+    if (engine !== undefined) return this.lease(engine, seeker);
     if (!takeover && this.roster.ready.length > 0) throw this.refusal();
     const untilDeadlineMs = Math.max(0, remainingMs(deadlineMs) - noticeMs);
     const waitMs = takeover || this.isEngineExpected ? untilDeadlineMs : Math.min(untilDeadlineMs, this.options.waitMs);
-    const lease = await this.line.wait({ avoid: seeker.avoid, first: takeover }, waitMs, signal);
+    const lease = await this.line.wait({ ...seeker, first: takeover }, waitMs, signal);
     if (lease === undefined) throw this.refusal();
     return lease;
   }
@@ -177,8 +183,9 @@ export class EnginePool {
     return Math.floor(this.random() * count);
   }
 
-  private lease(engine: PooledEngine): EngineLease {
-    const client = engine.begin();
+  private lease(engine: PooledEngine, { awaitsTiles }: Pick<EngineSeeker, 'awaitsTiles'>): EngineLease {
+    let isComplete = !awaitsTiles;
+    const client = engine.begin({ isComplete });
     this.recount(engine);
     let released = false;
     return {
@@ -186,10 +193,16 @@ export class EnginePool {
       client,
       inbox: engine.inbox,
       silence: engine.silence,
+      complete: () => {
+        if (released || isComplete) return;
+        isComplete = true;
+        engine.complete();
+        this.recount(engine);
+      },
       release: () => {
         if (released) return;
         released = true;
-        engine.end();
+        engine.end({ isComplete });
         this.recount(engine);
         this.offer(engine);
       },
@@ -211,10 +224,11 @@ export class EnginePool {
   /** Gives an engine's free places to those who wait. */
   private offer(engine: PooledEngine): void {
     if (!engine.isReady) return;
-    this.line.offer(({ avoid, first }) => {
+    this.line.offer((place) => {
+      const { avoid, first } = place;
       if (engine.isFull && !(first && !engine.hasRefused)) return undefined;
       if (avoid.has(engine.id) && this.hasOther(avoid)) return undefined;
-      return this.lease(engine);
+      return this.lease(engine, place);
     });
   }
 
@@ -255,7 +269,7 @@ export class EnginePool {
 /** The one with the smaller share of its slots in use. */
 function lighter(one: PooledEngine | undefined, other: PooledEngine | undefined): PooledEngine | undefined {
   if (one === undefined || other === undefined) return one ?? other;
-  return other.load / other.slots < one.load / one.slots ? other : one;
+  return other.pressure < one.pressure ? other : one;
 }
 
 function least(engines: readonly PooledEngine[]): PooledEngine | undefined {

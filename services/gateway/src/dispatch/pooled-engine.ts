@@ -26,6 +26,8 @@ export class PooledEngine {
   private leases = 0;
   /** Those begun less those ended since the last announcement, which does not know of them. */
   private sinceHeard = 0;
+  /** Of our attempts, those whose visual tokens are still to come: an engine has room of its own for them. */
+  private incomplete = 0;
   private refused = false;
   private removed = false;
 
@@ -63,8 +65,13 @@ export class PooledEngine {
   /** Sequences that it has, as far as can be known: never fewer than are there for this gateway. */
   get load(): number {
     const { running, waiting } = this.engine.status;
-    const load = Math.max(running + waiting + this.sinceHeard, this.leases);
+    const load = Math.max(running + waiting + this.sinceHeard, this.leases - this.incomplete);
     return this.refused ? Math.max(load, this.places) : load;
+  }
+
+  /** The share of its slots that is in use, or will be; over 1 where sequences wait. */
+  get pressure(): number {
+    return (this.load + this.incomplete) / this.slots;
   }
 
   get isFull(): boolean {
@@ -97,16 +104,25 @@ export class PooledEngine {
     this.refused = true;
   }
 
-  begin(): LlmClient {
+  /** An attempt begins there, which may have to wait for visual tokens first. */
+  begin({ isComplete }: { readonly isComplete: boolean }): LlmClient {
     this.client ??= createClient(LlmServiceDefinition, this.engine.status.address, this.calls);
     this.leases++;
-    this.sinceHeard++;
+    if (isComplete) this.sinceHeard++;
+    else this.incomplete++;
     return this.client;
   }
 
-  end(): void {
+  /** One that waited for visual tokens has them all. */
+  complete(): void {
+    this.incomplete--;
+    this.sinceHeard++;
+  }
+
+  end({ isComplete }: { readonly isComplete: boolean }): void {
     this.leases--;
-    this.sinceHeard--;
+    if (isComplete) this.sinceHeard--;
+    else this.incomplete--;
     this.closeWhenUnused();
   }
 

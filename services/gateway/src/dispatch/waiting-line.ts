@@ -6,8 +6,8 @@ export interface LinePlace {
   readonly first: boolean;
 }
 
-interface Waiter<T> {
-  readonly place: LinePlace;
+interface Waiter<T, P extends LinePlace> {
+  readonly place: P;
   take(thing: T): void;
 }
 
@@ -15,16 +15,16 @@ interface Waiter<T> {
 const maxTimerMs = 2 ** 31 - 1;
 
 /** Those who wait for something, in order: first those who come first, and among equals who came earlier. */
-export class WaitingLine<T> {
-  private readonly first = new Set<Waiter<T>>();
-  private readonly others = new Set<Waiter<T>>();
+export class WaitingLine<T, P extends LinePlace = LinePlace> {
+  private readonly first = new Set<Waiter<T, P>>();
+  private readonly others = new Set<Waiter<T, P>>();
 
   get length(): number {
     return this.first.size + this.others.size;
   }
 
   /** Waits for an offer. @returns undefined when the time is over. @throws the signal's reason */
-  async wait(place: LinePlace, waitMs: number, signal: AbortSignal): Promise<T | undefined> {
+  async wait(place: P, waitMs: number, signal: AbortSignal): Promise<T | undefined> {
     signal.throwIfAborted();
     const queue = place.first ? this.first : this.others;
     return await new Promise<T | undefined>((resolve, reject) => {
@@ -45,7 +45,7 @@ export class WaitingLine<T> {
         Math.min(waitMs, maxTimerMs),
       );
       signal.addEventListener('abort', onAbort, { once: true });
-      const waiter: Waiter<T> = {
+      const waiter: Waiter<T, P> = {
         place,
         take(thing) {
           leave();
@@ -57,7 +57,7 @@ export class WaitingLine<T> {
   }
 
   /** Asks for each who waits, in order, what there is for him. */
-  offer(give: (place: LinePlace) => T | undefined): void {
+  offer(give: (place: P) => T | undefined): void {
     for (const queue of [this.first, this.others]) {
       for (const waiter of queue) {
         const thing = give(waiter.place);

@@ -8,8 +8,10 @@ import {
   RequestState,
   TesseraError,
   type TextOptions,
+  type TileNeeded,
 } from '@tessera/protocol';
 import type { Bus, DrawingInbox, StageFailure } from '@tessera/runtime';
+import type { AdmittedRequest } from '../admission/request-admission.js';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
 import { DeliveredAnswer, type ResumePoint, type TextEnd } from './delivered-answer.js';
@@ -38,6 +40,7 @@ export interface ChatRequestDependencies {
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
   readonly lifecycle: RequestLifecycle;
+  readonly admitted: AdmittedRequest;
   readonly maxAttempts: number;
   readonly onAttempt: () => void;
 }
@@ -85,7 +88,14 @@ export class ChatRequest {
       // An engine that did not even admit it leaves it queued.
       if (lifecycle.state !== RequestState.QUEUED) yield this.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
-      const lease = await engines.acquire({ avoid: failed, takeover: this.begun, deadlineMs, signal });
+      const lease = await engines.acquire({
+        avoid: failed,
+        takeover: this.begun,
+        awaitsTiles: this.request.items.length > 0,
+        deadlineMs,
+        signal,
+      });
+      this.dependencies.admitted.placed();
       try {
         yield* this.runOn(lease, from, signal);
         return;
@@ -111,8 +121,9 @@ export class ChatRequest {
 
   /** Lets go of an engine that failed. @throws the error, when it would be the same elsewhere */
   private giveUp(lease: EngineLease, failed: Set<string>, error: TesseraError): void {
-    // Text that is complete needs no engine any more.
-    if (this.dependencies.lifecycle.state === RequestState.GENERATING) throw error;
+    // Another engine would meet the same failure of another stage; and text that is complete needs none any more.
+    const isEngines = (error.options.stage ?? 'llm') === 'llm';
+    if (!isEngines || this.dependencies.lifecycle.state === RequestState.GENERATING) throw error;
     switch (error.code) {
       case 'STAGE_UNAVAILABLE':
         failed.add(lease.engineId);
@@ -145,7 +156,7 @@ export class ChatRequest {
     try {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
-      incoming.add(this.sendEncodes(lease));
+      incoming.add(this.sendEncodes(lease, signal));
       if (this.request.items.length > 0) incoming.add(this.resendLost(lease, signal));
       incoming.add(this.engineEvents(lease, resume ?? this.delivered.resume(), signal));
       let drawing = this.delivered.drawingsDue;
@@ -161,7 +172,10 @@ export class ChatRequest {
             drawing = true;
             incoming.add(this.drawingNews(signal));
           }
-          yield* this.onEngine(engineEvent, lease);
+          // Not awaited: what else the engine says is not to wait for a queue that is full.
+          if (engineEvent.$case === 'tileNeeded') incoming.add(this.resend(engineEvent.value, lease, signal));
+          yield* this.onEngine(engineEvent);
+          if (engineEvent.$case === 'tileArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
             finished = this.delivered.takeEnd(engineEvent.value);
             // The text is complete: a drawing needs its place no more, and does not hear of its silence.
@@ -186,11 +200,8 @@ export class ChatRequest {
     }
   }
 
-  private async *onEngine(
-    event: NonNullable<GenerateResponse['event']>,
-    { inbox }: EngineLease,
-  ): AsyncGenerator<ChatEvent> {
-    const { lifecycle, encodes } = this.dependencies;
+  private async *onEngine(event: NonNullable<GenerateResponse['event']>): AsyncGenerator<ChatEvent> {
+    const { lifecycle, encodes, admitted } = this.dependencies;
     switch (event.$case) {
       case 'admitted':
         this.begun = true;
@@ -201,15 +212,14 @@ export class ChatRequest {
       case 'tileArrived': {
         const { item, tile, tokens, timings } = event.value;
         for (const timing of timings) {
-          lifecycle.addStageWork(timing, timing.stage === 'encoder' ? 'encode' : 'connect', { item, tile });
+          const kind = timing.stage === 'encoder' ? 'encode' : 'connect';
+          lifecycle.addStageWork(timing, kind, { item, tile });
+          admitted.tileMade(kind, timing);
         }
         encodes.arrived(item, tile);
         yield { $case: 'tileDone', value: { item, tile, tokens } };
         return;
       }
-      case 'tileNeeded':
-        await encodes.resendIfLost(event.value.item, event.value.tile, () => ++this.attempt, inbox);
-        return;
       case 'tokens': {
         if (lifecycle.state === RequestState.PREFILLING) yield this.enter(RequestState.DECODING);
         this.delivered.takeTokens(event.value.tokenIds);
@@ -218,10 +228,14 @@ export class ChatRequest {
       }
       case 'drawingQueued':
         this.delivered.takeQueuedDrawing(event.value.drawing);
+        admitted.drawingQueued();
         return;
       case 'finished': {
-        const timing = event.value.timing;
-        if (timing !== undefined) this.addEngineSpans(timing);
+        const { timing, completionTokens: tokens } = event.value;
+        if (timing === undefined) return;
+        this.addEngineSpans(timing);
+        // Of an answer that was taken over the engine measured only its own part.
+        if (this.attempt === 1) admitted.written({ timing, tokens, hasMedia: this.request.items.length > 0 });
         return;
       }
       default:
@@ -230,7 +244,9 @@ export class ChatRequest {
   }
 
   private async *onMedia(event: MediaEvent | StageFailure): AsyncGenerator<ChatEvent> {
-    if ('code' in event) throw new TesseraError(event.code, `${event.stage}: ${event.message}`);
+    if ('code' in event) {
+      throw new TesseraError(event.code, `${event.stage}: ${event.message}`, { stage: event.stage });
+    }
     if (event.event === undefined || !this.delivered.takeDrawingEvent(event)) return;
     if (event.event.$case === 'progress') {
       yield { $case: 'drawProgress', value: event.event.value };
@@ -241,6 +257,7 @@ export class ChatRequest {
       const { drawing } = event.event.value;
       if (event.timing !== undefined) {
         this.dependencies.lifecycle.addStageWork(event.timing, 'denoise', { item: drawing });
+        this.dependencies.admitted.drawn(event.timing);
       }
     }
   }
@@ -294,8 +311,13 @@ export class ChatRequest {
   }
 
   // biome-ignore lint/correctness/useYield: a source of the merge that has no events, only an end or an error
-  private async *sendEncodes({ inbox }: EngineLease): AsyncGenerator<Incoming> {
-    await this.dependencies.encodes.sendAll(this.attempt, inbox);
+  private async *sendEncodes({ inbox }: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+    await this.dependencies.encodes.sendAll(this.attempt, inbox, signal);
+  }
+
+  private async *resend({ item, tile }: TileNeeded, lease: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+    const recipient = { deliverTo: lease.inbox, signal };
+    await this.dependencies.encodes.resendIfLost(item, tile, () => ++this.attempt, recipient);
   }
 
   /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */
@@ -306,7 +328,7 @@ export class ChatRequest {
         () => true,
         () => false,
       );
-      if (reconnected) await encodes.resendLost(() => ++this.attempt, inbox);
+      if (reconnected) await encodes.resendLost(() => ++this.attempt, { deliverTo: inbox, signal });
     }
   }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   type ChatMessage,
   type ChatStart,
@@ -9,16 +10,19 @@ import {
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
-import { abortable, type Bus, type DrawingInbox } from '@tessera/runtime';
-import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
+import type { Bus, DrawingInbox } from '@tessera/runtime';
+import type { ClientLimits } from '../admission/client-limits.js';
+import type { RequestAdmission } from '../admission/request-admission.js';
+import { EncodeDispatch, encodeJobs } from '../dispatch/encode-dispatch.js';
 import type { EnginePool } from '../dispatch/engine-pool.js';
 import { type ChatEvent, ChatRequest } from './chat-request.js';
 import { type Conversation, type ConversationLimits, checkConversation } from './conversation.js';
 import { unlessLeaving } from './leaving.js';
 import { type LinkedAbort, linkedAbort } from './linked-abort.js';
-import { type IntakeLimits, type MediaBudget, MediaIntake } from './media-intake.js';
+import { type IntakeLimits, MediaIntake } from './media-intake.js';
 import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './media-plan.js';
 import { RequestLifecycle, type StateListener } from './request-state.js';
+import { withinPause } from './within-pause.js';
 
 export interface ChatLimits extends ConversationLimits, IntakeLimits {
   /** Pixels of one picture. */
@@ -27,6 +31,8 @@ export interface ChatLimits extends ConversationLimits, IntakeLimits {
   readonly requests: number;
   readonly tilesPerJob: number;
   readonly attempts: number;
+  /** How long a client may pause before it has sent everything. */
+  readonly pauseMs: number;
 }
 
 export interface ChatDependencies {
@@ -39,7 +45,8 @@ export interface ChatDependencies {
   /** Absent for a model that takes text only. */
   readonly media: MediaModel | undefined;
   readonly limits: ChatLimits;
-  readonly budget: MediaBudget;
+  readonly admission: RequestAdmission;
+  readonly clients: ClientLimits;
   readonly onState: StateListener;
   /** Told each time a request goes to a further engine. */
   readonly onAttempt: () => void;
@@ -48,6 +55,8 @@ export interface ChatDependencies {
 }
 
 export interface ChatCall {
+  /** Who asks, for the limits of one client. */
+  readonly client: string;
   readonly signal: AbortSignal;
   /** When the caller's deadline passes, Unix milliseconds. */
   readonly deadlineMs: number;
@@ -72,43 +81,61 @@ export class Chat {
     await Promise.all(this.cleanings);
   }
 
+  /** @throws TesseraError QUEUE_FULL when no request can be taken, whatever it says */
+  refuseFull(): void {
+    const { limits, admission } = this.dependencies;
+    if (this.active >= limits.requests) {
+      throw new TesseraError('QUEUE_FULL', `the gateway has ${this.active} requests in flight, its limit`, {
+        retryAfterMs: admission.engineRetryMs(),
+      });
+    }
+    admission.refuseFull();
+  }
+
   /**
    * Answers one conversation. Leaving the generator early cancels the request in every stage.
    * @param parts the media that the messages name; read until all are whole
    * @throws TesseraError of the error table
    */
   async *run(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncGenerator<ChatEvent> {
-    const { bus, drawings, engines, limits, model, budget } = this.dependencies;
-    if (this.active >= limits.requests) {
-      throw new TesseraError('QUEUE_FULL', `the gateway has ${this.active} requests in flight, its limit`, {
-        retryAfterMs: 1000,
-      });
-    }
+    const { bus, drawings, engines, limits, model, admission, clients } = this.dependencies;
+    this.refuseFull();
     if (start.model !== '' && start.model !== model.name) {
       throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${model.name}, not ${quoted(start.model)}`, {
         field: 'model',
       });
     }
     const conversation = checkConversation(start, limits);
+    const { deadlineMs } = call;
+    using place = clients.enter(call.client);
+    using admitted = admission.admit({
+      hasMedia: conversation.mediaIds.length > 0,
+      maxTokens: conversation.text.maxTokens,
+      asksToDraw: start.draw !== undefined,
+      drawSteps: conversation.draw.steps,
+      deadlineMs,
+    });
     this.active++;
     const requestId = randomBytes(12).toString('hex');
     const lifecycle = new RequestLifecycle(this.dependencies.onState);
     using stop = linkedAbort(call.signal);
     const { signal } = stop;
-    const intake = new MediaIntake(conversation.mediaIds, limits, budget);
+    const intake = new MediaIntake(conversation.mediaIds, limits, place.budget);
     const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
     let request: ChatRequest | undefined;
     let encodes: EncodeDispatch | undefined;
     let failure: TesseraError | undefined;
     let itemOf: ReadonlyMap<string, number> = new Map();
     try {
+      // Who came at the same moment is heard first: no refusal waits for the work of those who are admitted.
+      await turn();
       yield { $case: 'accepted', value: { requestId, model, seed } };
       const planned = await this.receive(intake, parts, stop);
       itemOf = planned.itemOf;
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
-      const { deadlineMs } = call;
-      encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs, signal });
+      if (planned.items.length > 0) admitted.encodes(encodeJobs(planned.items, limits.tilesPerJob));
+      encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs });
       const messages = numberMedia(conversation, planned.itemOf);
       request = new ChatRequest(
         { requestId, messages, items: planned.items, text, draw, deadlineMs },
@@ -118,6 +145,7 @@ export class Chat {
           engines,
           encodes,
           lifecycle,
+          admitted,
           maxAttempts: limits.attempts,
           onAttempt: this.dependencies.onAttempt,
         },
@@ -151,9 +179,10 @@ export class Chat {
     stop: LinkedAbort,
   ): Promise<{ items: PlannedItem[]; itemOf: Map<string, number> }> {
     const { signal } = stop;
+    const { limits, media } = this.dependencies;
     const incoming = parts[Symbol.asyncIterator]();
     while (!intake.complete) {
-      const part = await abortable(incoming.next(), signal);
+      const part = await withinPause(incoming.next(), limits.pauseMs, signal);
       if (part.done === true) {
         await unlessLeaving(signal);
         break;
@@ -162,7 +191,6 @@ export class Chat {
     }
     signal.throwIfAborted();
     if (intake.complete) this.refuseMore(incoming, stop);
-    const { limits, media } = this.dependencies;
     return await planMedia(intake.finish(), media, { maxBytes: limits.itemBytes, maxPixels: limits.mediaPixels });
   }
 

@@ -14,8 +14,15 @@ export interface ReceivedMedia {
   readonly digest: string;
 }
 
+/** Where bytes are asked for before they are kept. */
+export interface ByteBudget {
+  /** @throws TesseraError QUEUE_FULL when there is no room for them */
+  take(bytes: number): void;
+  give(bytes: number): void;
+}
+
 /** Bytes of media that all requests together may hold; one is shared by the whole gateway. */
-export class MediaBudget {
+export class MediaBudget implements ByteBudget {
   private used = 0;
 
   constructor(
@@ -55,7 +62,7 @@ export class MediaIntake {
   constructor(
     mediaIds: Iterable<string>,
     private readonly limits: IntakeLimits,
-    private readonly budget: MediaBudget,
+    private readonly budget: ByteBudget,
   ) {
     for (const id of mediaIds) this.items.set(id, { received: new GrowingBytes(), complete: false });
   }

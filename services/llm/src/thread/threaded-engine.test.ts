@@ -52,12 +52,16 @@ test('errors cross with code, delay and field; cancel and failure reach their re
   const requests = ['a', 'b'].map(() => ask({ messages: [user(0, 'What is this?')], media: [wholePicture] }));
   const answers = requests.map((request) => collect(llm.generate(request, soon())));
   llm.engine.cancel(requests[0]?.requestId ?? '');
-  const error = new TesseraError('QUEUE_FULL', 'the encoder is busy', { retryAfterMs: 77, field: 'media[0]' });
+  const error = new TesseraError('QUEUE_FULL', 'the encoder is busy', {
+    retryAfterMs: 77,
+    field: 'media[0]',
+    stage: 'encoder',
+  });
   llm.engine.failTile({ requestId: requests[1]?.requestId ?? '', item: 0, attempt: 1, error });
   expect((await answers[0])?.error).toMatchObject({ code: 'CANCELLED' });
   expect((await answers[1])?.error).toMatchObject({
     code: 'QUEUE_FULL',
-    options: { retryAfterMs: 77, field: 'media[0]' },
+    options: { retryAfterMs: 77, field: 'media[0]', stage: 'encoder' },
   });
 });
 

@@ -1,0 +1,39 @@
+import type { SequenceTiming } from '@tessera/protocol';
+import type { EngineOutlook } from '../dispatch/engine-pool.js';
+import { Mean } from './mean.js';
+
+/** An answer's text that was written to its end. */
+export interface WrittenAnswer {
+  readonly timing: SequenceTiming;
+  /** Tokens of the answer. */
+  readonly tokens: number;
+  /** Whether its prompt had media: then its prefill waited for them. */
+  readonly hasMedia: boolean;
+}
+
+/** What answers take on the engines, by those that this gateway saw. */
+export class AnswerTimes {
+  private readonly slotMs = new Mean();
+  private readonly prefillMs = new Mean();
+  private readonly tokenMs = new Mean();
+  private readonly tokens = new Mean();
+
+  written({ timing, tokens, hasMedia }: WrittenAnswer): void {
+    this.slotMs.add(timing.prefillMs + timing.decodeMs);
+    this.tokens.add(tokens);
+    if (!hasMedia) this.prefillMs.add(timing.prefillMs);
+    if (tokens > 1) this.tokenMs.add(timing.decodeMs / (tokens - 1));
+  }
+
+  /** Milliseconds until an engine has a slot for a request that comes now; 0 while nothing is known of answers. */
+  waitMs({ slots, load }: EngineOutlook): number {
+    const ahead = load - slots + 1;
+    return ahead <= 0 || slots === 0 ? 0 : (ahead * (this.slotMs.value ?? 0)) / slots;
+  }
+
+  /** Milliseconds from the slot to the last token. @param maxTokens what the request allows at most, if it says */
+  answerMs(maxTokens: number | undefined): number {
+    const tokens = Math.min(maxTokens ?? Number.POSITIVE_INFINITY, this.tokens.value ?? 0);
+    return (this.prefillMs.value ?? 0) + tokens * (this.tokenMs.value ?? 0);
+  }
+}

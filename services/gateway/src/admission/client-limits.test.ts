@@ -1,0 +1,60 @@
+import { expect, test } from 'vitest';
+import { MediaBudget } from '../request/media-intake.js';
+import { ClientLimits } from './client-limits.js';
+import { clientName } from './client-name.js';
+
+function limits(): { clients: ClientLimits; shared: MediaBudget } {
+  const shared = new MediaBudget(1000);
+  return { clients: new ClientLimits({ requests: 2, bytes: 100 }, shared), shared };
+}
+
+test('one client gets no more places than its share, and another one its own', () => {
+  const { clients } = limits();
+  const places = [clients.enter('a'), clients.enter('a')];
+  expect(() => clients.enter('a')).toThrow('this client has 2 requests in flight');
+  using _other = clients.enter('b');
+  places[0]?.[Symbol.dispose]();
+  using _again = clients.enter('a');
+});
+
+test('who has nothing in flight is not remembered', () => {
+  const { clients } = limits();
+  for (let n = 0; n < 1000; n++) {
+    using _ = clients.enter(`client-${n}`);
+    expect(clients.size).toBe(1);
+  }
+  expect(clients.size).toBe(0);
+});
+
+test('one client holds no more bytes than its share, over all its requests', () => {
+  const { clients, shared } = limits();
+  using one = clients.enter('a');
+  using two = clients.enter('a');
+  one.budget.take(60);
+  expect(() => two.budget.take(41)).toThrow("this client's requests hold 60 bytes");
+  expect(shared.usedBytes).toBe(60);
+  two.budget.take(40);
+  one.budget.give(60);
+  two.budget.take(60);
+  expect(shared.usedBytes).toBe(100);
+});
+
+test('what all clients share holds for each', () => {
+  const shared = new MediaBudget(50);
+  const clients = new ClientLimits({ requests: 2, bytes: 100 }, shared);
+  using place = clients.enter('a');
+  expect(() => place.budget.take(60)).toThrow('its limit is 50');
+  place.budget.take(50);
+});
+
+test('a client is its address, or what the proxy says', () => {
+  const metadata = new Map([['x-tenant', 'blue']]);
+  const none = new Map<string, string>();
+  expect(clientName({ peer: '10.0.0.1:4000', metadata: none }, undefined)).toBe(
+    clientName({ peer: '10.0.0.1:5000', metadata: none }, undefined),
+  );
+  expect(clientName({ peer: '10.0.0.1:4000', metadata }, undefined)).toBe('peer:10.0.0.1');
+  expect(clientName({ peer: '10.0.0.1:4000', metadata }, 'x-tenant')).toBe('said:blue');
+  expect(clientName({ peer: '10.0.0.1:4000', metadata: none }, 'x-tenant')).toBe('peer:10.0.0.1');
+  expect(clientName({ peer: '::1:4000', metadata: none }, undefined)).toBe('peer:::1');
+});

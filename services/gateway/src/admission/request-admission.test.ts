@@ -1,0 +1,210 @@
+import type { SequenceTiming, TesseraError } from '@tessera/protocol';
+import { EngineRoster } from '@tessera/runtime';
+import { beforeEach, expect, test } from 'vitest';
+import { EnginePool } from '../dispatch/engine-pool.js';
+import { engineStatus } from '../testing/engine-status.js';
+import { RequestAdmission, type RequestOutline } from './request-admission.js';
+
+let roster: EngineRoster;
+let admission: RequestAdmission;
+
+beforeEach(() => {
+  roster = new EngineRoster();
+  roster.heard(engineStatus('one', { maxRunning: 4, maxWaiting: 100 }));
+  admission = newAdmission();
+});
+
+function newAdmission(safety = 1): RequestAdmission {
+  const options = { waitMs: 1, expectMs: 1, retryAfterMs: () => 1 };
+  return new RequestAdmission({ engines: new EnginePool(roster, options), safety, drawSteps: 20 });
+}
+
+function outline(leftMs: number, facts: Partial<RequestOutline> = {}): RequestOutline {
+  return {
+    hasMedia: false,
+    maxTokens: undefined,
+    asksToDraw: false,
+    drawSteps: undefined,
+    deadlineMs: Date.now() + leftMs,
+    ...facts,
+  };
+}
+
+function written(prefillMs: number, decodeMs: number, tokens: number, hasMedia = false) {
+  const timing: SequenceTiming = { queueMs: 0, prefillMs, decodeMs };
+  return { timing, tokens, hasMedia };
+}
+
+/** Answers of a second each, so that four slots give one every 250 ms. */
+function knowAnswers(): void {
+  for (let n = 0; n < 20; n++) {
+    using request = admission.admit(outline(60_000));
+    request.written(written(100, 900, 10));
+  }
+}
+
+function refusal(ask: () => unknown): TesseraError {
+  try {
+    ask();
+  } catch (reason) {
+    return reason as TesseraError;
+  }
+  throw new Error('it was admitted');
+}
+
+/** The queue's fleet settles one job a second, and so many wait. */
+function busyQueue(kind: 'encode' | 'generate', waiting: number): void {
+  for (const settled of [0, 1, 2, 3]) {
+    const nowMs = performance.now() - 3000 + settled * 1000;
+    admission.sampled(kind, { waiting, running: 1, settled }, nowMs);
+  }
+}
+
+test('a request that would get its slot too late is refused, with the time that the queue needs', () => {
+  knowAnswers();
+  roster.heard(engineStatus('one', { running: 4, waiting: 19, maxRunning: 4, maxWaiting: 100 }));
+  // 20 come before or with it, 250 ms each, and its own answer takes a second.
+  using _ = admission.admit(outline(6500));
+  const error = refusal(() => admission.admit(outline(4000)));
+  expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'llm' } });
+  expect(error.options.retryAfterMs).toBeGreaterThan(1500);
+  expect(error.options.retryAfterMs).toBeLessThan(3000);
+});
+
+test('requests on their way to an engine count: a burst is refused before any of it arrives there', () => {
+  knowAnswers();
+  const admitted = [];
+  let refused = 0;
+  for (let n = 0; n < 60; n++) {
+    try {
+      admitted.push(admission.admit(outline(6000)));
+    } catch {
+      refused++;
+    }
+  }
+  // 4 at once and then 20 in 5 s, which leaves a second for the last one's answer.
+  expect(admitted.length).toBeGreaterThanOrEqual(22);
+  expect(admitted.length).toBeLessThanOrEqual(26);
+  expect(refused).toBe(60 - admitted.length);
+  for (const request of admitted) request[Symbol.dispose]();
+  using _ = admission.admit(outline(6000));
+});
+
+test('one that has its engine is counted there only', () => {
+  const request = admission.admit(outline(6000));
+  request.placed();
+  request[Symbol.dispose]();
+  for (let n = 0; n < 104; n++) admission.admit(outline(6000));
+  const error = refusal(() => admission.admit(outline(6000)));
+  expect(error).toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('104') });
+});
+
+test('a request whose media are still to come holds no place, and finds out when they are whole', () => {
+  const uploads = Array.from({ length: 110 }, () => admission.admit(outline(6000, { hasMedia: true })));
+  const texts = Array.from({ length: 104 }, () => admission.admit(outline(6000)));
+  expect(refusal(() => uploads[0]?.encodes(1))).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'llm' } });
+  texts[0]?.[Symbol.dispose]();
+  uploads[0]?.encodes(1);
+  expect(refusal(() => uploads[1]?.encodes(1))).toMatchObject({ code: 'QUEUE_FULL' });
+});
+
+test('an idle engine takes a request whose time is short: how long its answer will be nobody knows', () => {
+  knowAnswers();
+  using _ = admission.admit(outline(200));
+});
+
+test('a limit of tokens is an answer that is no longer', () => {
+  knowAnswers();
+  roster.heard(engineStatus('one', { running: 4, waiting: 19, maxRunning: 4, maxWaiting: 100 }));
+  refusal(() => admission.admit(outline(5500)));
+  using _ = admission.admit(outline(5500, { maxTokens: 1 }));
+});
+
+test('full engines say how long all that they hold takes', () => {
+  knowAnswers();
+  roster.heard(engineStatus('one', { running: 4, waiting: 20, maxRunning: 4, maxWaiting: 20 }));
+  const error = refusal(() => admission.admit(outline(60_000)));
+  expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 5250 } });
+});
+
+test('without any engine a request is not refused here: one may come', () => {
+  roster.forget('one');
+  using _ = admission.admit(outline(60_000));
+});
+
+test('pictures are refused where the encoders cannot have them in time, and text is not', () => {
+  busyQueue('encode', 30);
+  const error = refusal(() => admission.admit(outline(20_000, { hasMedia: true })));
+  expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'encoder' } });
+  expect(error.options.retryAfterMs).toBeGreaterThan(10_000);
+  using _ = admission.admit(outline(20_000));
+  using picture = admission.admit(outline(35_000, { hasMedia: true }));
+  picture.encodes(1);
+  // Now they are in the queue.
+  expect(refusal(() => picture.encodes(10))).toMatchObject({ code: 'QUEUE_FULL' });
+});
+
+test('a drawing that cannot be made in time is refused at the door when it is likely, else when it is asked for', () => {
+  busyQueue('generate', 30);
+  expect(refusal(() => admission.admit(outline(20_000, { asksToDraw: true })))).toMatchObject({
+    code: 'QUEUE_FULL',
+    options: { stage: 'generator' },
+  });
+  using text = admission.admit(outline(20_000));
+  expect(refusal(() => text.drawingQueued())).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'generator' } });
+  using patient = admission.admit(outline(60_000, { asksToDraw: true }));
+  patient.drawingQueued();
+});
+
+test('a drawing that alone takes longer than is left ends its request with that', () => {
+  {
+    using first = admission.admit(outline(60_000, { drawSteps: 10 }));
+    first.drawn({ queueMs: 0, busyMs: 2000 });
+  }
+  using short = admission.admit(outline(3000));
+  expect(refusal(() => short.drawingQueued())).toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+    message: expect.stringContaining('4000 ms'),
+    options: { stage: 'generator' },
+  });
+  using fewer = admission.admit(outline(3000, { drawSteps: 10 }));
+  fewer.drawingQueued();
+});
+
+test('who draws is learned: callers that always say how to draw and seldom do are not held up by drawings', () => {
+  for (let n = 0; n < 20; n++) {
+    using request = admission.admit(outline(60_000, { asksToDraw: true }));
+    request.written(written(1, 1, 2));
+  }
+  for (let n = 0; n < 20; n++) {
+    using request = admission.admit(outline(60_000));
+    request.drawingQueued();
+    request.written(written(1, 1, 2));
+  }
+  busyQueue('generate', 30);
+  using _ = admission.admit(outline(20_000, { asksToDraw: true }));
+  refusal(() => admission.admit(outline(20_000)));
+});
+
+test('drawings that are likely to come count before they are queued', () => {
+  busyQueue('generate', 1);
+  let admitted = 0;
+  for (; admitted < 100; admitted++) {
+    try {
+      admission.admit(outline(10_000, { asksToDraw: true }));
+    } catch {
+      break;
+    }
+  }
+  // One a second, and two are there.
+  expect(admitted).toBeGreaterThanOrEqual(7);
+  expect(admitted).toBeLessThanOrEqual(9);
+});
+
+test('with a safety of 0 no time is looked at', () => {
+  admission = newAdmission(0);
+  busyQueue('generate', 30);
+  using request = admission.admit(outline(1000, { asksToDraw: true }));
+  request.drawn({ queueMs: 0, busyMs: 60_000 });
+  request.drawingQueued();
+});

@@ -1,0 +1,226 @@
+import { MediaKind, TesseraError, TileRole } from '@tessera/protocol';
+import { type Bus, type DrawingInbox, EngineRoster, type NatsServer, startNatsServer } from '@tessera/runtime';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { RequestAdmission } from '../admission/request-admission.js';
+import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
+import { EnginePool } from '../dispatch/engine-pool.js';
+import { admitted, answer, finished, type Script, ScriptedEngine, token } from '../testing/scripted-engine.js';
+import { testBus } from '../testing/test-bus.js';
+import { type ChatEvent, ChatRequest } from './chat-request.js';
+import type { PlannedItem } from './media-plan.js';
+import { RequestLifecycle } from './request-state.js';
+
+let server: NatsServer;
+let bus: Bus;
+/** One whose encode queue takes a single job. */
+let narrow: Bus;
+let roster: EngineRoster;
+let pool: EnginePool;
+const engines: ScriptedEngine[] = [];
+const inboxes = new Map<Bus, DrawingInbox>();
+
+beforeAll(async () => {
+  server = await startNatsServer();
+  bus = await testBus(server.url);
+  narrow = await testBus(server.url, { maxJobs: 1, queueWaitMs: 20 });
+  for (const each of [bus, narrow]) inboxes.set(each, await each.openDrawingInbox());
+});
+beforeEach(() => {
+  roster = new EngineRoster();
+  // The first of two is chosen while they are alike.
+  pool = new EnginePool(roster, { waitMs: 60_000, expectMs: 60_000, retryAfterMs: () => 1, random: () => 0 });
+});
+afterEach(async () => {
+  pool.close();
+  for (const engine of engines.splice(0)) await engine.stop();
+});
+afterAll(async () => {
+  await narrow.close();
+  await bus.close();
+  await server.stop();
+});
+
+async function engine(name: string, ...scripts: Script[]): Promise<ScriptedEngine> {
+  const started = await ScriptedEngine.start(name, ...scripts);
+  engines.push(started);
+  roster.heard(started.status);
+  return started;
+}
+
+/** Announces again an engine that was lost, as a live one does. */
+function announceAgain(...live: ScriptedEngine[]): () => void {
+  return roster.onChange(({ status }, news) => {
+    const back = live.find((each) => each.status.engineId === status.engineId);
+    if (news === 'forgotten' && back !== undefined) setTimeout(() => roster.heard(back.status), 10);
+  });
+}
+
+let nextId = 0;
+
+interface Asked {
+  readonly items?: readonly PlannedItem[];
+  readonly leftMs?: number;
+  readonly on?: Bus;
+}
+
+async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promise<{
+  events: ChatEvent[];
+  text: string;
+  error?: TesseraError;
+  attempts: number;
+}> {
+  const requestId = `request-${nextId++}`;
+  const deadlineMs = Date.now() + leftMs;
+  let attempts = 1;
+  const admission = new RequestAdmission({ engines: pool, safety: 0, drawSteps: undefined });
+  const request = new ChatRequest(
+    { requestId, messages: [], items, text: { stop: [] }, draw: {}, deadlineMs },
+    {
+      bus: on,
+      drawings: inboxes.get(on) as DrawingInbox,
+      engines: pool,
+      encodes: new EncodeDispatch(on, 4, items, { requestId, deadlineMs }),
+      lifecycle: new RequestLifecycle(() => undefined),
+      admitted: admission.admit({
+        hasMedia: items.length > 0,
+        maxTokens: undefined,
+        asksToDraw: false,
+        drawSteps: undefined,
+        deadlineMs,
+      }),
+      maxAttempts: 3,
+      onAttempt: () => {
+        attempts++;
+      },
+    },
+  );
+  const events: ChatEvent[] = [];
+  let error: TesseraError | undefined;
+  const stop = new AbortController();
+  try {
+    for await (const event of request.run(stop.signal)) events.push(event);
+  } catch (reason) {
+    error = reason as TesseraError;
+  }
+  stop.abort();
+  const text = events.map((event) => (event.$case === 'textDelta' ? event.value.text : '')).join('');
+  return { events, text, attempts, ...(error === undefined ? {} : { error }) };
+}
+
+function picture(tiles: number): PlannedItem {
+  return {
+    item: 0,
+    kind: MediaKind.IMAGE,
+    size: { width: 10, height: 10 },
+    tiles,
+    bytes: new Uint8Array([1, 2, 3]),
+    digest: 'd',
+    spans: Array.from({ length: tiles }, () => ({ role: TileRole.PART, tokens: 4 })),
+  };
+}
+
+const died: Script = { events: [admitted, token(7)], fails: new TesseraError('STAGE_UNAVAILABLE', 'it died') };
+
+test('a full engine has not failed: its request goes to another one, and the next may come again', async () => {
+  const full = await engine('full', { fails: new TesseraError('QUEUE_FULL', 'full', { retryAfterMs: 5 }) }, answer);
+  const free = await engine('free', answer);
+  expect(await run()).toMatchObject({ text: '<7>', attempts: 2 });
+  expect([full.calls.length, free.calls.length]).toEqual([1, 1]);
+  expect(roster.ready).toHaveLength(2);
+  expect(pool.outlook().load).toBe(8);
+  roster.heard(full.status);
+  expect(pool.outlook().load).toBe(0);
+});
+
+test('leases are given back, however a request ends', async () => {
+  const one = await engine('one', answer, { fails: new TesseraError('PROMPT_TOO_LONG', 'too long') }, died, answer);
+  const stop = announceAgain(one);
+  await run();
+  expect(pool.outlook().load).toBe(0);
+  expect((await run()).error).toMatchObject({ code: 'PROMPT_TOO_LONG' });
+  expect(pool.outlook().load).toBe(0);
+  await run();
+  expect(pool.outlook().load).toBe(0);
+  stop();
+});
+
+test('an engine that fails is left, and the next one goes on after what was delivered', async () => {
+  const dead = await engine('dead', died);
+  const alive = await engine('alive', { events: [admitted, token(8), finished] });
+  expect(await run()).toMatchObject({ text: '<7><8>', attempts: 2 });
+  expect(dead.calls).toHaveLength(1);
+  expect(alive.calls).toMatchObject([{ attempt: 2, deliveredTokenIds: [7] }]);
+  expect(roster.ready.map(({ status }) => status.engineId)).toEqual(['alive']);
+});
+
+test('a request returns to the only engine after a passing failure', async () => {
+  const only = await engine('only', died, { events: [admitted, token(8), finished] });
+  const stop = announceAgain(only);
+  expect(await run()).toMatchObject({ text: '<7><8>' });
+  expect(only.calls).toHaveLength(2);
+  stop();
+});
+
+test('there are as many attempts as the limit says, and no more', async () => {
+  const only = await engine('only', { fails: new TesseraError('STAGE_UNAVAILABLE', 'no') });
+  const stop = announceAgain(only);
+  expect((await run()).error).toMatchObject({ code: 'STAGE_UNAVAILABLE', message: expect.stringContaining('no') });
+  expect(only.calls.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+  stop();
+});
+
+test('one that goes on waits where it is refused, which is no attempt', async () => {
+  const refused: Script = { fails: new TesseraError('QUEUE_FULL', 'full') };
+  const dead = await engine('dead', died);
+  const full = await engine('full', refused, refused, refused, refused, { events: [admitted, token(8), finished] });
+  const announcing = setInterval(() => roster.heard(full.status), 20);
+  expect(await run()).toMatchObject({ text: '<7><8>' });
+  clearInterval(announcing);
+  expect(dead.calls).toHaveLength(1);
+  expect(full.calls).toHaveLength(5);
+});
+
+test('one that begins is refused when every engine says that it is full', async () => {
+  const full = await engine('full', { fails: new TesseraError('QUEUE_FULL', 'full') });
+  expect((await run()).error).toMatchObject({ code: 'QUEUE_FULL' });
+  expect(full.calls).toHaveLength(1);
+  expect(roster.ready).toHaveLength(1);
+});
+
+test.each([
+  ['the generator has no room for its drawing', 'QUEUE_FULL', 'generator'],
+  ['visual tokens did not come', 'STAGE_UNAVAILABLE', 'encoder'],
+] as const)(
+  'another stage fails it (%s): it does not move, and the engine is not forgotten',
+  async (says, code, stage) => {
+    const one = await engine('one', { events: [admitted, token(7)], fails: new TesseraError(code, says, { stage }) });
+    const other = await engine('other', answer);
+    expect((await run()).error).toMatchObject({ code, message: expect.stringContaining(says), options: { stage } });
+    expect([one.calls.length, other.calls.length]).toEqual([1, 0]);
+    expect(roster.ready).toHaveLength(2);
+    expect(pool.outlook()).toMatchObject({ load: 0 });
+  },
+);
+
+test('an encode queue that stays full ends the request as the failure of the encoder, and no engine is left for it', async () => {
+  // It holds the request for as long as its tiles are to come.
+  const one = await engine('one', { events: [admitted], waits: true });
+  const other = await engine('other', answer);
+  const { error } = await run({ items: [picture(5)], leftMs: 1500, on: narrow });
+  expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'encoder' } });
+  expect([one.calls.length, other.calls.length]).toEqual([1, 0]);
+  expect(roster.ready).toHaveLength(2);
+});
+
+test('an engine that falls silent loses its request, and what it says later is not heard', async () => {
+  const hung = await engine('hung', { events: [admitted, token(7)], waits: true });
+  const answering = run();
+  await expect.poll(() => hung.calls.length).toBe(1);
+  const alive = await engine('alive', { events: [admitted, token(7), finished] }, answer);
+  // The new one has just spoken; the first one has not.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  roster.heard(alive.status);
+  roster.sweep(50);
+  expect((await answering).text).toContain('<7>');
+  expect(alive.calls).toMatchObject([{ attempt: 2 }]);
+});
