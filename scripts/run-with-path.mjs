@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { delimiter, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-export const root = resolve(import.meta.dirname, '..');
+const root = resolve(import.meta.dirname, '..');
 /** Not under version control, and outside of the lockfile's packages. */
 export const cache = join(root, '.cache');
 

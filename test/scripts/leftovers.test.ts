@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+// @ts-expect-error The scripts have no types.
+import * as leftovers from '../../scripts/leftovers.mjs';
 import { root } from '../support/deployment.js';
 import { eventually } from '../support/eventually.js';
 import { isAlive } from '../support/tessera.js';
@@ -14,9 +16,7 @@ interface Leftovers {
   removeAbandonedFolders(parent: string): void;
 }
 
-const { endProcessesOf, processesOf, removeAbandonedFolders } = (await import(
-  pathToFileURL(join(root, 'scripts/leftovers.mjs')).href
-)) as Leftovers;
+const { endProcessesOf, processesOf, removeAbandonedFolders }: Leftovers = leftovers;
 
 const children: ChildProcess[] = [];
 let folder: string;
