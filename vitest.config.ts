@@ -9,9 +9,9 @@ export default defineConfig({
     // The suite starts real servers and models: two files at a time is what two cores carry.
     maxWorkers: 2,
     // Generous on purpose: a time limit here only ends what hangs; nothing asserts a duration.
-    testTimeout: 120_000,
-    hookTimeout: 240_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     teardownTimeout: 30_000,
-    expect: { poll: { timeout: 60_000, interval: 50 } },
+    expect: { poll: { timeout: 120_000, interval: 50 } },
   },
 });

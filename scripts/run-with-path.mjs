@@ -1,8 +1,9 @@
 // What the scripts share that run the tests with another program than the machine's own.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { delimiter, join, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
-export const root = resolve(import.meta.dirname, '..');
+const root = resolve(import.meta.dirname, '..');
 /** Not under version control, and outside of the lockfile's packages. */
 export const cache = join(root, '.cache');
 
@@ -14,6 +15,21 @@ export function run(command, args, options = {}) {
     process.exit(1);
   }
   if (status !== 0) process.exit(status ?? 1);
+}
+
+/** Runs the tests under a given Node; what interrupts this process interrupts them, and they do not outlive it. */
+export async function runTests(node, args, env) {
+  const guard = pathToFileURL(join(root, 'scripts/exit-with-parent.mjs')).href;
+  const tests = spawn(node, ['--import', guard, join(root, 'scripts/test.mjs'), ...args], {
+    cwd: root,
+    env,
+    // A group of its own: Ctrl-C comes here, and is passed on once.
+    detached: true,
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => tests.kill(signal));
+  const status = await new Promise((done) => tests.once('exit', (code) => done(code ?? 1)));
+  if (status !== 0) process.exit(status);
 }
 
 /** Runs a command and returns what it prints; undefined when it fails. */

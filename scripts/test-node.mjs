@@ -3,7 +3,7 @@
 //   npm run test:node -- 22 24 -- PATH   the tests of a path, under one version after the other
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache, output, root, run, splitArguments, withPath } from './run-with-path.mjs';
+import { cache, output, run, runTests, splitArguments, withPath } from './run-with-path.mjs';
 
 const supported = ['20', '22', '24'];
 const [named, testArguments] = splitArguments(process.argv.slice(2));
@@ -33,5 +33,5 @@ for (const version of versions) {
     console.log('sharp', sharp.versions.sharp, 'and onnxruntime-node with', listSupportedBackends().map(({ name }) => name).join(', '));`;
   console.log(`Node ${found}`);
   run(node, ['--input-type=module', '--eval', native], { env });
-  run(node, [join(root, 'scripts/test.mjs'), ...testArguments], { env });
+  await runTests(node, testArguments, env);
 }

@@ -127,13 +127,16 @@ describe('a deadline', () => {
   test('that passes while text is written ends it in every stage', async () => {
     const written = await deployment.metric('llm', 'tessera_decode_tokens_total');
     const before = await endedWith('DEADLINE_EXCEEDED');
-    const end = await leavesNoTrace(deployment, async () => {
-      using chat = new RawChat(deployment.gateway, { timeoutMs: 1200 });
-      chat.send({ $case: 'start', value: question('Hello!', [], { text: endless }) }).close();
-      return await chat.ended;
+    await leavesNoTrace(deployment, async () => {
+      // However fast or slow the machine is, one of these deadlines falls between the first word and the last.
+      for (let timeoutMs = 300; ; timeoutMs *= 2) {
+        using chat = new RawChat(deployment.gateway, { timeoutMs });
+        chat.send({ $case: 'start', value: question('Hello!', [], { text: endless }) }).close();
+        expect(await chat.ended).toMatchObject({ status: 'DEADLINE_EXCEEDED' });
+        if (chat.text !== '') return;
+      }
     });
-    expect(end).toMatchObject({ status: 'DEADLINE_EXCEEDED' });
-    await eventually(async () => (await endedWith('DEADLINE_EXCEEDED')) === before + 1, 'it is counted as such');
+    await eventually(async () => (await endedWith('DEADLINE_EXCEEDED')) > before, 'it is counted as such');
     expect((await deployment.metric('llm', 'tessera_decode_tokens_total')) - written).toBeLessThan(endless.maxTokens);
   });
 

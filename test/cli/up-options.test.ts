@@ -46,8 +46,10 @@ test('--prefix is the first word of every stream, and two deployments share one 
     const names: string[] = [];
     for await (const name of manager.streams.names()) names.push(name);
     await connection.close();
-    expect(names.filter((name) => name.includes('tessera'))).toEqual([]);
-    for (const name of ['blue_encode', 'green_encode']) expect(names).toContain(name);
+    const [blue, green] = ['blue', 'green'].map((prefix) => names.filter((name) => name.includes(prefix)));
+    expect(blue?.length).toBeGreaterThan(0);
+    expect(green?.map((name) => name.replace('green', 'blue')).sort()).toEqual(blue?.sort());
+    expect(names).toHaveLength(2 * (blue?.length ?? 0));
     for (const { gateway } of [first, second]) {
       const answer = await tessera(['ask', 'Hello!', '--address', gateway]);
       expect(answer.stdout).toBe('Hello! Show me a picture, or ask me to draw one.\n');
@@ -72,8 +74,7 @@ test.each(['--port', '--nats-port'])(
       expect(end.stdout).toBe('');
       const [sentence, ...more] = end.stderr.trim().split('\n');
       expect(sentence).toContain(`port ${port} of 127.0.0.1: another program listens there`);
-      expect(sentence).toContain(`choose another port with ${flag}`);
-      expect(more).toHaveLength(1);
+      expect(more).toEqual([`  End what listens there, or choose another port with ${flag}; 0 takes any free one.`]);
     } finally {
       taken.close();
     }

@@ -59,11 +59,16 @@ test('the gateway is told to end while requests run: it finishes them, refuses n
   const pid = pidOf(deployment, 'gateway');
   using writing = new RawChat(gateway);
   writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
-  await writing.event('textDelta');
+  // Its media come when the test says so: the drain is not over before, however slow or fast the machine is.
+  using showing = new RawChat(gateway);
+  showing.ask('What is this?', ['a']);
+  await Promise.all([writing.event('textDelta'), showing.event('accepted')]);
   signal(deployment, 'gateway', 'SIGTERM');
   await writing.event('drain');
   using late = new RawChat(gateway);
   expect(await late.ask('Hello!').close().ended).toMatchObject({ status: 'UNAVAILABLE' });
+  showing.media('a', sample('apple')).close();
+  expect(await showing.ended).toMatchObject({ status: 'OK' });
   expect(await writing.ended).toMatchObject({ status: 'OK' });
   expect((await writing.event('finished')).usage?.completionTokens).toBe(long.maxTokens);
   await eventually(() => statuses('gateway').length === 1, 'the gateway has ended');

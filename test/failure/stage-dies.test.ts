@@ -47,7 +47,7 @@ test('the generator dies in the midst of a drawing: the same picture comes, each
   const drawing = { seed: 7n, steps: 60 };
   const undisturbed = await ask(deployment.gateway, [{ says: [request] }], { draw: drawing });
 
-  using chat = new RawChat(deployment.gateway, { timeoutMs: 110_000 });
+  using chat = new RawChat(deployment.gateway);
   chat.ask(request, [], { draw: drawing }).close();
   await chat.event('drawProgress');
   await killAndAwaitRestart(deployment, 'generator');

@@ -45,7 +45,7 @@ export async function ask(gateway: string, turns: readonly Turn[], options: AskO
     ...conversation(turns),
     text: { stop: [], ...options.text },
     draw: options.draw,
-    timeoutMs: options.timeoutMs ?? 60_000,
+    timeoutMs: options.timeoutMs ?? 120_000,
     signal: options.signal,
   });
 }

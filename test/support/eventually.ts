@@ -1,6 +1,6 @@
 /** Polls until the check holds. The limit only ends what hangs; a check that throws says why in the end. */
 export async function eventually(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const giveUpAt = Date.now() + 60_000;
+  const giveUpAt = Date.now() + 120_000;
   let trouble: unknown;
   for (;;) {
     try {

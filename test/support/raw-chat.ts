@@ -37,7 +37,10 @@ export class RawChat implements Disposable {
   private readonly waiting = new Set<() => void>();
   private over = false;
 
-  constructor(address: string, { timeoutMs = 60_000, traceparent }: { timeoutMs?: number; traceparent?: string } = {}) {
+  constructor(
+    address: string,
+    { timeoutMs = 120_000, traceparent }: { timeoutMs?: number; traceparent?: string } = {},
+  ) {
     const metadata = new Metadata();
     if (traceparent !== undefined) metadata.set('traceparent', traceparent);
     this.client = new Client(address, credentials.createInsecure(), { 'grpc.max_send_message_length': -1 });

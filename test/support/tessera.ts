@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { pathToFileURL } from 'node:url';
 import { bundleCache, root } from './deployment.js';
 
-const command = join(root, 'packages/cli/dist/main.js');
+/** A test that is killed does not leave what it started. */
+const exitWithParent = pathToFileURL(join(root, 'scripts/exit-with-parent.mjs')).href;
+const command = ['--import', exitWithParent, join(root, 'packages/cli/dist/main.js')];
 
 export interface CommandEnd {
   readonly status: number | null;
@@ -21,16 +25,16 @@ export interface Running {
 
 /** Starts one `tessera` command line, as a shell would. */
 export function startTessera(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(process.execPath, [command, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+  const child = spawn(process.execPath, [...command, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...env },
   });
   let stdout = '';
   let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
   });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
   });
   const ended = new Promise<CommandEnd>((resolve) =>
@@ -73,8 +77,8 @@ export async function tesseraUp(
   args: readonly string[] = [],
   { env = {}, asGroup = false }: UpSurroundings = {},
 ): Promise<Up> {
-  const child = spawn(process.execPath, [command, 'up', '--json', '--port', '0', '--cache', bundleCache, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const child = spawn(process.execPath, [...command, 'up', '--json', '--port', '0', '--cache', bundleCache, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     env: { ...process.env, ...env },
     detached: asGroup,
   });
@@ -82,7 +86,7 @@ export async function tesseraUp(
   const processes: UpProcess[] = [];
   const pids: number[] = [];
   const gateway = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (text) => {
+    createInterface({ input: child.stdout as Readable }).on('line', (text) => {
       const line = JSON.parse(text) as UpProcess | { pid?: undefined; ready?: boolean; gateway?: string };
       if (line.pid !== undefined) {
         processes.push(line);

@@ -21,6 +21,7 @@ export { StageMeter } from './stage/stage-meter.js';
 export { batchWaitSetting, computeSettings, stageSettings } from './stage/stage-settings.js';
 export { type Stage, type StageOptions, startStage } from './stage/start-stage.js';
 export { untilAborted } from './stage/until-aborted.js';
+export { portTrouble, steadyPort } from './steady-port.js';
 export * from './telemetry/describe-metrics.js';
 export * from './telemetry/log.js';
 export * from './telemetry/metric-table.js';

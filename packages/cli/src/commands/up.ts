@@ -5,7 +5,7 @@ import { ensureBundle } from '@tessera/compiler';
 import { Bus, shownUrl } from '@tessera/runtime';
 import { bold, note, progress } from '../terminal.js';
 import { OwnNats } from '../up/own-nats.js';
-import { requireFreePort } from '../up/ports.js';
+import { requireFreePort } from '../up/require-free-port.js';
 import { Stack, servicesOf } from '../up/stack.js';
 import type { Weights } from './compile.js';
 

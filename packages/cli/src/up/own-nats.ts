@@ -1,6 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
 import { type NatsServer, startNatsServer } from '@tessera/runtime';
-import { steadyPort } from './ports.js';
 import { RestartPauses } from './restart-pauses.js';
 
 export interface OwnNatsOptions {
@@ -36,10 +35,7 @@ export class OwnNats {
 
   /** @throws TesseraError CONFIG_INVALID when there is no nats-server or its port is taken; STAGE_UNAVAILABLE */
   static async start(options: OwnNatsOptions): Promise<OwnNats> {
-    return new OwnNats(
-      await startNatsServer({ port: options.port === 0 ? await steadyPort() : options.port }),
-      options,
-    );
+    return new OwnNats(await startNatsServer({ port: options.port }), options);
   }
 
   get url(): string {

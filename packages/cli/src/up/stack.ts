@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import type { BundleManifest } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
+import { steadyPort } from '@tessera/runtime';
 import { ChildService, type ServiceReady } from './child-service.js';
-import { steadyPort } from './ports.js';
 import { RestartPauses } from './restart-pauses.js';
 
 /** In the order of the stages, the gateway last. */

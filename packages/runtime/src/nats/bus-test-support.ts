@@ -82,7 +82,7 @@ export function toNobody(): { deadlineMs: number; deliverTo: string } {
 
 /** Polls until the check holds. The limit only ends what hangs. */
 export async function eventually(check: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const giveUpAt = Date.now() + 60_000;
+  const giveUpAt = Date.now() + 120_000;
   while (!(await check())) {
     if (Date.now() > giveUpAt) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));

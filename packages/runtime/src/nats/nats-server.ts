@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defaultStreamLimits, TesseraError, totalStreamBytes } from '@tessera/protocol';
+import { portTrouble, steadyPort } from '../steady-port.js';
 
 export interface NatsServerOptions {
   /** The program; by default `nats-server` of PATH or Debian's /usr/sbin. */
   readonly binary?: string;
   /** Where JetStream keeps its files; by default a temporary folder that is removed at the end. */
   readonly storeDir?: string;
-  /** The client port; 0 for any free one. */
+  /** The client port; 0 for any free one, to which a successor of this server can come back. */
   readonly port?: number;
   /** More lines of its configuration, such as users and TLS. */
   readonly configuration?: string;
@@ -33,6 +34,7 @@ export interface NatsServer {
 
 const readyMs = 15_000;
 const stopMs = 5000;
+const portTries = 5;
 const maxPayloadBytes = 1024 * 1024;
 
 /** From the built files, also where this module runs from its source. */
@@ -45,13 +47,26 @@ const guardProgram = fileURLToPath(new URL('../../dist/nats/server-guard.js', im
  * not come up
  */
 export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
+  if (options.port !== undefined && options.port !== 0) return await startOnPort(options, options.port);
+  for (let attempt = 1; ; attempt++) {
+    const port = await steadyPort();
+    try {
+      return await startOnPort(options, port);
+    } catch (reason) {
+      // Another process may have chosen the same at the same moment.
+      if ((await portTrouble(port)) === undefined || attempt >= portTries) throw reason;
+    }
+  }
+}
+
+async function startOnPort(options: NatsServerOptions, port: number): Promise<NatsServer> {
   const binary = await findNatsServer(options.binary === undefined ? defaultPlaces() : [options.binary]);
   const dir = await mkdtemp(join(tmpdir(), 'tessera-nats-'));
   let child: ChildProcess | undefined;
   let guard: Guard | undefined;
   try {
     const config = join(dir, 'nats.conf');
-    await writeFile(config, configuration(dir, options));
+    await writeFile(config, configuration(dir, port, options.storeDir));
     // A group of its own: Ctrl-C in a terminal must not end it before those who still need it.
     child = spawn(binary, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     guard = startGuard(child.pid, dir);
@@ -59,7 +74,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
     const url = await Promise.race([
       clientUrl(dir),
       exited.then(() => {
-        throw endedAtOnce(binary, lines, options.port);
+        throw endedAtOnce(binary, lines, port);
       }),
     ]);
     const started = child;
@@ -112,9 +127,9 @@ function startGuard(serverPid: number | undefined, dir: string): Guard {
   return { tell: (line) => guard.stdin?.write(`${line}\n`) };
 }
 
-function endedAtOnce(binary: string, lines: readonly string[], port: number | undefined): TesseraError {
+function endedAtOnce(binary: string, lines: readonly string[], port: number): TesseraError {
   const said = lines.slice(-5).join(' ');
-  if (port !== undefined && /address already in use/i.test(said)) {
+  if (/address already in use/i.test(said)) {
     return new TesseraError(
       'CONFIG_INVALID',
       `NATS cannot listen on port ${port} of 127.0.0.1: another program has it; end that one, or choose another port`,
@@ -123,16 +138,20 @@ function endedAtOnce(binary: string, lines: readonly string[], port: number | un
   return new TesseraError('STAGE_UNAVAILABLE', `${binary} ended at once: ${said}`);
 }
 
+<<<<<<< HEAD
 function configuration(dir: string, { storeDir, port = 0, configuration = '' }: NatsServerOptions): string {
+=======
+function configuration(dir: string, port: number, storeDir = join(dir, 'store')): string {
+>>>>>>> f409cc08485d55cd705809d51f0380c31ccdc916
   const maxMemoryBytes = 2 * totalStreamBytes(defaultStreamLimits);
   return [
     'host: "127.0.0.1"',
-    // -1 is the server's word for any free port; it says which in the ports file.
-    `port: ${port === 0 ? -1 : port}`,
+    `port: ${port}`,
+    // Written once it listens.
     `ports_file_dir: ${JSON.stringify(dir)}`,
     `max_payload: ${maxPayloadBytes}`,
     'jetstream {',
-    `  store_dir: ${JSON.stringify(storeDir ?? join(dir, 'store'))}`,
+    `  store_dir: ${JSON.stringify(storeDir)}`,
     `  max_memory_store: ${maxMemoryBytes}`,
     '}',
     configuration,

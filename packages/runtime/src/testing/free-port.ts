@@ -1,12 +1,2 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
-
 /** A port that was free a moment ago, for servers whose port must be known before they are up. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
+export { steadyPort as freePort } from '../steady-port.js';

@@ -84,6 +84,5 @@ test('leaving early closes every source, the one whose item is being handled too
   merge.add(source('one'));
   merge.add(source('two'));
   for await (const _ of merge) break;
-  await new Promise((resolve) => setTimeout(resolve, 5));
-  expect(closed.sort()).toEqual(['one', 'two']);
+  await expect.poll(() => closed.toSorted()).toEqual(['one', 'two']);
 });
