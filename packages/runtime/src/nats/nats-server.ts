@@ -66,7 +66,7 @@ async function startOnPort(options: NatsServerOptions, port: number): Promise<Na
   let guard: Guard | undefined;
   try {
     const config = join(dir, 'nats.conf');
-    await writeFile(config, configuration(dir, port, options.storeDir));
+    await writeFile(config, configuration(dir, port, options));
     // A group of its own: Ctrl-C in a terminal must not end it before those who still need it.
     child = spawn(binary, ['--config', config], { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     guard = startGuard(child.pid, dir);
@@ -138,11 +138,8 @@ function endedAtOnce(binary: string, lines: readonly string[], port: number): Te
   return new TesseraError('STAGE_UNAVAILABLE', `${binary} ended at once: ${said}`);
 }
 
-<<<<<<< HEAD
-function configuration(dir: string, { storeDir, port = 0, configuration = '' }: NatsServerOptions): string {
-=======
-function configuration(dir: string, port: number, storeDir = join(dir, 'store')): string {
->>>>>>> f409cc08485d55cd705809d51f0380c31ccdc916
+function configuration(dir: string, port: number, options: NatsServerOptions): string {
+  const { storeDir = join(dir, 'store'), configuration: more = '' } = options;
   const maxMemoryBytes = 2 * totalStreamBytes(defaultStreamLimits);
   return [
     'host: "127.0.0.1"',
@@ -154,7 +151,7 @@ function configuration(dir: string, port: number, storeDir = join(dir, 'store'))
     `  store_dir: ${JSON.stringify(storeDir)}`,
     `  max_memory_store: ${maxMemoryBytes}`,
     '}',
-    configuration,
+    more,
     '',
   ].join('\n');
 }

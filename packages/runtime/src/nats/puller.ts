@@ -13,7 +13,7 @@ const silentMs = 3 * heartbeatMs;
 /** The pause after a request that the server refused, or a restoration that failed. */
 const refusedDelayMs = 500;
 /** How long a leaving process waits for what is on its way. */
-const drainMs = 2000;
+const drainMs = 10_000;
 
 export interface PullerOptions {
   readonly stream: string;
@@ -69,7 +69,8 @@ export class Puller {
 
   /**
    * Asks for no more and closes the door; what was on its way comes in before. (The server delivers nothing to a request
-   * whose inbox nobody listens to.)
+   * whose inbox nobody listens to. What it hands over in that very moment is lost on the way, and delivered to another
+   * after its ack wait.)
    */
   async stop(): Promise<void> {
     if (this.stopping.signal.aborted) return;
