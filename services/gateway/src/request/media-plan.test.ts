@@ -17,7 +17,7 @@ test.each([
   expect(nameMedia(error, itemOf)).toMatchObject({
     code: 'MEDIA_CORRUPT',
     message,
-    options: { cause, field: undefined },
+    options: { cause, field: 'media_part.data' },
   });
 });
 
