@@ -33,7 +33,8 @@ beforeAll(async () => {
   }
   flags.llm?.push('--grpc-cert-file', engine.certFile, '--grpc-key-file', engine.keyFile);
   flags.llm?.push('--grpc-client-ca-file', files.caFile);
-  flags.gateway?.push('--engines-ca-file', files.caFile);
+  // By name: an IP address is no name that TLS may ask for.
+  flags.gateway?.push('--engines-ca-file', files.caFile, '--engines-server-name', 'localhost');
   flags.gateway?.push('--engines-cert-file', gateway.certFile, '--engines-key-file', gateway.keyFile);
   deployment = await deploy({
     flags,
