@@ -17,12 +17,22 @@ export class AnswerTimes {
   private readonly prefillMs = new Mean();
   private readonly tokenMs = new Mean();
   private readonly tokens = new Mean();
+  /** The fastest that were seen: in little company. */
+  private leastPrefillMs = Number.POSITIVE_INFINITY;
+  private leastTokenMs = Number.POSITIVE_INFINITY;
 
   written({ timing, tokens, hasMedia }: WrittenAnswer): void {
     this.slotMs.add(timing.prefillMs + timing.decodeMs);
     this.tokens.add(tokens);
-    if (!hasMedia) this.prefillMs.add(timing.prefillMs);
-    if (tokens > 1) this.tokenMs.add(timing.decodeMs / (tokens - 1));
+    if (!hasMedia) {
+      this.prefillMs.add(timing.prefillMs);
+      this.leastPrefillMs = Math.min(this.leastPrefillMs, timing.prefillMs);
+    }
+    if (tokens > 1) {
+      const tokenMs = timing.decodeMs / (tokens - 1);
+      this.tokenMs.add(tokenMs);
+      this.leastTokenMs = Math.min(this.leastTokenMs, tokenMs);
+    }
   }
 
   /** Milliseconds until an engine has a slot for a request that comes now; 0 while nothing is known of answers. */
@@ -31,9 +41,17 @@ export class AnswerTimes {
     return ahead <= 0 || slots === 0 ? 0 : (ahead * (this.slotMs.value ?? 0)) / slots;
   }
 
-  /** Milliseconds from the slot to the last token. @param maxTokens what the request allows at most, if it says */
-  answerMs(maxTokens: number | undefined): number {
+  /**
+   * Milliseconds from the slot to the last token: what it takes alone, and what it takes more in the company that there is.
+   * @param maxTokens what the request allows at most, if it says
+   */
+  answerMs(maxTokens: number | undefined, { slots, load }: EngineOutlook): { alone: number; inCompany: number } {
     const tokens = Math.min(maxTokens ?? Number.POSITIVE_INFINITY, this.tokens.value ?? 0);
-    return (this.prefillMs.value ?? 0) + tokens * (this.tokenMs.value ?? 0);
+    const meanMs = (this.prefillMs.value ?? 0) + tokens * (this.tokenMs.value ?? 0);
+    const known = (least: number): number => (Number.isFinite(least) ? least : 0);
+    const alone = Math.min(meanMs, known(this.leastPrefillMs) + tokens * known(this.leastTokenMs));
+    // Sequences that run together share the machine: those that were timed ran in such company as is usual.
+    const inCompany = (meanMs - alone) * Math.min(1, load / Math.max(1, slots));
+    return { alone, inCompany };
   }
 }

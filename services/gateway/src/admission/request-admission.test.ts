@@ -113,6 +113,24 @@ test('an idle engine takes a request whose time is short: how long its answer wi
   using _ = admission.admit(outline(200));
 });
 
+test('answers that take long in company, and would be short alone, are refused where there is company', () => {
+  {
+    using alone = admission.admit(outline(60_000));
+    alone.written(written(10, 90, 10));
+  }
+  for (let n = 0; n < 20; n++) {
+    using request = admission.admit(outline(60_000));
+    request.written(written(400, 3600, 10));
+  }
+  // Nobody is there.
+  using _ = admission.admit(outline(1000));
+  roster.heard(engineStatus('one', { running: 4, maxRunning: 4, maxWaiting: 100 }));
+  expect(refusal(() => admission.admit(outline(3500)))).toMatchObject({
+    code: 'QUEUE_FULL',
+    options: { stage: 'llm' },
+  });
+});
+
 test('a limit of tokens is an answer that is no longer', () => {
   knowAnswers();
   roster.heard(engineStatus('one', { running: 4, waiting: 19, maxRunning: 4, maxWaiting: 100 }));

@@ -79,14 +79,14 @@ export class RequestAdmission {
   admit(request: RequestOutline): AdmittedRequest {
     this.refuseFull();
     const draws = this.options.drawSteps !== undefined && this.share.isLikely(request.asksToDraw);
-    const answer: StageTime = {
-      stage: 'llm',
-      waitMs: this.answers.waitMs(this.options.engines.outlook()),
-      workMs: this.answers.answerMs(request.maxTokens),
-    };
+    const outlook = this.options.engines.outlook();
+    // Pictures that are on their way come before this one.
+    const ahead = request.hasMedia ? { ...outlook, load: outlook.load + outlook.awaitingTiles } : outlook;
+    const { alone, inCompany } = this.answers.answerMs(request.maxTokens, ahead);
+    const answer: StageTime = { stage: 'llm', waitMs: this.answers.waitMs(ahead) + inCompany, workMs: alone };
     const tiles = request.hasMedia ? this.tiles(1) : nothing;
-    // Tiles are made while the request waits for its engine.
-    const times = tiles.waitMs > answer.waitMs ? [tiles, { ...answer, waitMs: 0 }] : [answer];
+    // Tiles are made while the request waits for its slot.
+    const times = tiles.waitMs > answer.waitMs ? [tiles, { ...answer, waitMs: inCompany }] : [answer];
     if (draws) times.push(this.drawing(request, 1 + this.drawingsToCome));
     refuseLate(times, request.deadlineMs, this.options.safety);
     return this.admitted(request, draws);

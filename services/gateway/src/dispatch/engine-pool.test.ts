@@ -71,7 +71,7 @@ test('a lease that is given back makes room, and only once', async () => {
   roster.heard(engineStatus('one', { maxRunning: 1, maxWaiting: 0 }));
   const pool = newPool();
   const lease = await pool.acquire(seeker());
-  expect(pool.outlook()).toEqual({ engines: 1, slots: 1, places: 1, load: 1 });
+  expect(pool.outlook()).toEqual({ engines: 1, slots: 1, places: 1, load: 1, awaitingTiles: 0 });
   await expect(pool.acquire(seeker())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   lease.release();
   lease.release();
@@ -99,7 +99,7 @@ test('a request whose visual tokens are to come is no load before they are there
   roster.heard(engineStatus('one'));
   const pool = newPool();
   const pictures = await Promise.all(Array.from({ length: 20 }, () => pool.acquire(seeker({ awaitsTiles: true }))));
-  expect(pool.outlook().load).toBe(0);
+  expect(pool.outlook()).toMatchObject({ load: 0, awaitingTiles: 20 });
   await pool.acquire(seeker());
   for (const picture of pictures.slice(0, 7)) {
     picture.complete();

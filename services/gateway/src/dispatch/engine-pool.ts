@@ -55,6 +55,8 @@ export interface EngineOutlook {
   readonly places: number;
   /** Sequences admitted, or sure to come: those of this gateway that have no engine yet included. */
   readonly load: number;
+  /** Sequences of this gateway that wait for visual tokens, and are no load yet. */
+  readonly awaitingTiles: number;
 }
 
 type SeekerPlace = LinePlace & Pick<EngineSeeker, 'awaitsTiles'>;
@@ -72,7 +74,7 @@ const maxPairs = 2;
 export class EnginePool {
   private readonly engines = new Map<string, PooledEngine>();
   private readonly line = new WaitingLine<EngineLease, SeekerPlace>();
-  private readonly totals: EngineShare = { slots: 0, places: 0, load: 0 };
+  private readonly totals: EngineShare = { slots: 0, places: 0, load: 0, awaitingTiles: 0 };
   private readonly random: () => number;
   private readonly forget: () => void;
   private reserved = 0;
@@ -91,8 +93,8 @@ export class EnginePool {
 
   /** What there is to be had. */
   outlook(): EngineOutlook {
-    const { slots, places, load } = this.totals;
-    return { engines: this.roster.ready.length, slots, places, load: load + this.reserved };
+    const { slots, places, load, awaitingTiles } = this.totals;
+    return { engines: this.roster.ready.length, slots, places, load: load + this.reserved, awaitingTiles };
   }
 
   /** Counts a request whose engine is not chosen yet; dispose of it when it has one, or needs none. */
@@ -260,7 +262,7 @@ export class EnginePool {
   private recount(engine: PooledEngine): void {
     const before = engine.counted;
     engine.counted = engine.share();
-    for (const what of ['slots', 'places', 'load'] as const) {
+    for (const what of ['slots', 'places', 'load', 'awaitingTiles'] as const) {
       this.totals[what] += engine.counted[what] - before[what];
     }
   }

@@ -12,9 +12,10 @@ export interface EngineShare {
   slots: number;
   places: number;
   load: number;
+  awaitingTiles: number;
 }
 
-const nothing: EngineShare = { slots: 0, places: 0, load: 0 };
+const nothing: EngineShare = { slots: 0, places: 0, load: 0, awaitingTiles: 0 };
 
 /** An engine with what this gateway knows of it besides its announcements: its own attempts there. */
 export class PooledEngine {
@@ -90,7 +91,9 @@ export class PooledEngine {
 
   /** What it can be counted on for; nothing once it takes no work. */
   share(): EngineShare {
-    return this.isReady ? { slots: this.slots, places: this.places, load: this.load } : nothing;
+    if (!this.isReady) return nothing;
+    const { slots, places, load, incomplete } = this;
+    return { slots, places, load, awaitingTiles: incomplete };
   }
 
   /** Its announcement knows what we added so far. */
