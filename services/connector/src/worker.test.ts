@@ -1,4 +1,5 @@
 import type { Bundle } from '@tessera/bundle';
+import { createSession } from '@tessera/inference';
 import { type ConnectJob, encodeTensor, type Float32Tensor, type TensorRef, tensor } from '@tessera/protocol';
 import {
   Bus,
@@ -10,8 +11,10 @@ import {
 } from '@tessera/runtime';
 import { beforeAll, expect, test } from 'vitest';
 import type { ConnectorSettings } from './config.js';
+import { ConnectorEngine } from './engine.js';
 import { connector } from './start.js';
 import { demoBundle, golden, relativeError } from './testing/demo-model.js';
+import { connectJobHandler } from './worker.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -153,6 +156,29 @@ test('features whose parts are gone are tried again, and then given up by name',
   const { tensor: features } = inline(await golden('apple.features'));
   await stage.queue('gone', { tensor: features, stored: { shard: 0, name: 'gone', sequences: [7n, 8n] } });
   expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
+});
+
+test('a tile whose features cannot be read is no longer waited for', async () => {
+  await using stage = await deployment({ retryDelayMs: 1 });
+  const model = bundle.stage('connector');
+  const session = await createSession(bundle.file(model.graph), { threads: 1, device: 'cpu' });
+  // Whoever waits for a tile that was announced waits for ever here.
+  const engine = new ConnectorEngine(session, model, { maxBatch: 8, waitMs: 2 ** 31 - 1, maxWaiting: 8 });
+  const stop = new AbortController();
+  const working = stage.bus.work('connect', {
+    slots: 4,
+    signal: stop.signal,
+    handler: connectJobHandler(stage.bus, engine),
+  });
+  const { tensor: features } = inline(await golden('apple.features'));
+  await stage.queue('gone', { tensor: features, stored: { shard: 0, name: 'gone', sequences: [7n, 8n] } });
+  expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
+  await stage.queue('good', { tensor: features, stored: undefined });
+  expect(relativeError(await stage.tokensOf('good'), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+  stop.abort();
+  await working;
+  await engine.close();
+  await session.release();
 });
 
 test('two connectors share the queue, and one may leave in the middle', async () => {
