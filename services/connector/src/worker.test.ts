@@ -1,5 +1,13 @@
 import type { Bundle } from '@tessera/bundle';
-import { type ConnectJob, encodeTensor, type Float32Tensor, type TensorRef, tensor } from '@tessera/protocol';
+import { createSession } from '@tessera/inference';
+import {
+  type ConnectJob,
+  encodeTensor,
+  type Float32Tensor,
+  type TensorRef,
+  TesseraError,
+  tensor,
+} from '@tessera/protocol';
 import {
   Bus,
   type BusLimits,
@@ -8,10 +16,12 @@ import {
   startService,
   type TileTokens,
 } from '@tessera/runtime';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
+import { ConnectorEngine } from './engine.js';
 import { connector } from './start.js';
 import { demoBundle, golden, relativeError } from './testing/demo-model.js';
+import { connectJobHandler } from './worker.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -153,6 +163,53 @@ test('features whose parts are gone are tried again, and then given up by name',
   const { tensor: features } = inline(await golden('apple.features'));
   await stage.queue('gone', { tensor: features, stored: { shard: 0, name: 'gone', sequences: [7n, 8n] } });
   expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
+});
+
+/** Does a deployment's connect jobs in this process. */
+async function workerOf(bus: Bus) {
+  const model = bundle.stage('connector');
+  const session = await createSession(bundle.file(model.graph), { threads: 1, device: 'cpu' });
+  // Whoever waits for a tile that was announced waits for ever here.
+  const engine = new ConnectorEngine(session, model, { maxBatch: 8, waitMs: 2 ** 31 - 1, maxWaiting: 8 });
+  const stop = new AbortController();
+  const working = bus.work('connect', { slots: 4, signal: stop.signal, handler: connectJobHandler(bus, engine) });
+  return {
+    /** Finishes what is at work. */
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await working;
+      await engine.close();
+      await session.release();
+    },
+  };
+}
+
+test('a tile whose features cannot be read is no longer waited for', async () => {
+  await using stage = await deployment({ retryDelayMs: 1 });
+  await using _worker = await workerOf(stage.bus);
+  const { tensor: features } = inline(await golden('apple.features'));
+  await stage.queue('gone', { tensor: features, stored: { shard: 0, name: 'gone', sequences: [7n, 8n] } });
+  expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
+  await stage.queue('good', { tensor: features, stored: undefined });
+  expect(relativeError(await stage.tokensOf('good'), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+});
+
+test('features in parts stay until their tokens are sent, and are gone with the job', async () => {
+  await using stage = await deployment({ partBytes: 4096, retryDelayMs: 1 });
+  const key = { requestId: 'parts', attempt: 0, item: 0 };
+  const deadlineMs = Date.now() + 60_000;
+  const reference = await stage.bus.featuresRef(key, 0, await golden('cat.features'), { deadlineMs });
+  const publish = vi.spyOn(stage.bus, 'publishTokens');
+  publish.mockRejectedValueOnce(new TesseraError('STAGE_UNAVAILABLE', 'the stream is away'));
+  {
+    await using _worker = await workerOf(stage.bus);
+    await stage.queue('parts', reference);
+    expect(relativeError(await stage.tokensOf('parts'), await golden('cat.visual_tokens'))).toBeLessThan(tolerance);
+  }
+  expect(publish).toHaveBeenCalledTimes(2);
+  await expect(stage.bus.takeFeatures(reference, new AbortController().signal)).rejects.toMatchObject({
+    code: 'STAGE_UNAVAILABLE',
+  });
 });
 
 test('two connectors share the queue, and one may leave in the middle', async () => {

@@ -138,6 +138,8 @@ test('a waiting drawing that is cancelled is never begun, and a full queue refus
   leaving.abort(new TesseraError('DEADLINE_EXCEEDED', 'too late'));
   await expect(waiting).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   await first;
+  // Only now it is sure that nothing more is begun.
+  await sampler.close();
   expect(batches).toEqual([1, 1, 1]);
 });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFloat16 } from '@tessera/protocol';
@@ -44,6 +44,52 @@ const entry = (dtype: unknown, shape: unknown, begin: unknown, end: unknown): un
   shape,
   data_offsets: [begin, end],
 });
+
+const mib = 1024 * 1024;
+/** What the reader reads at once, in elements of the type: the places that matter are around its multiples. */
+const chunk = { F32: 4 * mib, F16: 8 * mib, BF16: 8 * mib };
+
+test.each(['F32', 'F16', 'BF16'] as const)(
+  'a %s tensor of many chunks is read to its end, and nothing twice',
+  async (dtype) => {
+    const size = { F32: 4, F16: 2, BF16: 2 }[dtype];
+    const length = 2 * chunk[dtype] + 3;
+    // Zero but for a few places: the file has holes, and a chunk read from elsewhere brings its values with it.
+    const marks = [
+      0,
+      5,
+      chunk[dtype] - 1,
+      chunk[dtype],
+      chunk[dtype] + 7,
+      2 * chunk[dtype] - 1,
+      2 * chunk[dtype],
+      length - 1,
+    ];
+    const bits = (value: number): Uint8Array => {
+      const float = Float32Array.of(value);
+      if (dtype === 'F16') return new Uint8Array(toFloat16({ dtype: 'float32', shape: [1], data: float }).data.buffer);
+      return new Uint8Array(float.buffer).subarray(4 - size);
+    };
+    const text = JSON.stringify({
+      small: entry('F32', [1], 0, 4),
+      large: entry(dtype, [length], 4, 4 + size * length),
+    });
+    const start = withHeader(text, Buffer.from(Float32Array.of(0.5).buffer));
+    const handle = await open(path, 'w');
+    await handle.write(start, 0, start.length, 0);
+    for (const [at, place] of marks.entries()) {
+      await handle.write(bits(at + 1), 0, size, start.length + size * place);
+    }
+    await handle.close();
+    const file = await SafetensorsFile.open(path);
+    const read = await file.read('large');
+    await file.close();
+    expect(read).toHaveLength(length);
+    const found: [number, number][] = [];
+    for (let at = 0; at < length; at++) if (read[at] !== 0) found.push([at, read[at] as number]);
+    expect(found).toEqual(marks.map((place, at) => [place, at + 1]));
+  },
+);
 
 test.each<[string, Buffer, RegExp]>([
   ['an empty file', Buffer.alloc(0), /too short/],

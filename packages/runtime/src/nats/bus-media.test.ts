@@ -73,6 +73,38 @@ test('one item in many requests is stored once, and leaves with the last of them
   expect(Buffer.compare(await bus.getMedia(again, cleanup.signal()), bytes)).toBe(0);
 });
 
+test('a hold that is released twice counts once, and what others hold stays', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const { bytes, digest } = media(1_000_000);
+  const [leaving, staying] = [bus.holdMedia(bytes, digest), bus.holdMedia(bytes, digest)];
+  const blob = await leaving.blob(soon());
+  leaving.release();
+  leaving.release();
+  // Nothing is put anew, so nothing was dropped before.
+  expect(await staying.blob(soon())).toEqual(blob);
+  expect(await parts(prefix)).toMatchObject({ messages: 2, last_seq: 2 });
+  // One that holds it from now on has its own, whatever the first does.
+  staying.release();
+  const later = bus.holdMedia(bytes, digest);
+  const again = await later.blob(soon());
+  await eventually(async () => (await parts(prefix)).messages === 2, 'the first ones leave');
+  expect(Buffer.compare(await bus.getMedia(again, cleanup.signal()), bytes)).toBe(0);
+});
+
+test('what is released while it is stored, or before, leaves all the same', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const { bytes, digest } = media(1_000_000);
+  const hold = bus.holdMedia(bytes, digest);
+  const storing = hold.blob(soon());
+  hold.release();
+  expect((await storing).place?.$case).toBe('stored');
+  await eventually(async () => (await parts(prefix)).messages === 0, 'it leaves');
+  await hold.blob(soon());
+  expect(await parts(prefix)).toMatchObject({ messages: 0, last_seq: 4 });
+});
+
 test('two gateways that show one picture do not take it from each other', async () => {
   const prefix = newId('t');
   const [one, other] = [await cleanup.bus(server.url, { prefix }), await cleanup.bus(server.url, { prefix })];

@@ -131,7 +131,7 @@ export class Puller {
     this.out -= unused;
     this.credit += unused;
     if (end === 'missing') void this.lost();
-    else if (end === 'refused') void this.pause(async () => {});
+    else if (end === 'refused') void this.pause(() => sleep(refusedDelayMs, this.stopping.signal));
     else this.schedule();
   }
 

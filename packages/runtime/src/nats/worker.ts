@@ -17,6 +17,7 @@ import type { Cancellation } from './cancellation.js';
 import type { DeliveredMessage } from './delivered-message.js';
 import { type JobMessage, jobCodecs } from './job-codec.js';
 import { Puller } from './puller.js';
+import { retryDelay } from './retry-delay.js';
 
 export interface JobContext {
   /** Aborts when the request is cancelled, its deadline has surely passed, or the job was taken away. */
@@ -334,7 +335,7 @@ export class Worker<K extends JobKind> {
       return this.fail(job, envelope, 'exhausted', 'DELIVERY_EXHAUSTED', text);
     }
     log.info({ ...fields, deliveries: job.deliveries }, 'a job failed and will be tried again');
-    job.retry(Math.min(limits.retryDelayMs * 2 ** (job.deliveries - 1), limits.retryDelayMs * 16));
+    job.retry(retryDelay(limits.retryDelayMs, job.deliveries));
     return 'retried';
   }
 

@@ -1,0 +1,54 @@
+import { appendFile, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { contentDigest, fileDigest } from './content-digest.js';
+
+const configs = [
+  'config.json',
+  'generation_config.json',
+  'model.safetensors.index.json',
+  'preprocessor_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+];
+const shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'];
+
+let dir = '';
+
+/** The digest does not look into the files: any content will do, of each its own. */
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tessera-digest-'));
+  for (const name of [...configs, ...shards]) await writeFile(join(dir, name), name);
+});
+
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const digest = (weights: 'float32' | 'int8' = 'float32'): Promise<string> => contentDigest(dir, weights, fileDigest);
+
+test.each([...configs, ...shards])('what %s says, and whether it is there, is another content', async (name) => {
+  const before = await digest();
+  expect(await digest()).toBe(before);
+  await appendFile(join(dir, name), ' ');
+  const changed = await digest();
+  await rm(join(dir, name));
+  expect(new Set([before, changed, await digest()]).size).toBe(3);
+});
+
+test('how weights are held, and which shard has which content, is part of it; other files are not', async () => {
+  const before = await digest();
+  expect(await digest('int8')).not.toBe(before);
+  await writeFile(join(dir, 'README.md'), 'of no matter');
+  await writeFile(join(dir, 'model.bin'), 'the same weights again');
+  expect(await digest()).toBe(before);
+  const [one, other] = shards.map((name) => join(dir, name)) as [string, string];
+  await rename(one, `${one}.away`);
+  await rename(other, one);
+  await rename(`${one}.away`, other);
+  expect(await digest()).not.toBe(before);
+});
+
+test('the same checkpoint has the same digest in every release, until the compiler makes something else of it', async () => {
+  // To be changed together with `compilerVersion` only: by another digest a fleet compiles all its models again.
+  expect(await digest()).toBe('81b3a861788c58ca92faecafd02f16bdcb050cbd2a076ed6a339a00c417a455a');
+});
