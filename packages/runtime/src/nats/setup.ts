@@ -120,9 +120,13 @@ async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec, mod
  */
 export async function applyStreamPlan(connection: BusConnection, plan: StreamPlan, mode: SetupMode): Promise<void> {
   const { manager, limits, url } = connection;
-  let subject = '';
+  let subject = 'its streams';
   try {
+    // After a restart of the server a whole fleet does this at once: one list instead of a question for each stream.
+    const there = new Set<string>();
+    if (mode === 'create') for await (const name of manager.streams.names()) there.add(name);
     for (const settings of plan.streams.map(streamSettings)) {
+      if (there.has(settings.name)) continue;
       subject = `stream ${settings.name}`;
       await ensureStream(manager, settings, mode);
     }
