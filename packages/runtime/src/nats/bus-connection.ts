@@ -83,7 +83,7 @@ export class BusConnection {
       });
     }
     try {
-      for (const notice of checkServerVersion(nc.info?.version ?? '0', url)) log.warn({ url }, notice);
+      for (const notice of checkServerVersion(nc.info?.version ?? '0', url)) log.info({ url }, notice);
       const maxPayload = nc.info?.max_payload ?? 0;
       const needed = maxStoredBytes(limits);
       if (maxPayload < needed) {

@@ -44,7 +44,7 @@ test('a bus says at connect what is known of its server', async () => {
     const { stdout } = await promisify(execFile)(await findNatsServer(), ['--version']);
     const version = /v(\d+\.\d+\.\d+\S*)/.exec(stdout)?.[1] ?? '';
     const expected = checkServerVersion(version, nats.url);
-    expect(lines.filter(({ level }) => level === 'warn').map(({ msg }) => msg)).toEqual(expected);
+    expect(lines.filter(({ level }) => level === 'info').map(({ msg }) => msg)).toEqual(expected);
   } finally {
     await nats.stop();
   }

@@ -16,7 +16,7 @@ export const serverNotices: readonly ServerNotice[] = [
   {
     before: [2, 9, 12],
     refused: false,
-    says: "it never lets go of a deleted consumer's subscription, 3 KB of its memory each; take 2.9.12 or later",
+    says: "it never lets go of a deleted consumer's subscription, 3 KB of its memory each; here that is one for each start of an engine or a gateway, but better take 2.9.12 or later",
   },
   { before: [2, 9, 0], refused: true, says: 'it lacks the consumers that stages pull from; 2.9 or later is needed' },
 ];
