@@ -16,7 +16,7 @@ export interface FleetShare {
 }
 
 export interface Load {
-  readonly jobsPerSecond: number;
+  readonly tilesPerSecond: number;
   readonly forMs: number;
 }
 
@@ -45,6 +45,7 @@ const tokens: Float32Tensor = tensor('float32', [9, 256], new Float32Array(9 * 2
 const inboxes: TokenInbox[] = [];
 let gateway: Bus | undefined;
 let waits: { encode: number[]; connect: number[] } = { encode: [], connect: [] };
+const fleetName = 'fleet';
 const never = new AbortController().signal;
 // Every member of the fleet listens.
 setMaxListeners(0, never);
@@ -106,14 +107,9 @@ function startGenerator(bus: Bus, slots: number): void {
 }
 
 /** Groups share a connection; the groups of one kind are connected one after the other. */
-async function inGroups(
-  share: FleetShare,
-  count: number,
-  name: string,
-  start: (bus: Bus) => Promise<void> | void,
-): Promise<void> {
+async function inGroups(share: FleetShare, count: number, start: (bus: Bus) => Promise<void> | void): Promise<void> {
   for (let first = 0; first < count; first += share.perConnection) {
-    const bus = await Bus.connect({ ...share.bus, name });
+    const bus = await Bus.connect({ ...share.bus, name: fleetName });
     const members = Math.min(share.perConnection, count - first);
     await Promise.all(Array.from({ length: members }, () => start(bus)));
   }
@@ -151,18 +147,18 @@ const calls = {
   /** Resolves when all are connected and pull. */
   async start(share: FleetShare): Promise<void> {
     gateway = await Bus.connect({ ...share.bus, name: 'bench gateway' });
-    await inGroups(share, share.engines, 'bench engines', startEngine);
-    await inGroups(share, share.encoders, 'bench encoders', (bus) => startEncoder(bus, share.slots));
-    await inGroups(share, share.connectors, 'bench connectors', (bus) => startConnector(bus, share.slots));
-    await inGroups(share, share.generators, 'bench generators', (bus) => startGenerator(bus, share.slots));
+    await inGroups(share, share.engines, startEngine);
+    await inGroups(share, share.encoders, (bus) => startEncoder(bus, share.slots));
+    await inGroups(share, share.connectors, (bus) => startConnector(bus, share.slots));
+    await inGroups(share, share.generators, (bus) => startGenerator(bus, share.slots));
   },
 
   /** Asks for tiles at a rate, at random moments, whatever the answers take. */
-  async load({ jobsPerSecond, forMs }: Load): Promise<Waits> {
+  async load({ tilesPerSecond, forMs }: Load): Promise<Waits> {
     waits = { encode: [], connect: [] };
     const tiles: Promise<number>[] = [];
     const endAt = performance.now() + forMs;
-    for (let next = performance.now(); next < endAt; next += (-Math.log(1 - Math.random()) / jobsPerSecond) * 1000) {
+    for (let next = performance.now(); next < endAt; next += (-Math.log(1 - Math.random()) / tilesPerSecond) * 1000) {
       const early = next - performance.now();
       if (early > 0) await sleep(early);
       // One that is refused, or too late, is missing like one that never comes.

@@ -1,9 +1,10 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
+import { inboxPrefix as answersTo } from '@tessera/protocol';
 import { answerCalls } from './answer-calls.js';
 
 /** Own requests are told from those that are counted by where their answers go. */
-const inboxPrefix = '_WATCH';
+const ownInbox = '_WATCH';
 
 export interface Sample {
   readonly bytes: number;
@@ -39,10 +40,10 @@ function connected(): NatsConnection {
 /** Looks at a NATS server from outside, in a process of its own: what the measured ones do does not keep it from looking. */
 const calls = {
   async open(url: string): Promise<void> {
-    connection = await connect({ servers: url, inboxPrefix });
+    connection = await connect({ servers: url, inboxPrefix: ownInbox });
     connection.subscribe('$JS.API.>', {
       callback: (error, message) => {
-        if (error !== null || message.reply?.startsWith(inboxPrefix)) return;
+        if (error !== null || message.reply?.startsWith(ownInbox)) return;
         const name = requestName(message.subject);
         requests.set(name, (requests.get(name) ?? 0) + 1);
       },
@@ -76,9 +77,9 @@ const calls = {
     return heard;
   },
 
-  /** Listens to the answers to all pull requests, too, for so long. */
-  async listen(forMs: number): Promise<void> {
-    const subscription = connected().subscribe('_INBOX.>', {
+  /** Listens to the answers to pull requests of buses of a name, too, for so long. */
+  async listen({ name, forMs }: { name: string; forMs: number }): Promise<void> {
+    const subscription = connected().subscribe(`${answersTo(name)}.>`, {
       callback: (error, message) => {
         if (error === null && message.headers?.code === 100) heartbeats++;
       },

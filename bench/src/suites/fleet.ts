@@ -15,9 +15,11 @@ const processes = 4;
 const perConnection = 10;
 const slots = 8;
 const gateways = 2;
-const rates = [100, 500];
-const idleMs = 15_000;
-/** As long as the server holds a pull request: each is renewed once meanwhile. */
+const jobsPerTile = 2;
+/** Tiles a second. */
+const rates = [50, 250];
+/** Together as long as the server holds a pull request: each is renewed once meanwhile. */
+const idleMs = 30_000;
 const listenMs = 30_000;
 const loadMs = 10_000;
 const giveUpMs = 60_000;
@@ -118,17 +120,16 @@ async function idle(
   { engines, stages }: Size,
   say: SuiteContext['say'],
 ) {
-  say(`fleet: idle for ${idleMs / 1000} s`);
+  say(`fleet: idle for ${(idleMs + listenMs) / 1000} s`);
+  await watcher.call('heard');
   const usage = new Usage([nats.pid, directory.pid, ...members.map(({ pid }) => pid)]);
   await sleep(idleMs);
   const [server = 0, directories = 0, ...shares] = usage.percent();
   const memory = residentBytes(nats.pid);
   const known = await directory.call('known');
-  say(`fleet: listening for ${listenMs / 1000} s`);
-  await watcher.call('heard');
-  await watcher.call('listen', listenMs);
+  await watcher.call('listen', { name: 'fleet', forMs: listenMs });
   const { requests, heartbeats } = await watcher.call('heard');
-  const perSecond = (count: number): number => count / (listenMs / 1000);
+  const perSecond = (count: number): number => count / ((idleMs + listenMs) / 1000);
   const pulls = requests.get('CONSUMER.MSG.NEXT') ?? 0;
   const others = [...requests.values()].reduce((sum, count) => sum + count, 0) - pulls;
   const fleet = shares.reduce((sum, percent) => sum + percent, 0);
@@ -136,7 +137,7 @@ async function idle(
     ['nats-server, % of a core', server],
     ['nats-server, MiB resident', memory / mebibyte],
     ['pull requests a second', perSecond(pulls)],
-    ['signs of life to waiting pull requests, a second', perSecond(heartbeats)],
+    ['signs of life to waiting pull requests, a second', heartbeats / (listenMs / 1000)],
     ['other requests to JetStream, a second', perSecond(others)],
     ['engines that each gateway knows', known],
     ['a gateway for its directory of engines, % of a core', directories / gateways],
@@ -145,16 +146,16 @@ async function idle(
 }
 
 /** @returns one row about a fleet that is asked for so many tiles a second */
-async function load({ nats, members }: Subject, jobsPerSecond: number): Promise<Cell[]> {
+async function load({ nats, members }: Subject, tilesPerSecond: number): Promise<Cell[]> {
   const usage = new Usage([nats.pid, ...members.map(({ pid }) => pid)]);
-  const share = { jobsPerSecond: jobsPerSecond / members.length, forMs: loadMs };
+  const share = { tilesPerSecond: tilesPerSecond / members.length, forMs: loadMs };
   const waits = together(await Promise.all(members.map((member) => member.call('load', share))));
   const [server = 0, ...shares] = usage.percent();
   const encode = summarise(waits.encode);
   const connect = summarise(waits.connect);
   const whole = summarise(waits.whole);
   return [
-    jobsPerSecond,
+    tilesPerSecond * jobsPerTile,
     waits.sent,
     waits.missing,
     encode.median,
@@ -172,7 +173,7 @@ async function load({ nats, members }: Subject, jobsPerSecond: number): Promise<
 /** What a large deployment costs its NATS server, and what it costs a job to find one of very many workers. */
 export const fleet: Suite = {
   name: 'fleet',
-  about: 'a thousand engines and five thousand stages on one nats-server: idle, and at 100 and 500 tiles a second',
+  about: 'a thousand engines and five thousand stages on one nats-server: idle, and at 100 and 500 jobs a second',
   async run({ times, say }: SuiteContext): Promise<Section[]> {
     const size = { engines: times(1000), stages: times(5000) };
     using directory = new Helper<DirectoryCalls>('directory');
@@ -198,7 +199,7 @@ export const fleet: Suite = {
             `stage is a worker with ${slots} slots (six of ten encoders, three connectors, one a generator), and ${perConnection} of them share one of`,
             `${connections} connections. What that leaves out: nine of ten connections, with their pings, and everything but the bus.`,
           ],
-          columns: [{ title: 'measured' }, { title: 'value', digits: 2 }],
+          columns: [{ title: 'measured' }, { title: 'value', digits: 3 }],
           rows: [...started, ...waited],
         },
         {
@@ -209,7 +210,7 @@ export const fleet: Suite = {
             'from where NATS stored it to its handler, whole from the publication to the engine, but for the work. All share this machine.',
           ],
           columns: [
-            { title: 'tiles/s' },
+            { title: 'jobs/s' },
             { title: 'sent' },
             { title: 'missing' },
             { title: 'encode p50', digits: 1 },
