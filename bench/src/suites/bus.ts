@@ -151,6 +151,7 @@ function waysSection(ways: readonly Way[], pictures: number, convertMs: number):
 function heldSection(cases: readonly [string, Held][], slowMs: number): Section {
   const limit = defaultStreamLimits.maxBytes.tokens;
   const row = (what: string, of: (held: Held) => Cell): Cell[] => [what, ...cases.map(([, held]) => of(held))];
+  const count = (what: string, of: (held: Held) => number): Cell[] => row(what, (held) => String(of(held)));
   const requestsOf = (held: Held, names: RegExp): number =>
     [...held.requests].reduce((sum, [name, count]) => (names.test(name) ? sum + count : sum), 0);
   return {
@@ -162,20 +163,20 @@ function heldSection(cases: readonly [string, Held][], slowMs: number): Section 
     ],
     columns: [{ title: 'measured' }, ...cases.map(([title]) => ({ title, digits: 1 }))],
     rows: [
-      row('pictures', ({ pictures }) => pictures),
+      count('pictures', ({ pictures }) => pictures),
       row('bytes held, median, MiB', ({ bytes }) => median(bytes) / mebibyte),
       row('bytes held, most, MiB', ({ bytes }) => Math.max(...bytes) / mebibyte),
       row('of the limit, most, %', ({ bytes }) => (Math.max(...bytes) / limit) * 100),
-      row('messages that found the stream full', ({ sent }) => sent.full),
+      count('messages that found the stream full', ({ sent }) => sent.full),
       row('they waited, all together, s', ({ sent }) => sent.waitedMs / 1000),
-      row('messages published', ({ sent }) => sent.messages),
-      row('messages stored', ({ stored }) => stored),
-      row('messages received', ({ received }) => received),
-      row('dropped as duplicate or stale', ({ dropped }) => dropped),
-      row('consumers made', (held) => requestsOf(held, /^CONSUMER\.(DURABLE\.)?CREATE/)),
-      row('purges', (held) => requestsOf(held, /^STREAM\.PURGE/)),
+      count('messages published', ({ sent }) => sent.messages),
+      count('messages stored', ({ stored }) => stored),
+      count('messages received', ({ received }) => received),
+      count('dropped as duplicate or stale', ({ dropped }) => dropped),
+      count('consumers made', (held) => requestsOf(held, /^CONSUMER\.(DURABLE\.)?CREATE/)),
+      count('purges', (held) => requestsOf(held, /^STREAM\.PURGE/)),
       row('pull requests a picture', (held) => requestsOf(held, /^CONSUMER\.MSG\.NEXT$/) / held.pictures),
-      row('other requests to JetStream', (held) => requestsOf(held, /^(?!CONSUMER\.MSG\.NEXT$)/)),
+      count('other requests to JetStream', (held) => requestsOf(held, /^(?!CONSUMER\.MSG\.NEXT$)/)),
     ],
   };
 }
