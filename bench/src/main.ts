@@ -1,8 +1,10 @@
 import { cpus } from 'node:os';
 import { helpText, readOptions } from './options.js';
 import { type Section, sectionJson, sectionText } from './report.js';
+import { bus } from './suites/bus.js';
 import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
+import { fleet } from './suites/fleet.js';
 import { goodput } from './suites/goodput.js';
 import { memory } from './suites/memory.js';
 import { overhead } from './suites/overhead.js';
@@ -10,7 +12,7 @@ import { refusals } from './suites/refusals.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
 
-const suites: readonly Suite[] = [overhead, tile, concurrency, decodeSteps, goodput, refusals, memory];
+const suites: readonly Suite[] = [overhead, tile, concurrency, decodeSteps, goodput, refusals, memory, bus, fleet];
 const quickShare = 5;
 const fewest = 3;
 

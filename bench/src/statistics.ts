@@ -10,12 +10,13 @@ function quantileOf(sorted: readonly number[], quantile: number): number {
 export interface Summary {
   readonly median: number;
   readonly p90: number;
+  readonly p99: number;
 }
 
 /** @param samples at least one */
 export function summarise(samples: readonly number[]): Summary {
   const sorted = [...samples].sort((a, b) => a - b);
-  return { median: quantileOf(sorted, 0.5), p90: quantileOf(sorted, 0.9) };
+  return { median: quantileOf(sorted, 0.5), p90: quantileOf(sorted, 0.9), p99: quantileOf(sorted, 0.99) };
 }
 
 /** The value below which 99 of 100 samples lie. @param samples at least one */

@@ -33,8 +33,11 @@ export class Puller {
   private readonly subscription: Subscription;
   private readonly watch: NodeJS.Timeout;
   private readonly forgetReconnect: () => void;
-  /** Requests that may be out, and for how many messages each is. A delivery does not say which of them it answers. */
-  private readonly pulls = new Map<number, number>();
+  /**
+   * Requests that may be out, the oldest first, and for how many messages each is. A delivery does not say which of them
+   * it answers, and one that was answered in full ends without a word.
+   */
+  private readonly pulls = new Map<number, { readonly asked: number; readonly at: number }>();
   /** Messages that all requests together have still to bring. */
   private out = 0;
   private readonly stopping = new AbortController();
@@ -96,15 +99,22 @@ export class Puller {
     });
   }
 
+  /**
+   * Asks for what is wanted, once that is as much as is still to come anyway. The server looks at every waiting request
+   * whenever a queue runs dry, so a fleet must not ask for each message by itself.
+   */
   private pull(): void {
     const { connection, credit } = this;
-    if (credit === 0 || this.pausing || this.stopping.signal.aborted || !connection.isOnline) return;
+    if (credit === 0 || credit < this.out) return;
+    if (this.pausing || this.stopping.signal.aborted || !connection.isOnline) return;
     const { stream, consumer } = this.options;
-    if (this.out === 0) this.heardAt = performance.now();
+    const nowMs = performance.now();
+    if (this.out === 0) this.heardAt = nowMs;
+    this.forgetEnded(nowMs);
     this.serial++;
     this.credit = 0;
     this.out += credit;
-    this.pulls.set(this.serial, credit);
+    this.pulls.set(this.serial, { asked: credit, at: nowMs });
     connection.nc.publish(
       `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`,
       JSON.stringify({ batch: credit, expires: nanos(pullMs), idle_heartbeat: nanos(heartbeatMs) }),
@@ -118,21 +128,30 @@ export class Puller {
     if (delivered !== undefined) {
       if (--this.out <= 0) this.settle();
       this.options.onMessage(delivered);
+      this.schedule();
       return;
     }
     const end = endOf(message);
     if (end === undefined) return;
     const serial = Number(message.subject.slice(this.inbox.length + 1));
-    const asked = this.pulls.get(serial);
+    const pull = this.pulls.get(serial);
     // One of before a loss: asked for anew already.
-    if (asked === undefined) return;
+    if (pull === undefined) return;
     this.pulls.delete(serial);
-    const unused = Math.min(this.out, unusedOf(message) ?? asked);
+    const unused = Math.min(this.out, unusedOf(message) ?? pull.asked);
     this.out -= unused;
     this.credit += unused;
     if (end === 'missing') void this.lost();
     else if (end === 'refused') void this.pause(() => sleep(refusedDelayMs, this.stopping.signal));
     else this.schedule();
+  }
+
+  /** Lets go of requests so old that the server has surely ended them. */
+  private forgetEnded(nowMs: number): void {
+    for (const [serial, { at }] of this.pulls) {
+      if (nowMs - at < 2 * pullMs) return;
+      this.pulls.delete(serial);
+    }
   }
 
   private settle(): void {
