@@ -8,10 +8,10 @@ import { closedLoop } from './concurrency.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 /** Enough to have every stage busy. */
-const clients = 12;
+const clients = 32;
 const drawingSteps = 10;
 /** A request must be answered within so many times what it takes where there is as much to do as can be done. */
-const patience = 3;
+const patience = 1.5;
 const leastPatienceMs = 1500;
 /** What is asked for goes on for so many deadlines, so that more than the queues hold is asked for. */
 const deadlines = 5;
@@ -83,7 +83,7 @@ export const goodput: Suite = {
       const ask = (each: Prompt) => deployment.ask(each, terms);
       await closedLoop(prompts(clients), clients, ask);
       const startedAt = performance.now();
-      const { answers } = await closedLoop(prompts(5 * clients), clients, ask);
+      const { answers } = await closedLoop(prompts(3 * clients), clients, ask);
       const capacity = answers.length / ((performance.now() - startedAt) / 1000);
       const timeoutMs = Math.max(leastPatienceMs, patience * median(answers.map(({ endMs }) => endMs)));
       const seconds = Math.max(leastSeconds, (times(deadlines) * timeoutMs) / 1000);

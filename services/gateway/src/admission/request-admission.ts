@@ -3,6 +3,7 @@ import { remainingMs } from '@tessera/runtime';
 import type { EnginePool } from '../dispatch/engine-pool.js';
 import { AnswerTimes, type WrittenAnswer } from './answer-times.js';
 import { DrawingShare } from './drawing-share.js';
+import { FlowEstimate } from './flow-estimate.js';
 import { type DoneJob, QueueEstimate, type QueueSample } from './queue-estimate.js';
 
 export interface AdmissionOptions {
@@ -52,6 +53,7 @@ const leastRetryMs = 100;
  */
 export class RequestAdmission {
   private readonly answers = new AnswerTimes();
+  private readonly texts = new FlowEstimate();
   private readonly queues = {
     encode: new QueueEstimate(),
     connect: new QueueEstimate(),
@@ -83,10 +85,12 @@ export class RequestAdmission {
     // Pictures that are on their way come before this one.
     const ahead = request.hasMedia ? { ...outlook, load: outlook.load + outlook.awaitingTiles } : outlook;
     const { alone, inCompany } = this.answers.answerMs(request.maxTokens, ahead);
-    const answer: StageTime = { stage: 'llm', waitMs: this.answers.waitMs(ahead) + inCompany, workMs: alone };
+    const flowMs = this.texts.expectedMs(this.isFull, performance.now());
+    const waitMs = Math.max(this.answers.waitMs(ahead) + inCompany, flowMs - alone);
+    const answer: StageTime = { stage: 'llm', waitMs, workMs: alone };
     const tiles = request.hasMedia ? this.tiles(1) : nothing;
     // Tiles are made while the request waits for its slot.
-    const times = tiles.waitMs > answer.waitMs ? [tiles, { ...answer, waitMs: inCompany }] : [answer];
+    const times = tiles.waitMs > answer.waitMs ? [tiles, { ...answer, waitMs: Math.min(inCompany, waitMs) }] : [answer];
     if (draws) times.push(this.drawing(request, 1 + this.drawingsToCome));
     refuseLate(times, request.deadlineMs, this.options.safety);
     return this.admitted(request, draws);
@@ -96,8 +100,15 @@ export class RequestAdmission {
     let place: Disposable | undefined;
     let drawingToCome = false;
     let drawings = 0;
+    let isUnderWay = false;
+    const textEnded = (isComplete: boolean): void => {
+      if (isUnderWay) this.texts.ended(isComplete, this.isFull);
+      isUnderWay = false;
+    };
     const hold = (): void => {
       place = this.options.engines.reserve();
+      this.texts.began();
+      isUnderWay = true;
       drawingToCome = draws;
       if (drawingToCome) this.drawingsToCome++;
     };
@@ -127,6 +138,7 @@ export class RequestAdmission {
         }
       },
       written: (answer) => {
+        textEnded(true);
         noDrawingToCome();
         this.answers.written(answer);
         this.share.ended(request.asksToDraw, drawings > 0);
@@ -141,6 +153,7 @@ export class RequestAdmission {
       },
       [Symbol.dispose]: () => {
         place?.[Symbol.dispose]();
+        textEnded(false);
         noDrawingToCome();
       },
     };
@@ -158,6 +171,12 @@ export class RequestAdmission {
       `every llm engine is full: ${load} sequences are admitted or about to be, and ${places} is the limit`,
       { retryAfterMs: this.engineRetryMs(), stage: 'llm' },
     );
+  }
+
+  /** Whether every slot of the engines has a sequence, or will have one. */
+  private get isFull(): boolean {
+    const { slots, load, awaitingTiles } = this.options.engines.outlook();
+    return load + awaitingTiles >= slots;
   }
 
   private tiles(jobs: number): StageTime {

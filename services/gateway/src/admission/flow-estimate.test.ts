@@ -1,0 +1,51 @@
+import { expect, test } from 'vitest';
+import { FlowEstimate } from './flow-estimate.js';
+
+/** So many answers a second for some seconds, with as many requests under way all the time. */
+function flow(estimate: FlowEstimate, perSecond: number, seconds: number, isFull: boolean, fromMs = 0): number {
+  let nowMs = fromMs;
+  for (let n = 0; n < perSecond * seconds; n++) {
+    nowMs += 1000 / perSecond;
+    estimate.ended(true, isFull, nowMs);
+    estimate.began();
+  }
+  return nowMs;
+}
+
+function withUnderWay(count: number): FlowEstimate {
+  const estimate = new FlowEstimate();
+  for (let n = 0; n < count; n++) estimate.began();
+  return estimate;
+}
+
+test('while slots are free nothing is expected to wait, and nothing is learned', () => {
+  const estimate = withUnderWay(4);
+  const nowMs = flow(estimate, 1, 20, false);
+  expect(estimate.expectedMs(false, nowMs)).toBe(0);
+  expect(estimate.expectedMs(true, nowMs)).toBe(0);
+});
+
+test('with every slot taken one more takes as long as all that are under way', () => {
+  const estimate = withUnderWay(39);
+  const nowMs = flow(estimate, 10, 10, true);
+  expect(estimate.expectedMs(true, nowMs) / 1000).toBeCloseTo(4, 0);
+  expect(estimate.expectedMs(false, nowMs)).toBe(0);
+});
+
+test('what ends without being complete is not counted: a flow that does more and more in vain is expected to take longer', () => {
+  const estimate = withUnderWay(40);
+  let nowMs = flow(estimate, 10, 10, true);
+  const before = estimate.expectedMs(true, nowMs);
+  for (let n = 0; n < 100; n++) {
+    nowMs += 100;
+    estimate.ended(n % 10 === 0, true, nowMs);
+    estimate.began();
+  }
+  expect(estimate.expectedMs(true, nowMs)).toBeGreaterThan(3 * before);
+});
+
+test('without any answer it is expected to take ever longer', () => {
+  const estimate = withUnderWay(40);
+  const nowMs = flow(estimate, 10, 10, true);
+  expect(estimate.expectedMs(true, nowMs + 60_000)).toBeGreaterThan(50_000);
+});
