@@ -1,5 +1,5 @@
 import type { EngineStatus } from '@tessera/protocol';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { type EngineNews, EngineRoster } from './engine-roster.js';
 
 function status(engineId: string, { running = 0, draining = false } = {}): EngineStatus {
@@ -15,6 +15,8 @@ function status(engineId: string, { running = 0, draining = false } = {}): Engin
     inbox: '0-abcdefgh',
   };
 }
+
+afterEach(() => vi.useRealTimers());
 
 function names(roster: EngineRoster): string[] {
   return roster.ready.map(({ status: { engineId } }) => engineId).sort();
@@ -75,6 +77,53 @@ test('who is silent for too long is forgotten, unless the silence was ours', () 
   ]);
   expect(roster.ready).toEqual([]);
   expect(roster.lastHeardAtMs).toBe(2500);
+});
+
+test('who waits for a change is woken by the first one, after a while without any, and by its signal', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const roster = new EngineRoster();
+  const never = new AbortController().signal;
+  const change = roster.changed(60_000, never);
+  roster.heard(status('a'));
+  await change;
+  expect(vi.getTimerCount()).toBe(0);
+  let over = false;
+  const patience = roster.changed(1000, never).then(() => {
+    over = true;
+  });
+  await vi.advanceTimersByTimeAsync(999);
+  expect(over).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  await patience;
+  const leaving = new AbortController();
+  const left = roster.changed(60_000, leaving.signal);
+  leaving.abort(new Error('enough'));
+  await expect(left).rejects.toThrow('enough');
+  await expect(roster.changed(60_000, leaving.signal)).rejects.toThrow('enough');
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('one that closes forgets every engine and says so, and nothing more', () => {
+  class Closing extends EngineRoster {
+    end(): void {
+      this.close();
+    }
+  }
+  const roster = new Closing();
+  const gone: [string, EngineNews][] = [];
+  roster.onChange(({ status: { engineId } }, news) => gone.push([engineId, news]));
+  const stop = roster.onChange(() => gone.push(['stopped', 'heard']));
+  stop();
+  for (const id of ['a', 'b']) roster.heard(status(id));
+  gone.length = 0;
+  roster.end();
+  expect(gone).toEqual([
+    ['a', 'forgotten'],
+    ['b', 'forgotten'],
+  ]);
+  expect([roster.size, names(roster)]).toEqual([0, []]);
+  roster.heard(status('c'));
+  expect(gone).toHaveLength(2);
 });
 
 test('any order of coming, draining and going leaves exactly the willing', () => {

@@ -120,6 +120,16 @@ test('a request that expires is asked again for what it has not brought', async 
   expect(batches()).toEqual([5, 3, 3]);
 });
 
+test('the last message that a request has not brought is not forgotten', async () => {
+  const { puller, settled, batches, deliver, end } = await pulling();
+  puller.request(3);
+  await settled();
+  await deliver('a', 'b');
+  end(0, 408, 'Request Timeout', 1);
+  await settled();
+  expect(batches()).toEqual([3, 1]);
+});
+
 test('of two requests each gives back its own', async () => {
   const { puller, settled, batches, deliver, end } = await pulling();
   puller.request(2);

@@ -1,0 +1,146 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+// @ts-expect-error The scripts have no types.
+import * as mutants from '../../scripts/mutants.mjs';
+import { root } from '../support/deployment.js';
+
+interface Mutant {
+  readonly line: number;
+  readonly from: string;
+  readonly to: string;
+}
+
+const {
+  mutantsOf,
+  mutated,
+  shuffled,
+}: {
+  mutantsOf(name: string, source: string): Mutant[];
+  mutated(source: string, mutant: Mutant): string;
+  shuffled<T>(list: readonly T[], seed: number): T[];
+} = mutants;
+
+let tree: string;
+beforeEach(() => {
+  tree = mkdtempSync(join(tmpdir(), 'tessera-mutants-'));
+});
+afterEach(() => rmSync(tree, { recursive: true, force: true }));
+
+const changed = (source: string): string[] =>
+  mutantsOf('a.ts', source)
+    .map((mutant) => mutated(source, mutant))
+    .toSorted();
+
+test.each([
+  ['a < b', ['a <= b', 'a >= b']],
+  ['a === b', ['a !== b']],
+  ['a + b', ['a - b']],
+  ["a + 'b'", []],
+  ['`é` && (a * b)', ['`é` && (a / b)']],
+  ['a && b', ['a || b']],
+  ['!a', ['a']],
+  ['a ? b : c', ['false ? b : c', 'true ? b : c']],
+  ['f(true, 7, 1n)', [';', 'f(false, 7, 1n)', 'f(true, 7, 2n)', 'f(true, 8, 1n)']],
+  ['Math.min(a)', [';', 'Math.max(a)']],
+  ['await this.f()', [';']],
+  ["log.warn('a')", []],
+  ['a++', ['a--']],
+  ['while (a) b', ['while (false) b']],
+  ['let a: Array<1> = b as 2', []],
+  ['const f = () => { return a }', ['const f = () => { return undefined as never }']],
+])('%s', (source, expected) => {
+  expect(changed(source)).toEqual(expected);
+});
+
+test('a seed is an order: the same each time, another for another seed, and nothing is lost', () => {
+  const list = Array.from({ length: 50 }, (_, index) => index);
+  const order = shuffled(list, 3);
+  expect(shuffled(list, 3)).toEqual(order);
+  expect(shuffled(list, 4)).not.toEqual(order);
+  expect(order.toSorted((one, other) => one - other)).toEqual(list);
+});
+
+/** A tree of one file, whose test sees only a part of what it does. */
+function fixture(): string {
+  const source = `export function cut(value: number, limit: number): number {
+  return value > limit ? limit : value;
+}
+`;
+  const at = (path: string) => join(tree, path);
+  mkdirSync(at('packages/tiny/src'), { recursive: true });
+  mkdirSync(at('node_modules'));
+  for (const name of readdirSync(join(root, 'node_modules'))) {
+    if (name !== '@tessera') symlinkSync(join(root, 'node_modules', name), at(`node_modules/${name}`));
+  }
+  cpSync(join(root, 'scripts'), at('scripts'), { recursive: true });
+  writeFileSync(at('package.json'), '{"type":"module"}');
+  writeFileSync(
+    at('tsconfig.json'),
+    '{"compilerOptions":{"strict":true,"noEmit":true,"target":"es2023","module":"nodenext"},"include":["packages/tiny/src/cut.ts"]}',
+  );
+  writeFileSync(at('vitest.config.ts'), "export default { test: { include: ['packages/*/src/*.test.ts'] } };");
+  writeFileSync(at('packages/tiny/src/cut.ts'), source);
+  writeFileSync(
+    at('packages/tiny/src/cut.test.ts'),
+    `import { expect, test } from 'vitest';
+import { cut } from './cut.js';
+test('what is over the limit is cut', () => {
+  expect(cut(7, 5)).toBe(5);
+  expect(cut(4, 5)).toBe(4);
+});
+`,
+  );
+  return source;
+}
+
+async function mutate(...args: string[]): Promise<{ status: number; out: string; said: string }> {
+  const child = spawn(process.execPath, [join(tree, 'scripts/mutate.mjs'), ...args], {
+    cwd: tree,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  child.stdout.on('data', (chunk) => {
+    out += chunk;
+  });
+  let said = '';
+  child.stderr.on('data', (chunk) => {
+    said += chunk;
+  });
+  const [status] = await once(child, 'close');
+  return { status, out, said };
+}
+
+test('a run says what the tests notice and what they do not, and touches no file of the tree', async () => {
+  const source = fixture();
+  const { status, out, said } = await mutate('packages/tiny', '--limit', '2', '--json');
+  expect(status, said).toBe(0);
+  const first = JSON.parse(out);
+  expect(first).toMatchObject({ seed: 1, tried: 2, next: 2 });
+  const rest = JSON.parse((await mutate('packages/tiny', '--skip', '2', '--json')).out);
+  expect(first.tried + rest.tried).toBe(first.all);
+  // At the limit itself both ways are right: no test can tell them apart.
+  const survivors = [...first.survivors, ...rest.survivors];
+  expect(survivors.map(({ path, line, from, to }) => `${path}:${line} ${from} ${to}`)).toEqual([
+    'packages/tiny/src/cut.ts:2 > >=',
+  ]);
+  expect(first.caught + rest.caught).toBe(4);
+  expect(readFileSync(join(tree, 'packages/tiny/src/cut.ts'), 'utf8')).toBe(source);
+});
+
+test('tests that fail without a mistake are an error, and so is a path that is not there', async () => {
+  fixture();
+  writeFileSync(
+    join(tree, 'packages/tiny/src/cut.test.ts'),
+    "import { test } from 'vitest'; test('', () => { throw 1; });",
+  );
+  expect(await mutate('packages/tiny/src/cut.ts')).toMatchObject({
+    status: 1,
+    said: expect.stringContaining('the tests fail without any mistake'),
+  });
+  expect(await mutate('packages/none')).toMatchObject({ status: 1, said: expect.stringContaining('no such file') });
+  expect(await mutate()).toMatchObject({ status: 2, said: expect.stringContaining('--seed S') });
+});
