@@ -7,6 +7,8 @@ import { svgSize, withSvgSize } from './svg-size.js';
 
 /** Time that a drawing may take for each millisecond of computing: others may keep the machine busy. */
 const patience = 15;
+/** And what it may take at least: a machine that is busy enough lets a process stand still for seconds. */
+const leastPatienceMs = 30_000;
 
 export interface DrawSvgOptions {
   readonly background: readonly number[];
@@ -37,6 +39,7 @@ export async function drawSvg(
     maxCpuMs: limits.svgCpuMs,
     maxMemoryBytes: limits.svgMemoryBytes,
   };
-  const data = await lane.draw(drawing, { timeoutMs: patience * limits.svgCpuMs, signal, whileWaiting });
+  const timeoutMs = Math.max(leastPatienceMs, patience * limits.svgCpuMs);
+  const data = await lane.draw(drawing, { timeoutMs, signal, whileWaiting });
   return { width, height, data };
 }
