@@ -88,14 +88,16 @@ test('what is wanted in one turn is one request, and no message is asked for twi
   await settled();
   expect(batches()).toEqual([5]);
   await deliver('a', 'b');
-  await settled();
   expect(received).toEqual(['a', 'b']);
   expect(batches()).toEqual([5]);
+  // As long as more is still to come than is wanted beside it, nothing new is asked for.
   puller.request(1);
   await settled();
-  await deliver('c', 'd', 'e');
-  await deliver('f');
-  await settled();
+  await deliver('c');
+  expect(batches()).toEqual([5]);
+  await deliver('d');
+  expect(batches()).toEqual([5, 1]);
+  await deliver('e', 'f');
   expect(received).toEqual(['a', 'b', 'c', 'd', 'e', 'f']);
   expect(batches()).toEqual([5, 1]);
 });

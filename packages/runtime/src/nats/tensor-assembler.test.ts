@@ -109,7 +109,8 @@ test('what is corrupt is dropped, and a later valid copy is kept', () => {
 });
 
 test('what waits unfinished is bounded: the oldest tile goes', () => {
-  const small = new TensorAssembler({ ...limits, maxPendingBytes: 300 });
+  // Just as much as two parts take.
+  const small = new TensorAssembler({ ...limits, maxPendingBytes: 256 });
   const tiles = [0, 1, 2].map((tile) => payloads(counted(8, 8), { tile }));
   expect(small.add(at(0, 0), must(tiles[0]?.[0])).kind).toBe('waiting');
   expect(small.add(at(0, 1), must(tiles[1]?.[0])).kind).toBe('waiting');

@@ -144,6 +144,22 @@ test('a tile that is missed is made again, once work on it is over, and under a 
   expect(await doneNow()).toEqual(['3: 0/1+3 to 0-someengine']);
 });
 
+test('a request is unfinished until the last tile of each item has come, in whatever order', async () => {
+  const encodes = dispatch(await newBus(), items(2, 1));
+  expect(encodes.isUnfinished).toBe(true);
+  for (const [item, tile, unfinished] of [
+    [1, 0, true],
+    [0, 1, true],
+    // What nobody asked for says nothing.
+    [0, 2, true],
+    [2, 0, true],
+    [0, 0, false],
+  ] as const) {
+    encodes.arrived(item, tile);
+    expect(encodes.isUnfinished, `after tile ${tile} of item ${item}`).toBe(unfinished);
+  }
+});
+
 test('a request that ends takes back what nobody has begun', async () => {
   const bus = await newBus();
   const encodes = dispatch(bus, items(5, 1));

@@ -130,6 +130,20 @@ test('a place that is reserved counts until it is given back', () => {
   expect(pool.outlook().load).toBe(0);
 });
 
+test('an engine that is gone leaves nothing in the outlook, and what it held is counted with it', async () => {
+  roster.heard(engineStatus('one', { running: 2 }));
+  roster.heard(engineStatus('two'));
+  const pool = newPool();
+  const leases = await Promise.all([1, 2, 3].map(() => pool.acquire(seeker())));
+  expect(pool.outlook()).toMatchObject({ engines: 2, places: 16, load: 5 });
+  roster.forget('one');
+  const onTwo = leases.filter(({ engineId }) => engineId === 'two').length;
+  expect(pool.outlook()).toMatchObject({ engines: 1, slots: 4, places: 8, load: onTwo });
+  for (const lease of leases) lease.release();
+  roster.forget('two');
+  expect(pool.outlook()).toEqual({ engines: 0, slots: 0, places: 0, load: 0, awaitingTiles: 0 });
+});
+
 test('an engine that said it is full is left alone until it speaks again', async () => {
   roster.heard(engineStatus('one'));
   roster.heard(engineStatus('two'));

@@ -33,6 +33,13 @@ test('tokens come as often as the softmax says', () => {
   expect((sharp.get(2) ?? 0) / 20_000).toBeCloseTo(25 / 30, 1);
 });
 
+test('only the differences of logits count, however far from zero they are', () => {
+  for (const offset of [-5000, 5000]) {
+    const found = counts(Float32Array.of(offset, offset + Math.log(3)), {});
+    expect((found.get(1) ?? 0) / 20_000).toBeCloseTo(3 / 4, 1);
+  }
+});
+
 test('top-k and top-p keep what their definitions keep', () => {
   const sorted = [...rows.keys()].sort((a, b) => (rows[b] as number) - (rows[a] as number));
   const weights = sorted.map((id) => Math.exp(rows[id] as number));

@@ -177,6 +177,18 @@ test('what was taken over is not refused for what comes new, and goes before it,
   expect(order).toEqual(['t0', 't1', 's4', 's5']);
 });
 
+test('sequences taken over keep their order where nobody else waits', () => {
+  const scheduler = new FcfsScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  for (const name of ['t0', 't1', 't2']) scheduler.add(taken(name));
+  const order: string[] = [];
+  for (let done = 0; done < 3; done++) {
+    const { admitted } = scheduler.plan();
+    order.push(...admitted.map(({ name }) => name));
+    scheduler.remove(admitted[0] as Item);
+  }
+  expect(order).toEqual(['t0', 't1', 't2']);
+});
+
 test('a slot is given only where the cache has room for all at their longest; nobody passes who waits for room', () => {
   // Room for 40 positions in slots of equal length.
   const scheduler = new FcfsScheduler<Item>(limits, (slots, rows) => slots * rows <= 40);
