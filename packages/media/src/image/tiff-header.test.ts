@@ -83,6 +83,27 @@ test.each(kinds)('every field of a $name is read', ({ order, isBigTiff, type }) 
   });
 });
 
+test('what a file does not say is what the format takes for granted, and nothing behind its last field is read', () => {
+  for (const isBigTiff of [false, true]) {
+    const file = tiffOf('little', isBigTiff, [[256, short, 300]]);
+    // The file ends with the field: the place of a next directory is missing, and no matter.
+    const end = isBigTiff ? 16 + 8 + 20 : 8 + 2 + 12;
+    expect(tiffHeader(file.subarray(0, end))).toEqual({
+      width: 300,
+      height: undefined,
+      bits: [1],
+      compression: 1,
+      photometric: undefined,
+      orientation: undefined,
+      samples: 1,
+      inPlanes: false,
+      isTiled: false,
+      extraSamples: [],
+      sampleFormats: [1],
+    });
+  }
+});
+
 test.each(kinds)('the size of a $name is refused by its figures', async ({ order, isBigTiff, type }) => {
   const sized = (width: number, height: number) =>
     tiffOf(order, isBigTiff, [
