@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { probeImage } from './probe-image.js';
-import { tiffHeader } from './tiff-header.js';
+import { tiffColourSamples, tiffHeader } from './tiff-header.js';
 
 const short = 3;
 const long = 4;
@@ -127,4 +127,22 @@ test('a directory that does not lie within the file is an end of the bytes', () 
   expect(() => tiffHeader(file.subarray(0, 12))).toThrow(RangeError);
   file.writeUInt32BE(0xffff_fff0, 4);
   expect(() => tiffHeader(file)).toThrow(RangeError);
+});
+
+test.each([
+  ['white is zero', 0, 1],
+  ['black is zero', 1, 1],
+  ['RGB', 2, 3],
+  ['a palette', 3, 1],
+  ['a mask', 4, undefined],
+  ['CMYK', 5, 4],
+  ['YCbCr', 6, 3],
+  ['CIELab', 8, 3],
+  ['a camera sensor', 32_803, undefined],
+])('a pixel of %s (%i) has %s samples of colour', (_, photometric, samples) => {
+  expect(tiffColourSamples(tiffHeader(tiffOf('big', false, [[262, short, photometric]])))).toBe(samples);
+});
+
+test('pixels of no known kind have no known colours', () => {
+  expect(tiffColourSamples(tiffHeader(tiffOf('big', false, [])))).toBeUndefined();
 });
