@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { probeImage } from './probe-image.js';
-import { tiffHeader } from './tiff-header.js';
+import { tiffColourSamples, tiffHeader } from './tiff-header.js';
 
 const short = 3;
 const long = 4;
@@ -83,6 +83,27 @@ test.each(kinds)('every field of a $name is read', ({ order, isBigTiff, type }) 
   });
 });
 
+test('what a file does not say is what the format takes for granted, and nothing behind its last field is read', () => {
+  for (const isBigTiff of [false, true]) {
+    const file = tiffOf('little', isBigTiff, [[256, short, 300]]);
+    // The file ends with the field: the place of a next directory is missing, and no matter.
+    const end = isBigTiff ? 16 + 8 + 20 : 8 + 2 + 12;
+    expect(tiffHeader(file.subarray(0, end))).toEqual({
+      width: 300,
+      height: undefined,
+      bits: [1],
+      compression: 1,
+      photometric: undefined,
+      orientation: undefined,
+      samples: 1,
+      inPlanes: false,
+      isTiled: false,
+      extraSamples: [],
+      sampleFormats: [1],
+    });
+  }
+});
+
 test.each(kinds)('the size of a $name is refused by its figures', async ({ order, isBigTiff, type }) => {
   const sized = (width: number, height: number) =>
     tiffOf(order, isBigTiff, [
@@ -106,4 +127,22 @@ test('a directory that does not lie within the file is an end of the bytes', () 
   expect(() => tiffHeader(file.subarray(0, 12))).toThrow(RangeError);
   file.writeUInt32BE(0xffff_fff0, 4);
   expect(() => tiffHeader(file)).toThrow(RangeError);
+});
+
+test.each([
+  ['white is zero', 0, 1],
+  ['black is zero', 1, 1],
+  ['RGB', 2, 3],
+  ['a palette', 3, 1],
+  ['a mask', 4, undefined],
+  ['CMYK', 5, 4],
+  ['YCbCr', 6, 3],
+  ['CIELab', 8, 3],
+  ['a camera sensor', 32_803, undefined],
+])('a pixel of %s (%i) has %s samples of colour', (_, photometric, samples) => {
+  expect(tiffColourSamples(tiffHeader(tiffOf('big', false, [[262, short, photometric]])))).toBe(samples);
+});
+
+test('pixels of no known kind have no known colours', () => {
+  expect(tiffColourSamples(tiffHeader(tiffOf('big', false, [])))).toBeUndefined();
 });

@@ -214,9 +214,12 @@ test('a server that has gone silent has lost the consumer; one that gives signs 
   vi.advanceTimersByTime(25_000);
   await settled();
   expect([restored(), batches()]).toEqual([0, [2]]);
-  vi.advanceTimersByTime(15_000);
+  // That we speak is no sign of life of the server.
+  puller.request(2);
   await settled();
-  expect([restored(), batches()]).toEqual([1, [2, 2]]);
+  vi.advanceTimersByTime(10_000);
+  await settled();
+  expect([restored(), batches()]).toEqual([1, [2, 2, 4]]);
 });
 
 test('one that is stopped takes what was on its way, and asks for no more', async () => {
