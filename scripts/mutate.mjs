@@ -29,6 +29,7 @@ const help = `npm run mutate -- PATH... [options]
   --skip N      leaves out the first so many of that order: goes on where a run before ended
   --minutes N   begins no mutant after that time (30)
   --json        prints the report as JSON
+  -h, --help    this text
 `;
 
 const root = resolve(import.meta.dirname, '..');
@@ -41,8 +42,13 @@ const { values, positionals } = parseArgs({
     skip: { type: 'string', default: '0' },
     minutes: { type: 'string', default: '30' },
     json: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 });
+if (values.help) {
+  process.stdout.write(help);
+  process.exit(0);
+}
 const [limit, seed, skip, minutes] = [values.limit, values.seed, values.skip, values.minutes].map(Number);
 if (positionals.length === 0 || [limit, seed, skip, minutes].some((value) => !(value >= 0))) {
   process.stderr.write(help);

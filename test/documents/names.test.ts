@@ -42,6 +42,7 @@ beforeAll(async () => {
   const commands = [...main.slice(main.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
   const texts = await Promise.all([
     help('scripts/bench.mjs', '--help'),
+    help('scripts/mutate.mjs', '--help'),
     ...commands.filter((name) => name !== 'help').map((name) => help(tessera, name, '--help')),
   ]);
   expect(texts.length).toBeGreaterThan(4);
