@@ -239,7 +239,7 @@ export const bus: Suite = {
         waysSection(ways, pictures, convertMs),
         heldSection(
           [
-            ['the engine keeps up', joined(held)],
+            ['an engine that only receives', joined(held)],
             ['a slow engine', slow],
           ],
           slowMs,

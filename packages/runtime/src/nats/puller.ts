@@ -100,8 +100,8 @@ export class Puller {
   }
 
   /**
-   * Asks for what is wanted, once that is as much as is still to come anyway. The server looks at every waiting request
-   * whenever a queue runs dry, so a fleet must not ask for each message by itself.
+   * Asks for what is wanted, once that is as much as is still to come anyway. Going through waiting requests is most of
+   * what a large fleet costs the server, so it must not ask for each message by itself.
    */
   private pull(): void {
     const { connection, credit } = this;
