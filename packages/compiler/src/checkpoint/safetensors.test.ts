@@ -91,6 +91,46 @@ test.each(['F32', 'F16', 'BF16'] as const)(
   },
 );
 
+test('infinite and undefined halves stay what they are', async () => {
+  const bits = Uint16Array.of(0x7c00, 0xfc00, 0x7e00, 0x7c01);
+  await writeSafetensors(path, { half: { dtype: 'F16', shape: [4], data: new Uint8Array(bits.buffer) } });
+  const file = await SafetensorsFile.open(path);
+  expect([...(await file.read('half'))]).toEqual([1 / 0, -1 / 0, Number.NaN, Number.NaN]);
+  await file.close();
+});
+
+test.each([
+  ['BOOL', 1],
+  ['U8', 1],
+  ['I8', 1],
+  ['F8_E4M3', 1],
+  ['F8_E5M2', 1],
+  ['I16', 2],
+  ['U16', 2],
+  ['F16', 2],
+  ['BF16', 2],
+  ['I32', 4],
+  ['U32', 4],
+  ['F32', 4],
+  ['F64', 8],
+  ['I64', 8],
+  ['U64', 8],
+])('an element of %s has %i bytes', async (dtype, size) => {
+  await writeSafetensors(path, { a: { dtype, shape: [3], data: new Uint8Array(3 * size) } });
+  const file = await SafetensorsFile.open(path);
+  expect(file.tensors.get('a')).toMatchObject({ dtype, bytes: 3 * size });
+  await file.close();
+});
+
+test('tensors without elements may lie where another begins, whichever the header names first', async () => {
+  const text = JSON.stringify({ full: entry('F32', [1], 0, 4), empty: entry('F32', [0], 0, 0) });
+  await writeFile(path, withHeader(text, Buffer.from(Float32Array.of(7).buffer)));
+  const file = await SafetensorsFile.open(path);
+  expect([...(await file.read('full'))]).toEqual([7]);
+  expect(await file.read('empty')).toHaveLength(0);
+  await file.close();
+});
+
 test.each<[string, Buffer, RegExp]>([
   ['an empty file', Buffer.alloc(0), /too short/],
   ['less than a length', Buffer.alloc(7), /too short/],
