@@ -56,6 +56,9 @@ interface ItemState {
   hold: MediaHold | undefined;
 }
 
+/** Between two looks for a tile that is nowhere. */
+const secondLookMs = 250;
+
 /**
  * Cuts the media of one request into encode jobs, sees which tiles have come, and has those made again that are lost. The
  * media leave NATS when their tiles are made.
@@ -149,6 +152,9 @@ export class EncodeDispatch {
     const job = state?.tiles[tile]?.firstTile;
     // What was not sent yet has its turn to come.
     if (state === undefined || job === undefined) return;
+    if (!(await this.isLost(state, tile, deliverTo))) return;
+    // It may have gone from one place to the next while each was looked at; then it is here in a moment.
+    await sleep(secondLookMs, signal);
     let end = tile;
     while (state.tiles[end]?.firstTile === job && (await this.isLost(state, end, deliverTo))) end++;
     if (end === tile || signal.aborted) return;
