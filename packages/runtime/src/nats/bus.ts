@@ -9,7 +9,6 @@ import {
   type JobKey,
   type JobKind,
   type JobPlace,
-  jobKinds,
   jobRoutes,
   MediaEvent,
   outsideText,
@@ -21,10 +20,18 @@ import {
 import { abortable } from '../abort.js';
 import { BusConnection, messageOf } from './bus-connection.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
-import { type QueueState, queueStates, type StreamState, streamStates } from './bus-states.js';
+import {
+  type QueueDepth,
+  type QueueState,
+  queueDepths,
+  queueStates,
+  type StreamState,
+  streamStates,
+} from './bus-states.js';
 import { Cancellation } from './cancellation.js';
 import { DrawingInbox } from './drawing-inbox.js';
 import { type Announcer, announceEngine, EngineDirectory } from './engine-directory.js';
+import { removeInbox } from './inbox.js';
 import { Janitor, sayRevision } from './janitor.js';
 import { type JobMessage, jobCodecs } from './job-codec.js';
 import { type MediaHold, MediaStore } from './media-store.js';
@@ -44,16 +51,6 @@ export interface PublishJobOptions extends PublishOptions {
 /** A job that lies in its queue, for as long as the connection holds. */
 export interface QueuedJob extends Stored {
   readonly kind: JobKind;
-}
-
-export interface QueueDepth {
-  readonly kind: JobKind;
-  /** Jobs that wait. */
-  readonly waiting: number;
-  /** Jobs that workers hold. */
-  readonly running: number;
-  /** Deliveries that workers have settled since the queue was made. */
-  readonly settled: number;
 }
 
 /** A failure is worth telling for a while even when its request is late. */
@@ -303,11 +300,7 @@ export class Bus {
    * and asks for what it misses.
    */
   async abandonTokens(address: string): Promise<void> {
-    const { manager, subjects, isOnline } = this.connection;
-    if (!isOnline) return;
-    const stream = subjects.shardOf('tokens', address);
-    await manager.consumers.delete(stream, address).catch(() => {});
-    await manager.streams.purge(stream, { filter: subjects.inboxFilter('tokens', address) }).catch(() => {});
+    await removeInbox(this.connection, 'tokens', address);
   }
 
   /** Opens this process's inbox of visual tokens. One for each process; it is closed with the bus. */
@@ -396,16 +389,7 @@ export class Bus {
 
   /** How much waits in each queue of this revision; empty while NATS is away. */
   async queueDepths(): Promise<QueueDepth[]> {
-    const { manager, subjects, isOnline } = this.connection;
-    if (!isOnline) return [];
-    const depths = await Promise.allSettled(
-      jobKinds.map(async (kind) => {
-        const info = await manager.consumers.info(subjects.queue(kind), subjects.workers);
-        const { num_pending: waiting, num_ack_pending: running, delivered } = info;
-        return { kind, waiting, running, settled: delivered.consumer_seq - running };
-      }),
-    );
-    return depths.flatMap((depth) => (depth.status === 'fulfilled' ? [depth.value] : []));
+    return queueDepths(this.connection);
   }
 
   /** Sends what is still to be sent and closes the connection. Whatever waits on this bus ends with DRAINING. */
@@ -435,7 +419,7 @@ export class Bus {
     return queueStates(this.connection);
   }
 
-  /** What each stream and bucket of this deployment holds; empty while NATS is away. */
+  /** What each stream of this deployment holds; empty while NATS is away. */
   async streamStates(): Promise<StreamState[]> {
     return streamStates(this.connection);
   }

@@ -83,21 +83,12 @@ export class Inbox {
   async close(): Promise<void> {
     clearInterval(this.sweep);
     await this.puller.stop();
-    if (!this.connection.isOnline) return;
-    const { manager, subjects } = this.connection;
-    const stream = this.stream();
-    await manager.consumers.delete(stream, this.address).catch(() => {});
-    // Safe on a work queue: nobody else's consumer covers these subjects.
-    await manager.streams.purge(stream, { filter: subjects.inboxFilter(this.kind, this.address) }).catch(() => {});
-  }
-
-  private stream(): string {
-    return this.connection.subjects.shard(this.kind, Number.parseInt(this.address, 10));
+    await removeInbox(this.connection, this.kind, this.address);
   }
 
   private async ensureConsumer(): Promise<void> {
     const { manager, subjects, limits } = this.connection;
-    const stream = this.stream();
+    const stream = subjects.shardOf(this.kind, this.address);
     try {
       await manager.consumers.info(stream, this.address);
       return;
@@ -160,4 +151,14 @@ export class Inbox {
     this.connection.observer.dropped?.(this.kind, 'stale');
     dropped.delivered.ack();
   }
+}
+
+/** Removes an address's consumer and what lies for it. Never throws: what stays goes when it is old. */
+export async function removeInbox(connection: BusConnection, kind: ProductKind, address: string): Promise<void> {
+  const { manager, subjects, isOnline } = connection;
+  if (!isOnline) return;
+  const stream = subjects.shardOf(kind, address);
+  await manager.consumers.delete(stream, address).catch(() => {});
+  // Safe on a work queue: nobody else's consumer covers these subjects.
+  await manager.streams.purge(stream, { filter: subjects.inboxFilter(kind, address) }).catch(() => {});
 }

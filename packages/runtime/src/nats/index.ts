@@ -1,4 +1,4 @@
-export { Bus, type PublishJobOptions, type QueueDepth, type QueuedJob } from './bus.js';
+export { Bus, type PublishJobOptions, type QueuedJob } from './bus.js';
 export { shownUrl } from './bus-connection.js';
 export type { BusCredentials } from './bus-credentials.js';
 export type {
@@ -8,7 +8,7 @@ export type {
   BusOptions,
   JobOutcome,
 } from './bus-options.js';
-export type { QueueState, StreamState } from './bus-states.js';
+export type { QueueDepth, QueueState, StreamState } from './bus-states.js';
 export type { BusTrace, TracedDelivery, TracedJob } from './bus-trace.js';
 export type { DrawingInbox } from './drawing-inbox.js';
 export { type Announcer, EngineDirectory } from './engine-directory.js';
