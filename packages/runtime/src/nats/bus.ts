@@ -279,9 +279,7 @@ export class Bus {
     features: Float32Tensor,
     options: PublishJobOptions,
   ): Promise<void> {
-    const key = requireKey(job.key);
-    await this.cancellation.refuseCancelled(key.requestId);
-    const reference = await this.tensors.reference(key, job.tile, features, options);
+    const reference = await this.featuresRef(requireKey(job.key), job.tile, features, options);
     try {
       await this.publishJob('connect', { ...job, features: reference }, options);
     } catch (reason) {
