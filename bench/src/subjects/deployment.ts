@@ -42,6 +42,8 @@ export class Deployment implements AsyncDisposable {
     private readonly stack: Stack,
     /** One connection for all questions, as a client that asks more than once has. */
     private readonly client: TesseraClient<ChatServiceDefinition>,
+    /** The gateway's gRPC, host:port. */
+    readonly address: string,
   ) {}
 
   static async start(bundle: Bundle): Promise<Deployment> {
@@ -60,7 +62,7 @@ export class Deployment implements AsyncDisposable {
       await stack.start();
       const gateway = stack.address('gateway');
       if (gateway === undefined) throw new TesseraError('INTERNAL', 'the gateway has no address');
-      return new Deployment(nats, stack, createClient(ChatServiceDefinition, gateway.grpc));
+      return new Deployment(nats, stack, createClient(ChatServiceDefinition, gateway.grpc), gateway.grpc);
     } catch (reason) {
       await stack.stop();
       await nats.stop();
@@ -76,7 +78,7 @@ export class Deployment implements AsyncDisposable {
   async ask(prompt: Prompt, terms: AskTerms = {}): Promise<TimedAnswer> {
     const clock = new AnswerClock();
     const call = { timeoutMs: terms.timeoutMs ?? timeoutMs };
-    for await (const { event } of this.client.chat(chatRequests(prompt, terms.steps ?? drawSteps), call)) {
+    for await (const { event } of this.client.chat(chatRequests(prompt, terms.steps), call)) {
       switch (event?.$case) {
         case 'accepted':
           clock.mark('accepted');
@@ -121,7 +123,11 @@ export class Deployment implements AsyncDisposable {
   }
 }
 
-async function* chatRequests({ picture, text, sampling }: Prompt, steps: number): AsyncGenerator<ChatRequest> {
+/** What a client sends to ask a question. */
+export async function* chatRequests(
+  { picture, text, sampling }: Prompt,
+  steps = drawSteps,
+): AsyncGenerator<ChatRequest> {
   const content: ContentPart[] = [{ part: { $case: 'text', value: text } }];
   if (picture !== undefined) content.unshift({ part: { $case: 'mediaId', value: 'picture' } });
   const messages = [{ role: Role.USER, content }];

@@ -33,30 +33,32 @@ export function chatService(
   describe: ChatServiceDescribeResponse,
   { drain, pauseMs, clientKey, onFirstText }: ChatServiceOptions,
 ): GrpcService {
-  return grpcService(ChatServiceDefinition, {
-    async describe() {
-      return describe;
-    },
-    async *chat(requests, context): AsyncGenerator<ChatResponse> {
-      // Before a word of the request is read.
-      chat.refuseFull();
-      const incoming = requests[Symbol.asyncIterator]();
-      const { signal, deadlineMs } = context;
-      const start = await firstMessage(incoming, pauseMs, signal);
-      const call = { client: clientName(context, clientKey), signal, deadlineMs };
-      let drainTold = false;
-      const run = () => chat.run(start, mediaParts(incoming), call);
-      for await (const event of chatSpan(describe.model?.name ?? '', start, { run, onFirstText })) {
-        if (drain.aborted && !drainTold) {
-          drainTold = true;
-          yield { event: { $case: 'drain', value: {} } };
+  return grpcService(
+    ChatServiceDefinition,
+    {
+      async describe() {
+        return describe;
+      },
+      async *chat(requests, context): AsyncGenerator<ChatResponse> {
+        const incoming = requests[Symbol.asyncIterator]();
+        const { signal, deadlineMs, arrival } = context;
+        const start = await firstMessage(incoming, pauseMs, signal);
+        const call = { client: clientName(context, clientKey), signal, deadlineMs, arrival };
+        let drainTold = false;
+        const run = () => chat.run(start, mediaParts(incoming), call);
+        for await (const event of chatSpan(describe.model?.name ?? '', start, { run, onFirstText })) {
+          if (drain.aborted && !drainTold) {
+            drainTold = true;
+            yield { event: { $case: 'drain', value: {} } };
+          }
+          // From here on errors tell the caller which request they are about.
+          if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
+          yield { event };
         }
-        // From here on errors tell the caller which request they are about.
-        if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
-        yield { event };
-      }
+      },
     },
-  });
+    { onArrival: (path) => (path.endsWith('/Chat') ? chat.arrive() : undefined) },
+  );
 }
 
 async function firstMessage(

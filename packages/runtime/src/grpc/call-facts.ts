@@ -8,6 +8,8 @@ export interface CallFacts {
   readonly log: Logger;
   /** Says which request the call carries: from then on its errors tell the caller the id. */
   setRequestId(requestId: string): void;
+  /** What the service's `onArrival` returned for the call. */
+  readonly arrival?: Disposable;
 }
 
 export type TesseraCallContext = CallContext & CallFacts;

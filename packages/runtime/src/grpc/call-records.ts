@@ -6,6 +6,8 @@ export interface CallRecord {
   readonly deadlineMs: number;
   /** The request that the call carries, once the handler knows it. */
   requestId?: string;
+  /** What its service said when it came. */
+  readonly arrival?: Disposable;
 }
 
 /** Internal metadata from the interceptor to the middleware: the number of the call's record. */

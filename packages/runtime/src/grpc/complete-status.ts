@@ -1,10 +1,10 @@
 import { Metadata, type ServerInterceptingCall } from '@grpc/grpc-js';
 import { outsideText, TesseraError } from '@tessera/protocol';
 import { Status } from 'nice-grpc-common';
-import { Any, ErrorInfo, RequestInfo } from 'nice-grpc-error-details';
+import { Any, BadRequest, ErrorInfo, RequestInfo, RetryInfo } from 'nice-grpc-error-details';
 import { Status as RichStatus } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
 import type { CallRecord } from './call-records.js';
-import { domain, maxMessageBytes, toServerError } from './error-status.js';
+import { maxMessageBytes, toServerError } from './error-status.js';
 
 /** A status on its way out. */
 export type SentStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];
@@ -21,24 +21,26 @@ export function completeStatus(status: SentStatus, path: string, record: CallRec
   if ((status.metadata?.get(detailsHeader).length ?? 0) > 0) return { ...status, details };
   const error = errorOfStatus(status, path);
   if (error === undefined) return { ...status, details };
-  const { code, details: message } = toServerError(error);
-  const rich = RichStatus.fromPartial({ code, message, details: [anyOf(ErrorInfo, { reason: error.code, domain })] });
-  if (record.requestId !== undefined) rich.details.push(anyOf(RequestInfo, { requestId: record.requestId }));
-  const metadata = status.metadata?.clone() ?? new Metadata();
-  metadata.set(detailsHeader, Buffer.from(RichStatus.encode(rich).finish()));
+  return statusOf(error, record.requestId, status.metadata?.clone());
+}
+
+/** An error as the status that ends a call past every handler. */
+export function statusOf(error: TesseraError, requestId?: string, metadata = new Metadata()): SentStatus {
+  const { code, details: message, extra } = toServerError(error, requestId);
+  const details = extra.map((detail) => {
+    const type = detailTypes.find(({ $type }) => $type === detail.$type);
+    const value = type?.encode(detail as never).finish();
+    return Any.fromPartial({ typeUrl: `type.googleapis.com/${detail.$type}`, value });
+  });
+  metadata.set(
+    detailsHeader,
+    Buffer.from(RichStatus.encode(RichStatus.fromPartial({ code, message, details })).finish()),
+  );
   return { code, details: message, metadata };
 }
 
-interface MessageType<T> {
-  readonly $type: string;
-  fromPartial(values: Partial<T>): T;
-  encode(message: T): { finish(): Uint8Array };
-}
-
-function anyOf<T>(type: MessageType<T>, values: Partial<T>): Any {
-  const value = type.encode(type.fromPartial(values)).finish();
-  return Any.fromPartial({ typeUrl: `type.googleapis.com/${type.$type}`, value });
-}
+/** Those that an error of the table is told with. */
+const detailTypes = [ErrorInfo, RetryInfo, BadRequest, RequestInfo] as const;
 
 /** What gRPC's own sentences mean; it gives them no code of their own. Undefined for another one's status. */
 function errorOfStatus({ code, details }: SentStatus, path: string): TesseraError | undefined {

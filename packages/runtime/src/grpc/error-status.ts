@@ -11,7 +11,7 @@ import {
 } from 'nice-grpc-error-details';
 
 /** Whose codes they are, in ErrorInfo. */
-export const domain = 'tessera';
+const domain = 'tessera';
 
 /**
  * gRPC carries the message in a header, where a byte may take three, and twice more in the details, as base64; headers

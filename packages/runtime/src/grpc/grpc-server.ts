@@ -16,7 +16,7 @@ import { endAtDrain, refuseWhileDraining } from './drain-middleware.js';
 import { errorMiddleware } from './error-middleware.js';
 import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
-import { observeMiddleware } from './observe-middleware.js';
+import { observeMiddleware, refusedCounter } from './observe-middleware.js';
 import { OpenCalls } from './open-calls.js';
 import { superviseCalls } from './supervise-calls.js';
 import { serverCredentials } from './tls-credentials.js';
@@ -46,6 +46,10 @@ export class GrpcServer {
     this.health = new Health(services.map(fullName));
     const records = new CallRecords();
     const own = new Set(services.map(fullName));
+    const doors = new Map<string, NonNullable<GrpcService['onArrival']>>();
+    for (const service of services)
+      if (service.onArrival !== undefined) doors.set(fullName(service), service.onArrival);
+    const countRefused = refusedCounter(metrics);
     const resets = metrics.counter('tessera_grpc_streams_reset_total');
     const supervisor = superviseCalls({
       records,
@@ -59,6 +63,14 @@ export class GrpcServer {
         const [, service = '', method = ''] = path.split('/');
         resets.inc({ service, method, reason });
         log.warn({ rpc: path.slice(1), reason }, 'a stream that its caller does not read was reset');
+      },
+      onArrival: (path) => {
+        if (doors.size === 0) return undefined;
+        return doors.get(path.slice(1, path.indexOf('/', 1)))?.(path);
+      },
+      onRefused: (path, error) => {
+        countRefused(path, error);
+        log.debug({ code: error.code, rpc: path.slice(1), reason: error.message }, 'call refused');
       },
     });
     const server = createServer(channelOptions(settings, supervisor)).use(errorDetailsServerMiddleware);
@@ -128,14 +140,15 @@ function credentialsFrom(settings: Settings<CommonSettings>, log: Logger): Serve
   });
 }
 
-function factsMiddleware(log: Logger, records: CallRecords): ServerMiddleware<Pick<CallFacts, 'log' | 'setRequestId'>> {
+function factsMiddleware(log: Logger, records: CallRecords): ServerMiddleware<Omit<CallFacts, 'deadlineMs'>> {
   return async function* withFacts(call, context) {
     const record = records.of(context.metadata);
     const setRequestId = (requestId: string): void => {
       if (record !== undefined) record.requestId = requestId;
     };
     const callLog = log.child({ rpc: call.method.path.slice(1) });
-    return yield* call.next(call.request, { ...context, log: callLog, setRequestId });
+    const { arrival } = record ?? {};
+    return yield* call.next(call.request, { ...context, log: callLog, setRequestId, arrival });
   };
 }
 

@@ -7,15 +7,25 @@ export interface GrpcService {
   readonly implementation: object;
   /** Who calls it: anyone, who is told of each field that is not of the contract; or services, which may be newer. */
   readonly callers: 'anyone' | 'services';
+  /**
+   * Asked when the headers of a call have come, before a word of it is read or anything is made for it: to refuse takes a
+   * fraction of what a handler takes that refuses. What it returns is disposed of when the call has ended, or before,
+   * when its handler does so.
+   * @param path such as `/tessera.v1.ChatService/Chat`
+   * @throws TesseraError to refuse the call
+   */
+  readonly onArrival?: (path: string) => Disposable | undefined;
 }
+
+export type GrpcServiceOptions = Partial<Pick<GrpcService, 'callers' | 'onArrival'>>;
 
 /** A handler's context has, besides gRPC's own, `deadlineMs` and `log`; its signal aborts for a TesseraError. */
 export function grpcService<Definition extends CompatServiceDefinition>(
   definition: Definition,
   implementation: ServiceImplementation<Definition, CallFacts>,
-  { callers = 'anyone' }: Partial<Pick<GrpcService, 'callers'>> = {},
+  { callers = 'anyone', onArrival }: GrpcServiceOptions = {},
 ): GrpcService {
-  return { definition, implementation, callers };
+  return { definition, implementation, callers, onArrival };
 }
 
 /** Such as `tessera.v1.LlmService`. */

@@ -1,4 +1,5 @@
 import { SpanStatusCode } from '@opentelemetry/api';
+import type { TesseraError } from '@tessera/protocol';
 import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common';
 import type { Metrics } from '../telemetry/metrics.js';
 import { startSpan } from '../telemetry/spans.js';
@@ -41,5 +42,16 @@ export function observeMiddleware(metrics: Metrics, openCalls: OpenCalls): Serve
       span.setAttribute('rpc.status_code', code);
       span.end();
     }
+  };
+}
+
+/** Counts a call that was refused before any middleware saw it, as `observeMiddleware` would have. */
+export function refusedCounter(metrics: Metrics): (path: string, error: TesseraError) => void {
+  const total = metrics.counter('tessera_grpc_requests_total');
+  const duration = metrics.histogram('tessera_grpc_request_seconds');
+  return (path, error) => {
+    const [, service = '', method = ''] = path.split('/');
+    total.inc({ service, method, code: error.row.grpc });
+    duration.observe({ service, method }, 0);
   };
 }

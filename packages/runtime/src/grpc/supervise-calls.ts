@@ -6,9 +6,10 @@ import {
   type ServerInterceptor,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
+import { TesseraError } from '@tessera/protocol';
 import { remainingMs } from '../deadline.js';
 import { type CallRecord, type CallRecords, callHeader } from './call-records.js';
-import { completeStatus, type SentStatus } from './complete-status.js';
+import { completeStatus, type SentStatus, statusOf } from './complete-status.js';
 
 interface CallLimits {
   /** For callers that set no deadline. */
@@ -24,6 +25,10 @@ export interface SuperviseOptions {
   /** Whether the method's calls must end: true for all but health and reflection, whose streams may stay open. */
   readonly mustEnd: (path: string) => boolean;
   readonly onReset: (path: string, reason: 'deadline' | 'stalled') => void;
+  /** What the call's service says as it comes. @throws TesseraError to refuse it at once */
+  readonly onArrival: (path: string) => Disposable | undefined;
+  /** A call was refused at its arrival, and no middleware sees it. */
+  readonly onRefused: (path: string, error: TesseraError) => void;
 }
 
 /** Time that a stream has after its deadline to hand over the last bytes and its status. */
@@ -39,14 +44,23 @@ const maxTimerMs = 2 ** 31 - 1;
  * `maxStallMs`; for the handler that is a caller that left.
  */
 export function superviseCalls(options: SuperviseOptions): ServerInterceptor {
-  const { records, limits, mustEnd, onReset } = options;
+  const { records, limits, mustEnd, onReset, onArrival, onRefused } = options;
+  const statusOfRefusal = lastKept(statusOf);
   return ({ path }, call) => {
+    let arrival: Disposable | undefined;
+    try {
+      arrival = onArrival(path);
+    } catch (reason) {
+      const error = TesseraError.from(reason);
+      onRefused(path, error);
+      return refused(call, statusOfRefusal(error));
+    }
     const nowMs = Date.now();
     const askedMs = Number(call.getDeadline());
     const deadlineMs = mustEnd(path)
       ? Math.min(Number.isFinite(askedMs) ? askedMs : nowMs + limits.defaultDeadlineMs, nowMs + limits.maxDeadlineMs)
       : askedMs;
-    const record: CallRecord = { deadlineMs };
+    const record: CallRecord = { deadlineMs, arrival };
     // gRPC answers by this method of its own what never reaches a handler: bytes that are no message, one too large.
     const sendStatus = call.sendStatus.bind(call);
     call.sendStatus = (status) => sendStatus(completeStatus(status, path, record));
@@ -71,9 +85,35 @@ export function superviseCalls(options: SuperviseOptions): ServerInterceptor {
       clearTimeout(deadlineTimer);
       clearTimeout(stallTimer);
       records.close(number);
+      arrival?.[Symbol.dispose]();
     });
     return new SupervisedCall(call, number, { sending: stallFrom, sent: () => clearTimeout(stallTimer) });
   };
+}
+
+/** Ends a call of which only the headers have come. */
+function refused(call: Call, status: SentStatus): ServerInterceptingCall {
+  call.sendStatus(status);
+  const stream = streamOf(call);
+  // A client that goes on sending has its answer, and holds its stream no longer.
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), lastWordMs);
+  stream.once('close', () => clearTimeout(timer));
+  return new NeverStarted(call);
+}
+
+/** Those of a burst are refused with the same words; to encode them takes as long as all the rest of a refusal. */
+function lastKept(make: (error: TesseraError) => SentStatus): (error: TesseraError) => SentStatus {
+  let last: { readonly key: string; readonly status: SentStatus } | undefined;
+  return (error) => {
+    const key = JSON.stringify([error.code, error.message, { ...error.options, cause: undefined }]);
+    if (last?.key !== key) last = { key, status: make(error) };
+    return last.status;
+  };
+}
+
+/** No handler hears of it. */
+class NeverStarted extends ServerInterceptingCall {
+  override start(): void {}
 }
 
 interface Watch {
@@ -84,6 +124,7 @@ interface Watch {
 }
 
 type Call = Parameters<ServerInterceptor>[1];
+type Listener = Parameters<ServerInterceptingCall['start']>[0];
 
 class SupervisedCall extends ServerInterceptingCall {
   constructor(
@@ -98,6 +139,14 @@ class SupervisedCall extends ServerInterceptingCall {
     };
     const listener = new ServerListenerBuilder().withOnReceiveMetadata(onReceiveMetadata).build();
     super(call, new ResponderBuilder().withStart((start) => start(listener)).build());
+  }
+
+  /**
+   * Not before the headers of all that came with it are looked at: of a burst, those for which there is no room are not to
+   * wait for the work of those before them.
+   */
+  override start(listener: Listener): void {
+    setImmediate(() => super.start(listener));
   }
 
   override sendMessage(message: unknown, callback: () => void): void {

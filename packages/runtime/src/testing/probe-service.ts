@@ -1,7 +1,9 @@
 import type { GenerateResponse } from '@tessera/protocol';
 import { isErrorCode, LlmServiceDefinition, LlmServiceDescribeResponse, TesseraError } from '@tessera/protocol';
+import type { ServiceImplementation } from 'nice-grpc';
 import { sleep } from '../abort.js';
-import { grpcService } from '../grpc/grpc-service.js';
+import type { CallFacts } from '../grpc/call-facts.js';
+import { type GrpcService, grpcService } from '../grpc/grpc-service.js';
 import type { Service } from '../service/service.js';
 import { type CommonSettings, commonSettings } from '../settings/common-settings.js';
 import { currentTraceId } from '../telemetry/trace.js';
@@ -19,6 +21,11 @@ export interface ProbeRecord {
   ended?: boolean;
 }
 
+export interface ProbeOptions {
+  readonly ready?: Promise<void>;
+  readonly onArrival?: GrpcService['onArrival'];
+}
+
 /**
  * A small service for tests of the runtime, with the contract of LlmService. The request's id says what Generate does:
  * `text N` writes N tokens; `wait` goes on until its signal aborts; `deaf` does not heed the signal; `drain` goes on
@@ -26,16 +33,13 @@ export interface ProbeRecord {
  * TEXT; `long N` writes one token of N letters; `fault` throws a foreign error; `named WHAT` first says that the request's
  * id is `the-request`.
  */
-export function probeService(
-  records: ProbeRecord[] = [],
-  options: { ready?: Promise<void> } = {},
-): Service<CommonSettings> {
+export function probeService(records: ProbeRecord[] = [], options: ProbeOptions = {}): Service<CommonSettings> {
   return {
     name: 'llm',
     settings: commonSettings,
     async start({ drain, log }) {
       const running = new Set<Promise<void>>();
-      const service = grpcService(LlmServiceDefinition, {
+      const implementation: ServiceImplementation<typeof LlmServiceDefinition, CallFacts> = {
         async describe() {
           return LlmServiceDescribeResponse.fromPartial({ contextTokens: 512 });
         },
@@ -68,9 +72,10 @@ export function probeService(
             end();
           }
         },
-      });
+      };
+      const { onArrival } = options;
       return {
-        services: [service],
+        services: [grpcService(LlmServiceDefinition, implementation, { onArrival })],
         ready: options.ready,
         async stop() {
           log.info('the probe stops');

@@ -7,6 +7,8 @@ export interface RawCallOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether the client takes the answer; one that does not leaves the server no room for a single byte of it. */
   readonly reads: boolean;
+  /** Whether the client ends its side after the message; true if absent. */
+  readonly ends?: boolean;
 }
 
 /** How a call ended, as a client sees it that knows nothing of Tessera. */
@@ -35,7 +37,7 @@ export async function rawCall(
   address: string,
   path: string,
   message: Uint8Array,
-  { headers = {}, reads }: RawCallOptions,
+  { headers = {}, reads, ends = true }: RawCallOptions,
 ): Promise<RawCall> {
   const session = connect(`http://${address}`, reads ? {} : { settings: { initialWindowSize: 0 } });
   session.on('error', () => {});
@@ -53,7 +55,8 @@ export async function rawCall(
   stream.on('trailers', (received) => Object.assign(last, received));
   const closed = once(stream, 'close').then(() => stream.rstCode ?? 0);
   if (reads) stream.resume();
-  stream.end(frame(message));
+  stream.write(frame(message));
+  if (ends) stream.end();
   return { session, closed, ended: closed.then(() => readEnd(last)), [Symbol.dispose]: () => session.destroy() };
 }
 

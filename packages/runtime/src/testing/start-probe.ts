@@ -4,7 +4,7 @@ import { type RunningService, startService } from '../service/start-service.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import type { Settings } from '../settings/setting.js';
 import { memoryLog } from './memory-log.js';
-import { type ProbeRecord, probeService } from './probe-service.js';
+import { type ProbeOptions, type ProbeRecord, probeService } from './probe-service.js';
 
 export interface Probe extends AsyncDisposable {
   readonly service: RunningService;
@@ -14,11 +14,14 @@ export interface Probe extends AsyncDisposable {
 }
 
 /** A probe service on free ports of this process, and a client of it. */
-export async function startProbe(settings: Partial<Settings<CommonSettings>> = {}): Promise<Probe> {
+export async function startProbe(
+  settings: Partial<Settings<CommonSettings>> = {},
+  options: ProbeOptions = {},
+): Promise<Probe> {
   const records: ProbeRecord[] = [];
   const { log, lines } = memoryLog();
   const given = { 'model.dir': 'none', 'drain.graceMs': 10_000, ...settings };
-  const service = await startService(probeService(records), given, { log });
+  const service = await startService(probeService(records, options), given, { log });
   const client = createClient(LlmServiceDefinition, service.grpcAddress);
   return {
     service,

@@ -41,6 +41,12 @@ export class AnswerTimes {
     return ahead <= 0 || slots === 0 ? 0 : (ahead * (this.slotMs.value ?? 0)) / slots;
   }
 
+  /** Milliseconds until all that the engines hold is answered; 0 while nothing is known of answers. */
+  drainMs({ slots, load }: EngineOutlook): number {
+    // What runs alone in its slot is no sooner done than what others share a slot with.
+    return slots === 0 || load === 0 ? 0 : (Math.max(load, slots) * (this.slotMs.value ?? 0)) / slots;
+  }
+
   /**
    * Milliseconds from the slot to the last token: what it takes alone, and what it takes more in the company that there is.
    * @param maxTokens what the request allows at most, if it says

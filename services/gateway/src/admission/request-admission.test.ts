@@ -142,7 +142,7 @@ test('full engines say how long all that they hold takes', () => {
   knowAnswers();
   roster.heard(engineStatus('one', { running: 4, waiting: 20, maxRunning: 4, maxWaiting: 20 }));
   const error = refusal(() => admission.admit(outline(60_000)));
-  expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 5250 } });
+  expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 6000 } });
 });
 
 test('without any engine a request is not refused here: one may come', () => {
@@ -225,4 +225,14 @@ test('with a safety of 0 no time is looked at', () => {
   using request = admission.admit(outline(1000, { asksToDraw: true }));
   request.drawn({ queueMs: 0, busyMs: 60_000 });
   request.drawingQueued();
+});
+
+test('requests that have come and are not decided on take places, and are told how long all of them will take', () => {
+  knowAnswers();
+  // Four slots and a hundred that may wait.
+  expect(() => admission.refuseFull(103)).not.toThrow();
+  const { code, options } = refusal(() => admission.refuseFull(104));
+  expect({ code, stage: options.stage }).toEqual({ code: 'QUEUE_FULL', stage: 'llm' });
+  // A second each, four at once.
+  expect(options.retryAfterMs).toBeCloseTo(26_000, -1);
 });

@@ -72,9 +72,13 @@ export class RequestAdmission {
     this.queues[kind].sampled(sample, nowMs);
   }
 
-  /** How long all that the engines hold will take them, for those who find them full. */
-  engineRetryMs(): number {
-    return retryMs(this.answers.waitMs(this.options.engines.outlook()));
+  /**
+   * How long all that the engines hold will take them, for those who find them full.
+   * @param arriving requests that have come and are not decided on
+   */
+  engineRetryMs(arriving = 0): number {
+    const outlook = this.options.engines.outlook();
+    return retryMs(this.answers.drainMs({ ...outlook, load: Math.min(outlook.places, outlook.load + arriving) }));
   }
 
   /** @throws TesseraError QUEUE_FULL, with the time until it is worth trying again */
@@ -161,15 +165,16 @@ export class RequestAdmission {
 
   /**
    * Without any engine they are not full: one may come, which is for the pool to say.
+   * @param arriving requests that have come and are not decided on
    * @throws TesseraError QUEUE_FULL when no engine has room for any request
    */
-  refuseFull(): void {
+  refuseFull(arriving = 0): void {
     const { places, load } = this.options.engines.outlook();
-    if (places === 0 || load < places) return;
+    if (places === 0 || load + arriving < places) return;
     throw new TesseraError(
       'QUEUE_FULL',
-      `every llm engine is full: ${load} sequences are admitted or about to be, and ${places} is the limit`,
-      { retryAfterMs: this.engineRetryMs(), stage: 'llm' },
+      `every llm engine is full: ${load + arriving} sequences are admitted or about to be, and ${places} is the limit`,
+      { retryAfterMs: this.engineRetryMs(arriving), stage: 'llm' },
     );
   }
 

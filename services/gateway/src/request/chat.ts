@@ -11,6 +11,7 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import type { Bus, DrawingInbox } from '@tessera/runtime';
+import { Arrivals } from '../admission/arrivals.js';
 import type { ClientLimits } from '../admission/client-limits.js';
 import type { RequestAdmission } from '../admission/request-admission.js';
 import { EncodeDispatch, encodeJobs } from '../dispatch/encode-dispatch.js';
@@ -60,13 +61,19 @@ export interface ChatCall {
   readonly signal: AbortSignal;
   /** When the caller's deadline passes, Unix milliseconds. */
   readonly deadlineMs: number;
+  /** From `arrive`. */
+  readonly arrival?: Disposable;
 }
+
+/** A client sends its first message with the headers; one that takes longer holds no place while it does. */
+const arrivalMs = 100;
 
 /** The gateway's core: a conversation and its media go in, typed events come out. Knows nothing of any front door. */
 export class Chat {
   private active = 0;
   private readonly whenIdle: (() => void)[] = [];
   private readonly cleanings = new Set<Promise<void>>();
+  private readonly arrivals = new Arrivals(arrivalMs);
 
   constructor(private readonly dependencies: ChatDependencies) {}
 
@@ -81,15 +88,25 @@ export class Chat {
     await Promise.all(this.cleanings);
   }
 
-  /** @throws TesseraError QUEUE_FULL when no request can be taken, whatever it says */
-  refuseFull(): void {
+  /**
+   * A call has come of which nothing is known. It takes a place until `run` decides on it.
+   * @throws TesseraError QUEUE_FULL when no request can be taken, whatever it says
+   */
+  arrive(): Disposable {
+    this.refuseFull();
+    return this.arrivals.enter();
+  }
+
+  private refuseFull(): void {
     const { limits, admission } = this.dependencies;
-    if (this.active >= limits.requests) {
-      throw new TesseraError('QUEUE_FULL', `the gateway has ${this.active} requests in flight, its limit`, {
-        retryAfterMs: admission.engineRetryMs(),
+    const arriving = this.arrivals.count();
+    const inFlight = this.active + arriving;
+    if (inFlight >= limits.requests) {
+      throw new TesseraError('QUEUE_FULL', `the gateway has ${inFlight} requests in flight, its limit`, {
+        retryAfterMs: admission.engineRetryMs(arriving),
       });
     }
-    admission.refuseFull();
+    admission.refuseFull(arriving);
   }
 
   /**
@@ -99,6 +116,7 @@ export class Chat {
    */
   async *run(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncGenerator<ChatEvent> {
     const { bus, drawings, engines, limits, model, admission, clients } = this.dependencies;
+    call.arrival?.[Symbol.dispose]();
     this.refuseFull();
     if (start.model !== '' && start.model !== model.name) {
       throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${model.name}, not ${quoted(start.model)}`, {
