@@ -11,8 +11,20 @@ import { overhead } from './suites/overhead.js';
 import { refusals } from './suites/refusals.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
+import { tokenCost } from './suites/token-cost.js';
 
-const suites: readonly Suite[] = [overhead, tile, concurrency, decodeSteps, goodput, refusals, memory, bus, fleet];
+const suites: readonly Suite[] = [
+  overhead,
+  tile,
+  concurrency,
+  decodeSteps,
+  tokenCost,
+  goodput,
+  refusals,
+  memory,
+  bus,
+  fleet,
+];
 const quickShare = 5;
 const fewest = 3;
 

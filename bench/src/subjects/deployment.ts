@@ -10,6 +10,7 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import { createClient, type NatsServer, startNatsServer, type TesseraClient } from '@tessera/runtime';
+import { processorMs } from '../processes/processor-time.js';
 import type { Prompt } from '../prompts.js';
 import { AnswerClock, type TimedAnswer } from './timed-answer.js';
 
@@ -103,11 +104,24 @@ export class Deployment implements AsyncDisposable {
     return clock.end();
   }
 
+  /** Processor time that each process, and this one as `client`, has used so far, milliseconds. */
+  processorMs(): Map<ProcessName | 'client', number> {
+    const { user, system } = process.cpuUsage();
+    return new Map<ProcessName | 'client', number>([
+      ...processNames.map((name) => [name, processorMs(this.pid(name))] as const),
+      ['client', (user + system) / 1000],
+    ]);
+  }
+
+  private pid(name: ProcessName): number {
+    return (name === 'nats-server' ? this.nats.pid : this.stack.address(name)?.pid) ?? 0;
+  }
+
   /** What the kernel counts of each process. */
   memory(): Map<ProcessName, ProcessMemory> {
     return new Map(
       processNames.map((name) => {
-        const pid = name === 'nats-server' ? this.nats.pid : this.stack.address(name)?.pid;
+        const pid = this.pid(name);
         const status = readFileSync(`/proc/${pid}/status`, 'utf8');
         const bytesOf = (field: string): number =>
           Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;

@@ -1,9 +1,9 @@
 export * from './abort.js';
 export * from './deadline.js';
 export * from './describe-errors.js';
+export { EventQueue, type EventQueueOptions } from './event-queue.js';
 export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
 export { type CallTimes, type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
-export { drive } from './grpc/drive.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
 export { clientCredentials, type TlsOptions } from './grpc/tls-credentials.js';
 export * from './nats/index.js';

@@ -10,7 +10,7 @@ import {
 import { type GrpcService, grpcService } from '@tessera/runtime';
 import { clientName } from './admission/client-name.js';
 import type { Chat } from './request/chat.js';
-import { chatSpan } from './request/chat-span.js';
+import { ChatSpan } from './request/chat-span.js';
 import { unlessLeaving } from './request/leaving.js';
 import { withinPause } from './request/within-pause.js';
 
@@ -44,16 +44,22 @@ export function chatService(
         const { signal, deadlineMs, arrival } = context;
         const start = await firstMessage(incoming, pauseMs, signal);
         const call = { client: clientName(context, clientKey), signal, deadlineMs, arrival };
+        using span = new ChatSpan(describe.model?.name ?? '', start, onFirstText);
         let drainTold = false;
-        const run = () => chat.run(start, mediaParts(incoming), call);
-        for await (const event of chatSpan(describe.model?.name ?? '', start, { run, onFirstText })) {
-          if (drain.aborted && !drainTold) {
-            drainTold = true;
-            yield { event: { $case: 'drain', value: {} } };
+        try {
+          for await (const event of span.within(() => chat.answer(start, mediaParts(incoming), call))) {
+            span.note(event);
+            if (drain.aborted && !drainTold) {
+              drainTold = true;
+              yield { event: { $case: 'drain', value: {} } };
+            }
+            // From here on errors tell the caller which request they are about.
+            if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
+            yield { event };
           }
-          // From here on errors tell the caller which request they are about.
-          if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
-          yield { event };
+        } catch (reason) {
+          span.failed(reason);
+          throw reason;
         }
       },
     },

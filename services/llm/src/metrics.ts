@@ -4,6 +4,12 @@ import type { Engine, EngineEvent, EngineStats } from './engine/engine.js';
 
 const sampleMs = 500;
 
+/** Is told of an answer's events as they pass by. */
+export interface AnswerMeter extends Disposable {
+  note(event: EngineEvent): void;
+  failed(reason: unknown): void;
+}
+
 /** Measures answers as they pass by, and samples the engine's own figures. */
 export class LlmMetrics {
   readonly #metrics: Metrics;
@@ -26,13 +32,14 @@ export class LlmMetrics {
     this.#sample();
   }
 
-  async *observe(events: AsyncIterable<EngineEvent>): AsyncGenerator<EngineEvent> {
+  /** Measures one answer. Dispose of what it returns when its events have ended. */
+  answer(): AnswerMeter {
     const startedMs = performance.now();
     let prefillMs: number | undefined;
     let tokenMs = 0;
     let waste: 'cancelled' | 'late' | 'failed' | undefined = 'cancelled';
-    try {
-      for await (const event of events) {
+    return {
+      note: (event) => {
         if (event.type === 'prefillStarted') prefillMs = performance.now();
         if (event.type === 'tokens') {
           const nowMs = performance.now();
@@ -41,16 +48,16 @@ export class LlmMetrics {
           tokenMs = nowMs;
         }
         if (event.type === 'finished') waste = undefined;
-        yield event;
-      }
-    } catch (reason) {
-      waste = wasteReason(TesseraError.from(reason));
-      throw reason;
-    } finally {
-      if (waste !== undefined && prefillMs !== undefined) {
-        this.#wasted.inc({ stage: 'llm', reason: waste }, (performance.now() - prefillMs) / 1000);
-      }
-    }
+      },
+      failed: (reason) => {
+        waste = wasteReason(TesseraError.from(reason));
+      },
+      [Symbol.dispose]: () => {
+        if (waste !== undefined && prefillMs !== undefined) {
+          this.#wasted.inc({ stage: 'llm', reason: waste }, (performance.now() - prefillMs) / 1000);
+        }
+      },
+    };
   }
 
   stop(): void {

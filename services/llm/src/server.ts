@@ -9,7 +9,7 @@ import {
 import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/runtime';
 import type { GenerateAdmission } from './admission.js';
 import type { EngineEvent } from './engine/engine.js';
-import { engineSpans } from './engine-spans.js';
+import { EngineSpans } from './engine-spans.js';
 import type { Llm } from './llm.js';
 import type { LlmMetrics } from './metrics.js';
 import { withDrain } from './with-drain.js';
@@ -48,13 +48,16 @@ export function llmService(options: LlmServerOptions): GrpcService {
     let tilesToCome = new Set(prepared.prompt.spans.map(({ item, tile }) => `${item}/${tile}`)).size;
     // Open before the sequence is the engine's: tokens may be on their way already.
     if (tilesToCome > 0) void links.feedTiles(prepared, admitted, feed.signal);
+    using spans = new EngineSpans(prepared);
+    using meter = metrics.answer();
     try {
-      const events = engineSpans(prepared, metrics.observe(llm.engine.submit(prepared)));
-      for await (const event of withDrain(events, drain)) {
+      for await (const event of withDrain(llm.engine.submit(prepared), drain)) {
         if (event === 'drain') {
           yield { event: { $case: 'drain', value: {} } };
           continue;
         }
+        meter.note(event);
+        spans.note(event);
         if (event.type === 'admitted') onAdmitted();
         if (event.type === 'tileArrived' && --tilesToCome === 0) feed.abort();
         if (event.type === 'drawing') {
@@ -64,6 +67,10 @@ export function llmService(options: LlmServerOptions): GrpcService {
         }
         yield response(event);
       }
+    } catch (reason) {
+      meter.failed(reason);
+      spans.failed(reason);
+      throw reason;
     } finally {
       feed.abort();
       onAdmitted();

@@ -1,7 +1,6 @@
 import type { ServerCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { readDescriptors } from '@tessera/protocol';
 import { type CompatServiceDefinition, createServer, type Server, type ServiceImplementation } from 'nice-grpc';
-import type { ServerMiddleware } from 'nice-grpc-common';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
 import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-reflection';
 import { listenError } from '../service/listen-error.js';
@@ -10,17 +9,16 @@ import type { Settings } from '../settings/setting.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { CallFacts } from './call-facts.js';
+import { callFrame, refusedCounter } from './call-frame.js';
 import { CallRecords } from './call-records.js';
-import { deadlineMiddleware } from './deadline-middleware.js';
-import { endAtDrain, refuseWhileDraining } from './drain-middleware.js';
+import { endAtDrain } from './end-at-drain.js';
 import { errorMiddleware } from './error-middleware.js';
 import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
-import { observeMiddleware, refusedCounter } from './observe-middleware.js';
 import { OpenCalls } from './open-calls.js';
 import { superviseCalls } from './supervise-calls.js';
 import { serverCredentials } from './tls-credentials.js';
-import { ignore, refuse, unknownFieldsMiddleware } from './unknown-fields-middleware.js';
+import { ignore, refuse } from './watch-fields.js';
 
 export interface GrpcServerOptions {
   readonly name: string;
@@ -85,14 +83,16 @@ export class GrpcServer {
     const policies = { refuse, ignore: ignore((path) => unknown.inc({ message: path.slice(1) })) };
     for (const { definition, implementation, callers } of services) {
       const policy = settings['grpc.unknownFields'] ?? (callers === 'anyone' ? 'refuse' : 'ignore');
-      server
-        .with(observeMiddleware(metrics, this.#openCalls))
-        .with(errorMiddleware(name, log, records))
-        .with(refuseWhileDraining(name, drain))
-        .with(deadlineMiddleware(records))
-        .with(factsMiddleware(log, records))
-        .with(unknownFieldsMiddleware(policies[policy]))
-        .add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);
+      const frame = callFrame({
+        name,
+        log,
+        metrics,
+        records,
+        openCalls: this.#openCalls,
+        drain,
+        onUnknownFields: policies[policy],
+      });
+      server.with(frame).add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);
     }
     this.#server = server;
   }
@@ -138,18 +138,6 @@ function credentialsFrom(settings: Settings<CommonSettings>, log: Logger): Serve
     onTrouble: (error) =>
       log.error({ reason: error.message }, 'renewed certificates cannot be used; the old ones stay'),
   });
-}
-
-function factsMiddleware(log: Logger, records: CallRecords): ServerMiddleware<Omit<CallFacts, 'deadlineMs'>> {
-  return async function* withFacts(call, context) {
-    const record = records.of(context.metadata);
-    const setRequestId = (requestId: string): void => {
-      if (record !== undefined) record.requestId = requestId;
-    };
-    const callLog = log.child({ rpc: call.method.path.slice(1) });
-    const { arrival } = record ?? {};
-    return yield* call.next(call.request, { ...context, log: callLog, setRequestId, arrival });
-  };
 }
 
 function channelOptions(settings: Settings<CommonSettings>, supervisor: ServerInterceptor) {

@@ -1,5 +1,12 @@
 import { MediaKind, TesseraError, TileRole } from '@tessera/protocol';
-import { type Bus, type DrawingInbox, EngineRoster, type NatsServer, startNatsServer } from '@tessera/runtime';
+import {
+  type Bus,
+  type DrawingInbox,
+  EngineRoster,
+  EventQueue,
+  type NatsServer,
+  startNatsServer,
+} from '@tessera/runtime';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
 import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
@@ -98,7 +105,12 @@ async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promi
   let error: TesseraError | undefined;
   const stop = new AbortController();
   try {
-    for await (const event of request.run(stop.signal)) events.push(event);
+    const answer = new EventQueue<ChatEvent>();
+    request.run(stop.signal, answer).then(
+      () => answer.end(),
+      (reason) => answer.fail(reason),
+    );
+    for await (const event of answer) events.push(event);
   } catch (reason) {
     error = reason as TesseraError;
   }

@@ -10,14 +10,13 @@ import {
   type TextOptions,
   type TileNeeded,
 } from '@tessera/protocol';
-import type { Bus, DrawingInbox, StageFailure } from '@tessera/runtime';
+import { abortable, type Bus, type DrawingInbox, EventQueue, type StageFailure } from '@tessera/runtime';
 import type { AdmittedRequest } from '../admission/request-admission.js';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
 import { DeliveredAnswer, type ResumePoint, type TextEnd } from './delivered-answer.js';
 import { linkedAbort } from './linked-abort.js';
 import type { PlannedItem } from './media-plan.js';
-import { Merge } from './merge.js';
 import type { RequestLifecycle } from './request-state.js';
 
 /** One event of an answer; gRPC renders it as it is, other front doors in their own way. */
@@ -49,6 +48,9 @@ type Incoming =
   | { readonly from: 'engine'; readonly event: GenerateResponse['event'] }
   | { readonly from: 'media'; readonly event: MediaEvent | StageFailure };
 
+/** What stages may have said before it is taken in; beyond it they wait. */
+const maxUnread = 64;
+
 /** NATS was away while a drawing was due: its job may be lost with the queue. */
 class DrawingLost extends Error {}
 
@@ -78,7 +80,8 @@ export class ChatRequest {
     return this.attempt > 1 || this.dependencies.encodes.isUnfinished || this.delivered.drawingsDue;
   }
 
-  async *run(signal: AbortSignal): AsyncGenerator<ChatEvent> {
+  /** @param answer where the answer's events go, which may ask the request to wait */
+  async run(signal: AbortSignal, answer: EventQueue<ChatEvent>): Promise<void> {
     const { engines, lifecycle, maxAttempts } = this.dependencies;
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
@@ -86,7 +89,7 @@ export class ChatRequest {
     let from: ResumePoint | undefined;
     for (let attempt = 1; ; attempt++) {
       // An engine that did not even admit it leaves it queued.
-      if (lifecycle.state !== RequestState.QUEUED) yield this.enter(RequestState.QUEUED);
+      if (lifecycle.state !== RequestState.QUEUED) answer.put(this.enter(RequestState.QUEUED));
       const { deadlineMs } = this.request;
       const lease = await engines.acquire({
         avoid: failed,
@@ -97,7 +100,7 @@ export class ChatRequest {
       });
       this.dependencies.admitted.placed();
       try {
-        yield* this.runOn(lease, from, signal);
+        await this.runOn(lease, from, signal, answer);
         return;
       } catch (reason) {
         signal.throwIfAborted();
@@ -141,14 +144,16 @@ export class ChatRequest {
     }
   }
 
-  private async *runOn(
+  private async runOn(
     lease: EngineLease,
     resume: ResumePoint | undefined,
     outer: AbortSignal,
-  ): AsyncGenerator<ChatEvent> {
+    answer: EventQueue<ChatEvent>,
+  ): Promise<void> {
     using stop = linkedAbort(outer);
     const { signal } = stop;
-    const incoming = new Merge<Incoming>();
+    const incoming = new EventQueue<Incoming>({ most: maxUnread });
+    const follow = (source: Promise<void>): void => void source.catch((reason) => incoming.fail(reason));
     // What a hung engine may still say later finds nobody: its stream is closed.
     const onSilence = (): void => stop.abort(lease.silence.reason);
     lease.silence.addEventListener('abort', onSilence, { once: true });
@@ -156,25 +161,25 @@ export class ChatRequest {
     try {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
-      incoming.add(this.sendEncodes(lease, signal));
-      if (this.request.items.length > 0) incoming.add(this.resendLost(lease, signal));
-      incoming.add(this.engineEvents(lease, resume ?? this.delivered.resume(), signal));
+      follow(this.dependencies.encodes.sendAll(this.attempt, lease.inbox, signal));
+      if (this.request.items.length > 0) follow(this.resendLost(lease, signal));
+      follow(this.readEngine(lease, resume ?? this.delivered.resume(), incoming, signal));
       let drawing = this.delivered.drawingsDue;
-      if (drawing) incoming.add(this.drawingNews(signal));
+      if (drawing) follow(this.readDrawings(incoming, signal));
       let finished: TextEnd | undefined;
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
         if (from === 'media') {
-          yield* this.onMedia(event as MediaEvent | StageFailure);
+          this.onMedia(event as MediaEvent | StageFailure, answer);
         } else {
           const engineEvent = event as NonNullable<GenerateResponse['event']>;
           if (engineEvent.$case === 'drawingQueued' && !drawing) {
             drawing = true;
-            incoming.add(this.drawingNews(signal));
+            follow(this.readDrawings(incoming, signal));
           }
           // Not awaited: what else the engine says is not to wait for a queue that is full.
-          if (engineEvent.$case === 'tileNeeded') incoming.add(this.resend(engineEvent.value, lease, signal));
-          yield* this.onEngine(engineEvent);
+          if (engineEvent.$case === 'tileNeeded') follow(this.resend(engineEvent.value, lease, signal));
+          this.onEngine(engineEvent, answer);
           if (engineEvent.$case === 'tileArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
             finished = this.delivered.takeEnd(engineEvent.value);
@@ -184,30 +189,34 @@ export class ChatRequest {
           }
         }
         if (finished !== undefined && !this.delivered.drawingsDue) {
-          yield this.enter(RequestState.DONE);
-          yield this.finishedEvent(finished);
+          answer.put(this.enter(RequestState.DONE));
+          answer.put(this.finishedEvent(finished));
           return;
         }
         if (finished !== undefined && this.dependencies.lifecycle.state === RequestState.DECODING) {
-          yield this.enter(RequestState.GENERATING);
+          answer.put(this.enter(RequestState.GENERATING));
         }
+        // A client that reads slowly slows its own stages down, and fills no memory here. What has come is taken in even
+        // where the attempt is over.
+        const room = answer.room();
+        if (room !== undefined) await abortable(room, outer);
       }
       outer.throwIfAborted();
-      throw new TesseraError('STAGE_UNAVAILABLE', 'the llm engine ended its stream before the answer was complete');
+      throw engineEnded();
     } finally {
       lease.silence.removeEventListener('abort', onSilence);
       stop.abort();
     }
   }
 
-  private async *onEngine(event: NonNullable<GenerateResponse['event']>): AsyncGenerator<ChatEvent> {
+  private onEngine(event: NonNullable<GenerateResponse['event']>, answer: EventQueue<ChatEvent>): void {
     const { lifecycle, encodes, admitted } = this.dependencies;
     switch (event.$case) {
       case 'admitted':
         this.begun = true;
         this.promptTokens = event.value.promptTokens;
         this.mediaTokens = event.value.mediaTokens;
-        yield this.enter(RequestState.PREFILLING);
+        answer.put(this.enter(RequestState.PREFILLING));
         return;
       case 'tileArrived': {
         const { item, tile, tokens, timings } = event.value;
@@ -217,13 +226,13 @@ export class ChatRequest {
           admitted.tileMade(kind, timing);
         }
         encodes.arrived(item, tile);
-        yield { $case: 'tileDone', value: { item, tile, tokens } };
+        answer.put({ $case: 'tileDone', value: { item, tile, tokens } });
         return;
       }
       case 'tokens': {
-        if (lifecycle.state === RequestState.PREFILLING) yield this.enter(RequestState.DECODING);
+        if (lifecycle.state === RequestState.PREFILLING) answer.put(this.enter(RequestState.DECODING));
         this.delivered.takeTokens(event.value.tokenIds);
-        yield { $case: 'textDelta', value: { text: event.value.text, tokens: event.value.tokenIds.length } };
+        answer.put({ $case: 'textDelta', value: { text: event.value.text, tokens: event.value.tokenIds.length } });
         return;
       }
       case 'drawingQueued':
@@ -243,16 +252,16 @@ export class ChatRequest {
     }
   }
 
-  private async *onMedia(event: MediaEvent | StageFailure): AsyncGenerator<ChatEvent> {
+  private onMedia(event: MediaEvent | StageFailure, answer: EventQueue<ChatEvent>): void {
     if ('code' in event) {
       throw new TesseraError(event.code, `${event.stage}: ${event.message}`, { stage: event.stage });
     }
     if (event.event === undefined || !this.delivered.takeDrawingEvent(event)) return;
     if (event.event.$case === 'progress') {
-      yield { $case: 'drawProgress', value: event.event.value };
+      answer.put({ $case: 'drawProgress', value: event.event.value });
       return;
     }
-    yield event.event;
+    answer.put(event.event);
     if (event.event.value.last) {
       const { drawing } = event.event.value;
       if (event.timing !== undefined) {
@@ -262,7 +271,12 @@ export class ChatRequest {
     }
   }
 
-  private async *engineEvents(lease: EngineLease, resume: ResumePoint, signal: AbortSignal): AsyncGenerator<Incoming> {
+  private async readEngine(
+    lease: EngineLease,
+    resume: ResumePoint,
+    incoming: EventQueue<Incoming>,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { requestId, messages, items, text, draw, deadlineMs } = this.request;
     const { deliveredTokenIds, queuedDrawings, isComplete } = resume;
     const request: GenerateRequest = {
@@ -279,14 +293,15 @@ export class ChatRequest {
       takenOver: this.begun,
     };
     for await (const { event } of lease.client.generate(request, { signal, deadlineMs })) {
-      yield { from: 'engine', event };
+      incoming.put({ from: 'engine', event });
       if (event?.$case === 'finished') return;
+      await incoming.room();
     }
-    throw new TesseraError('STAGE_UNAVAILABLE', 'the llm engine ended its stream before the answer was complete');
+    throw engineEnded();
   }
 
   /** What the generator says; ends with DrawingLost when NATS was away and a drawing is due. */
-  private async *drawingNews(signal: AbortSignal): AsyncGenerator<Incoming> {
+  private async readDrawings(incoming: EventQueue<Incoming>, signal: AbortSignal): Promise<void> {
     const { bus } = this.dependencies;
     const events = this.drawingEvents;
     if (events === undefined) return;
@@ -304,24 +319,21 @@ export class ChatRequest {
         lost = lossAwaited();
         continue;
       }
+      if (first.done === true) throw engineEnded();
+      // What this attempt takes no more is the next one's.
+      if (!incoming.put({ from: 'media', event: first.value })) return;
       this.nextDrawingEvent = undefined;
-      if (first.done === true) return;
-      yield { from: 'media', event: first.value };
+      await incoming.room();
     }
   }
 
-  // biome-ignore lint/correctness/useYield: a source of the merge that has no events, only an end or an error
-  private async *sendEncodes({ inbox }: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
-    await this.dependencies.encodes.sendAll(this.attempt, inbox, signal);
-  }
-
-  private async *resend({ item, tile }: TileNeeded, lease: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+  private async resend({ item, tile }: TileNeeded, lease: EngineLease, signal: AbortSignal): Promise<void> {
     const recipient = { deliverTo: lease.inbox, signal };
     await this.dependencies.encodes.resendIfLost(item, tile, () => ++this.attempt, recipient);
   }
 
   /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */
-  private async *resendLost({ inbox }: EngineLease, signal: AbortSignal): AsyncGenerator<Incoming> {
+  private async resendLost({ inbox }: EngineLease, signal: AbortSignal): Promise<void> {
     const { bus, encodes } = this.dependencies;
     while (!signal.aborted && encodes.isUnfinished) {
       const reconnected = await bus.reconnected(signal).then(
@@ -367,6 +379,10 @@ export class ChatRequest {
       },
     };
   }
+}
+
+function engineEnded(): TesseraError {
+  return new TesseraError('STAGE_UNAVAILABLE', 'the llm engine ended its stream before the answer was complete');
 }
 
 function lastWord(error: DrawingLost | TesseraError): TesseraError {

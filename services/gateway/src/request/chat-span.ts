@@ -1,50 +1,55 @@
 import { type ChatStart, FinishReason } from '@tessera/protocol';
-import { drive, failSpan, type Span, startSpan, within } from '@tessera/runtime';
+import { failSpan, type Span, startSpan, within } from '@tessera/runtime';
 import type { ChatEvent } from './chat-request.js';
 import { stateName } from './request-state.js';
 
-export interface ObservedChat {
-  run(): AsyncGenerator<ChatEvent, void, undefined>;
-  /** Told when the first text comes, how long after the begin. */
-  onFirstText(afterMs: number): void;
-}
+/** A span that says what was asked for and what it took; never a word of the conversation. Dispose of it at the end. */
+export class ChatSpan implements Disposable {
+  private readonly startedMs = performance.now();
+  private readonly span: Span;
+  private hasText = false;
 
-/** Runs a chat inside a span that says what was asked for and what it took; never a word of the conversation. */
-export async function* chatSpan(
-  model: string,
-  { text, messages }: ChatStart,
-  { run, onFirstText }: ObservedChat,
-): AsyncGenerator<ChatEvent> {
-  const startedMs = performance.now();
-  const span = startSpan(`chat ${model}`, {
-    attributes: {
-      'gen_ai.operation.name': 'chat',
-      'gen_ai.provider.name': 'tessera',
-      'gen_ai.request.model': model,
-      'gen_ai.request.max_tokens': text?.maxTokens,
-      'gen_ai.request.temperature': text?.temperature,
-      'gen_ai.request.top_p': text?.topP,
-      'gen_ai.request.top_k': text?.topK,
-      'tessera.request.messages': messages.length,
-    },
-  });
-  let hasText = false;
-  try {
-    for await (const event of drive<ChatEvent>(run(), (next) => within(span, next))) {
-      if (event.$case === 'textDelta' && !hasText) {
-        hasText = true;
-        const afterMs = performance.now() - startedMs;
-        onFirstText(afterMs);
-        span.setAttribute('gen_ai.response.time_to_first_chunk', afterMs / 1000);
-      }
-      note(span, event);
-      yield event;
+  constructor(
+    model: string,
+    { text, messages }: ChatStart,
+    /** Told when the first text comes, how long after the begin. */
+    private readonly onFirstText: (afterMs: number) => void,
+  ) {
+    this.span = startSpan(`chat ${model}`, {
+      attributes: {
+        'gen_ai.operation.name': 'chat',
+        'gen_ai.provider.name': 'tessera',
+        'gen_ai.request.model': model,
+        'gen_ai.request.max_tokens': text?.maxTokens,
+        'gen_ai.request.temperature': text?.temperature,
+        'gen_ai.request.top_p': text?.topP,
+        'gen_ai.request.top_k': text?.topK,
+        'tessera.request.messages': messages.length,
+      },
+    });
+  }
+
+  /** Runs what makes the answer inside the span. */
+  within<T>(run: () => T): T {
+    return within(this.span, run);
+  }
+
+  note(event: ChatEvent): void {
+    if (event.$case === 'textDelta' && !this.hasText) {
+      this.hasText = true;
+      const afterMs = performance.now() - this.startedMs;
+      this.onFirstText(afterMs);
+      this.span.setAttribute('gen_ai.response.time_to_first_chunk', afterMs / 1000);
     }
-  } catch (reason) {
-    failSpan(span, reason);
-    throw reason;
-  } finally {
-    span.end();
+    note(this.span, event);
+  }
+
+  failed(reason: unknown): void {
+    failSpan(this.span, reason);
+  }
+
+  [Symbol.dispose](): void {
+    this.span.end();
   }
 }
 

@@ -10,7 +10,7 @@ import {
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
-import type { Bus, DrawingInbox } from '@tessera/runtime';
+import { type Bus, type DrawingInbox, EventQueue } from '@tessera/runtime';
 import { Arrivals } from '../admission/arrivals.js';
 import type { ClientLimits } from '../admission/client-limits.js';
 import type { RequestAdmission } from '../admission/request-admission.js';
@@ -68,6 +68,15 @@ export interface ChatCall {
 /** A client sends its first message with the headers; one that takes longer holds no place while it does. */
 const arrivalMs = 100;
 
+/** Events that a client may leave unread before its answer waits for it. */
+const maxUnread = 64;
+
+function joinText(last: ChatEvent, next: ChatEvent): ChatEvent | undefined {
+  if (last.$case !== 'textDelta' || next.$case !== 'textDelta') return undefined;
+  const [one, other] = [last.value, next.value];
+  return { $case: 'textDelta', value: { text: one.text + other.text, tokens: one.tokens + other.tokens } };
+}
+
 /** The gateway's core: a conversation and its media go in, typed events come out. Knows nothing of any front door. */
 export class Chat {
   private active = 0;
@@ -110,11 +119,30 @@ export class Chat {
   }
 
   /**
-   * Answers one conversation. Leaving the generator early cancels the request in every stage.
+   * Answers one conversation. Leaving the events early cancels the request in every stage. Text that the reader has not
+   * fetched is joined: what is ready together leaves together.
    * @param parts the media that the messages name; read until all are whole
-   * @throws TesseraError of the error table
+   * @returns the answer's events, whose reading throws a TesseraError of the error table
    */
-  async *run(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncGenerator<ChatEvent> {
+  answer(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncIterableIterator<ChatEvent> {
+    const stop = linkedAbort(call.signal);
+    const onAbandoned = (): void => stop.abort(new TesseraError('CANCELLED', 'the answer is read no more'));
+    const events = new EventQueue<ChatEvent>({ join: joinText, most: maxUnread, onAbandoned });
+    this.run(start, parts, { ...call, stop }, events)
+      .then(
+        () => events.end(),
+        (reason) => events.fail(reason),
+      )
+      .finally(() => stop[Symbol.dispose]());
+    return events;
+  }
+
+  private async run(
+    start: ChatStart,
+    parts: AsyncIterable<MediaPart>,
+    call: ChatCall & { readonly stop: LinkedAbort },
+    events: EventQueue<ChatEvent>,
+  ): Promise<void> {
     const { bus, drawings, engines, limits, model, admission, clients } = this.dependencies;
     call.arrival?.[Symbol.dispose]();
     this.refuseFull();
@@ -136,7 +164,7 @@ export class Chat {
     this.active++;
     const requestId = randomBytes(12).toString('hex');
     const lifecycle = new RequestLifecycle(this.dependencies.onState);
-    using stop = linkedAbort(call.signal);
+    const { stop } = call;
     const { signal } = stop;
     const intake = new MediaIntake(conversation.mediaIds, limits, place.budget);
     const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
@@ -147,7 +175,7 @@ export class Chat {
     try {
       // Who came at the same moment is heard first: no refusal waits for the work of those who are admitted.
       await turn();
-      yield { $case: 'accepted', value: { requestId, model, seed } };
+      events.put({ $case: 'accepted', value: { requestId, model, seed } });
       const planned = await this.receive(intake, parts, stop);
       itemOf = planned.itemOf;
       const text = { ...conversation.text, seed };
@@ -168,7 +196,7 @@ export class Chat {
           onAttempt: this.dependencies.onAttempt,
         },
       );
-      yield* request.run(signal);
+      await request.run(signal, events);
     } catch (reason) {
       failure = signal.aborted ? TesseraError.from(signal.reason) : nameMedia(TesseraError.from(reason), itemOf);
       throw failure;

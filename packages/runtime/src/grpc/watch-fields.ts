@@ -1,4 +1,4 @@
-import type { ServerMiddleware } from 'nice-grpc-common';
+import type { ServerMiddlewareCall } from 'nice-grpc-common';
 import { hasUnknownFields, refuseUnknownFields } from '../unknown-fields.js';
 
 /** What is done about fields of a request, or of any part of a request stream, that the contract does not have. */
@@ -15,25 +15,24 @@ export function ignore(count: (path: string) => void): OnUnknownFields {
   };
 }
 
-/** Looks at every message of a call. */
-export function unknownFieldsMiddleware(onUnknownFields: OnUnknownFields): ServerMiddleware {
-  return async function* withUnknownFields(call, context) {
-    const { path } = call.method;
-    if (!call.requestStream) {
-      onUnknownFields(call.request, path);
-      return yield* call.next(call.request, context);
-    }
-    return yield* call.next(seen(call.request, path, onUnknownFields), context);
-  };
-}
-
-async function* seen<Request>(
-  requests: AsyncIterable<Request>,
-  path: string,
+/** A request, or a request stream, each message of which is looked at. */
+export function watched(
+  { method: { path }, request, requestStream }: ServerMiddlewareCall<unknown, unknown>,
   onUnknownFields: OnUnknownFields,
-): AsyncGenerator<Request> {
-  for await (const request of requests) {
+): unknown {
+  if (!requestStream) {
     onUnknownFields(request, path);
-    yield request;
+    return request;
   }
+  const messages = (request as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+  const watching: AsyncIterableIterator<unknown> = {
+    next: () =>
+      messages.next().then((result) => {
+        if (!result.done) onUnknownFields(result.value, path);
+        return result;
+      }),
+    return: async () => (await messages.return?.()) ?? { done: true, value: undefined },
+    [Symbol.asyncIterator]: () => watching,
+  };
+  return watching;
 }

@@ -1,0 +1,75 @@
+import { TesseraError } from '@tessera/protocol';
+import { signalWithDeadline } from '../deadline.js';
+
+/**
+ * A caller hangs up when its own timer fires, which is before ours does: by a network's transit, and by what a busy machine
+ * took to see the call. One that leaves of its own will that shortly before its deadline is told nothing wrong.
+ */
+const transitMs = 500;
+
+/**
+ * When a call's handler must be done. When the deadline passes, the handler's signal aborts and whoever waits for it goes
+ * on, even if it does not heed its signal. When the caller leaves, the signal aborts and the handler's own end is awaited.
+ */
+export class HandlerDeadline implements Disposable {
+  readonly #handler = new AbortController();
+  readonly #deadline;
+  readonly #leaving: AbortSignal;
+  #interrupt: ((reason: unknown) => void) | undefined;
+
+  /**
+   * @param atMs Unix ms; Infinity for none
+   * @param leaving aborts when the caller goes away
+   */
+  constructor(
+    readonly atMs: number,
+    leaving: AbortSignal,
+  ) {
+    this.#leaving = leaving;
+    this.#deadline = signalWithDeadline(undefined, atMs);
+    const passed = this.#deadline.signal;
+    passed.addEventListener('abort', this.#onPassed, { once: true });
+    leaving.addEventListener('abort', this.#onLeave, { once: true });
+    if (leaving.aborted) this.#onLeave();
+    if (passed.aborted) this.#onPassed();
+  }
+
+  /** Aborts for a TesseraError: DEADLINE_EXCEEDED or CANCELLED. */
+  get signal(): AbortSignal {
+    return this.#handler.signal;
+  }
+
+  /** What the promise gives, or a throw of DEADLINE_EXCEEDED when that comes first. For one promise at a time. */
+  unlessPassed<T>(promise: Promise<T>): Promise<T> {
+    const passed = this.#deadline.signal;
+    if (passed.aborted) {
+      promise.catch(() => {});
+      return Promise.reject(passed.reason);
+    }
+    // A race against the deadline would add to what the deadline's promise has to tell with every message.
+    return new Promise((resolve, reject) => {
+      this.#interrupt = reject;
+      promise.then(resolve, reject);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#deadline.signal.removeEventListener('abort', this.#onPassed);
+    this.#leaving.removeEventListener('abort', this.#onLeave);
+    this.#deadline[Symbol.dispose]();
+  }
+
+  readonly #onPassed = (): void => {
+    const { reason } = this.#deadline.signal;
+    this.#handler.abort(reason);
+    this.#interrupt?.(reason);
+  };
+
+  readonly #onLeave = (): void => {
+    this.#handler.abort(
+      Date.now() >= this.atMs - transitMs
+        ? new TesseraError('DEADLINE_EXCEEDED', 'the deadline passed before the answer was complete')
+        : new TesseraError('CANCELLED', 'the caller went away'),
+    );
+  };
+}
