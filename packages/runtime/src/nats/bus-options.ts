@@ -29,7 +29,7 @@ export interface BusObserver {
   jobStalled?(kind: JobKind): void;
   jobEnded?(kind: JobKind, outcome: JobOutcome, times: { queueMs: number; busyMs: number }): void;
   /** A message has fields that this release does not know; what is known of it is used. */
-  unknownFields?(kind: StreamKind): void;
+  unknownFields?(kind: StreamKind | 'engines' | 'failures'): void;
   /** A message was thrown away: a duplicate, a corrupt one, one of an older attempt. */
   dropped?(kind: StreamKind, reason: 'duplicate' | 'corrupt' | 'stale' | 'overflow'): void;
   connection?(state: 'connected' | 'disconnected'): void;

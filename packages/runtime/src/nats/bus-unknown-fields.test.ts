@@ -1,4 +1,4 @@
-import type { EncodeJob } from '@tessera/protocol';
+import { type EncodeJob, EngineStatus } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Metrics } from '../telemetry/metrics.js';
 import { Cleanup, encodeJob, eventually, inAMinute, newId } from './bus-test-support.js';
@@ -35,4 +35,14 @@ test("a newer release's job is done with what is known of it, and counted", asyn
   expect(done.map(({ key }) => key?.requestId)).toEqual([plain, newer, inside].map(({ key }) => key?.requestId));
   expect(done[2]?.size).toMatchObject({ width: 3, height: 4 });
   expect(await metrics.registry.metrics()).toMatch(/unknown_fields_total\{message="encode"\} 2/);
+});
+
+test("a newer engine's announcement is heard, and counted", async () => {
+  const metrics = new Metrics();
+  const bus = await cleanup.bus(server.url, { metrics });
+  const directory = bus.watchEngines(cleanup.signal());
+  const status = EngineStatus.fromPartial({ engineId: 'newer', address: '127.0.0.1:1', maxRunning: 1 });
+  bus.announce(() => ({ ...status, ...added }), cleanup.signal());
+  await eventually(() => directory.ready.length === 1, 'the engine is known');
+  expect(await metrics.registry.metrics()).toMatch(/unknown_fields_total\{message="engines"\} [1-9]/);
 });

@@ -1,4 +1,5 @@
 import { EngineStatus } from '@tessera/protocol';
+import { hasUnknownFields } from '../unknown-fields.js';
 import type { BusConnection } from './bus-connection.js';
 import { EngineRoster } from './engine-roster.js';
 
@@ -48,6 +49,7 @@ export class EngineDirectory extends EngineRoster {
       this.connection.log.warn({}, 'a corrupt announcement of an engine was dropped');
       return;
     }
+    if (hasUnknownFields(status)) this.connection.observer.unknownFields?.('engines');
     if (status.engineId !== '') this.heard(status);
   }
 

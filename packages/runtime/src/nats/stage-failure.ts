@@ -6,6 +6,7 @@ import {
   type ProductKind,
   type ProductPlace,
 } from '@tessera/protocol';
+import { hasUnknownFields } from '../unknown-fields.js';
 import type { BusConnection } from './bus-connection.js';
 import { messageOf } from './bus-connection.js';
 
@@ -36,8 +37,10 @@ export function readFailure(
 ): StageFailure | undefined {
   const { requestId, item, tile } = at;
   try {
-    const { key, code, message, stage } = Failure.decode(payload);
+    const failure = Failure.decode(payload);
+    const { key, code, message, stage } = failure;
     if (key === undefined || key.requestId !== requestId || key.item !== item) throw new Error('of another key');
+    if (hasUnknownFields(failure)) connection.observer.unknownFields?.('failures');
     const known = isErrorCode(code) ? code : 'INTERNAL';
     return { kind: 'failure', item, tile, attempt: key.attempt, code: known, message, stage };
   } catch (reason) {

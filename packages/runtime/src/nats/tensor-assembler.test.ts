@@ -137,3 +137,13 @@ test('a request that ends takes what it held with it, and no other', () => {
   expect(small.has(at(0))).toBe(false);
   expect(small.add(other, renamed)).toMatchObject({ kind: 'dropped', why: 'duplicate' });
 });
+
+test('parts with fields that this release does not know are told of, and used', () => {
+  let told = 0;
+  const assembler = new TensorAssembler(limits, () => told++);
+  const whole = counted(2, 8);
+  const part = TensorPart.decode(must(payloads(whole)[0]));
+  const newer = { ...part, _unknownFields: { 794: [Uint8Array.of(1, 0x61)] } };
+  expect(assembler.add(at(0), TensorPart.encode(newer).finish())).toMatchObject({ kind: 'complete' });
+  expect(told).toBe(1);
+});

@@ -6,6 +6,7 @@ import {
   TensorPart,
   TesseraError,
 } from '@tessera/protocol';
+import { hasUnknownFields } from '../unknown-fields.js';
 import { joinRows } from './tensor-parts.js';
 
 interface AssembledTensor {
@@ -50,7 +51,11 @@ export class TensorAssembler {
   private readonly finished = new Map<string, Set<string>>();
   private pendingBytes = 0;
 
-  constructor(private readonly limits: AssemblerLimits) {}
+  constructor(
+    private readonly limits: AssemblerLimits,
+    /** Told of each part with fields that this release does not know. */
+    private readonly onUnknownFields: () => void = () => {},
+  ) {}
 
   /** Whether a tile's tensor is complete. */
   has({ requestId, item, tile }: Pick<ProductPlace, 'requestId' | 'item' | 'tile'>): boolean {
@@ -72,6 +77,7 @@ export class TensorAssembler {
     let attempt: number;
     try {
       part = TensorPart.decode(payload);
+      if (hasUnknownFields(part)) this.onUnknownFields();
       attempt = this.check(at, part);
       rows = decodeTensor(part.rows);
     } catch (reason) {

@@ -30,7 +30,8 @@ export class TokenInbox {
     private readonly connection: BusConnection,
     private readonly inbox: Inbox,
   ) {
-    this.assembler = new TensorAssembler(connection.limits);
+    const onUnknownFields = (): void => connection.observer.unknownFields?.('tokens');
+    this.assembler = new TensorAssembler(connection.limits, onUnknownFields);
   }
 
   static async open(connection: BusConnection, restore: () => Promise<void>): Promise<TokenInbox> {
