@@ -29,7 +29,7 @@ export function grpcService<Definition extends CompatServiceDefinition>(
 }
 
 /** Such as `tessera.v1.LlmService`. */
-export function fullName({ definition }: GrpcService): string {
+export function fullName({ definition }: Pick<GrpcService, 'definition'>): string {
   if ('fullName' in definition && typeof definition.fullName === 'string') return definition.fullName;
   const [method] = Object.values(definition) as Array<{ path?: string }>;
   return method?.path?.split('/')[1] ?? '';

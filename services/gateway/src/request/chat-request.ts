@@ -4,6 +4,7 @@ import {
   type DrawOptions,
   type GenerateRequest,
   type GenerateResponse,
+  LlmServiceDefinition,
   type MediaEvent,
   RequestState,
   TesseraError,
@@ -292,12 +293,19 @@ export class ChatRequest {
       queuedDrawings,
       takenOver: this.begun,
     };
-    for await (const { event } of lease.client.generate(request, { signal, deadlineMs })) {
+    let isFinished = false;
+    const onMessage = ({ event }: GenerateResponse): Promise<void> | undefined => {
+      isFinished ||= event?.$case === 'finished';
       incoming.put({ from: 'engine', event });
-      if (event?.$case === 'finished') return;
-      await incoming.room();
+      return incoming.room();
+    };
+    try {
+      await lease.client.receive(LlmServiceDefinition.methods.generate, request, { signal, deadlineMs, onMessage });
+    } catch (reason) {
+      // How a stream ends that has said all is of no account: drawings may still be due.
+      if (!isFinished) throw reason;
     }
-    throw engineEnded();
+    if (!isFinished) throw engineEnded();
   }
 
   /** What the generator says; ends with DrawingLost when NATS was away and a drawing is due. */
