@@ -1,20 +1,9 @@
 import { defaultStreamLimits, type JobKind, type StreamKind, type StreamLimits } from '@tessera/protocol';
 import type { Metrics } from '@tessera/service';
 import type { BusCredentials } from './connection/bus-credentials.js';
+import type { BusLogger } from './connection/bus-logger.js';
 import type { BusTrace } from './connection/bus-trace.js';
-
-/** The part of a pino logger that the bus needs. */
-export interface BusLogger {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
-export const silentLogger: BusLogger = { debug() {}, info() {}, warn() {}, error() {} };
-
-/** How a delivered job ended at this worker. */
-export type JobOutcome = 'done' | 'failed' | 'retried' | 'cancelled' | 'late' | 'exhausted';
+import type { JobOutcome } from './jobs/job-outcome.js';
 
 /** Told of what happens on the bus, for metrics. Every callback is optional and must not throw. */
 export interface BusObserver {

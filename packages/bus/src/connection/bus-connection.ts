@@ -2,15 +2,9 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import { AuthorizationError, connect, deferred, type NatsConnection } from '@nats-io/transport-node';
 import { inboxPrefix, maxStoredBytes, Subjects, TesseraError } from '@tessera/protocol';
 import { abortable } from '@tessera/service';
-import {
-  type BusLimits,
-  type BusLogger,
-  type BusObserver,
-  type BusOptions,
-  defaultBusLimits,
-  silentLogger,
-} from '../bus-options.js';
+import { type BusLimits, type BusObserver, type BusOptions, defaultBusLimits } from '../bus-options.js';
 import { credentialOptions, refuseSecretsIn } from './bus-credentials.js';
+import { type BusLogger, silentLogger } from './bus-logger.js';
 import { allObservers, busMetrics } from './bus-metrics.js';
 import { type BusTrace, serviceTrace } from './bus-trace.js';
 import { checkServerVersion } from './server-versions.js';

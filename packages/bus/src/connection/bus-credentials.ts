@@ -9,7 +9,7 @@ import {
   usernamePasswordAuthenticator,
 } from '@nats-io/transport-node';
 import { TesseraError } from '@tessera/protocol';
-import type { BusLogger } from '../bus-options.js';
+import type { BusLogger } from './bus-logger.js';
 
 /**
  * How a process proves itself to NATS, and whom it trusts. Secrets are in files, which are read at each connection, so

@@ -1,7 +1,7 @@
 import { SpanStatusCode } from '@opentelemetry/api';
 import type { JobKind } from '@tessera/protocol';
 import { currentTraceparent, inSpan, parseTraceparent, withTraceparent } from '@tessera/service';
-import type { JobOutcome } from '../bus-options.js';
+import type { JobOutcome } from '../jobs/job-outcome.js';
 
 /** What a trace says of a job and its queue. */
 export interface TracedJob {

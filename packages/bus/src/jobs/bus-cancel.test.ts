@@ -2,8 +2,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import type { JobOutcome } from '../bus-options.js';
 import { Cleanup, counted, encodeJob, eventually, jobKey, newId, toNobody } from '../testing/bus-test-support.js';
+import type { JobOutcome } from './job-outcome.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

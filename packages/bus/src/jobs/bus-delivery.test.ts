@@ -4,7 +4,6 @@ import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { TesseraError } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
-import type { JobOutcome } from '../bus-options.js';
 import {
   Cleanup,
   deferred,
@@ -17,6 +16,7 @@ import {
   take,
   toNobody,
 } from '../testing/bus-test-support.js';
+import type { JobOutcome } from './job-outcome.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

@@ -8,13 +8,13 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import { hasUnknownFields, signalWithDeadline } from '@tessera/service';
-import type { JobOutcome } from '../bus-options.js';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import type { TracedDelivery } from '../connection/bus-trace.js';
 import type { Cancellation } from './cancellation.js';
 import type { DeliveredMessage } from './delivered-message.js';
 import { type JobMessage, jobCodecs } from './job-codec.js';
+import type { JobOutcome } from './job-outcome.js';
 import { Puller } from './puller.js';
 import { retryDelay } from './retry-delay.js';
 

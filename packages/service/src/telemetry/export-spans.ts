@@ -14,9 +14,24 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { sleep } from '../abort.js';
 import { version } from '../version.js';
-import type { Tracing, TracingOptions } from './tracing.js';
+import type { Logger } from './log.js';
+import type { Metrics } from './metrics.js';
 
 // Loaded by tracing.ts alone, and only when there is an endpoint: nobody else pays for these libraries.
+
+/** The exporter of a process's spans. */
+export interface Tracing {
+  /** Sends what is still to be sent, for at most so long. Never throws: traces are no reason for a drain to fail. */
+  stop(withinMs: number): Promise<void>;
+}
+
+export interface TracingOptions {
+  /** encoder, connector, llm, generator, gateway. */
+  readonly service: string;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
 
 /** The exporter's outcome for so many spans; the first of the result's codes is success. */
 type OnExport = (outcome: 'exported' | 'failed', spans: number, error: Error | undefined) => void;

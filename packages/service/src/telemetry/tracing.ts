@@ -1,19 +1,4 @@
-import type { Logger } from './log.js';
-import type { Metrics } from './metrics.js';
-
-/** The exporter of a process's spans. */
-export interface Tracing {
-  /** Sends what is still to be sent, for at most so long. Never throws: traces are no reason for a drain to fail. */
-  stop(withinMs: number): Promise<void>;
-}
-
-export interface TracingOptions {
-  /** encoder, connector, llm, generator, gateway. */
-  readonly service: string;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
+import type { Tracing, TracingOptions } from './export-spans.js';
 
 /** OpenTelemetry's own variables that mean something here; docs/traces.md is made from this. */
 const tracingVariables: Readonly<Record<string, string>> = {
