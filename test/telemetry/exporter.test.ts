@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { LlmServiceDefinition } from '@tessera/protocol';
-import { createClient } from '@tessera/runtime';
+import { createClient } from '@tessera/service';
 import { afterEach, expect, test } from 'vitest';
 import { root, sumMetric } from '../support/deployment.js';
 import { eventually } from '../support/eventually.js';
 import { OtlpReceiver } from '../support/otlp-receiver.js';
 
-// A small service with the runtime's whole surroundings, as a process of its own: the variables are a process's.
-const script = join(root, 'packages/runtime/dist/testing/run-probe.js');
+// A small service with the frame's whole surroundings, as a process of its own: the variables are a process's.
+const script = join(root, 'packages/service/dist/testing/run-probe.js');
 const children: ChildProcess[] = [];
 
 afterEach(() => {

@@ -1,7 +1,7 @@
 import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
 import { Role, Subjects } from '@tessera/protocol';
-import { describeMetrics } from '@tessera/runtime';
+import { describeMetrics } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
 import { atRest } from '../support/at-rest.js';

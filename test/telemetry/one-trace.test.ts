@@ -1,5 +1,5 @@
 import { Role } from '@tessera/protocol';
-import { type SpanRow, spanTable } from '@tessera/runtime';
+import { type SpanRow, spanTable } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
+import { Bus, type BusOptions } from '@tessera/bus';
 import { encodeTensor, type Float32Tensor, TensorPart, tensor } from '@tessera/protocol';
-import { Bus, type BusOptions } from '@tessera/runtime';
 import { median } from '../statistics.js';
 import { answerCalls } from './answer-calls.js';
 import {

@@ -1,4 +1,4 @@
-import { Bus, type BusOptions, type EngineDirectory } from '@tessera/runtime';
+import { Bus, type BusOptions, type EngineDirectory } from '@tessera/bus';
 import { answerCalls } from './answer-calls.js';
 
 const directories: EngineDirectory[] = [];

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import { Bus, type BusOptions, type JobContext, type TokenInbox } from '@tessera/bus';
 import { EngineStatus, type Float32Tensor, MediaKind, tensor } from '@tessera/protocol';
-import { Bus, type BusOptions, type JobContext, type TokenInbox } from '@tessera/runtime';
 import { answerCalls } from './answer-calls.js';
 
 export interface FleetShare {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Bundle } from '@tessera/bundle';
 import { type ServiceName, Stack, serviceNames } from '@tessera/cli';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type ChatRequest,
   ChatServiceDefinition,
@@ -9,7 +10,7 @@ import {
   Role,
   TesseraError,
 } from '@tessera/protocol';
-import { createClient, type NatsServer, startNatsServer, type TesseraClient } from '@tessera/runtime';
+import { createClient, type TesseraClient } from '@tessera/service';
 import { processorMs } from '../processes/processor-time.js';
 import type { Prompt } from '../prompts.js';
 import { AnswerClock, type TimedAnswer } from './timed-answer.js';

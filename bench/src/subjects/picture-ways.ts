@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Client, credentials } from '@grpc/grpc-js';
+import type { Bus } from '@tessera/bus';
 import { TesseraError } from '@tessera/protocol';
-import type { Bus } from '@tessera/runtime';
 import type { ConnectorCalls, Sent } from '../processes/connector-main.js';
 import type { Helper } from '../processes/helper.js';
 import {

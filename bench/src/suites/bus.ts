@@ -1,5 +1,6 @@
+import { Bus } from '@tessera/bus';
+import { startNatsServer } from '@tessera/nats-server';
 import { decodeTensor, defaultStreamLimits, encodeTensor, Subjects, TensorPart, tensor } from '@tessera/protocol';
-import { Bus, startNatsServer } from '@tessera/runtime';
 import type { ConnectorCalls, Sent } from '../processes/connector-main.js';
 import { Helper } from '../processes/helper.js';
 import {

@@ -1,4 +1,5 @@
-import { Bus, type NatsServer, startNatsServer } from '@tessera/runtime';
+import { Bus } from '@tessera/bus';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import type { DirectoryCalls } from '../processes/directory-main.js';
 import type { FleetCalls, Waits } from '../processes/fleet-main.js';
 import { Helper } from '../processes/helper.js';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { Bus, type TokenInbox } from '@tessera/bus';
 import { probeMedia } from '@tessera/media';
 import { MediaKind, TesseraError } from '@tessera/protocol';
-import { Bus, type TokenInbox } from '@tessera/runtime';
 import { demoBundle } from '../demo-model.js';
 import { describePicture } from '../prompts.js';
 import type { Section } from '../report.js';

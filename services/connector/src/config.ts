@@ -1,8 +1,11 @@
-import { batchWaitSetting, commonSettings, type Settings, stageSettings } from '@tessera/runtime';
+import { natsSettings } from '@tessera/bus';
+import { commonSettings, type Settings } from '@tessera/service';
+import { batchWaitSetting, stageSettings } from '@tessera/stage';
 
 /** The connector's settings. */
 export const connectorSettings = {
   ...commonSettings,
+  ...natsSettings,
   ...stageSettings({ what: 'tiles', maxBatch: 32, maxWaiting: 1024, slots: 32, maxCalls: 64 }),
   ...batchWaitSetting,
 };

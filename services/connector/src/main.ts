@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { runService } from '@tessera/runtime';
+import { runService } from '@tessera/service';
 import { connector } from './start.js';
 
 await runService(connector);

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   ConnectorServiceDefinition,
   type ConnectRequest,
@@ -8,7 +9,7 @@ import {
   encodeTensor,
   type TensorMessage,
 } from '@tessera/protocol';
-import { createClient, type NatsServer, startNatsServer, startService, type TesseraClient } from '@tessera/runtime';
+import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connector } from './start.js';
 import { demoBundle, golden, relativeError } from './testing/demo-model.js';

@@ -7,7 +7,8 @@ import {
   encodeTensor,
   TesseraError,
 } from '@tessera/protocol';
-import { type Admission, type GrpcService, grpcService, mapOrdered, untilAborted } from '@tessera/runtime';
+import { type GrpcService, grpcService } from '@tessera/service';
+import { type Admission, mapOrdered, untilAborted } from '@tessera/stage';
 import type { ConnectorEngine } from './engine.js';
 
 export interface ConnectorServerOptions {

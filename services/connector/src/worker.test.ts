@@ -1,5 +1,7 @@
 import type { Bundle } from '@tessera/bundle';
+import { Bus, type BusLimits, type StageFailure, type TileTokens } from '@tessera/bus';
 import { createSession } from '@tessera/inference';
+import { startNatsServer } from '@tessera/nats-server';
 import {
   type ConnectJob,
   encodeTensor,
@@ -8,14 +10,7 @@ import {
   TesseraError,
   tensor,
 } from '@tessera/protocol';
-import {
-  Bus,
-  type BusLimits,
-  type StageFailure,
-  startNatsServer,
-  startService,
-  type TileTokens,
-} from '@tessera/runtime';
+import { startService } from '@tessera/service';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
 import { ConnectorEngine } from './engine.js';

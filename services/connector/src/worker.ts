@@ -1,5 +1,5 @@
+import type { Bus, JobContext } from '@tessera/bus';
 import { type ConnectJob, TesseraError } from '@tessera/protocol';
-import type { Bus, JobContext } from '@tessera/runtime';
 import type { ConnectorEngine } from './engine.js';
 
 /** Does connect jobs: from one tile's features to its visual tokens, sent to the LLM engine that waits for them. */

@@ -1,10 +1,13 @@
+import { natsSettings } from '@tessera/bus';
 import { defaultMediaLimits, defaultSvgLane, type MediaLimits } from '@tessera/media';
-import { batchWaitSetting, commonSettings, type Settings, setting, stageSettings } from '@tessera/runtime';
+import { commonSettings, type Settings, setting } from '@tessera/service';
+import { batchWaitSetting, stageSettings } from '@tessera/stage';
 import { z } from 'zod';
 
 /** The encoder's settings. */
 export const encoderSettings = {
   ...commonSettings,
+  ...natsSettings,
   ...stageSettings({ what: 'tiles', maxBatch: 8, maxWaiting: 512, slots: 8, maxCalls: 32 }),
   ...batchWaitSetting,
   'media.maxBytes': setting(z.int().min(1), {

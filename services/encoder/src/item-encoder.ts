@@ -13,7 +13,7 @@ import {
   type WhileWaiting,
 } from '@tessera/media';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
-import { Budget, mapOrdered } from '@tessera/runtime';
+import { Budget, mapOrdered } from '@tessera/stage';
 import type { EncoderEngine } from './engine.js';
 
 export interface ItemEncoderOptions {

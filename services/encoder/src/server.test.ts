@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   decodeTensor,
   type EncodeRequest,
@@ -7,7 +8,7 @@ import {
   EncoderServiceDefinition,
   TileRole,
 } from '@tessera/protocol';
-import { createClient, type NatsServer, startNatsServer, startService, type TesseraClient } from '@tessera/runtime';
+import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoder } from './start.js';
 import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';

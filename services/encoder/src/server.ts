@@ -5,7 +5,8 @@ import {
   type EncoderServiceDescribeResponse,
   encodeTensor,
 } from '@tessera/protocol';
-import { type Admission, type GrpcService, grpcService } from '@tessera/runtime';
+import { type GrpcService, grpcService } from '@tessera/service';
+import type { Admission } from '@tessera/stage';
 import { collectMedia } from './collect-media.js';
 import type { ItemEncoder } from './item-encoder.js';
 import { roleOf } from './roles.js';

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Bundle } from '@tessera/bundle';
+import { Bus, type StageFailure, type TileTokens } from '@tessera/bus';
+import { startNatsServer } from '@tessera/nats-server';
 import {
   type ConnectJob,
   decodeTensor,
@@ -10,7 +12,7 @@ import {
   type MediaSize,
   type TensorRef,
 } from '@tessera/protocol';
-import { Bus, type StageFailure, startNatsServer, startService, type TileTokens } from '@tessera/runtime';
+import { startService } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';

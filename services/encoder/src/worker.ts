@@ -1,5 +1,5 @@
+import type { Bus, JobContext } from '@tessera/bus';
 import { type EncodeJob, MediaKind, TesseraError } from '@tessera/protocol';
-import type { Bus, JobContext } from '@tessera/runtime';
 import type { ItemEncoder } from './item-encoder.js';
 
 /**

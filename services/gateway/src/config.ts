@@ -1,4 +1,5 @@
-import { commonSettings, setting } from '@tessera/runtime';
+import { natsSettings } from '@tessera/bus';
+import { commonSettings, setting } from '@tessera/service';
 import { z } from 'zod';
 
 const positive = z.int().min(1);
@@ -6,6 +7,7 @@ const positive = z.int().min(1);
 /** Every setting of the gateway; docs/configuration.md is made from this. */
 export const gatewaySettings = {
   ...commonSettings,
+  ...natsSettings,
   'requests.maxInFlight': setting(positive, {
     default: 512,
     description: 'Requests that may be in flight; beyond it new ones are refused with RetryInfo.',

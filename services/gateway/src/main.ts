@@ -1,4 +1,4 @@
-import { runService } from '@tessera/runtime';
+import { runService } from '@tessera/service';
 import { gateway } from './start.js';
 
 await runService(gateway);

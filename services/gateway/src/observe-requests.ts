@@ -1,12 +1,6 @@
+import type { Bus, EngineDirectory } from '@tessera/bus';
 import { RequestState } from '@tessera/protocol';
-import {
-  type Bus,
-  type EngineDirectory,
-  type Metrics,
-  type ServiceContext,
-  type ServiceSettings,
-  sleep,
-} from '@tessera/runtime';
+import { type Metrics, type ServiceContext, type ServiceSettings, sleep } from '@tessera/service';
 import type { ChatDependencies } from './request/chat.js';
 import { nextStates, stateName } from './request/request-state.js';
 

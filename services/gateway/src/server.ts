@@ -7,7 +7,7 @@ import {
   type MediaPart,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService } from '@tessera/runtime';
+import { type GrpcService, grpcService } from '@tessera/service';
 import { clientName } from './admission/client-name.js';
 import type { Chat } from './request/chat.js';
 import { ChatSpan } from './request/chat-span.js';

@@ -3,12 +3,12 @@ import { defaultMediaLimits } from '@tessera/media';
 import type { ChatServiceDescribeResponse, ModelInfo } from '@tessera/protocol';
 import {
   clientCredentials,
-  connectBus,
   type Service,
   type ServiceContext,
   type ServiceParts,
   type Settings,
-} from '@tessera/runtime';
+} from '@tessera/service';
+import { connectBus } from '@tessera/stage';
 import { ClientLimits } from './admission/client-limits.js';
 import { RequestAdmission } from './admission/request-admission.js';
 import { sampleQueues } from './admission/sample-queues.js';

@@ -1,4 +1,4 @@
-import { failSpan, startSpan } from '@tessera/runtime';
+import { failSpan, startSpan } from '@tessera/service';
 import type { DrawCall, Drawing, Picture, Sampler } from './sampler.js';
 
 /** What a drawing says of itself: a progress after each step, and then, last, the picture. */

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   DataType,
   type DrawResponse,
@@ -7,7 +8,7 @@ import {
   GeneratorServiceDefinition,
   tensor,
 } from '@tessera/protocol';
-import { createClient, type NatsServer, startNatsServer, startService, type TesseraClient } from '@tessera/runtime';
+import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generator } from './start.js';
 import { demoBundle, golden } from './testing/demo-model.js';

@@ -6,7 +6,8 @@ import {
   GeneratorServiceDefinition,
   type GeneratorServiceDescribeResponse,
 } from '@tessera/protocol';
-import { type Admission, type GrpcService, grpcService } from '@tessera/runtime';
+import { type GrpcService, grpcService } from '@tessera/service';
+import type { Admission } from '@tessera/stage';
 import { drawEvents } from './draw-events.js';
 import { pictureParts } from './picture-parts.js';
 import type { Sampler } from './sampler.js';

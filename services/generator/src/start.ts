@@ -1,6 +1,7 @@
 import { readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
-import { Admission, type Service, StageMeter, startStage } from '@tessera/runtime';
+import type { Service } from '@tessera/service';
+import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { generatorSettings } from './config.js';
 import { GeneratorEngine } from './engine.js';
 import { readModel } from './read-model.js';

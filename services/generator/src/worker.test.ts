@@ -1,4 +1,6 @@
 import type { Bundle } from '@tessera/bundle';
+import { Bus, type StageFailure } from '@tessera/bus';
+import { startNatsServer } from '@tessera/nats-server';
 import {
   type DrawOptions,
   encodeTensor,
@@ -7,7 +9,7 @@ import {
   type MediaEvent,
   tensor,
 } from '@tessera/protocol';
-import { Bus, type StageFailure, startNatsServer, startService } from '@tessera/runtime';
+import { startService } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import type { GeneratorSettings } from './config.js';
 import { generator } from './start.js';

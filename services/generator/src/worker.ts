@@ -1,5 +1,5 @@
+import type { Bus, JobContext } from '@tessera/bus';
 import { decodeTensor, type GenerateJob, type MediaEvent, TesseraError } from '@tessera/protocol';
-import type { Bus, JobContext } from '@tessera/runtime';
 import { drawEvents } from './draw-events.js';
 import { pictureParts } from './picture-parts.js';
 import type { Sampler } from './sampler.js';

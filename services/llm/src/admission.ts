@@ -1,5 +1,5 @@
 import type { GenerateRequest } from '@tessera/protocol';
-import { Admission } from '@tessera/runtime';
+import { Admission } from '@tessera/stage';
 import type { EngineLimits } from './engine/engine.js';
 import { isTakeover } from './engine/engine-request.js';
 

@@ -1,4 +1,6 @@
-import { commonSettings, computeSettings, type Settings, setting } from '@tessera/runtime';
+import { natsSettings } from '@tessera/bus';
+import { commonSettings, type Settings, setting } from '@tessera/service';
+import { computeSettings } from '@tessera/stage';
 import { z } from 'zod';
 import type { EngineConfig } from './engine/create-engine-core.js';
 
@@ -7,6 +9,7 @@ const positive = z.int().min(1);
 /** The LLM's settings. */
 export const llmSettings = {
   ...commonSettings,
+  ...natsSettings,
   ...computeSettings,
   'engine.advertise': setting(z.string().optional(), {
     description: 'Address, host:port, under which others reach this engine; by default the one it listens on.',

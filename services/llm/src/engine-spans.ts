@@ -1,4 +1,4 @@
-import { failSpan, type Span, startSpan } from '@tessera/runtime';
+import { failSpan, type Span, startSpan } from '@tessera/service';
 import type { EngineEvent, EngineRequest } from './engine/engine.js';
 
 type Phase = 'admission' | 'prefill' | 'decode';

@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import type { Metrics } from '@tessera/runtime';
+import type { Metrics } from '@tessera/service';
 import type { Engine, EngineEvent, EngineStats } from './engine/engine.js';
 
 const sampleMs = 500;

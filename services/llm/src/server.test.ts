@@ -1,7 +1,9 @@
 // Threads run built JavaScript, so the service under test is the built one.
 
 import { readBundle } from '@tessera/bundle';
+import { Bus } from '@tessera/bus';
 import { llm } from '@tessera/llm';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type ChatMessage,
   FinishReason,
@@ -11,15 +13,7 @@ import {
   LlmServiceDefinition,
   TesseraError,
 } from '@tessera/protocol';
-import {
-  Bus,
-  createClient,
-  type NatsServer,
-  type RunningService,
-  startNatsServer,
-  startService,
-  type TesseraClient,
-} from '@tessera/runtime';
+import { createClient, type RunningService, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { user, wholePicture } from './testing/demo-engine.js';
 import { demoBundleDir, type GoldenCase, goldens, goldenTensors } from './testing/demo-model.js';

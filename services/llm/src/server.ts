@@ -6,7 +6,7 @@ import {
   outsideText,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/runtime';
+import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
 import type { GenerateAdmission } from './admission.js';
 import type { EngineEvent } from './engine/engine.js';
 import { EngineSpans } from './engine-spans.js';

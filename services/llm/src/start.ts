@@ -1,5 +1,7 @@
+import type { Announcer } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
-import { type Announcer, connectBus, type Service } from '@tessera/runtime';
+import type { Service } from '@tessera/service';
+import { connectBus } from '@tessera/stage';
 import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { Llm } from './llm.js';

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Announcer, Bus, TokenInbox } from '@tessera/bus';
 import {
   type DrawOptions,
   type ErrorCode,
@@ -8,7 +9,6 @@ import {
   jobRoutes,
   TesseraError,
 } from '@tessera/protocol';
-import type { Announcer, Bus, TokenInbox } from '@tessera/runtime';
 import type { Engine, EngineLimits, EngineRequest } from './engine/engine.js';
 
 /** What the engine says of itself besides its load. */

@@ -8,7 +8,7 @@ import {
   TesseraError,
   type TextOptions,
 } from '@tessera/protocol';
-import { createClient } from '@tessera/runtime';
+import { createClient } from '@tessera/service';
 import { ClientError } from 'nice-grpc-common';
 import { RichClientError } from 'nice-grpc-error-details';
 import { HintedError } from '../hinted-error.js';

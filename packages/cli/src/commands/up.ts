@@ -1,8 +1,8 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
+import { Bus, shownUrl } from '@tessera/bus';
 import { ensureBundle } from '@tessera/compiler';
-import { Bus, shownUrl } from '@tessera/runtime';
 import { bold, note, progress } from '../terminal.js';
 import { OwnNats } from '../up/own-nats.js';
 import { requireFreePort } from '../up/require-free-port.js';

@@ -1,5 +1,5 @@
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { TesseraError } from '@tessera/protocol';
-import { type NatsServer, startNatsServer } from '@tessera/runtime';
 import { RestartPauses } from './restart-pauses.js';
 
 export interface OwnNatsOptions {

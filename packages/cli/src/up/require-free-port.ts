@@ -1,4 +1,4 @@
-import { portTrouble } from '@tessera/runtime';
+import { portTrouble } from '@tessera/service';
 import { HintedError } from '../hinted-error.js';
 
 /**

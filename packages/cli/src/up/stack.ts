@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { BundleManifest } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import { steadyPort } from '@tessera/runtime';
+import { steadyPort } from '@tessera/service';
 import { ChildService, type ServiceReady } from './child-service.js';
 import { RestartPauses } from './restart-pauses.js';
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import type { Value } from './graph-builder.js';
 import { microsoft } from './graph-builder.js';
-import type { Value } from './value.js';
 
 const relu = (x: Value): Value => x.graph.node('Relu', [x])[0] as Value;
 /** x * sigmoid(x): QuickGelu with alpha 1 is that in one pass. */

@@ -1,6 +1,5 @@
 import type { DType } from '@tessera/protocol';
-import type { GraphBuilder } from './graph-builder.js';
-import type { Operand, Value } from './value.js';
+import type { GraphBuilder, Operand, Value } from './graph-builder.js';
 
 const elementType: Readonly<Partial<Record<DType, number>>> = { float32: 1, int32: 6, int64: 7 };
 

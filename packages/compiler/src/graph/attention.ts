@@ -1,5 +1,5 @@
+import type { Value } from './graph-builder.js';
 import { microsoft } from './graph-builder.js';
-import type { Value } from './value.js';
 
 /** Full attention, every query to every key: q [batch, n, heads * d], k and v [batch, m, heads * d] -> as q. */
 export function multiHeadAttention(q: Value, k: Value, v: Value, heads: number): Value {

@@ -1,6 +1,6 @@
 import type { Module } from '../checkpoint/parameters.js';
+import type { Value } from './graph-builder.js';
 import { quantizeChannels } from './quantize.js';
-import type { Value } from './value.js';
 
 export interface ConvolutionOptions {
   readonly from: number;

@@ -1,11 +1,11 @@
 import type { Module, Parameter } from '../checkpoint/parameters.js';
 import { add, matmul } from './arithmetic.js';
+import type { Value } from './graph-builder.js';
 import { type GraphBuilder, microsoft } from './graph-builder.js';
 import { vector } from './parameter-value.js';
 import type { WeightPrecision } from './precision.js';
 import { blockSize, quantizeBlocks } from './quantize.js';
 import { gather } from './shape.js';
-import type { Value } from './value.js';
 
 /** Sizes of a linear layer and whether it has a bias. */
 export interface LinearOptions {

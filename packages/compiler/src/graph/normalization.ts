@@ -1,6 +1,6 @@
 import type { Module } from '../checkpoint/parameters.js';
+import type { Value } from './graph-builder.js';
 import { vector } from './parameter-value.js';
-import type { Value } from './value.js';
 
 /** Over the last axis, then scaled and shifted by the module's `weight` and `bias`. */
 export function layerNorm(x: Value, module: Module, width: number, epsilon: number): Value {

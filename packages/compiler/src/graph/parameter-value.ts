@@ -1,6 +1,5 @@
 import type { Module } from '../checkpoint/parameters.js';
-import type { GraphBuilder } from './graph-builder.js';
-import type { Value } from './value.js';
+import type { GraphBuilder, Value } from './graph-builder.js';
 
 /** A parameter used as it is, in float32 whatever the graph's precision: biases, norms, tables. */
 export function parameterValue(g: GraphBuilder, module: Module, name: string, shape: readonly number[]): Value {

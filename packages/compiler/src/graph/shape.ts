@@ -1,4 +1,4 @@
-import type { Value } from './value.js';
+import type { Value } from './graph-builder.js';
 
 /** To a new shape: 0 keeps a dimension, -1 takes what is left. */
 export function reshape(x: Value, shape: readonly number[]): Value {

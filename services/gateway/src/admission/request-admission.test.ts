@@ -1,5 +1,5 @@
+import { EngineRoster } from '@tessera/bus';
 import type { SequenceTiming, TesseraError } from '@tessera/protocol';
-import { EngineRoster } from '@tessera/runtime';
 import { beforeEach, expect, test } from 'vitest';
 import { EnginePool } from '../dispatch/engine-pool.js';
 import { engineStatus } from '../testing/engine-status.js';

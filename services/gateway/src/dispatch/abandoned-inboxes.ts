@@ -1,4 +1,4 @@
-import type { Bus, EngineRoster } from '@tessera/runtime';
+import type { Bus, EngineRoster } from '@tessera/bus';
 
 /** When what lies for an engine that is gone is removed, after it was last heard of: again for what late work still makes. */
 const sweepAfterMs = [3000, 15_000, 45_000];

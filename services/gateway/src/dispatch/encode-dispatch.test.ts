@@ -1,5 +1,6 @@
+import type { Bus } from '@tessera/bus';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { MediaKind } from '@tessera/protocol';
-import { type Bus, type NatsServer, startNatsServer } from '@tessera/runtime';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { testBus } from '../testing/test-bus.js';
 import { EncodeDispatch, type EncodeItem, encodeJobs } from './encode-dispatch.js';

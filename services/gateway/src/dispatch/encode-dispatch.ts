@@ -1,5 +1,6 @@
+import type { Bus, MediaHold, QueuedJob } from '@tessera/bus';
 import { type ErrorCode, jobRoutes, type MediaKind, type MediaSize, TesseraError } from '@tessera/protocol';
-import { type Bus, type MediaHold, type QueuedJob, remainingMs, sleep } from '@tessera/runtime';
+import { remainingMs, sleep } from '@tessera/service';
 
 /** One media item as the encoder needs it. */
 export interface EncodeItem {

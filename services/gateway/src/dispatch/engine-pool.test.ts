@@ -1,4 +1,4 @@
-import { EngineRoster } from '@tessera/runtime';
+import { EngineRoster } from '@tessera/bus';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { engineStatus } from '../testing/engine-status.js';
 import { seededRandom } from '../testing/seeded-random.js';

@@ -1,5 +1,6 @@
+import type { EngineRoster, KnownEngine } from '@tessera/bus';
 import { TesseraError } from '@tessera/protocol';
-import { type EngineRoster, type KnownEngine, remainingMs } from '@tessera/runtime';
+import { remainingMs } from '@tessera/service';
 import { type EngineCalls, type EngineShare, type LlmClient, PooledEngine } from './pooled-engine.js';
 import { type LinePlace, WaitingLine } from './waiting-line.js';
 

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
+import type { KnownEngine } from '@tessera/bus';
 import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
-import { type ClientOptions, createClient, type KnownEngine, type TesseraClient } from '@tessera/runtime';
+import { type ClientOptions, createClient, type TesseraClient } from '@tessera/service';
 
 export type LlmClient = TesseraClient<typeof LlmServiceDefinition>;
 

@@ -1,12 +1,7 @@
+import { type Bus, type DrawingInbox, EngineRoster } from '@tessera/bus';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { MediaKind, TesseraError, TileRole } from '@tessera/protocol';
-import {
-  type Bus,
-  type DrawingInbox,
-  EngineRoster,
-  EventQueue,
-  type NatsServer,
-  startNatsServer,
-} from '@tessera/runtime';
+import { EventQueue } from '@tessera/service';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
 import { EncodeDispatch } from '../dispatch/encode-dispatch.js';

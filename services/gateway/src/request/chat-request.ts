@@ -1,3 +1,4 @@
+import type { Bus, DrawingInbox, StageFailure } from '@tessera/bus';
 import {
   type ChatMessage,
   type ChatResponse,
@@ -11,7 +12,7 @@ import {
   type TextOptions,
   type TileNeeded,
 } from '@tessera/protocol';
-import { abortable, type Bus, type DrawingInbox, EventQueue, type StageFailure } from '@tessera/runtime';
+import { abortable, EventQueue } from '@tessera/service';
 import type { AdmittedRequest } from '../admission/request-admission.js';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';

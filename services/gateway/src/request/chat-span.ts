@@ -1,5 +1,5 @@
 import { type ChatStart, FinishReason } from '@tessera/protocol';
-import { failSpan, type Span, startSpan, within } from '@tessera/runtime';
+import { failSpan, type Span, startSpan, within } from '@tessera/service';
 import type { ChatEvent } from './chat-request.js';
 import { stateName } from './request-state.js';
 

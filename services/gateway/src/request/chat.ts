@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Bus, DrawingInbox } from '@tessera/bus';
 import {
   type ChatMessage,
   type ChatStart,
@@ -10,7 +11,7 @@ import {
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
-import { type Bus, type DrawingInbox, EventQueue } from '@tessera/runtime';
+import { EventQueue } from '@tessera/service';
 import { Arrivals } from '../admission/arrivals.js';
 import type { ClientLimits } from '../admission/client-limits.js';
 import type { RequestAdmission } from '../admission/request-admission.js';

@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import { abortable } from '@tessera/runtime';
+import { abortable } from '@tessera/service';
 
 /**
  * The client's next message.

@@ -6,7 +6,7 @@ import {
   LlmServiceDefinition,
   TesseraError,
 } from '@tessera/protocol';
-import { abortable, commonSettings, grpcService, type RunningService, startService } from '@tessera/runtime';
+import { abortable, commonSettings, grpcService, type RunningService, startService } from '@tessera/service';
 import { engineStatus } from './engine-status.js';
 
 type Event = NonNullable<GenerateResponse['event']>;

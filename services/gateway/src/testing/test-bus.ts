@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { Bus, type BusLimits } from '@tessera/runtime';
+import { Bus, type BusLimits } from '@tessera/bus';
 
 const mib = 1024 * 1024;
 

@@ -1,0 +1,90 @@
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Cleanup, encodeJob, eventually, inAMinute, nobody, take } from './testing/bus-test-support.js';
+
+let server: NatsServer;
+const cleanup = new Cleanup();
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterEach(() => cleanup.run());
+afterAll(() => server.stop());
+
+test('a job that is surely late is not begun', async () => {
+  const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200 } });
+  const inbox = await bus.openTokenInbox();
+  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: Date.now() + 100, deliverTo: inbox.address });
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  let runs = 0;
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      runs++;
+    },
+  });
+  const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
+  expect(failure).toMatchObject({ kind: 'failure', code: 'DEADLINE_EXCEEDED' });
+  expect(runs).toBe(0);
+});
+
+test('a job past its deadline is stopped', async () => {
+  const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200 } });
+  const inbox = await bus.openTokenInbox();
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: (_job, { signal }) =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+  });
+  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: Date.now() + 500, deliverTo: inbox.address });
+  const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
+  expect(failure).toMatchObject({ kind: 'failure', code: 'DEADLINE_EXCEEDED', stage: 'encoder' });
+});
+
+test('trace context and deadline cross the queue', async () => {
+  const deadlineMs = inAMinute();
+  const seen: unknown[] = [];
+  const bus = await cleanup.bus(server.url, {
+    trace: {
+      inject: () => '00-11111111111111111111111111111111-2222222222222222-01',
+      send: (_job, publish) => publish(),
+      continue: (traceparent, { kind, requestId, deliveries }, run) => {
+        seen.push(traceparent, `${kind} ${requestId} ${deliveries}`);
+        return run();
+      },
+    },
+  });
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, context) => {
+      seen.push(context.deadlineMs);
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a'), { deadlineMs, deliverTo: nobody });
+  await eventually(() => seen.length === 3, 'the job ran');
+  expect(seen).toEqual(['00-11111111111111111111111111111111-2222222222222222-01', 'encode a 1', deadlineMs]);
+});
+
+test('a job that its deadline leaves no time for is not begun', async () => {
+  const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200 } });
+  const inbox = await bus.openTokenInbox();
+  const begun: number[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    expectedMs: (job) => (job.firstTile === 0 ? 3_600_000 : 1),
+    handler: async (job) => {
+      begun.push(job.firstTile);
+    },
+  });
+  const options = { deadlineMs: inAMinute(), deliverTo: inbox.address };
+  await bus.publishJob('encode', encodeJob('a', 0), options);
+  await bus.publishJob('encode', encodeJob('a', 1), options);
+  const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
+  expect(failure).toMatchObject({ tile: 0, code: 'DEADLINE_EXCEEDED' });
+  await eventually(() => begun.length === 1, 'the other one is done');
+  expect(begun).toEqual([1]);
+});

@@ -1,0 +1,23 @@
+export { Bus, type PublishJobOptions, type QueuedJob } from './bus.js';
+export type {
+  BusLimits,
+  BusObserver,
+  BusOptions,
+} from './bus-options.js';
+export { shownUrl } from './connection/bus-connection.js';
+export type { BusCredentials } from './connection/bus-credentials.js';
+export type { BusLogger } from './connection/bus-logger.js';
+export type { BusTrace, TracedDelivery, TracedJob } from './connection/bus-trace.js';
+export { type Announcer, EngineDirectory } from './engines/engine-directory.js';
+export { type EngineListener, type EngineNews, EngineRoster, type KnownEngine } from './engines/engine-roster.js';
+export type { JobMessage, JobMessages } from './jobs/job-codec.js';
+export type { JobOutcome } from './jobs/job-outcome.js';
+export type { JobContext, WorkOptions } from './jobs/worker.js';
+export { busLimits, type NatsSettings, natsSettings } from './nats-settings.js';
+export type { MediaHold } from './parts/media-store.js';
+export type { PublishTensorOptions, TakenTensor } from './parts/tensor-store.js';
+export type { DrawingInbox } from './products/drawing-inbox.js';
+export type { StageFailure } from './products/stage-failure.js';
+export type { TileTokens, TokenInbox, TokensOptions } from './products/token-inbox.js';
+export type { QueueDepth, QueueState, StreamState } from './streams/bus-states.js';
+export type { PublishOptions } from './streams/publisher.js';

@@ -1,0 +1,318 @@
+import { jetstream } from '@nats-io/jetstream';
+import { connect, headers } from '@nats-io/transport-node';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { TesseraError } from '@tessera/protocol';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Bus } from '../bus.js';
+import {
+  Cleanup,
+  deferred,
+  encodeJob,
+  eventually,
+  inAMinute,
+  jobKey,
+  newId,
+  smallStreams,
+  take,
+  toNobody,
+} from '../testing/bus-test-support.js';
+import type { JobOutcome } from './job-outcome.js';
+
+let server: NatsServer;
+const cleanup = new Cleanup();
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterEach(() => cleanup.run());
+afterAll(() => server.stop());
+
+test('a retryable failure brings the job back, and the last one is told as DELIVERY_EXHAUSTED', async () => {
+  const outcomes: JobOutcome[] = [];
+  const bus = await cleanup.bus(server.url, {
+    limits: { maxDeliveries: 3, retryDelayMs: 10 },
+    observer: { jobEnded: (_kind, outcome) => outcomes.push(outcome) },
+  });
+  const deliveries: number[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, context) => {
+      deliveries.push(context.deliveries);
+      throw new TesseraError('STAGE_UNAVAILABLE', 'the graph is away');
+    },
+  });
+  const inbox = await bus.openTokenInbox();
+  await bus.publishJob('encode', encodeJob('a', 4), { ...toNobody(), deliverTo: inbox.address });
+  const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
+  expect(failure).toEqual({
+    kind: 'failure',
+    item: 0,
+    tile: 4,
+    attempt: 1,
+    code: 'DELIVERY_EXHAUSTED',
+    message: expect.stringContaining('the graph is away'),
+    stage: 'encoder',
+  });
+  expect(deliveries).toEqual([1, 2, 3]);
+  await eventually(() => outcomes.length === 3, 'the last delivery is reported');
+  expect(outcomes).toEqual(['retried', 'retried', 'exhausted']);
+  await eventually(async () => {
+    const [depth] = await bus.queueDepths();
+    return depth?.waiting === 0 && depth.running === 0;
+  }, 'the job left the queue');
+});
+
+test('a failure that no retry can mend is told at once, in the place of the product', async () => {
+  const bus = await cleanup.bus(server.url);
+  let runs = 0;
+  for (const kind of ['encode', 'generate'] as const) {
+    void bus.work(kind, {
+      slots: 1,
+      signal: cleanup.signal(),
+      handler: async () => {
+        runs++;
+        throw new TesseraError('MEDIA_CORRUPT', 'the picture ends too soon');
+      },
+    });
+  }
+  const [tokens, drawings] = [await bus.openTokenInbox(), await bus.openDrawingInbox()];
+  await bus.publishJob('encode', encodeJob('a'), { ...toNobody(), deliverTo: tokens.address });
+  const drawing = { key: jobKey('a', 1, 2), condition: undefined, options: undefined };
+  await bus.publishJob('generate', drawing, { ...toNobody(), deliverTo: drawings.address });
+  const [encodeFailure] = await take(tokens.receive('a', cleanup.signal()), 1);
+  expect(encodeFailure).toMatchObject({ kind: 'failure', code: 'MEDIA_CORRUPT', stage: 'encoder' });
+  const [drawFailure] = await take(drawings.receive('a', cleanup.signal()), 1);
+  expect(drawFailure).toMatchObject({ kind: 'failure', code: 'MEDIA_CORRUPT', stage: 'generator', item: 2 });
+  expect(runs).toBe(2);
+});
+
+test('a worker that dies with a job in its hands loses it to another', async () => {
+  const prefix = newId('t');
+  const limits = { ackWaitMs: 1000 };
+  const survivor = await cleanup.bus(server.url, { prefix, limits });
+  const victim = await Bus.connect({
+    url: server.url,
+    prefix,
+    revision: 'r1',
+    name: 'victim',
+    limits: { ...smallStreams, ...limits },
+  });
+  const started = deferred();
+  const died = new AbortController();
+  void victim
+    .work('encode', {
+      slots: 1,
+      signal: died.signal,
+      handler: async () => {
+        started.resolve();
+        await new Promise(() => {});
+      },
+    })
+    .catch(() => {});
+  await survivor.publishJob('encode', encodeJob('a'), toNobody());
+  await started.promise;
+  await victim.close();
+  const deliveries: number[] = [];
+  void survivor.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, context) => {
+      deliveries.push(context.deliveries);
+    },
+  });
+  await eventually(() => deliveries.length === 1, 'the job came back');
+  expect(deliveries).toEqual([2]);
+});
+
+test('a job is kept by its worker without a word of its handler', async () => {
+  const prefix = newId('t');
+  const limits = { ackWaitMs: 1000 };
+  const [bus, idle] = await Promise.all([1, 2].map(() => cleanup.bus(server.url, { prefix, limits })));
+  let starts = 0;
+  let ends = 0;
+  for (const worker of [bus, idle]) {
+    void worker?.work('encode', {
+      slots: 1,
+      signal: cleanup.signal(),
+      handler: async () => {
+        starts++;
+        await new Promise((resolve) => setTimeout(resolve, 3000));
+        ends++;
+      },
+    });
+  }
+  await bus?.publishJob('encode', encodeJob('a'), toNobody());
+  await eventually(async () => ends > 0 && (await bus?.queueDepths())?.[0]?.running === 0, 'the long job is done');
+  expect(starts).toBe(1);
+});
+
+test('a handler that is stuck loses its job, even if it never ends; one that waits for others does not', async () => {
+  const outcomes: JobOutcome[] = [];
+  const stalled: string[] = [];
+  const bus = await cleanup.bus(server.url, {
+    limits: { ackWaitMs: 400, stallMs: 800, retryDelayMs: 10 },
+    observer: { jobStalled: (kind) => stalled.push(kind), jobEnded: (_kind, outcome) => outcomes.push(outcome) },
+  });
+  let runs = 0;
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (job, context) => {
+      runs++;
+      if (job.firstTile === 1) await context.waits(new Promise((resolve) => setTimeout(resolve, 2500)));
+      else if (context.deliveries === 1) await new Promise(() => {});
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
+  await eventually(() => outcomes.length === 2, 'the second delivery is done');
+  expect(outcomes).toEqual(['retried', 'done']);
+  await bus.publishJob('encode', encodeJob('a', 1), toNobody());
+  await eventually(() => outcomes.length === 3, 'the patient one is done');
+  expect({ runs, stalled, last: outcomes[2] }).toEqual({ runs: 3, stalled: ['encode'], last: 'done' });
+});
+
+test('a job that only waits lends its slot, up to a bound', async () => {
+  const bus = await cleanup.bus(server.url);
+  const gate = deferred();
+  const begun: number[] = [];
+  const done: number[] = [];
+  void bus.work('encode', {
+    slots: 1,
+    maxHeld: 3,
+    signal: cleanup.signal(),
+    handler: async (job, context) => {
+      begun.push(job.firstTile);
+      if (job.firstTile < 2) await context.idle(gate.promise);
+      done.push(job.firstTile);
+    },
+  });
+  for (let tile = 0; tile < 4; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  // Two wait, and those behind them are served.
+  await eventually(() => done.length === 2, 'the others are done');
+  expect(done).toEqual([2, 3]);
+  gate.resolve();
+  await eventually(() => done.length === 4, 'all are done');
+  expect(begun).toEqual([0, 1, 2, 3]);
+});
+
+test('no more jobs than the bound are held, however many of them only wait', async () => {
+  const bus = await cleanup.bus(server.url);
+  const gate = deferred();
+  let begun = 0;
+  void bus.work('encode', {
+    slots: 1,
+    maxHeld: 3,
+    signal: cleanup.signal(),
+    handler: async (_job, context) => {
+      begun++;
+      await context.idle(gate.promise);
+    },
+  });
+  for (let tile = 0; tile < 6; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  await eventually(() => begun === 3, 'three are held');
+  expect((await bus.queueDepths())[0]).toMatchObject({ waiting: 3, running: 3 });
+  gate.resolve();
+  await eventually(() => begun === 6, 'the others have their turn');
+});
+
+test('a draining worker finishes what it has, does what still comes to requests that are out, then takes nothing', async () => {
+  const bus = await cleanup.bus(server.url, { limits: { ackWaitMs: 1000 } });
+  const gate = deferred();
+  const started = deferred();
+  const drain = new AbortController();
+  const done: number[] = [];
+  const later: number[] = [];
+  const deliveries = new Set<number>();
+  const working = bus.work('encode', {
+    slots: 3,
+    signal: drain.signal,
+    handler: async (job, context) => {
+      deliveries.add(context.deliveries);
+      started.resolve();
+      await gate.promise;
+      done.push(job.firstTile);
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
+  await started.promise;
+  drain.abort();
+  // More than the slots whose requests may still be out.
+  for (let tile = 1; tile <= 4; tile++) {
+    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  }
+  gate.resolve();
+  await working;
+  expect(done).toContain(0);
+  expect(done.length).toBeLessThanOrEqual(3);
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (job, context) => {
+      deliveries.add(context.deliveries);
+      later.push(job.firstTile);
+    },
+  });
+  await eventually(() => done.length + later.length === 5, 'another worker gets what came later');
+  expect([...done, ...later].sort()).toEqual([0, 1, 2, 3, 4]);
+  // None was handed back and forth between the slots of the worker that left: at most, one that was on its way to it in
+  // the moment of its leaving came again.
+  expect(Math.max(...deliveries)).toBeLessThanOrEqual(2);
+});
+
+test('workers that come and go lose no job', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix, limits: { ackWaitMs: 1000, maxDeliveries: 100 } });
+  const done = new Set<number>();
+  const sending = (async () => {
+    for (let tile = 0; tile < 300; tile++) {
+      await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+    }
+  })();
+  const handler = async (job: { firstTile: number }) => {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    done.add(job.firstTile);
+  };
+  for (let round = 0; round < 40; round++) {
+    const drain = new AbortController();
+    const working = bus.work('encode', { slots: 4, signal: drain.signal, handler });
+    await new Promise((resolve) => setTimeout(resolve, round % 7));
+    drain.abort();
+    await working;
+  }
+  await sending;
+  void bus.work('encode', { slots: 4, signal: cleanup.signal(), handler });
+  await eventually(() => done.size === 300, 'every job is done');
+});
+
+test('what is no job leaves the queue, and its request is told where it can be', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  const js = jetstream(nc);
+  const header = headers();
+  header.set('Tessera-Deadline', String(inAMinute()));
+  header.set('Tessera-Attempt', '1');
+  const inbox = await bus.openTokenInbox();
+  await js.publish(`${prefix}.v2.encode.r1.a.0.1`, Uint8Array.of(255, 255), { headers: header });
+  header.set('Tessera-Deliver-To', inbox.address);
+  await js.publish(`${prefix}.v2.encode.r1.a.0.0`, 'no headers');
+  await js.publish(`${prefix}.v2.encode.r1.a.odd`, 'no such subject', { headers: header });
+  await js.publish(`${prefix}.v2.encode.r1.a.0.2`, Uint8Array.of(255, 255), { headers: header });
+  let runs = 0;
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      runs++;
+    },
+  });
+  const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
+  expect(failure).toMatchObject({ kind: 'failure', code: 'INTERNAL', tile: 2 });
+  await eventually(async () => {
+    const [depth] = await bus.queueDepths();
+    return depth?.waiting === 0 && depth.running === 0;
+  }, 'the queue is empty');
+  expect(runs).toBe(0);
+});

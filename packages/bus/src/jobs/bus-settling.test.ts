@@ -1,0 +1,90 @@
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { Subjects, TesseraError } from '@tessera/protocol';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import {
+  Cleanup,
+  encodeJob,
+  eventually,
+  inAMinute,
+  newId,
+  nobody,
+  take,
+  toNobody,
+} from '../testing/bus-test-support.js';
+import { retryDelay } from './retry-delay.js';
+
+let server: NatsServer;
+const cleanup = new Cleanup();
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterEach(() => cleanup.run());
+afterAll(() => server.stop());
+
+/** What workers answer the server about the jobs of one queue. */
+async function answersTo(prefix: string) {
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  const answers: string[] = [];
+  nc.subscribe('$JS.ACK.>', {
+    callback: (_, message) => {
+      if (message.subject.includes(`.${prefix}_v2_encode_r1.`)) answers.push(message.string());
+    },
+  });
+  await nc.flush();
+  return { nc, answers };
+}
+
+test('a job that fails again and again is given back with a growing delay, and then ended', async () => {
+  const prefix = newId('t');
+  const { answers } = await answersTo(prefix);
+  const bus = await cleanup.bus(server.url, { prefix, limits: { maxDeliveries: 7, retryDelayMs: 2 } });
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      throw new TesseraError('STAGE_UNAVAILABLE', 'the graph is away');
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a'), toNobody());
+  await eventually(() => answers.includes('+TERM'), 'it is given up');
+  const delays = [1, 2, 3, 4, 5, 6].map((deliveries) => retryDelay(2, deliveries));
+  expect(answers).toEqual([...delays.map((ms) => `-NAK {"delay":${ms * 1e6}}`), '+TERM']);
+});
+
+test('a job that failed stays in its queue until its failure is on the stream', async () => {
+  const prefix = newId('t');
+  const { nc, answers } = await answersTo(prefix);
+  let full = 0;
+  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, tokens: 20_000, drawings: 1e6, parts: 1e6 };
+  const bus = await cleanup.bus(server.url, { prefix, limits: { maxBytes }, observer: { queueFull: () => full++ } });
+  const inbox = await bus.openTokenInbox();
+  const reading = take(inbox.receive('a', cleanup.signal()), 1);
+  // What lies there for others leaves no room for anything.
+  for (let tile = 0; ; tile++) {
+    const subject = new Subjects(prefix, 'r1').product('tokens', nobody, { requestId: 'x', item: 0, tile, part: 0 });
+    const refused = await jetstream(nc)
+      .publish(subject)
+      .catch(() => true);
+    if (refused === true) break;
+  }
+  void bus.work('encode', {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      throw new TesseraError('MEDIA_CORRUPT', 'the picture ends too soon');
+    },
+  });
+  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute(), deliverTo: inbox.address });
+  await eventually(() => full > 0, 'the failure finds no room');
+  // Whatever the worker said before is here with this.
+  await nc.flush();
+  expect(answers).not.toContain('+TERM');
+  expect((await bus.queueDepths())[0]).toMatchObject({ running: 1 });
+  await (await jetstreamManager(nc)).streams.purge(`${prefix}_v2_tokens_0`);
+  expect(await reading).toMatchObject([{ kind: 'failure', code: 'MEDIA_CORRUPT' }]);
+  await eventually(() => answers.includes('+TERM'), 'the job leaves');
+});

@@ -1,0 +1,385 @@
+import {
+  type ErrorCode,
+  headerNumber,
+  type JobKey,
+  type JobKind,
+  type JobPlace,
+  messageHeaders,
+  TesseraError,
+} from '@tessera/protocol';
+import { hasUnknownFields, signalWithDeadline } from '@tessera/service';
+import type { BusConnection } from '../connection/bus-connection.js';
+import { messageOf } from '../connection/bus-connection.js';
+import type { TracedDelivery } from '../connection/bus-trace.js';
+import type { Cancellation } from './cancellation.js';
+import type { DeliveredMessage } from './delivered-message.js';
+import { type JobMessage, jobCodecs } from './job-codec.js';
+import type { JobOutcome } from './job-outcome.js';
+import { Puller } from './puller.js';
+import { retryDelay } from './retry-delay.js';
+
+export interface JobContext {
+  /** Aborts when the request is cancelled, its deadline has surely passed, or the job was taken away. */
+  readonly signal: AbortSignal;
+  /** Unix ms on the gateway's clock. */
+  readonly deadlineMs: number;
+  /** How long the job waited, by the server's clock and this machine's. */
+  readonly queueMs: number;
+  /** Which delivery this is, from 1. */
+  readonly deliveries: number;
+  /** The address of the process that waits for what comes of the job. */
+  readonly deliverTo: string;
+  /** To be called after each tile or step: a handler that gives no sign for `stallMs` counts as stuck. */
+  progress(): void;
+  /** Awaits something that others have to do: until it comes the handler is not stuck. It keeps its slot. */
+  waits<T>(what: Promise<T>): Promise<T>;
+  /** The same, and lends the slot to another job in the meantime: nothing is computed for this one. */
+  idle<T>(what: Promise<T>): Promise<T>;
+}
+
+export interface WorkOptions<K extends JobKind> {
+  /** How many jobs this process computes at once. */
+  readonly slots: number;
+  /** How many it holds at once, those that only wait included; by default four times the slots. */
+  readonly maxHeld?: number;
+  /** Aborted to drain: no more jobs are taken, running ones are finished. */
+  readonly signal: AbortSignal;
+  /** How long a job surely takes, in milliseconds: one whose deadline is nearer is not begun. By default nothing. */
+  expectedMs?(job: JobMessage<K>): number;
+  handler(job: JobMessage<K>, context: JobContext): Promise<void>;
+  /** Removes what the job refers to and nobody will take; called where the job ends undone. */
+  discard?(job: JobMessage<K>): Promise<void>;
+}
+
+/** What the message says besides its payload. */
+interface Envelope {
+  readonly at: JobPlace;
+  readonly key: JobKey;
+  readonly deadlineMs: number;
+  readonly deliverTo: string;
+}
+
+export type FailurePublisher = (
+  kind: JobKind,
+  key: JobKey,
+  tile: number,
+  error: TesseraError,
+  options: { readonly deadlineMs: number; readonly deliverTo: string },
+) => Promise<void>;
+
+/** A job in the hands of this process. */
+interface HeldJob {
+  readonly delivered: DeliveredMessage;
+  readonly requestId: string;
+  readonly stop: AbortController;
+  progressAt: number;
+  /** Things that the handler waits for and that others have to do. */
+  waiting: number;
+  /** Whether it was given up as stuck. */
+  stalled: boolean;
+  /** Called a while after that: nobody waits for the handler any more. */
+  abandon(): void;
+}
+
+/** How long a stuck handler has to end after it was told to, before nobody waits for it any more. */
+const stallGraceMs = 2000;
+
+/** The worker side of one queue: takes jobs into free slots, keeps them alive, and sees each to one of its ends. */
+export class Worker<K extends JobKind> {
+  private readonly held = new Set<HeldJob>();
+  private readonly processing = new Set<Promise<void>>();
+  private readonly puller: Puller;
+  private readonly maxHeld: number;
+  /** Jobs that came and have not ended. */
+  private holding = 0;
+  /** Those that are computed, or may be: all but the ones that lend their slot. */
+  private busy = 0;
+  /** Jobs that were asked for and have not come. */
+  private asked = 0;
+
+  constructor(
+    private readonly connection: BusConnection,
+    private readonly cancellation: Cancellation,
+    private readonly publishFailure: FailurePublisher,
+    restore: () => Promise<void>,
+    private readonly kind: K,
+    private readonly options: WorkOptions<K>,
+  ) {
+    const { subjects } = connection;
+    this.maxHeld = options.maxHeld ?? 4 * options.slots;
+    this.puller = new Puller(connection, {
+      stream: subjects.queue(kind),
+      consumer: subjects.workers,
+      restore,
+      onMessage: (delivered) => this.take(delivered),
+    });
+  }
+
+  /** Works until the signal aborts and every running job has ended. */
+  async run(): Promise<void> {
+    const { signal } = this.options;
+    const forget = this.cancellation.onCancel((requestId) => {
+      for (const job of this.held) {
+        if (job.requestId === requestId) job.stop.abort(new TesseraError('CANCELLED', 'the request was cancelled'));
+      }
+    });
+    const beat = setInterval(() => this.keepAlive(), this.connection.limits.ackWaitMs / 4);
+    try {
+      if (!signal.aborted) {
+        this.askForMore();
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      }
+      await this.puller.stop();
+      while (this.processing.size > 0) await Promise.all(this.processing);
+    } finally {
+      clearInterval(beat);
+      forget();
+    }
+  }
+
+  private askForMore(): void {
+    if (this.options.signal.aborted) return;
+    const free = this.options.slots - this.busy - this.asked;
+    const room = this.maxHeld - this.holding - this.asked;
+    const count = Math.min(free, room);
+    if (count <= 0) return;
+    this.asked += count;
+    this.puller.request(count);
+  }
+
+  private take(delivered: DeliveredMessage): void {
+    this.asked = Math.max(0, this.asked - 1);
+    this.busy++;
+    this.holding++;
+    const done = this.process(delivered).finally(() => {
+      this.busy--;
+      this.holding--;
+      this.processing.delete(done);
+      this.askForMore();
+    });
+    this.processing.add(done);
+  }
+
+  /** Tells the server that jobs are in good hands; one that gives no sign of progress is taken away. */
+  private keepAlive(): void {
+    const { limits, log, observer } = this.connection;
+    const oldest = performance.now() - limits.stallMs;
+    for (const job of this.held) {
+      if (job.stalled) continue;
+      if (job.waiting > 0 || job.progressAt > oldest) {
+        job.delivered.working();
+        continue;
+      }
+      job.stalled = true;
+      log.error(
+        { kind: this.kind, requestId: job.requestId },
+        `a job gave no sign for ${limits.stallMs} ms; it goes back`,
+      );
+      observer.jobStalled?.(this.kind);
+      const stuck = new TesseraError('STAGE_UNAVAILABLE', `no sign of progress for ${limits.stallMs} ms`);
+      job.stop.abort(stuck);
+      setTimeout(() => job.abandon(), stallGraceMs);
+    }
+  }
+
+  private async process(job: DeliveredMessage): Promise<void> {
+    const { observer, log, trace } = this.connection;
+    const startedAt = performance.now();
+    const queueMs = Math.max(0, Date.now() - job.storedAtMs);
+    const traceparent = job.message.headers?.get(messageHeaders.traceparent) || undefined;
+    const work = () => this.see(job, queueMs);
+    let outcome: JobOutcome;
+    try {
+      outcome = await trace.continue(traceparent, this.traced(job, queueMs), work);
+    } catch (reason) {
+      // Only what was to report the end can fail here (NATS is away): the job comes back after its ack wait.
+      log.warn({ kind: this.kind, subject: job.message.subject, error: messageOf(reason) }, 'a job ended unreported');
+      outcome = 'retried';
+    }
+    observer.jobEnded?.(this.kind, outcome, { queueMs, busyMs: performance.now() - startedAt });
+  }
+
+  private traced({ message, deliveries }: DeliveredMessage, queueMs: number): TracedDelivery {
+    const { subjects } = this.connection;
+    const requestId = subjects.parseJob(message.subject)?.requestId ?? '';
+    return {
+      kind: this.kind,
+      stream: subjects.queue(this.kind),
+      durable: subjects.workers,
+      requestId,
+      queueMs,
+      deliveries,
+    };
+  }
+
+  /** Sees one delivery to its end and says which it was. */
+  private async see(job: DeliveredMessage, queueMs: number): Promise<JobOutcome> {
+    const { log, limits } = this.connection;
+    const envelope = this.read(job);
+    if (envelope === undefined) {
+      log.error({ subject: job.message.subject }, 'a message that is no job was removed from the queue');
+      job.terminate();
+      return 'failed';
+    }
+    const { deadlineMs } = envelope;
+    const { requestId } = envelope.at;
+    if (this.cancellation.knows(requestId)) return this.drop(job);
+    if (Date.now() > deadlineMs + limits.clockMarginMs) {
+      return this.fail(job, envelope, 'late', 'DEADLINE_EXCEEDED', 'the deadline passed while the job was queued');
+    }
+    if (job.deliveries > limits.maxDeliveries) {
+      const text = `the job was delivered ${limits.maxDeliveries} times and never finished`;
+      return this.fail(job, envelope, 'exhausted', 'DELIVERY_EXHAUSTED', text);
+    }
+    let message: JobMessage<K>;
+    try {
+      message = jobCodecs[this.kind].decode(job.message.data);
+      if (!sameKey(message.key, envelope.key)) throw new Error('its key is not that of its subject and headers');
+    } catch (reason) {
+      return this.fail(job, envelope, 'failed', 'INTERNAL', `the job cannot be decoded: ${messageOf(reason)}`);
+    }
+    if (hasUnknownFields(message)) this.connection.observer.unknownFields?.(this.kind);
+    const expectedMs = this.options.expectedMs?.(message) ?? 0;
+    if (expectedMs > 0 && Date.now() + expectedMs > deadlineMs + limits.clockMarginMs) {
+      const text = `the job takes about ${Math.ceil(expectedMs)} ms, longer than its deadline allows; it was not begun`;
+      return this.fail(job, envelope, 'late', 'DEADLINE_EXCEEDED', text);
+    }
+    return this.work(job, envelope, message, queueMs);
+  }
+
+  private async work(
+    job: DeliveredMessage,
+    envelope: Envelope,
+    message: JobMessage<K>,
+    queueMs: number,
+  ): Promise<JobOutcome> {
+    const { limits } = this.connection;
+    const { deadlineMs, deliverTo } = envelope;
+    const { requestId } = envelope.at;
+    let abandon = (): void => {};
+    // The end of a handler that is stuck and does not even hear its signal.
+    const abandoned = new Promise<void>((_, reject) => {
+      abandon = () => reject(held.stop.signal.reason);
+    });
+    abandoned.catch(() => {});
+    const held: HeldJob = {
+      abandon,
+      delivered: job,
+      requestId,
+      stop: new AbortController(),
+      progressAt: performance.now(),
+      waiting: 0,
+      stalled: false,
+    };
+    this.held.add(held);
+    using until = signalWithDeadline(held.stop.signal, deadlineMs + limits.clockMarginMs);
+    const { signal } = until;
+    // The work begins while the tombstone is looked for: nearly always there is none. One that is found aborts the work
+    // through `onCancel`, and what the work makes is not published before.
+    const lookup = this.cancellation.isCancelled(requestId);
+    try {
+      const context = { signal, deadlineMs, queueMs, deliveries: job.deliveries, deliverTo, ...this.signs(held) };
+      await Promise.race([this.options.handler(message, context), abandoned]);
+      if (await lookup) return this.drop(job);
+      job.ack();
+      return 'done';
+    } catch (reason) {
+      if (this.cancellation.knows(requestId)) return this.drop(job);
+      if (signal.aborted && !held.stop.signal.aborted) {
+        return this.fail(job, envelope, 'late', 'DEADLINE_EXCEEDED', 'the deadline passed while the job was done');
+      }
+      return await this.afterError(job, envelope, TesseraError.from(held.stalled ? held.stop.signal.reason : reason));
+    } finally {
+      this.held.delete(held);
+    }
+  }
+
+  private signs(held: HeldJob): Pick<JobContext, 'progress' | 'waits' | 'idle'> {
+    const progress = (): void => {
+      held.progressAt = performance.now();
+    };
+    const waits = async <T>(what: Promise<T>): Promise<T> => {
+      held.waiting++;
+      try {
+        return await what;
+      } finally {
+        held.waiting--;
+        progress();
+      }
+    };
+    const idle = async <T>(what: Promise<T>): Promise<T> => {
+      this.busy--;
+      this.askForMore();
+      try {
+        return await waits(what);
+      } finally {
+        this.busy++;
+      }
+    };
+    return { progress, waits, idle };
+  }
+
+  private async afterError(job: DeliveredMessage, envelope: Envelope, error: TesseraError): Promise<JobOutcome> {
+    const { limits, log } = this.connection;
+    const fields = { kind: this.kind, requestId: envelope.at.requestId, code: error.code, error: error.message };
+    // The handler knows better how long it takes: another delivery would be later still.
+    if (error.code === 'DEADLINE_EXCEEDED') return this.fail(job, envelope, 'late', error.code, error.message);
+    if (!error.retryable && error.code !== 'CANCELLED') {
+      log.warn(fields, 'a job cannot be done');
+      return this.fail(job, envelope, 'failed', error.code, error.message);
+    }
+    if (job.deliveries >= limits.maxDeliveries) {
+      log.warn(fields, 'a job failed for the last time');
+      const text = `${error.message} (${error.code}; tried ${job.deliveries} times)`;
+      return this.fail(job, envelope, 'exhausted', 'DELIVERY_EXHAUSTED', text);
+    }
+    log.info({ ...fields, deliveries: job.deliveries }, 'a job failed and will be tried again');
+    job.retry(retryDelay(limits.retryDelayMs, job.deliveries));
+    return 'retried';
+  }
+
+  /** The failure takes the product's place, and only then the job leaves the queue: no one waits for nothing. */
+  private async fail(
+    job: DeliveredMessage,
+    { at, key, deadlineMs, deliverTo }: Envelope,
+    outcome: JobOutcome,
+    code: ErrorCode,
+    message: string,
+  ): Promise<JobOutcome> {
+    await this.publishFailure(this.kind, key, at.tile, new TesseraError(code, message), { deadlineMs, deliverTo });
+    await this.discard(job);
+    job.terminate();
+    return outcome;
+  }
+
+  /** The job of a request that was cancelled ends without a word. */
+  private async drop(job: DeliveredMessage): Promise<JobOutcome> {
+    await this.discard(job);
+    job.terminate();
+    return 'cancelled';
+  }
+
+  private async discard(job: DeliveredMessage): Promise<void> {
+    if (this.options.discard === undefined) return;
+    try {
+      await this.options.discard(jobCodecs[this.kind].decode(job.message.data));
+    } catch (reason) {
+      // Garbage, or a server that is away: what is left goes when it is old.
+      this.connection.log.debug({ error: messageOf(reason) }, 'what a job referred to was not removed');
+    }
+  }
+
+  private read(job: DeliveredMessage): Envelope | undefined {
+    const { subject, headers } = job.message;
+    const at = this.connection.subjects.parseJob(subject);
+    const deadlineMs = headerNumber(headers?.get(messageHeaders.deadline));
+    const attempt = headerNumber(headers?.get(messageHeaders.attempt));
+    const deliverTo = headers?.get(messageHeaders.deliverTo);
+    if (at === undefined || deadlineMs === undefined || attempt === undefined || !deliverTo) return undefined;
+    return { at, key: { requestId: at.requestId, attempt, item: at.item }, deadlineMs, deliverTo };
+  }
+}
+
+function sameKey(one: JobKey | undefined, other: JobKey): boolean {
+  return one?.requestId === other.requestId && one.item === other.item && one.attempt === other.attempt;
+}

@@ -1,0 +1,51 @@
+import {
+  type ErrorCode,
+  errorTable,
+  Failure,
+  isErrorCode,
+  type ProductKind,
+  type ProductPlace,
+} from '@tessera/protocol';
+import { hasUnknownFields } from '@tessera/service';
+import type { BusConnection } from '../connection/bus-connection.js';
+import { messageOf } from '../connection/bus-connection.js';
+
+/** A stage's word that a product will not come. */
+export interface StageFailure {
+  readonly kind: 'failure';
+  /** The media item, or the drawing. */
+  readonly item: number;
+  /** The tile; of an encode job, the first of its range. */
+  readonly tile: number;
+  readonly attempt: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly stage: string;
+}
+
+/** Whether another try could end better: then the failure of an old attempt says nothing about a newer one. */
+export function mayImprove({ code }: Pick<StageFailure, 'code'>): boolean {
+  return errorTable[code].retryable || code === 'DELIVERY_EXHAUSTED';
+}
+
+/** Reads a failure; undefined, and logged, when it is corrupt. */
+export function readFailure(
+  connection: BusConnection,
+  kind: ProductKind,
+  at: ProductPlace,
+  payload: Uint8Array,
+): StageFailure | undefined {
+  const { requestId, item, tile } = at;
+  try {
+    const failure = Failure.decode(payload);
+    const { key, code, message, stage } = failure;
+    if (key === undefined || key.requestId !== requestId || key.item !== item) throw new Error('of another key');
+    if (hasUnknownFields(failure)) connection.observer.unknownFields?.('failures');
+    const known = isErrorCode(code) ? code : 'INTERNAL';
+    return { kind: 'failure', item, tile, attempt: key.attempt, code: known, message, stage };
+  } catch (reason) {
+    connection.log.warn({ requestId, item, tile, error: messageOf(reason) }, 'a corrupt failure message was dropped');
+    connection.observer.dropped?.(kind, 'corrupt');
+    return undefined;
+  }
+}

@@ -1,0 +1,192 @@
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Bus } from '../bus.js';
+import { BusConnection } from '../connection/bus-connection.js';
+import {
+  Cleanup,
+  counted,
+  encodeJob,
+  eventually,
+  inAMinute,
+  jobKey,
+  newId,
+  smallStreams,
+  toNobody,
+} from '../testing/bus-test-support.js';
+import { Janitor } from './janitor.js';
+
+let server: NatsServer;
+const cleanup = new Cleanup();
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterEach(() => cleanup.run());
+afterAll(() => server.stop());
+
+async function manager() {
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  return jetstreamManager(nc);
+}
+
+test('many processes set up at once, and again, and all is as planned', async () => {
+  const prefix = newId('t');
+  const options = { url: server.url, prefix, revision: 'r1', name: 'test', limits: smallStreams };
+  const buses = await Promise.all(Array.from({ length: 8 }, () => Bus.connect(options)));
+  for (const bus of buses) cleanup.add(() => bus.close());
+  await Promise.all(buses.map((bus) => bus.setup()));
+  await buses[0]?.setup();
+  const jsm = await manager();
+  const encode = await jsm.streams.info(`${prefix}_v2_encode_r1`);
+  expect(encode.config).toMatchObject({
+    retention: 'workqueue',
+    storage: 'memory',
+    discard: 'new',
+    max_bytes: smallStreams.maxBytes?.encode,
+    num_replicas: 1,
+  });
+  expect((await jsm.streams.info(`${prefix}_v2_tokens_0`)).config).toMatchObject({
+    retention: 'workqueue',
+    allow_direct: true,
+  });
+  const consumer = await jsm.consumers.info(`${prefix}_v2_encode_r1`, 'workers');
+  expect(consumer.config).toMatchObject({ ack_policy: 'explicit', filter_subject: `${prefix}.v2.encode.r1.>` });
+});
+
+test('changed limits are applied by a process that starts, and not taken back by one that sets up again', async () => {
+  const prefix = newId('t');
+  const old = await cleanup.bus(server.url, { prefix });
+  await cleanup.bus(server.url, { prefix, limits: { maxJobs: 7, ackWaitMs: 12_000 } });
+  // As after a reconnect.
+  await old.setup();
+  const jsm = await manager();
+  expect((await jsm.streams.info(`${prefix}_v2_encode_r1`)).config.max_msgs).toBe(7);
+  expect((await jsm.consumers.info(`${prefix}_v2_encode_r1`, 'workers')).config.ack_wait).toBe(12_000 * 1e6);
+});
+
+test('products are spread over as many streams as are set, and found wherever they lie', async () => {
+  const prefix = newId('t');
+  const limits = { shards: 3, partBytes: 1024 };
+  const bus = await cleanup.bus(server.url, { prefix, limits });
+  const jsm = await manager();
+  const names = (await jsm.streams.names(`${prefix}.v2.parts.>`).next()).toSorted();
+  expect(names).toEqual([0, 1, 2].map((shard) => `${prefix}_v2_parts_${shard}`));
+  const shards = new Set<string>();
+  for (let index = 0; index < 12; index++) {
+    const other = await cleanup.bus(server.url, { prefix, limits });
+    const inbox = await other.openTokenInbox();
+    shards.add(inbox.address.slice(0, 1));
+    const receiving = inbox.receive('a', cleanup.signal())[Symbol.asyncIterator]().next();
+    const options = { deadlineMs: inAMinute(), deliverTo: inbox.address, timings: [] };
+    await bus.publishTokens(jobKey('a'), index, counted(1, 8), options);
+    expect((await receiving).value).toMatchObject({ tile: index });
+    const reference = await bus.featuresRef(jobKey('a'), index, counted(100, 8), { deadlineMs: inAMinute() });
+    expect((await other.takeFeatures(reference, cleanup.signal())).tensor).toEqual(counted(100, 8));
+  }
+  expect(shards.size).toBeGreaterThan(1);
+});
+
+test('a stream of that name that cannot become ours is a clear error', async () => {
+  const prefix = newId('t');
+  const jsm = await manager();
+  await jsm.streams.add({ name: `${prefix}_v2_encode_r1`, subjects: [`${prefix}.v2.encode.r1.>`], storage: 'file' });
+  await expect(cleanup.bus(server.url, { prefix })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining(`stream ${prefix}_v2_encode_r1`),
+  });
+});
+
+test('limits beyond the memory of the server are refused with the sum that is needed', async () => {
+  const limits = { maxTombstoneBytes: 2 ** 40 };
+  await expect(cleanup.bus(server.url, { limits })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('max_mem'),
+  });
+});
+
+test('a part larger than the server takes in a message is refused at connect, with what to set', async () => {
+  await expect(cleanup.bus(server.url, { limits: { partBytes: 2 ** 21 } })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('nats.partBytes'),
+  });
+});
+
+test('the jobs of one revision do not fill the queue of another', async () => {
+  const prefix = newId('t');
+  const limits = { maxJobs: 2, queueWaitMs: 50 };
+  const [one, other] = [
+    await cleanup.bus(server.url, { prefix, revision: 'r1', limits }),
+    await cleanup.bus(server.url, { prefix, revision: 'r2', limits }),
+  ];
+  for (let tile = 0; tile < 2; tile++) await one.publishJob('encode', encodeJob('a', tile), toNobody());
+  await expect(one.publishJob('encode', encodeJob('a', 2), toNobody())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  await other.publishJob('encode', encodeJob('b', 0), toNobody());
+  expect((await other.queueDepths())[0]?.waiting).toBe(1);
+});
+
+test('the queues of a revision that nobody serves any more are removed, those of a living one are not', async () => {
+  const prefix = newId('t');
+  const limits = { ...smallStreams, revisionIdleMs: 1000 };
+  const dead = await Bus.connect({ url: server.url, prefix, revision: 'dead', name: 'test', limits });
+  await dead.setup();
+  const living = await cleanup.bus(server.url, { prefix, revision: 'living', limits });
+  const tidy = await connection(prefix, 'r1', limits);
+  await cleanup.bus(server.url, { prefix, revision: 'r1', limits });
+  await new Janitor(tidy).look();
+  const jsm = await manager();
+  const there = (name: string) =>
+    jsm.streams.info(`${prefix}_v2_${name}`).then(
+      () => true,
+      () => false,
+    );
+  expect(await there('encode_dead')).toBe(true);
+  await dead.close();
+  await eventually(async () => {
+    await new Janitor(tidy).look();
+    return !(await there('encode_dead'));
+  }, 'the dead one is removed');
+  expect(await there('connect_dead')).toBe(false);
+  expect(await there('encode_living')).toBe(true);
+  expect((await living.queueDepths()).length).toBe(3);
+});
+
+test('what lies for a process that died is removed at the second look, what lies for a living one is not', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const dead = await bus.openTokenInbox();
+  const living = await bus.openTokenInbox();
+  const jsm = await manager();
+  const lying = async () => (await jsm.streams.info(`${prefix}_v2_tokens_0`)).state.messages;
+  await dead.close();
+  for (const { address } of [dead, living]) {
+    const options = { deadlineMs: inAMinute(), deliverTo: address, timings: [] };
+    await bus.publishTokens(jobKey('a'), 0, counted(1, 8), options);
+  }
+  const janitor = new Janitor(await connection(prefix, 'r1', smallStreams));
+  await janitor.look();
+  expect(await lying()).toBe(2);
+  await janitor.look();
+  expect(await lying()).toBe(1);
+});
+
+async function connection(prefix: string, revision: string, limits: typeof smallStreams): Promise<BusConnection> {
+  const opened = await BusConnection.open({ url: server.url, prefix, revision, name: 'janitor', limits });
+  cleanup.add(() => opened.close());
+  return opened;
+}
+
+test('names that could not stand in a subject are refused', async () => {
+  const options = { url: server.url, name: 'test' };
+  for (const [prefix, revision] of [
+    ['a.b', 'r1'],
+    ['*', 'r1'],
+    ['', 'r1'],
+    ['a', 'r 1'],
+    ['a', '>'],
+  ] as const) {
+    await expect(Bus.connect({ ...options, prefix, revision })).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  }
+});

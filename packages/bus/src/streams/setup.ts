@@ -1,0 +1,154 @@
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DeliverPolicy,
+  DiscardPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JetStreamManager,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from '@nats-io/jetstream';
+import { nanos } from '@nats-io/transport-node';
+import { type ConsumerSpec, type StreamPlan, type StreamSpec, TesseraError, totalStreamBytes } from '@tessera/protocol';
+import type { BusConnection } from '../connection/bus-connection.js';
+import { messageOf } from '../connection/bus-connection.js';
+
+/** JetStream's codes that the type definitions of the client do not name. */
+const streamNameInUse = 10058;
+const insufficientMemory = new Set([10023, 10028, 10047]);
+
+type StreamSettings = Partial<StreamConfig> & { name: string };
+
+function streamSettings(spec: StreamSpec): StreamSettings {
+  return {
+    name: spec.name,
+    subjects: [...spec.subjects],
+    retention: spec.retention === 'workqueue' ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
+    storage: StorageType.Memory,
+    discard: spec.discard === 'new' ? DiscardPolicy.New : DiscardPolicy.Old,
+    num_replicas: spec.replicas,
+    max_bytes: spec.maxBytes,
+    max_msgs: spec.maxMessages,
+    max_msgs_per_subject: spec.maxMessagesPerSubject,
+    max_msg_size: spec.maxMessageBytes,
+    max_age: nanos(spec.maxAgeMs),
+    duplicate_window: nanos(spec.dedupWindowMs),
+    allow_direct: true,
+  };
+}
+
+function consumerSettings(spec: ConsumerSpec): Partial<ConsumerConfig> {
+  return {
+    durable_name: spec.durable,
+    name: spec.durable,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.All,
+    filter_subject: spec.filterSubject,
+    ack_wait: nanos(spec.ackWaitMs),
+    max_ack_pending: spec.maxAckPending,
+    max_waiting: spec.maxWaitingPulls,
+    // Unlimited on purpose: at its own limit the server would go silent about the job and leave it in the queue. The
+    // workers count deliveries instead, and the first delivery beyond the limit ends the job with a failure.
+    max_deliver: -1,
+  };
+}
+
+/** The names of all the streams that the plan makes. */
+export function plannedStreams(plan: StreamPlan): string[] {
+  return plan.streams.map(({ name }) => name);
+}
+
+/** The settings that differ between what is and what is to be. */
+function drift<T extends object>(wanted: T, actual: object): string[] {
+  return (Object.keys(wanted) as (keyof T & string)[]).filter(
+    (key) => JSON.stringify(wanted[key]) !== JSON.stringify((actual as T)[key] ?? defaultOf(wanted[key])),
+  );
+}
+
+/** The server leaves out what is zero or false. */
+function defaultOf(value: unknown): unknown {
+  return typeof value === 'number' ? 0 : typeof value === 'boolean' ? false : undefined;
+}
+
+function isApiCode(reason: unknown, code: number): boolean {
+  return reason instanceof JetStreamApiError && reason.code === code;
+}
+
+/** Whether what is there with other settings is changed, or left as whoever made it wants it. */
+export type SetupMode = 'apply' | 'create';
+
+async function ensureStream(manager: JetStreamManager, wanted: StreamSettings, mode: SetupMode): Promise<void> {
+  // Two processes may set up at once: whoever loses the race finds the other's stream in the second round.
+  for (let round = 0; ; round++) {
+    try {
+      const { config } = await manager.streams.info(wanted.name);
+      if (mode === 'create' || drift(wanted, config).length === 0) return;
+      await manager.streams.update(wanted.name, { ...config, ...wanted });
+      return;
+    } catch (reason) {
+      if (!isApiCode(reason, JetStreamApiCodes.StreamNotFound)) throw reason;
+    }
+    try {
+      await manager.streams.add(wanted);
+      return;
+    } catch (reason) {
+      if (!isApiCode(reason, streamNameInUse) || round >= 3) throw reason;
+    }
+  }
+}
+
+async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec, mode: SetupMode): Promise<void> {
+  const wanted = consumerSettings(spec);
+  try {
+    const { config } = await manager.consumers.info(spec.stream, spec.durable);
+    if (mode === 'create' || drift(wanted, config).length === 0) return;
+    await manager.consumers.update(spec.stream, spec.durable, wanted);
+  } catch (reason) {
+    if (!isApiCode(reason, JetStreamApiCodes.ConsumerNotFound)) throw reason;
+    // Creating a consumer that is there with the same settings succeeds, so a race is no matter.
+    await manager.consumers.add(spec.stream, wanted);
+  }
+}
+
+/**
+ * Makes the server as the plan says: creates what is missing and, in the mode `apply`, updates what differs. Safe when many
+ * processes do it at once, and when it was done before. A process applies its settings when it starts and only creates
+ * afterwards: during a rollout the last to start has the word, and no reconnect of an old one takes it back.
+ * @throws TesseraError CONFIG_INVALID when something there cannot become what is wanted, or memory does not suffice
+ */
+export async function applyStreamPlan(connection: BusConnection, plan: StreamPlan, mode: SetupMode): Promise<void> {
+  const { manager, limits, url } = connection;
+  let subject = 'its streams';
+  try {
+    // After a restart of the server a whole fleet does this at once: one list instead of a question for each stream.
+    const there = new Set<string>();
+    if (mode === 'create') for await (const name of manager.streams.names()) there.add(name);
+    for (const settings of plan.streams.map(streamSettings)) {
+      if (there.has(settings.name)) continue;
+      subject = `stream ${settings.name}`;
+      await ensureStream(manager, settings, mode);
+    }
+    for (const spec of plan.consumers) {
+      subject = `consumer ${spec.durable} of stream ${spec.stream}`;
+      await ensureConsumer(manager, spec, mode);
+    }
+  } catch (reason) {
+    if (!(reason instanceof JetStreamApiError)) {
+      throw new TesseraError(
+        'STAGE_UNAVAILABLE',
+        `NATS at ${url} did not answer about ${subject}: ${messageOf(reason)}`,
+        {
+          cause: reason,
+        },
+      );
+    }
+    const help = insufficientMemory.has(reason.code)
+      ? `; all streams together need ${totalStreamBytes(limits)} bytes: raise the server's max_mem or lower the limits`
+      : `; delete it if nothing uses it, or give this deployment another nats.prefix`;
+    throw new TesseraError('CONFIG_INVALID', `NATS at ${url} refuses the ${subject}: ${reason.message}${help}`, {
+      cause: reason,
+    });
+  }
+}

@@ -1,0 +1,142 @@
+import {
+  Bus,
+  type BusCredentials,
+  type BusObserver,
+  busLimits,
+  type JobOutcome,
+  type NatsSettings,
+  shownUrl,
+} from '@tessera/bus';
+import { type JobKind, jobRoutes, TesseraError } from '@tessera/protocol';
+import { type CommonSettings, type Metrics, type ServiceContext, type Settings, sleep } from '@tessera/service';
+
+export interface ConnectBusOptions {
+  /** The kind of job that the service takes, if it takes any. */
+  readonly takes?: JobKind;
+  /** Whether the service's calls are answered without NATS. */
+  readonly onlyForJobs?: boolean;
+}
+
+/** Why work was for nothing, by how its delivery ended. One that is done was for something. */
+const wasteReasons: Readonly<Partial<Record<JobOutcome, 'cancelled' | 'late' | 'failed'>>> = {
+  cancelled: 'cancelled',
+  late: 'late',
+  failed: 'failed',
+  exhausted: 'failed',
+  retried: 'failed',
+};
+
+/** Counts what is published, and the jobs of the queue that this service takes from; the bus itself counts the rest. */
+function countWork(metrics: Metrics, kind: JobKind | undefined): BusObserver {
+  const bytes = metrics.counter('tessera_bytes_total');
+  const traffic: BusObserver = {
+    published: (stream, count) => bytes.inc({ kind: stream, direction: 'out' }, count),
+    received: (stream, count) => bytes.inc({ kind: stream, direction: 'in' }, count),
+  };
+  if (kind === undefined) return traffic;
+  const { stage } = jobRoutes[kind];
+  const jobs = metrics.counter('tessera_jobs_total');
+  const stalled = metrics.counter('tessera_jobs_stalled_total');
+  const queueSeconds = metrics.histogram('tessera_queue_seconds');
+  const jobSeconds = metrics.histogram('tessera_job_seconds');
+  const wasted = metrics.counter('tessera_wasted_seconds_total');
+  return {
+    ...traffic,
+    jobStalled: () => stalled.inc({ kind }),
+    jobEnded: (_kind, outcome, { queueMs, busyMs }) => {
+      jobs.inc({ kind, outcome });
+      queueSeconds.observe({ kind }, queueMs / 1000);
+      jobSeconds.observe({ kind }, busyMs / 1000);
+      const reason = wasteReasons[outcome];
+      if (reason !== undefined) wasted.inc({ stage, reason }, busyMs / 1000);
+    },
+  };
+}
+
+/** Pauses between attempts to reach NATS; the last one goes on. */
+const retryDelaysMs = [100, 250, 500, 1000, 2000];
+
+function credentialsFrom(settings: Settings<NatsSettings>): BusCredentials {
+  return {
+    user: settings['nats.user'],
+    passwordFile: settings['nats.passwordFile'],
+    tokenFile: settings['nats.tokenFile'],
+    nkeyFile: settings['nats.nkeyFile'],
+    credentialsFile: settings['nats.credentialsFile'],
+    requireTls: settings['nats.tls'] === 'require',
+    caFile: settings['nats.caFile'],
+    certFile: settings['nats.certFile'],
+    keyFile: settings['nats.keyFile'],
+    serverName: settings['nats.serverName'],
+  };
+}
+
+/**
+ * A service's bus: connected as its settings say, its streams set up, watched by its metrics, and a need of its
+ * readiness. A service that starts while NATS is away waits for it.
+ * @param revision the model's: keeps two versions apart
+ * @throws TesseraError STAGE_UNAVAILABLE when NATS does not answer within `nats.waitMs`; CONFIG_INVALID; DRAINING
+ */
+export async function connectBus(
+  context: ServiceContext<CommonSettings & NatsSettings>,
+  revision: string,
+  { takes, onlyForJobs = false }: ConnectBusOptions = {},
+): Promise<Bus> {
+  const { readiness, settings } = context;
+  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, patiently(context, revision, takes));
+  readiness.require({ what: `NATS at ${bus.url}`, holds: () => bus.isOnline, onlyForJobs });
+  readiness.require({
+    what: 'the streams on NATS',
+    // While NATS is away it is NATS that is waited for.
+    holds: () => bus.hasStreams || !bus.isOnline,
+    look: () => bus.lookForStreams(),
+    onlyForJobs,
+  });
+  return bus;
+}
+
+async function patiently(
+  context: ServiceContext<CommonSettings & NatsSettings>,
+  revision: string,
+  takes: JobKind | undefined,
+): Promise<Bus> {
+  const { settings, log, drain } = context;
+  const giveUpAt = performance.now() + settings['nats.waitMs'];
+  for (let attempt = 0; ; attempt++) {
+    drain.throwIfAborted();
+    try {
+      return await connectOnce(context, revision, takes);
+    } catch (reason) {
+      const delayMs = retryDelaysMs[Math.min(attempt, retryDelaysMs.length - 1)] as number;
+      const isAway = reason instanceof TesseraError && reason.code === 'STAGE_UNAVAILABLE';
+      if (!isAway || performance.now() + delayMs > giveUpAt) throw reason;
+      if (attempt === 0) log.warn({ event: 'waiting', reason: reason.message }, 'waiting for NATS');
+      await sleep(delayMs, drain);
+    }
+  }
+}
+
+async function connectOnce(
+  { name, settings, log, metrics }: ServiceContext<CommonSettings & NatsSettings>,
+  revision: string,
+  takes: JobKind | undefined,
+): Promise<Bus> {
+  const bus = await Bus.connect({
+    url: settings['nats.url'],
+    credentials: credentialsFrom(settings),
+    prefix: settings['nats.prefix'],
+    revision,
+    name,
+    log,
+    metrics,
+    observer: countWork(metrics, takes),
+    limits: busLimits(settings, settings['grpc.maxDeadlineMs']),
+  });
+  try {
+    await bus.setup();
+    return bus;
+  } catch (reason) {
+    await bus.close();
+    throw reason;
+  }
+}

@@ -1,0 +1,45 @@
+import type { Metrics } from '@tessera/service';
+
+const windowMs = 5000;
+
+export interface ComputedBatch {
+  /** Rows computed together: tiles or pictures. */
+  readonly size: number;
+  readonly busyMs: number;
+}
+
+/** Keeps the metrics that every computing stage has: batch sizes, busy time, and its share of the last seconds. */
+export class StageMeter {
+  private readonly timer: NodeJS.Timeout;
+  private busyMs = 0;
+  private windowFrom = performance.now();
+
+  constructor(
+    private readonly metrics: Metrics,
+    private readonly stage: string,
+  ) {
+    this.timer = setInterval(() => this.closeWindow(), windowMs).unref();
+    this.closeWindow();
+  }
+
+  /** Counts a batch that was computed. */
+  batch({ size, busyMs }: ComputedBatch): void {
+    const { metrics, stage } = this;
+    metrics.histogram('tessera_batch_size').observe({ stage }, size);
+    metrics.counter('tessera_busy_seconds_total').inc({ stage }, busyMs / 1000);
+    this.busyMs += busyMs;
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private closeWindow(): void {
+    const now = performance.now();
+    const passedMs = now - this.windowFrom;
+    const ratio = passedMs > 0 ? Math.min(1, this.busyMs / passedMs) : 0;
+    this.metrics.gauge('tessera_busy_ratio').set({ stage: this.stage }, ratio);
+    this.windowFrom = now;
+    this.busyMs = 0;
+  }
+}

@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { Bus } from '@tessera/bus';
+import { startNatsServer } from '@tessera/nats-server';
+import { expect, test } from 'vitest';
+
+/** Built JavaScript, since it runs in a process of its own. */
+const program = fileURLToPath(new URL('../dist/testing/run-crashing-stage.js', import.meta.url));
+
+test('a stage whose engine dies hands its job back and ends with a status that is not 0', async () => {
+  const nats = await startNatsServer();
+  const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision: 'crashing', name: 'test' });
+  await bus.setup();
+  const child = spawn(process.execPath, [program, '--model-dir', 'none', '--nats-url', nats.url], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const log: Buffer[] = [];
+  child.stdout.on('data', (data: Buffer) => log.push(data));
+  const exited = once(child, 'exit');
+  try {
+    const key = { requestId: 'job', attempt: 0, item: 0 };
+    const job = { key, tile: 0, features: { tensor: undefined, stored: undefined }, encoder: undefined };
+    await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000, deliverTo: '0-nobodywaits' });
+    expect(await exited).toEqual([1, null]);
+    expect(Buffer.concat(log).toString()).toContain('the thread connector ended');
+
+    const deliveries: number[] = [];
+    const taken = new AbortController();
+    await bus.work('connect', {
+      slots: 1,
+      signal: taken.signal,
+      handler: async (_, context) => {
+        deliveries.push(context.deliveries);
+        taken.abort();
+      },
+    });
+    expect(deliveries).toEqual([2]);
+  } finally {
+    child.kill('SIGKILL');
+    await bus.close();
+    await nats.stop();
+  }
+});

@@ -1,0 +1,92 @@
+import type { Bus, JobContext, JobMessage, NatsSettings } from '@tessera/bus';
+import type { JobKind, ModelInfo, TesseraError } from '@tessera/protocol';
+import { type CommonSettings, type GrpcService, type ServiceContext, type ServiceParts, sleep } from '@tessera/service';
+import type { Admission } from './admission.js';
+import { connectBus } from './connect-bus.js';
+import type { StageSettings } from './stage-settings.js';
+
+/** What a pulling stage is made of, besides the bus. */
+export interface Stage<K extends JobKind> {
+  /** Does one job. Errors become the job's failure, or its redelivery when they are retryable. */
+  handle(job: JobMessage<K>, context: JobContext): Promise<void>;
+  /** Removes what a job refers to, where it ends undone. */
+  discard?(job: JobMessage<K>): Promise<void>;
+  /** How long a job surely takes, in milliseconds: one whose deadline is nearer is not begun. */
+  expectedMs?(job: JobMessage<K>): number;
+  /** Jobs in work at one time. */
+  readonly slots: number;
+  readonly services: readonly GrpcService[];
+  /** The calls that the drain waits for. */
+  readonly admission: Admission;
+  /** Resolves when the engine died. */
+  readonly crashed: Promise<TesseraError>;
+  /** Frees everything; called once no job and no call is running. */
+  release(): Promise<void>;
+}
+
+export interface StageOptions<K extends JobKind> {
+  readonly kind: K;
+  readonly model: ModelInfo;
+  readonly context: ServiceContext<CommonSettings & NatsSettings & StageSettings>;
+  build(bus: Bus): Promise<Stage<K>>;
+}
+
+/** How long the jobs of a dead engine have to be handed back before the process ends. */
+const handBackMs = 2000;
+
+/**
+ * The life of a stage that pulls jobs (encoder, connector, generator): connects to NATS, sets up its streams, pulls until
+ * the drain, lets jobs and calls end, frees the engine, disconnects. When the engine dies, its jobs are handed back to
+ * other replicas and the process fails: a stage without an engine must not look alive.
+ */
+export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
+  const { kind, model, context } = options;
+  const { metrics, readiness, drain } = context;
+  metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
+  const bus = await connectBus(context, model.revision, { takes: kind, onlyForJobs: true });
+  let stage: Stage<K>;
+  try {
+    stage = await readiness.during('the model to be loaded', options.build(bus));
+  } catch (reason) {
+    await bus.close();
+    throw reason;
+  }
+
+  const stopPulling = new AbortController();
+  const onDrain = (): void => stopPulling.abort(drain.reason);
+  if (drain.aborted) onDrain();
+  drain.addEventListener('abort', onDrain, { once: true });
+  const running = metrics.gauge('tessera_jobs_running');
+  const working = bus.work(kind, {
+    slots: stage.slots,
+    signal: stopPulling.signal,
+    discard: stage.discard,
+    expectedMs: (job) => stage.expectedMs?.(job) ?? 0,
+    handler: async (job, jobContext) => {
+      running.inc({ kind });
+      try {
+        await stage.handle(job, jobContext);
+      } finally {
+        running.dec({ kind });
+      }
+    },
+  });
+  let alive = true;
+  readiness.require({ what: 'its end, since the thread of its engine has ended', holds: () => alive });
+  void stage.crashed.then(async (error) => {
+    alive = false;
+    stopPulling.abort(error);
+    await Promise.race([working, sleep(handBackMs)]).catch(() => {});
+    // Not caught on purpose: the process ends with it.
+    throw error;
+  });
+
+  return {
+    services: stage.services,
+    stop: async () => {
+      await Promise.all([working, stage.admission.idle()]);
+      await stage.release();
+      await bus.close();
+    },
+  };
+}
