@@ -1,4 +1,5 @@
-// Writes the documents that are made from the code: errors, metrics, configuration, request states.
+// Writes the documents that are made from the code: the API, errors, metrics, traces, configuration, permissions, request
+// states.
 // With --check it writes nothing and fails when one of them is out of date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -17,6 +18,7 @@ import {
   spansMarkdown,
   tracingVariablesMarkdown,
 } from '@tessera/service';
+import { apiMarkdown, publicFiles } from './api-reference.mjs';
 
 const docs = resolve(import.meta.dirname, '../docs');
 const made = '<!-- Made by scripts/generate-docs.mjs from the code; do not edit. -->';
@@ -47,6 +49,16 @@ const permissionSections = busRoles.map((role) => {
 });
 
 const documents = {
+  'api.md': `${made}
+# API
+
+What callers may send and get back: \`proto/tessera/v1\`, package \`tessera.v1\`, with its comments. Clients call
+[ChatService](#chatservice); encoder, connector and generator answer for callers who want one stage alone, and
+[LlmService](#llmservice) is for gateways. A field that is not sent has its type's zero, unless it is optional. Errors are
+those of [errors.md](errors.md). Each server also answers gRPC's health and reflection services. What travels on NATS only
+(\`tessera/v1/jobs.proto\`) is no part of this: it changes with the version of the bus.
+
+${apiMarkdown(publicFiles())}`,
   'permissions.md': `${made}
 # Permissions on NATS
 

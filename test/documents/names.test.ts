@@ -11,22 +11,19 @@ import { streamKinds } from '@tessera/protocol';
 import { describeMetrics, describeSettings } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import { root } from '../support/deployment.js';
+import { documents } from '../support/documents.js';
 
 const run = promisify(execFile);
 const settings = [encoderSettings, connectorSettings, llmSettings, generatorSettings, gatewaySettings].flatMap(
   describeSettings,
 );
 
-/** The documents that people read, by their path. */
-const documents = new Map(
-  ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
-    .filter((path) => path.endsWith('.md'))
-    .map((path) => [path, readFileSync(join(root, path), 'utf8')]),
-);
+/** All but the one that tells of names that are no longer there. */
+const ofToday = [...documents].filter(([path]) => path !== 'CHANGELOG.md');
 
 /** Each match of the pattern's group in any document, with where it stands, that `exists` does not know. */
 function unknown(pattern: RegExp, exists: (name: string) => boolean): string[] {
-  return [...documents].flatMap(([path, text]) =>
+  return ofToday.flatMap(([path, text]) =>
     [...text.matchAll(pattern)].flatMap(([, name = '']) => (exists(name) ? [] : [`${path}: ${name}`])),
   );
 }
