@@ -84,8 +84,10 @@ test('every setting and every metric that the documents name in code type is the
 });
 
 test('every name that a comment of the contract mentions is in the contract', () => {
-  const folder = join(root, 'proto/tessera/v1');
-  const proto = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const);
+  const folder = join(root, 'proto/tessera');
+  const proto = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.proto'))
+    .map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const);
   const code = proto.map(([, text]) => text.replaceAll(/\/\/.*/g, '')).join('\n');
   const names = new Set<string>([...(code.match(/\w+/g) ?? []), ...streamKinds]);
   const missing = proto.flatMap(([file, text]) =>

@@ -1,12 +1,14 @@
-/** The generated code of proto/tessera/v1, under one roof. */
+/** The generated code of proto/, the public contract and what travels on NATS, under one roof. */
 
+export * from './generated/tessera/bus/v1/engines.js';
+export * from './generated/tessera/bus/v1/jobs.js';
+export * from './generated/tessera/bus/v1/products.js';
 // Each generated file with a stream exports this name; one explicit export settles which.
 export type { ServerStreamingMethodResult } from './generated/tessera/v1/chat.js';
 export * from './generated/tessera/v1/chat.js';
 export * from './generated/tessera/v1/connector.js';
 export * from './generated/tessera/v1/encoder.js';
 export * from './generated/tessera/v1/generator.js';
-export * from './generated/tessera/v1/jobs.js';
 export * from './generated/tessera/v1/llm.js';
 export * from './generated/tessera/v1/media.js';
 export * from './generated/tessera/v1/model.js';

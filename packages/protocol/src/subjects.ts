@@ -36,7 +36,7 @@ export interface ProductPlace extends JobPlace {
 }
 
 /**
- * The version of what travels on the bus: subjects, headers and jobs.proto. It stands in every name, so that processes of
+ * The version of what travels on the bus: subjects, headers and proto/tessera/bus. It stands in every name, so that processes of
  * two versions never read each other's messages during an upgrade. Raise it with any change that the other side of a
  * message would misread.
  */
