@@ -11,8 +11,8 @@ import {
 
 const root = resolve(import.meta.dirname, '..');
 
-/** What travels on NATS only: it is kept apart by the bus's version, and no caller sees it. */
-const internalFile = 'tessera/v1/jobs.proto';
+/** The public contract. What travels on NATS only is tessera/bus: kept apart by the bus's version, and no caller sees it. */
+const publicFolder = 'tessera/v1/';
 
 /** Field numbers of descriptor.proto, of which the path to a comment is made. */
 const inFile = { messages: 4, enums: 5, services: 6 };
@@ -30,7 +30,7 @@ export function publicFiles() {
   });
   const rank = ({ name, service }) => `${service.length > 0 ? 0 : 1}${name}`;
   return fromBinary(FileDescriptorSetSchema, set)
-    .file.filter(({ name }) => name !== internalFile)
+    .file.filter(({ name }) => name.startsWith(publicFolder))
     .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
 }
 

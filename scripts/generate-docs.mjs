@@ -56,7 +56,7 @@ What callers may send and get back: \`proto/tessera/v1\`, package \`tessera.v1\`
 [ChatService](#chatservice); encoder, connector and generator answer for callers who want one stage alone, and
 [LlmService](#llmservice) is for gateways. A field that is not sent has its type's zero, unless it is optional. Errors are
 those of [errors.md](errors.md). Each server also answers gRPC's health and reflection services. What travels on NATS only
-(\`tessera/v1/jobs.proto\`) is no part of this: it changes with the version of the bus.
+(\`proto/tessera/bus/v1\`) is no part of this: it changes with the version of the bus.
 
 ${apiMarkdown(publicFiles())}`,
   'permissions.md': `${made}
