@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { sleep } from '@tessera/service';
 
 /** How long the word that a client left may come after the end of its stream: so many pauses of so many milliseconds. */
-const pauses = 5;
+const pauses = 15;
 const pauseMs = 20;
 
 /**
