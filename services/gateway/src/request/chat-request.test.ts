@@ -1,6 +1,6 @@
 import { type Bus, type DrawingInbox, EngineRoster } from '@tessera/bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { MediaKind, TesseraError, TileRole } from '@tessera/protocol';
+import { type MediaEvent, MediaKind, TesseraError, TileRole } from '@tessera/protocol';
 import { EventQueue } from '@tessera/service';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
@@ -230,4 +230,33 @@ test('an engine that falls silent loses its request, and what it says later is n
   roster.sweep(50);
   expect((await answering).text).toContain('<7>');
   expect(alive.calls).toMatchObject([{ attempt: 2 }]);
+});
+
+/** A drawing as a generator sends it, in one part. */
+async function draw(requestId: string, drawing: number): Promise<void> {
+  const picturePart = { drawing, data: Uint8Array.of(1, 2, 3), last: true, mimeType: 'image/png' };
+  const event: MediaEvent = {
+    key: { requestId, attempt: 1, item: drawing },
+    event: { $case: 'picturePart', value: picturePart },
+    sequence: 0,
+    timing: undefined,
+  };
+  const deliverTo = inboxes.get(bus)?.address ?? '';
+  await bus.publishDrawingEvent(event, { deadlineMs: Date.now() + 60_000, deliverTo });
+}
+
+const drawingQueued: Script['events'] = [{ $case: 'drawingQueued', value: { drawing: 0 } }];
+
+test('a drawing that comes after the engine has said all and closed its stream is delivered', async () => {
+  const one = await engine('one', { events: [admitted, ...drawingQueued, token(7), finished] });
+  const answered = run();
+  await expect.poll(() => one.calls.length).toBe(1);
+  // The engine's place is given back with its text, before the drawing is there.
+  await expect.poll(() => pool.outlook().load).toBe(0);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await draw(one.calls[0]?.requestId ?? '', 0);
+  const { events, error } = await answered;
+  expect(error).toBeUndefined();
+  expect(events.map(({ $case }) => $case)).toContain('picturePart');
+  expect(events.at(-1)).toMatchObject({ $case: 'finished', value: { usage: { drawings: 1 } } });
 });
