@@ -1,24 +1,20 @@
-import { SpanStatusCode } from '@opentelemetry/api';
 import { TesseraError } from '@tessera/protocol';
-import { type CallContext, type ServerMiddleware, Status } from 'nice-grpc-common';
+import { type ServerMiddleware, Status } from 'nice-grpc-common';
 import type { Logger } from '../telemetry/log.js';
-import type { Metrics } from '../telemetry/metrics.js';
-import { startSpan } from '../telemetry/spans.js';
-import { newTrace, parseTraceparent, traceparentHeader, withSpanContext } from '../telemetry/trace.js';
+import { withSpanContext } from '../telemetry/trace.js';
 import type { CallFacts } from './call-facts.js';
+import type { CallObserver } from './call-observer.js';
 import type { CallRecord, CallRecords } from './call-records.js';
 import { tellError } from './error-middleware.js';
 import { HandlerDeadline } from './handler-deadline.js';
-import type { OpenCalls } from './open-calls.js';
 import { type OnUnknownFields, watched } from './watch-fields.js';
 
 export interface CallFrameOptions {
   /** The service's name, for what callers are told. */
   readonly name: string;
   readonly log: Logger;
-  readonly metrics: Metrics;
+  readonly observer: CallObserver;
   readonly records: CallRecords;
-  readonly openCalls: OpenCalls;
   readonly drain: AbortSignal;
   readonly onUnknownFields: OnUnknownFields;
 }
@@ -29,12 +25,11 @@ export interface CallFrameOptions {
  * looks for unknown fields, ends it at its deadline, and turns what the handler throws into a status with details.
  */
 export function callFrame(options: CallFrameOptions): ServerMiddleware<CallFacts> {
-  const { name, log, records, drain, onUnknownFields } = options;
-  const observe = callObserver(options.metrics, options.openCalls);
+  const { name, log, observer, records, drain, onUnknownFields } = options;
   return async function* framed(call, context) {
     const { path } = call.method;
     const record = records.of(context.metadata);
-    const observed = observe(path, context);
+    const observed = observer.begin(path, context.metadata);
     using deadline = new HandlerDeadline(record?.deadlineMs ?? Date.now(), context.signal);
     let handler: AsyncGenerator<unknown, unknown, undefined> | undefined;
     try {
@@ -75,53 +70,5 @@ function callFacts(path: string, log: Logger, record: CallRecord | undefined) {
     setRequestId: (requestId: string): void => {
       if (record !== undefined) record.requestId = requestId;
     },
-  };
-}
-
-/** Counts and times calls, and makes a span of each. */
-function callObserver(metrics: Metrics, openCalls: OpenCalls) {
-  const total = metrics.counter('tessera_grpc_requests_total');
-  const running = metrics.gauge('tessera_grpc_requests_running');
-  const duration = metrics.histogram('tessera_grpc_request_seconds');
-  return (path: string, { metadata }: CallContext) => {
-    const [, service = '', method = ''] = path.split('/');
-    const parent = parseTraceparent(metadata.get(traceparentHeader));
-    const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': path.slice(1) };
-    const span = startSpan(path.slice(1), { kind: 'server', attributes, parent: parent ?? null });
-    const stop = duration.startTimer({ service, method });
-    running.inc({ service, method });
-    openCalls.opened(path);
-    let open = true;
-    return {
-      // Without a recorded span the caller's stays the current one, or a trace begins that only the logs know.
-      trace: span.isRecording() ? span.spanContext() : (parent ?? newTrace()),
-      /** The first time counts. */
-      ended(status: Status): void {
-        if (!open) return;
-        open = false;
-        const code = Status[status];
-        openCalls.closed(path);
-        running.dec({ service, method });
-        total.inc({ service, method, code });
-        stop();
-        if (status !== Status.OK) span.setAttribute('error.type', code);
-        if (status !== Status.OK && status !== Status.CANCELLED) {
-          span.setStatus({ code: SpanStatusCode.ERROR, message: code });
-        }
-        span.setAttribute('rpc.status_code', code);
-        span.end();
-      },
-    };
-  };
-}
-
-/** Counts a call that was refused before any frame was made for it, as a frame would have. */
-export function refusedCounter(metrics: Metrics): (path: string, error: TesseraError) => void {
-  const total = metrics.counter('tessera_grpc_requests_total');
-  const duration = metrics.histogram('tessera_grpc_request_seconds');
-  return (path, error) => {
-    const [, service = '', method = ''] = path.split('/');
-    total.inc({ service, method, code: error.row.grpc });
-    duration.observe({ service, method }, 0);
   };
 }

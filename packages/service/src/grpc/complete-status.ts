@@ -1,15 +1,12 @@
 import { Metadata, type ServerInterceptingCall } from '@grpc/grpc-js';
 import { outsideText, TesseraError } from '@tessera/protocol';
 import { Status } from 'nice-grpc-common';
-import { Any, BadRequest, ErrorInfo, RequestInfo, RetryInfo } from 'nice-grpc-error-details';
-import { Status as RichStatus } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
 import type { CallRecord } from './call-records.js';
+import { detailsHeader, encodeStatus } from './error-details.js';
 import { maxMessageBytes, toServerError } from './error-status.js';
 
 /** A status on its way out. */
 export type SentStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];
-
-const detailsHeader = 'grpc-status-details-bin';
 
 /**
  * A status as it leaves: its text is fit for a header, and what gRPC itself says about a call (a message too large, bytes
@@ -27,20 +24,9 @@ export function completeStatus(status: SentStatus, path: string, record: CallRec
 /** An error as the status that ends a call past every handler. */
 export function statusOf(error: TesseraError, requestId?: string, metadata = new Metadata()): SentStatus {
   const { code, details: message, extra } = toServerError(error, requestId);
-  const details = extra.map((detail) => {
-    const type = detailTypes.find(({ $type }) => $type === detail.$type);
-    const value = type?.encode(detail as never).finish();
-    return Any.fromPartial({ typeUrl: `type.googleapis.com/${detail.$type}`, value });
-  });
-  metadata.set(
-    detailsHeader,
-    Buffer.from(RichStatus.encode(RichStatus.fromPartial({ code, message, details })).finish()),
-  );
+  metadata.set(detailsHeader, encodeStatus(code, message, extra));
   return { code, details: message, metadata };
 }
-
-/** Those that an error of the table is told with. */
-const detailTypes = [ErrorInfo, RetryInfo, BadRequest, RequestInfo] as const;
 
 /** What gRPC's own sentences mean; it gives them no code of their own. Undefined for another one's status. */
 function errorOfStatus({ code, details }: SentStatus, path: string): TesseraError | undefined {

@@ -1,38 +1,10 @@
-import {
-  type ChannelCredentials,
-  type ClientReadableStream,
-  credentials as grpcCredentials,
-  Client as RawClient,
-  Metadata as RawMetadata,
-  type ServiceError,
-} from '@grpc/grpc-js';
-import { TesseraError } from '@tessera/protocol';
+import { type ChannelCredentials, credentials as grpcCredentials, Client as RawClient } from '@grpc/grpc-js';
 import { type Client, type CompatServiceDefinition, createChannel, createClientFactory } from 'nice-grpc';
-import { ClientError, type ClientMiddleware, Metadata, Status } from 'nice-grpc-common';
-import {
-  type Any,
-  BadRequest,
-  type ErrorDetails,
-  ErrorInfo,
-  errorDetailsClientMiddleware,
-  RequestInfo,
-  RetryInfo,
-  RichClientError,
-} from 'nice-grpc-error-details';
-import { Status as RichStatus } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
-import { remainingMs, signalWithDeadline } from '../deadline.js';
-import { failSpan, startSpan, within } from '../telemetry/spans.js';
-import { currentTraceparent, traceparentHeader } from '../telemetry/trace.js';
-import { fromClientError } from './error-status.js';
+import { type ClientMiddleware, Metadata } from 'nice-grpc-common';
+import { errorDetailsClientMiddleware } from 'nice-grpc-error-details';
+import { type CallTimes, openCall } from './client-call.js';
 import { fullName } from './grpc-service.js';
-
-/** When a call must be over. The earlier one counts if both are given. */
-export interface CallTimes {
-  /** Unix ms; what a handler hands on from its own `context.deadlineMs`. */
-  deadlineMs?: number;
-  /** From now. */
-  timeoutMs?: number;
-}
+import { type ReceiveOptions, receiver, type StreamingMethod } from './receive-stream.js';
 
 export interface ClientOptions {
   /** For calls that say neither `deadlineMs` nor `timeoutMs`. 60 seconds if absent. */
@@ -43,22 +15,6 @@ export interface ClientOptions {
   readonly credentials?: ChannelCredentials;
   /** The name in the server's certificate where it is not that of the address. */
   readonly serverName?: string;
-}
-
-/** How the messages of a stream are taken. */
-interface ReceiveOptions<Response> extends CallTimes {
-  readonly signal: AbortSignal;
-  /** Given each message as it comes; what it returns is awaited before the next ones are read. */
-  readonly onMessage: (message: Response) => Promise<void> | undefined;
-}
-
-/** A method that answers one request with a stream, as ts-proto describes it. */
-interface StreamingMethod<Request, Response> {
-  readonly name: string;
-  readonly requestType: { encode(message: Request): { finish(): Uint8Array } };
-  readonly requestStream: false;
-  readonly responseType: { decode(bytes: Uint8Array): Response };
-  readonly responseStream: true;
 }
 
 /** A nice-grpc client whose errors are TesseraErrors. Close it when done with it. */
@@ -75,9 +31,6 @@ export type TesseraClient<Definition extends CompatServiceDefinition> = Client<D
   ): Promise<void>;
   close(): void;
 };
-
-/** gRPC takes at most eight digits. */
-const maxTimeoutMs = 99_999_999;
 
 /**
  * A client of a Tessera service. Every call has a deadline, which the server learns; takes an AbortSignal; carries the
@@ -113,51 +66,11 @@ export function createClient<Definition extends CompatServiceDefinition>(
   }) as TesseraClient<Definition>;
 }
 
-/** What each call begins with and ends with, however its messages are read. */
-function openCall(
-  path: string,
-  address: string,
-  defaultTimeoutMs: number,
-  { deadlineMs, timeoutMs, signal }: CallTimes & { signal?: AbortSignal },
-) {
-  const fallbackMs = deadlineMs === undefined ? defaultTimeoutMs : maxTimeoutMs;
-  const atMs = Math.min(deadlineMs ?? Number.POSITIVE_INFINITY, Date.now() + (timeoutMs ?? fallbackMs));
-  const deadline = signalWithDeadline(signal, atMs);
-  const method = path.slice(1);
-  const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': method, 'server.address': address };
-  const span = startSpan(method, { kind: 'client', attributes });
-  // A caller that leaves a stream ends it by return(), past both `return` and `catch`.
-  let status: string = Status[Status.CANCELLED];
-  return {
-    signal: deadline.signal,
-    headers: {
-      'grpc-timeout': `${Math.min(Math.ceil(remainingMs(atMs)), maxTimeoutMs)}m`,
-      // Outside of any request there is none to send: where the trace begins, and whether it is sampled, the server decides.
-      [traceparentHeader]: within(span, currentTraceparent),
-    },
-    succeeded(): void {
-      status = Status[Status.OK];
-    },
-    /** @returns what the call throws */
-    failed(reason: unknown): TesseraError {
-      const error = errorOf(reason, deadline.signal, address);
-      status = error.row.grpc;
-      failSpan(span, error);
-      return error;
-    },
-    [Symbol.dispose](): void {
-      deadline[Symbol.dispose]();
-      span.setAttribute('rpc.status_code', status);
-      span.end();
-    },
-  };
-}
-
 function tesseraMiddleware(address: string, defaultTimeoutMs: number): ClientMiddleware<CallTimes> {
   return async function* tesseraCall(call, options) {
     using opened = openCall(call.method.path, address, defaultTimeoutMs, options);
     const metadata = Metadata(options.metadata);
-    for (const [key, value] of Object.entries(opened.headers)) if (value !== undefined) metadata.set(key, value);
+    for (const [key, value] of opened.headers) metadata.set(key, value);
     try {
       if (opened.signal.aborted) throw opened.signal.reason;
       const { deadlineMs: _deadline, timeoutMs: _timeout, ...rest } = options;
@@ -168,81 +81,4 @@ function tesseraMiddleware(address: string, defaultTimeoutMs: number): ClientMid
       throw opened.failed(reason);
     }
   };
-}
-
-function receiver(client: RawClient, service: string, address: string, defaultTimeoutMs: number) {
-  return async <Request, Response>(
-    { name, requestType, responseType }: StreamingMethod<Request, Response>,
-    request: Request,
-    { onMessage, ...options }: ReceiveOptions<Response>,
-  ): Promise<void> => {
-    const path = `/${service}/${name}`;
-    using opened = openCall(path, address, defaultTimeoutMs, options);
-    try {
-      if (opened.signal.aborted) throw opened.signal.reason;
-      const metadata = new RawMetadata();
-      for (const [key, value] of Object.entries(opened.headers)) if (value !== undefined) metadata.set(key, value);
-      const call = client.makeServerStreamRequest(
-        path,
-        (message: Request) => Buffer.from(requestType.encode(message).finish()),
-        (bytes) => responseType.decode(bytes),
-        request,
-        metadata,
-      );
-      await received(call, path, onMessage, opened.signal);
-      opened.succeeded();
-    } catch (reason) {
-      throw opened.failed(reason);
-    }
-  };
-}
-
-function received<Response>(
-  call: ClientReadableStream<Response>,
-  path: string,
-  onMessage: ReceiveOptions<Response>['onMessage'],
-  signal: AbortSignal,
-): Promise<void> {
-  return new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => {
-      call.cancel();
-      settle(() => reject(signal.reason));
-    };
-    const settle = (end: () => void): void => {
-      signal.removeEventListener('abort', onAbort);
-      end();
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    call.on('data', (message: Response) => {
-      if (signal.aborted) return;
-      const wait = onMessage(message);
-      if (wait === undefined) return;
-      call.pause();
-      void wait.finally(() => call.resume());
-    });
-    call.on('error', (error: ServiceError) => settle(() => reject(richError(path, error))));
-    call.on('end', () => settle(resolve));
-  });
-}
-
-/** gRPC's own error with the details that the service sent. */
-function richError(path: string, { code, details, metadata }: ServiceError): ClientError {
-  const [bytes] = metadata?.get('grpc-status-details-bin') ?? [];
-  if (!(bytes instanceof Uint8Array)) return new ClientError(path, code, details);
-  return new RichClientError(path, code, details, decodeDetails(RichStatus.decode(bytes).details));
-}
-
-const detailTypes = [ErrorInfo, RetryInfo, BadRequest, RequestInfo] as const;
-
-function decodeDetails(details: readonly Any[]): ErrorDetails[] {
-  return details.flatMap(({ typeUrl, value }): ErrorDetails[] => {
-    const type = detailTypes.find(({ $type }) => typeUrl === `type.googleapis.com/${$type}`);
-    return type === undefined ? [] : [type.decode(value)];
-  });
-}
-
-/** What a failed call throws: the reason of its signal where that ended it. */
-function errorOf(reason: unknown, signal: AbortSignal, address: string): TesseraError {
-  if (signal.aborted) return TesseraError.from(signal.reason);
-  return reason instanceof ClientError ? fromClientError(reason, address) : TesseraError.from(reason);
 }

@@ -9,13 +9,14 @@ import type { Settings } from '../settings/setting.js';
 import type { Logger } from '../telemetry/log.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import type { CallFacts } from './call-facts.js';
-import { callFrame, refusedCounter } from './call-frame.js';
+import { callFrame } from './call-frame.js';
+import { CallObserver } from './call-observer.js';
 import { CallRecords } from './call-records.js';
 import { endAtDrain } from './end-at-drain.js';
 import { errorMiddleware } from './error-middleware.js';
 import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
-import { OpenCalls } from './open-calls.js';
+import { methodLabels } from './method-labels.js';
 import { superviseCalls } from './supervise-calls.js';
 import { serverCredentials } from './tls-credentials.js';
 import { ignore, refuse } from './watch-fields.js';
@@ -33,7 +34,7 @@ export interface GrpcServerOptions {
 export class GrpcServer {
   readonly health: Health;
   readonly #server: Server<object>;
-  readonly #openCalls = new OpenCalls();
+  readonly #observer: CallObserver;
   readonly #settings: Settings<CommonSettings>;
   readonly #credentials: ServerCredentials | undefined;
 
@@ -47,7 +48,8 @@ export class GrpcServer {
     const doors = new Map<string, NonNullable<GrpcService['onArrival']>>();
     for (const service of services)
       if (service.onArrival !== undefined) doors.set(fullName(service), service.onArrival);
-    const countRefused = refusedCounter(metrics);
+    const observer = new CallObserver(metrics);
+    this.#observer = observer;
     const resets = metrics.counter('tessera_grpc_streams_reset_total');
     const supervisor = superviseCalls({
       records,
@@ -56,18 +58,14 @@ export class GrpcServer {
         maxDeadlineMs: settings['grpc.maxDeadlineMs'],
         maxStallMs: settings['grpc.maxStallMs'],
       },
-      mustEnd: (path) => own.has(path.split('/')[1] ?? ''),
+      mustEnd: (path) => own.has(methodLabels(path).service),
       onReset: (path, reason) => {
-        const [, service = '', method = ''] = path.split('/');
-        resets.inc({ service, method, reason });
+        resets.inc({ ...methodLabels(path), reason });
         log.warn({ rpc: path.slice(1), reason }, 'a stream that its caller does not read was reset');
       },
-      onArrival: (path) => {
-        if (doors.size === 0) return undefined;
-        return doors.get(path.slice(1, path.indexOf('/', 1)))?.(path);
-      },
+      onArrival: (path) => doors.get(methodLabels(path).service)?.(path),
       onRefused: (path, error) => {
-        countRefused(path, error);
+        observer.refused(path, error);
         log.debug({ code: error.code, rpc: path.slice(1), reason: error.message }, 'call refused');
       },
     });
@@ -86,9 +84,8 @@ export class GrpcServer {
       const frame = callFrame({
         name,
         log,
-        metrics,
+        observer,
         records,
-        openCalls: this.#openCalls,
         drain,
         onUnknownFields: policies[policy],
       });
@@ -113,7 +110,7 @@ export class GrpcServer {
 
   /** What is still open, for the log of a drain that ran out of time. */
   openCalls(): string[] {
-    return this.#openCalls.describe();
+    return this.#observer.open.describe();
   }
 
   /** Takes no connection any more and resolves when the last call has ended. */
