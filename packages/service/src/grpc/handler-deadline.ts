@@ -3,9 +3,11 @@ import { signalWithDeadline } from '../deadline.js';
 
 /**
  * A caller hangs up when its own timer fires, which is before ours does: by a network's transit, and by what a busy machine
- * took to see the call. One that leaves of its own will that shortly before its deadline is told nothing wrong.
+ * took to see the call, which is seconds where work stands in line for its processors. So a caller that leaves within the
+ * last half of its time, and of that at most the last two seconds, is taken to have met its deadline; always so within the
+ * last half second. One that leaves of its own will in that time is told nothing wrong: it hears nothing any more.
  */
-const transitMs = 500;
+const transitMs = { atLeast: 500, atMost: 2_000 };
 
 /**
  * When a call's handler must be done. When the deadline passes, the handler's signal aborts and whoever waits for it goes
@@ -15,6 +17,8 @@ export class HandlerDeadline implements Disposable {
   readonly #handler = new AbortController();
   readonly #deadline;
   readonly #leaving: AbortSignal;
+  /** Unix ms: who leaves from then on met its deadline. */
+  readonly #metFromMs: number;
   #interrupt: ((reason: unknown) => void) | undefined;
 
   /**
@@ -26,6 +30,8 @@ export class HandlerDeadline implements Disposable {
     leaving: AbortSignal,
   ) {
     this.#leaving = leaving;
+    const half = (atMs - Date.now()) / 2;
+    this.#metFromMs = atMs - Math.min(Math.max(half, transitMs.atLeast), transitMs.atMost);
     this.#deadline = signalWithDeadline(undefined, atMs);
     const passed = this.#deadline.signal;
     passed.addEventListener('abort', this.#onPassed, { once: true });
@@ -67,7 +73,7 @@ export class HandlerDeadline implements Disposable {
 
   readonly #onLeave = (): void => {
     this.#handler.abort(
-      Date.now() >= this.atMs - transitMs
+      Date.now() >= this.#metFromMs
         ? new TesseraError('DEADLINE_EXCEEDED', 'the deadline passed before the answer was complete')
         : new TesseraError('CANCELLED', 'the caller went away'),
     );
