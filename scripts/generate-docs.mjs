@@ -19,6 +19,7 @@ import {
   tracingVariablesMarkdown,
 } from '@tessera/service';
 import { apiMarkdown, publicFiles } from './api-reference.mjs';
+import { contractMarkdown } from './contract-table.mjs';
 
 const docs = resolve(import.meta.dirname, '../docs');
 const made = '<!-- Made by scripts/generate-docs.mjs from the code; do not edit. -->';
@@ -59,6 +60,15 @@ those of [errors.md](errors.md). Each server also answers gRPC's health and refl
 (\`proto/tessera/bus/v1\`) is no part of this: it changes with the version of the bus.
 
 ${apiMarkdown(publicFiles())}`,
+  'contract.md': `${made}
+# The front door, field by field
+
+What of \`ChatService\` is built. A field that is not built is refused by its name with UNSUPPORTED where a request sets
+it, and never ignored; what a built one may hold, and the error where it holds something else, stands in
+[errors.md](errors.md) and in the comments of [api.md](api.md). Fields that no contract has are refused too
+(REQUEST_INVALID with the field's number).
+
+${contractMarkdown(publicFiles())}`,
   'permissions.md': `${made}
 # Permissions on NATS
 
@@ -135,7 +145,7 @@ ${stateRows.join('\n')}
 - \`queued\`: an engine is being picked. A request comes back here when its engine dies, and the next one goes on after the
   tokens already delivered; or when NATS lost the job of its drawing, which an engine then queues again.
 - \`prefilling\`: the engine has admitted the sequence. At the same time encoder and connector make its visual tokens
-  (\`tile_done\` for each tile), and the engine prefills what is there, in order.
+  (\`segment_arrived\` for each of its segments), and the engine prefills what is there, in order.
 - \`decoding\`: text streams.
 - \`generating\`: the text is complete, and a drawing is not.
 - \`done\`, \`failed\`, \`cancelled\`: the end. A failed or cancelled request is cancelled in every stage, its messages are

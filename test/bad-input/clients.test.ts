@@ -28,7 +28,7 @@ test('a client that begins a request and then says nothing loses its place', asy
 });
 
 test('one client has no more requests in flight than its share', async () => {
-  const endless = { text: { stop: [], temperature: 10, seed: 4n, maxTokens: 1500 } };
+  const endless = { text: { temperature: 10, seed: 4n, maxTokens: 1500 } };
   await leavesNoTrace(deployment, async () => {
     const open = Array.from({ length: 3 }, () => new RawChat(deployment.gateway).ask('Hello!', [], endless).close());
     try {

@@ -18,7 +18,7 @@ afterAll(async () => {
   await deployment?.stop();
 });
 
-const endless = { stop: [], temperature: 10, seed: 4n, maxTokens: 1500 };
+const endless = { temperature: 10, seed: 4n, maxTokens: 1500 };
 
 /** Asks again while the engine is said to be full: for half a second the gateway may count what has just left it. */
 async function busy(): Promise<RawChat> {

@@ -16,7 +16,7 @@ afterAll(async () => {
 });
 
 /** Nearly every token is as likely as any other, so the answer goes on to its limit. */
-const endless = { stop: [], temperature: 10, seed: 4n, maxTokens: 1500 };
+const endless = { temperature: 10, seed: 4n, maxTokens: 1500 };
 
 /** How often requests ended in a way: OK, or a code of the error table. */
 function endedWith(code: string): Promise<number> {
@@ -87,7 +87,7 @@ describe('a client that leaves', () => {
     await leaveWhen(
       (chat) =>
         chat.send({ $case: 'start', value: question('Draw a red apple on a blue background.', [], { draw: drawing }) }),
-      (chat) => chat.event('drawProgress'),
+      (chat) => chat.event('mediaProgress'),
     );
     expect((await deployment.metric('generator', 'tessera_denoise_steps_total')) - drawn).toBeLessThan(drawing.steps);
   });

@@ -58,12 +58,12 @@ test('up that is killed leaves NATS to its services until they have drained', as
   up = await tesseraUp([], { env: { TMPDIR: folder } });
   using chat = new RawChat(up.gateway);
   // A seed whose answer is long and holds no drawing.
-  const text = { stop: [], temperature: 10, seed: 5n, maxTokens: 400 };
+  const text = { temperature: 10, seed: 5n, maxTokens: 400 };
   chat.send({ $case: 'start', value: question('Hello!', [], { text }) }).close();
   await chat.event('textDelta');
   up.process.kill('SIGKILL');
   expect(await chat.ended).toMatchObject({ status: 'OK' });
-  expect((await chat.event('finished')).usage?.completionTokens).toBe(text.maxTokens);
+  expect((await chat.event('finished')).usage?.outputTokens).toBe(text.maxTokens);
   const { pids } = up;
   await eventually(() => pids.filter(isAlive).length === 0, 'every process is gone');
 });

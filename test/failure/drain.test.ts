@@ -17,7 +17,7 @@ afterAll(async () => {
   await deployment?.stop();
 });
 
-const long = { stop: [], temperature: 10, seed: 4n, maxTokens: 200 };
+const long = { temperature: 10, seed: 4n, maxTokens: 200 };
 
 /** The exit statuses that the stack has seen of a service. */
 function statuses(service: ServiceName): string[] {
@@ -33,7 +33,7 @@ test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
     writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
     using drawing = new RawChat(deployment.gateway);
     drawing.ask('Draw a red apple on a blue background.', [], { draw: { steps: 60 } }).close();
-    await Promise.all([writing.event('textDelta'), drawing.event('drawProgress')]);
+    await Promise.all([writing.event('textDelta'), drawing.event('mediaProgress')]);
     using looking = new RawChat(deployment.gateway);
     looking.ask('What is this?', ['a']).media('a', sample('apple')).close();
     await looking.event('stateChanged');
@@ -43,8 +43,8 @@ test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
     expect(await drawing.ended).toMatchObject({ status: 'OK' });
     expect(await looking.ended).toEqual({ status: 'OK', message: expect.anything() });
     expect(looking.text).toBe('This is a red apple.');
-    expect((await writing.event('finished')).usage?.completionTokens).toBe(long.maxTokens);
-    expect((await drawing.event('finished')).usage?.drawings).toBe(1);
+    expect((await writing.event('finished')).usage?.outputTokens).toBe(long.maxTokens);
+    expect((await drawing.event('finished')).usage?.outputMedia).toBe(1);
 
     await eventually(() => statuses(service).length === 1, `${service} has ended`);
     expect(statuses(service)).toEqual(['0']);
@@ -70,7 +70,7 @@ test('the gateway is told to end while requests run: it finishes them, refuses n
   showing.media('a', sample('apple')).close();
   expect(await showing.ended).toMatchObject({ status: 'OK' });
   expect(await writing.ended).toMatchObject({ status: 'OK' });
-  expect((await writing.event('finished')).usage?.completionTokens).toBe(long.maxTokens);
+  expect((await writing.event('finished')).usage?.outputTokens).toBe(long.maxTokens);
   await eventually(() => statuses('gateway').length === 1, 'the gateway has ended');
   expect(statuses('gateway')).toEqual(['0']);
   await awaitRestart(deployment, 'gateway', pid);

@@ -16,11 +16,11 @@ afterAll(async () => {
 
 /** Long, and the same each time: nearly every token is as likely as any other, but the seed decides. No choice lies
  * within rounding: see services/llm/src/testing/firm-answers.test.ts. */
-const long = { stop: [], temperature: 10, seed: 4n, maxTokens: 600 };
+const long = { temperature: 10, seed: 4n, maxTokens: 600 };
 
 test('an engine dies while it writes: the text goes on without a token twice or skipped', async () => {
   const undisturbed = await ask(deployment.gateway, [{ says: ['Hello!'] }], { text: long, draw: { steps: 1 } });
-  expect(undisturbed.finished.usage?.completionTokens).toBe(long.maxTokens);
+  expect(undisturbed.finished.usage?.outputTokens).toBe(long.maxTokens);
   const attempts = await deployment.metric('gateway', 'tessera_gateway_attempts_total');
 
   using chat = new RawChat(deployment.gateway);
@@ -30,10 +30,13 @@ test('an engine dies while it writes: the text goes on without a token twice or 
   expect(await chat.ended).toMatchObject({ status: 'OK' });
 
   expect(chat.text).toBe(undisturbed.text);
-  const written = chat.events.reduce((sum, event) => sum + (event.$case === 'textDelta' ? event.value.tokens : 0), 0);
+  const written = chat.events.reduce(
+    (sum, event) => sum + (event.$case === 'textDelta' ? event.value.tokenCount : 0),
+    0,
+  );
   expect(written).toBe(long.maxTokens);
   const { usage } = await chat.event('finished');
-  expect(usage).toMatchObject({ completionTokens: long.maxTokens });
+  expect(usage).toMatchObject({ outputTokens: long.maxTokens });
   expect(await deployment.metric('gateway', 'tessera_gateway_attempts_total')).toBe(attempts + 1);
   await answersRight(deployment.gateway);
   await atRest(deployment);

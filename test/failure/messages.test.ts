@@ -45,7 +45,7 @@ test('a tile that is only slow is asked for again and again, and made once', asy
   signal(deployment, 'encoder', 'SIGCONT');
   expect(await chat.ended).toMatchObject({ status: 'OK' });
   expect(chat.text).toBe('This is a red apple.');
-  expect(chat.events.filter(({ $case }) => $case === 'tileDone')).toHaveLength(1);
+  expect(chat.events.filter(({ $case }) => $case === 'segmentArrived')).toHaveLength(1);
   expect(await deployment.metric('encoder', 'tessera_tiles_total')).toBe(tiles + 1);
   await atRest(deployment);
 });

@@ -48,7 +48,7 @@ test('a picture that lay in the object store is put there again', async () => {
 });
 
 test('text that is being written does not notice', async () => {
-  const text = { stop: [], temperature: 10, seed: 4n, maxTokens: 400 };
+  const text = { temperature: 10, seed: 4n, maxTokens: 400 };
   const undisturbed = await ask(deployment.gateway, [{ says: ['Hello!'] }], { text, draw: { steps: 1 } });
   const attempts = await deployment.metric('gateway', 'tessera_gateway_attempts_total');
   using chat = new RawChat(deployment.gateway);
@@ -72,7 +72,7 @@ test('a drawing that waited in the queue is made again', async () => {
   await deployment.restartNats(async () => signal(deployment, 'generator', 'SIGKILL'));
   expect(await chat.ended).toMatchObject({ status: 'OK' });
   expect(chat.text).toBe(undisturbed.text);
-  const parts = chat.events.flatMap((event) => (event.$case === 'picturePart' ? [event.value.data] : []));
+  const parts = chat.events.flatMap((event) => (event.$case === 'mediaPart' ? [event.value.data] : []));
   // The condition comes from a prefill this time: see "What is equal to what" in docs/architecture.md.
   const first = undisturbed.pictures[0]?.bytes ?? new Uint8Array();
   expect(await greatestDifference(Buffer.concat(parts), first)).toBeLessThanOrEqual(2);

@@ -36,7 +36,7 @@ test.each<[ServiceName, JobKind]>([
   expect(await second.ended).toMatchObject({ status: 'OK' });
   expect([first.text, second.text]).toEqual(['This is a red apple.', 'This is a cat.']);
   for (const chat of [first, second]) {
-    expect(chat.events.filter(({ $case }) => $case === 'tileDone')).toHaveLength(1);
+    expect(chat.events.filter(({ $case }) => $case === 'segmentArrived')).toHaveLength(1);
   }
   await answersRight(deployment.gateway);
   await atRest(deployment);
@@ -49,16 +49,16 @@ test('the generator dies in the midst of a drawing: the same picture comes, each
 
   using chat = new RawChat(deployment.gateway);
   chat.ask(request, [], { draw: drawing }).close();
-  await chat.event('drawProgress');
+  await chat.event('mediaProgress');
   await killAndAwaitRestart(deployment, 'generator');
   expect(await chat.ended).toMatchObject({ status: 'OK' });
 
   expect(chat.text).toBe(undisturbed.text);
-  const parts = chat.events.flatMap((event) => (event.$case === 'picturePart' ? [event.value] : []));
+  const parts = chat.events.flatMap((event) => (event.$case === 'mediaPart' ? [event.value] : []));
   expect(parts.filter(({ last }) => last)).toHaveLength(1);
   const picture = Buffer.concat(parts.map(({ data }) => data));
   expect(Buffer.compare(picture, undisturbed.pictures[0]?.bytes ?? Buffer.alloc(0))).toBe(0);
-  const steps = chat.events.flatMap((event) => (event.$case === 'drawProgress' ? [event.value.step] : []));
+  const steps = chat.events.flatMap((event) => (event.$case === 'mediaProgress' ? [event.value.step] : []));
   expect(steps).toEqual([...new Set(steps)].sort((a, b) => a - b));
   await atRest(deployment);
 });

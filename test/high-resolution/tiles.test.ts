@@ -3,13 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { decodeMedia, planTiles, preprocessTile } from '@tessera/media';
-import { decodeTensor, EncoderServiceDefinition, TileRole } from '@tessera/protocol';
+import {
+  EncoderServiceDefinition,
+  type Float32Tensor,
+  type Segment,
+  SegmentRole,
+  TensorCollector,
+} from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { type Deployment, demoModel, deploy } from '../support/deployment.js';
-import { RawChat } from '../support/raw-chat.js';
+import { mediaTokens, RawChat } from '../support/raw-chat.js';
 
 const tokensPerTile = 9;
 const maxTiles = 6;
@@ -52,13 +58,13 @@ test.each([
   using chat = new RawChat(deployment.gateway);
   chat.ask('What is this?', ['a']).media('a', bytes).close();
   expect(await chat.ended).toMatchObject({ status: 'OK' });
-  const arrived = chat.events.filter(({ $case }) => $case === 'tileDone').map(({ value }) => value);
+  const arrived = chat.events.filter(({ $case }) => $case === 'segmentArrived').map(({ value }) => value);
   expect(arrived).toHaveLength(views);
-  expect(new Set(arrived.map((tile) => ('tile' in tile ? tile.tile : -1)))).toEqual(
+  expect(new Set(arrived.map((tile) => ('segment' in tile ? tile.segment : -1)))).toEqual(
     new Set(Array.from({ length: views }, (_, tile) => tile)),
   );
   const { usage } = await chat.event('finished');
-  expect(usage?.mediaTokens).toBe(views * tokensPerTile);
+  expect(mediaTokens(usage)).toBe(views * tokensPerTile);
 });
 
 test('a picture of more tiles than one job holds fans out over jobs', async () => {
@@ -87,33 +93,42 @@ test('the encoder alone gives the views in order, and each is what its own pixel
   if (preprocessing === undefined) throw new Error('the demo model sees');
   const client = createClient(EncoderServiceDefinition, deployment.stack.address('encoder')?.grpc ?? '');
   const encode = async (file: Uint8Array) => {
-    const responses = [];
-    const part = { mediaId: 'a', data: file, last: true };
-    for await (const response of client.encode(
+    const views: {
+      readonly segment: Segment | undefined;
+      readonly segments: number;
+      readonly features: Float32Tensor;
+    }[] = [];
+    const collector = new TensorCollector(36 * 256, 'features');
+    const part = { name: 'a', data: file, last: true };
+    for await (const { segment, segments, features: piece } of client.encode(
       (async function* () {
         yield { mediaPart: part };
       })(),
       { timeoutMs: 120_000 },
     )) {
-      responses.push(response);
+      const features = collector.add(piece);
+      if (features === undefined) throw new Error('the features have more than one part');
+      views.push({ segment, segments, features });
     }
-    return responses;
+    return views;
   };
   try {
     const views = await encode(bytes);
-    expect(views.map(({ tile, tiles, role }) => ({ tile, tiles, role }))).toEqual([
-      { tile: 0, tiles: 4, role: TileRole.THUMBNAIL },
-      { tile: 1, tiles: 4, role: TileRole.PART },
-      { tile: 2, tiles: 4, role: TileRole.PART },
-      { tile: 3, tiles: 4, role: TileRole.PART },
+    const grid = { columns: 3, rows: 1 };
+    expect(views.map(({ segment }) => segment)).toMatchObject([
+      { index: 0, role: SegmentRole.THUMBNAIL, place: { columns: 1, rows: 1, column: 0, row: 0 } },
+      { index: 1, role: SegmentRole.PART, place: { ...grid, column: 0, row: 0 } },
+      { index: 2, role: SegmentRole.PART, place: { ...grid, column: 1, row: 0 } },
+      { index: 3, role: SegmentRole.PART, place: { ...grid, column: 2, row: 0 } },
     ]);
+    expect(views.map(({ segments }) => segments)).toEqual([4, 4, 4, 4]);
     const raster = await decodeMedia(bytes);
     for (const tile of planTiles({ width: 300, height: 100 }, preprocessing).tiles) {
       // The view's own pixels as a picture of the model's size are one view, and must have the same features.
       const pixels = await preprocessTile(raster, tile, preprocessing);
       const [alone] = await encode(await asPng(pixels.data, preprocessing.size));
-      const expected = decodeTensor(alone?.features).data;
-      const found = decodeTensor(views[tile.index]?.features).data;
+      const expected = alone?.features.data ?? new Float32Array();
+      const found = views[tile.index]?.features.data ?? new Float32Array();
       const largest = Math.max(...expected.map(Math.abs));
       expect(Math.max(...found.map((value, at) => Math.abs(value - (expected[at] ?? 0))))).toBeLessThan(2e-3 * largest);
     }

@@ -66,7 +66,7 @@ test('a picture is seen, one that travels in parts too, and a drawing is made', 
 
 test('a request that is left ends in every stage', async () => {
   using chat = new RawChat(deployment.gateway);
-  chat.ask('What is this?', ['a'], { text: { stop: [], temperature: 10, seed: 4n, maxTokens: 1500 } });
+  chat.ask('What is this?', ['a'], { text: { temperature: 10, seed: 4n, maxTokens: 1500 } });
   chat.media('a', await noisyPng(1200, 900));
   await chat.event('textDelta');
   chat.leave();

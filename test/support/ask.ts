@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type ChatAnswer, callChat } from '@tessera/cli';
-import { type ChatMessage, type ContentPart, type DrawOptions, Role, type TextOptions } from '@tessera/protocol';
+import { type ContentPart, type DrawOptions, Role } from '@tessera/protocol';
 import { demoModel } from './deployment.js';
+import type { StartInput } from './raw-chat.js';
 
 /** One part of a user's message: words, or bytes of a media item. */
 type Said = string | Uint8Array;
@@ -13,7 +14,7 @@ export interface Turn {
 }
 
 export interface AskOptions {
-  readonly text?: Partial<TextOptions>;
+  readonly text?: StartInput['text'];
   readonly draw?: DrawOptions;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
@@ -24,15 +25,15 @@ export function sample(name: string): Uint8Array {
 }
 
 /** Turns of a conversation as the messages and media of a request. */
-function conversation(turns: readonly Turn[]): { messages: ChatMessage[]; media: Map<string, Uint8Array> } {
+function conversation(turns: readonly Turn[]) {
   const media = new Map<string, Uint8Array>();
   const messages = turns.map(({ role = Role.USER, says }) => ({
     role,
     content: says.map((said): ContentPart => {
       if (typeof said === 'string') return { part: { $case: 'text', value: said } };
-      const mediaId = `media-${media.size}`;
-      media.set(mediaId, said);
-      return { part: { $case: 'mediaId', value: mediaId } };
+      const name = `media-${media.size}`;
+      media.set(name, said);
+      return { part: { $case: 'media', value: name } };
     }),
   }));
   return { messages, media };
@@ -43,7 +44,7 @@ export async function ask(gateway: string, turns: readonly Turn[], options: AskO
   return await callChat({
     address: gateway,
     ...conversation(turns),
-    text: { stop: [], ...options.text },
+    text: options.text,
     draw: options.draw,
     timeoutMs: options.timeoutMs ?? 120_000,
     signal: options.signal,

@@ -1,9 +1,20 @@
 import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import { ChatRequest, ChatResponse, type ChatStart, Role } from '@tessera/protocol';
+import {
+  type AnswerEvent,
+  ChatRequest,
+  ChatResponse,
+  ChatStart,
+  Media,
+  Modality,
+  Role,
+  type Usage,
+} from '@tessera/protocol';
 import { BadRequest, ErrorInfo, RequestInfo, RetryInfo } from 'nice-grpc-error-details';
 import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
 
-export type ChatEvent = NonNullable<ChatResponse['event']>;
+export type ChatEvent = NonNullable<AnswerEvent['event']>;
+/** What of a `start` is worth saying in a test. */
+export type StartInput = Parameters<typeof ChatStart.fromPartial>[0];
 type ValueOf<C extends ChatEvent['$case']> = Extract<ChatEvent, { $case: C }>['value'];
 
 const partBytes = 256 * 1024;
@@ -31,6 +42,8 @@ export interface CallEnd {
  */
 export class RawChat implements Disposable {
   readonly events: ChatEvent[] = [];
+  /** The numbers of the events. */
+  readonly sequences: bigint[] = [];
   readonly ended: Promise<CallEnd>;
   private readonly client: Client;
   private readonly call: ClientDuplexStream<Buffer, ChatResponse>;
@@ -52,7 +65,10 @@ export class RawChat implements Disposable {
       { deadline: Date.now() + timeoutMs },
     );
     this.call.on('data', ({ event }: ChatResponse) => {
-      if (event !== undefined) this.events.push(event);
+      if (event?.event !== undefined) {
+        this.events.push(event.event);
+        this.sequences.push(event.sequence);
+      }
       this.wake();
     });
     this.ended = new Promise((resolve) => {
@@ -74,21 +90,21 @@ export class RawChat implements Disposable {
   }
 
   /** Sends one part of a media item. */
-  part(mediaId: string, data: Uint8Array, last = true): this {
-    return this.send({ $case: 'mediaPart', value: { mediaId, data, last } });
+  part(name: string, data: Uint8Array, last = true): this {
+    return this.send({ $case: 'mediaPart', value: { name, data, last } });
   }
 
   /** Sends a whole media item in parts. */
-  media(mediaId: string, bytes: Uint8Array): this {
+  media(name: string, bytes: Uint8Array): this {
     for (let at = 0; at < bytes.length; at += partBytes) {
-      this.part(mediaId, bytes.subarray(at, at + partBytes), at + partBytes >= bytes.length);
+      this.part(name, bytes.subarray(at, at + partBytes), at + partBytes >= bytes.length);
     }
     return this;
   }
 
   /** Sends `start` with one user message of these media and these words. */
-  ask(words: string, mediaIds: readonly string[] = [], options: Partial<ChatStart> = {}): this {
-    return this.send({ $case: 'start', value: question(words, mediaIds, options) });
+  ask(words: string, media: readonly string[] = [], options: StartInput = {}): this {
+    return this.send({ $case: 'start', value: question(words, media, options) });
   }
 
   /** Says that nothing more comes. */
@@ -139,12 +155,26 @@ export class RawChat implements Disposable {
   }
 }
 
-/** A conversation of one user message. */
-export function question(words: string, mediaIds: readonly string[] = [], options: Partial<ChatStart> = {}): ChatStart {
-  const shown = mediaIds.map((value) => ({ part: { $case: 'mediaId' as const, value } }));
+/** A conversation of one user message, which shows media that follow in parts. */
+export function question(words: string, media: readonly string[] = [], options: StartInput = {}): ChatStart {
+  const shown = media.map((value) => ({ part: { $case: 'media' as const, value } }));
   const said = { part: { $case: 'text' as const, value: words } };
-  const messages = [{ role: Role.USER, content: [...shown, said] }];
-  return { model: '', messages, text: undefined, draw: undefined, ...options };
+  return ChatStart.fromPartial({
+    messages: [{ role: Role.USER, content: [...shown, said] }],
+    media: [...new Set(media)].map(inParts),
+    ...options,
+  });
+}
+
+/** The declaration of an item that follows in parts. */
+export function inParts(name: string): Media {
+  return Media.fromPartial({ name, source: { $case: 'parts', value: {} } });
+}
+
+/** Tokens of the prompt that stand for media. */
+export function mediaTokens(usage: Usage | undefined): number {
+  const counts = usage?.inputByModality ?? [];
+  return counts.reduce((sum, { modality, tokenCount }) => sum + (modality === Modality.TEXT ? 0 : tokenCount), 0);
 }
 
 function readEnd(code: number, message: string, metadata: Metadata): CallEnd {

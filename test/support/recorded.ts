@@ -61,6 +61,6 @@ const field99 = { 794: [Uint8Array.of(1, 0x61)] };
 function add(node: unknown): void {
   if (typeof node !== 'object' || node === null || ArrayBuffer.isView(node)) return;
   for (const value of Object.values(node)) add(value);
-  // A oneof's { $case, value } is no message.
-  if (!Array.isArray(node) && !('$case' in node)) Object.assign(node, { _unknownFields: field99 });
+  // Neither a oneof's { $case, value } nor a map is a message.
+  if ('_unknownFields' in node) Object.assign(node, { _unknownFields: field99 });
 }

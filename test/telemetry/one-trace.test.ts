@@ -92,8 +92,8 @@ test('a request with a picture and a drawing is one trace over all five services
   expect(attributes('chat demo', 1)).toMatchObject({
     'gen_ai.operation.name': 'chat',
     'gen_ai.request.temperature': 0,
-    'gen_ai.usage.input_tokens': answer.finished.usage?.promptTokens,
-    'gen_ai.usage.output_tokens': answer.finished.usage?.completionTokens,
+    'gen_ai.usage.input_tokens': answer.finished.usage?.inputTokens,
+    'gen_ai.usage.output_tokens': answer.finished.usage?.outputTokens,
     'gen_ai.response.finish_reasons': ['end'],
     'tessera.usage.drawings': 1,
   });
@@ -112,7 +112,7 @@ test('a request with a picture and a drawing is one trace over all five services
     });
   }
   expect(attributes('tessera.v1.LlmService/Generate', 2)).toMatchObject({ 'rpc.status_code': 'OK' });
-  expect(attributes('engine decode', 1)['gen_ai.usage.output_tokens']).toBe(answer.finished.usage?.completionTokens);
+  expect(attributes('engine decode', 1)['gen_ai.usage.output_tokens']).toBe(answer.finished.usage?.outputTokens);
   expect(attributes('draw', 1)).toMatchObject({ 'tessera.draw.steps': 3, 'tessera.draw.queue_ms': expect.any(Number) });
   expect(JSON.stringify(trace)).not.toMatch(/red apple/);
 });

@@ -16,9 +16,12 @@ afterAll(async () => {
 const greeting = 'Hello! Show me a picture, or ask me to draw one.';
 
 test("an earlier release's question is answered", async () => {
-  const starts = recordedMessages().filter(
-    ({ message, bytes }) => message === 'ChatRequest' && ChatRequest.decode(bytes).body?.$case === 'start',
-  );
+  const starts = recordedMessages().filter(({ message, bytes }) => {
+    if (message !== 'ChatRequest') return false;
+    const { body } = ChatRequest.decode(bytes);
+    // One has every field that there is, also of what is not built.
+    return body?.$case === 'start' && body.value.tools === undefined;
+  });
   expect(starts).not.toEqual([]);
   for (const { bytes } of starts) {
     using chat = new RawChat(deployment.gateway);
@@ -40,7 +43,7 @@ test("a newer gateway's request is answered by the engine, and counted", async (
   const request = GenerateRequest.fromPartial({
     requestId: 'newer',
     attempt: 1,
-    messages: [{ role: Role.USER, content }],
+    prompt: { $case: 'conversation', value: { messages: [{ role: Role.USER, content }] } },
     text: { stop: [] },
   });
   const newer = withAddedFields('GenerateRequest', GenerateRequest.encode(request).finish());

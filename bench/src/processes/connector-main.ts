@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
 import { Bus, type BusOptions } from '@tessera/bus';
-import { encodeTensor, type Float32Tensor, TensorPart, tensor } from '@tessera/protocol';
+import { encodeTensor, type Float32Tensor, TokenRows, tensor } from '@tessera/protocol';
 import { median } from '../statistics.js';
 import { answerCalls } from './answer-calls.js';
 import {
@@ -144,7 +144,7 @@ const calls = {
           {
             key: { requestId, attempt: 1, item: 0 },
             sequence,
-            event: { $case: 'picturePart', value: { drawing: 0, data: chunk, last, mimeType: 'image/png' } },
+            event: { $case: 'picturePart', value: { data: chunk, last, mimeType: 'image/png' } },
             timing: undefined,
           },
           { deadlineMs, deliverTo: address },
@@ -166,7 +166,7 @@ const calls = {
       const before = process.cpuUsage();
       for (let sent = 0; sent < chunksPerPicture; sent++) {
         const key = { requestId: 'r', attempt: 1, item: 0 };
-        TensorPart.encode({
+        TokenRows.encode({
           key,
           tile: 0,
           part: 0,

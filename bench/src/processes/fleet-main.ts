@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { Bus, type BusOptions, type JobContext, type TokenInbox } from '@tessera/bus';
-import { EngineStatus, type Float32Tensor, MediaKind, tensor } from '@tessera/protocol';
+import { EngineStatus, type Float32Tensor, Modality, tensor } from '@tessera/protocol';
 import { answerCalls } from './answer-calls.js';
 
 export interface FleetShare {
@@ -128,7 +128,7 @@ async function ask(): Promise<number> {
     {
       key: { requestId, attempt: 1, item: 0 },
       media: { place: { $case: 'inline', value: new Uint8Array(4096) }, digest: String(startedAt), size: 4096n },
-      kind: MediaKind.IMAGE,
+      modality: Modality.IMAGE,
       size: undefined,
       firstTile: 0,
       tileCount: 1,

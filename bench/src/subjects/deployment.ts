@@ -5,9 +5,11 @@ import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type ChatRequest,
   ChatServiceDefinition,
-  type ContentPart,
+  ChatStart,
+  durationMs,
   RequestState,
   Role,
+  spanWords,
   TesseraError,
 } from '@tessera/protocol';
 import { createClient, type TesseraClient } from '@tessera/service';
@@ -81,24 +83,28 @@ export class Deployment implements AsyncDisposable {
     const clock = new AnswerClock();
     const call = { timeoutMs: terms.timeoutMs ?? timeoutMs };
     for await (const { event } of this.client.chat(chatRequests(prompt, terms.steps), call)) {
-      switch (event?.$case) {
+      const what = event?.event;
+      switch (what?.$case) {
         case 'accepted':
           clock.mark('accepted');
           break;
         case 'stateChanged':
-          clock.mark(RequestState[event.value.state]);
+          clock.mark(RequestState[what.value.state]);
           break;
-        case 'tileDone':
+        case 'segmentArrived':
           clock.mark('tile done');
           break;
         case 'textDelta':
-          clock.delta(event.value.text, event.value.tokens);
+          clock.delta(what.value.text, what.value.tokenCount);
           break;
-        case 'picturePart':
-          if (event.value.last) clock.drawing();
+        case 'mediaPart':
+          if (what.value.last) clock.drawing();
           break;
         case 'finished':
-          for (const { stage, name, durationMs } of event.value.spans) clock.mark(`${stage} ${name}`, durationMs);
+          for (const span of what.value.spans) {
+            const { stage, name } = spanWords(span);
+            clock.mark(`${stage} ${name}`, durationMs(span.duration));
+          }
           break;
       }
     }
@@ -143,12 +149,23 @@ export async function* chatRequests(
   { picture, text, sampling }: Prompt,
   steps = drawSteps,
 ): AsyncGenerator<ChatRequest> {
-  const content: ContentPart[] = [{ part: { $case: 'text', value: text } }];
-  if (picture !== undefined) content.unshift({ part: { $case: 'mediaId', value: 'picture' } });
-  const messages = [{ role: Role.USER, content }];
-  const start = { model: '', messages, text: { stop: [], ...sampling }, draw: { steps } };
+  const shown = picture === undefined ? [] : ['picture'];
+  const start = ChatStart.fromPartial({
+    messages: [
+      {
+        role: Role.USER,
+        content: [
+          ...shown.map((value) => ({ part: { $case: 'media' as const, value } })),
+          { part: { $case: 'text' as const, value: text } },
+        ],
+      },
+    ],
+    media: shown.map((name) => ({ name, source: { $case: 'parts' as const, value: {} } })),
+    text: sampling,
+    draw: { steps },
+  });
   yield { body: { $case: 'start', value: start } };
   if (picture !== undefined) {
-    yield { body: { $case: 'mediaPart', value: { mediaId: 'picture', data: picture, last: true } } };
+    yield { body: { $case: 'mediaPart', value: { name: 'picture', data: picture, last: true } } };
   }
 }

@@ -6,13 +6,14 @@ import { createSession, type SessionOptions } from '@tessera/inference';
 import { type EngineLimits, Llm, type LlmEngine } from '@tessera/llm';
 import { decodeMedia, type MediaInfo, type PlannedTile, planTiles, preprocessTile, probeMedia } from '@tessera/media';
 import {
-  type ContentPart,
   type Float32Tensor,
   GenerateRequest,
-  MediaKind,
+  Modality,
+  type PromptPart,
   Role,
+  SegmentRole,
   TesseraError,
-  TileRole,
+  TextOptions,
 } from '@tessera/protocol';
 import type { Prompt } from '../prompts.js';
 import { AnswerClock, type TimedAnswer } from './timed-answer.js';
@@ -81,27 +82,27 @@ export class LocalPipeline implements AsyncDisposable {
   async ask({ picture, text, sampling }: Prompt): Promise<TimedAnswer> {
     const clock = new AnswerClock();
     const requestId = `local-${nextId++}`;
-    const content: ContentPart[] = [{ part: { $case: 'text', value: text } }];
+    const content: PromptPart[] = [{ part: { $case: 'text', value: text } }];
     let planned: PlannedPicture | undefined;
     if (picture !== undefined) {
-      content.unshift({ part: { $case: 'mediaId', value: '0' } });
+      content.unshift({ part: { $case: 'media', value: 0 } });
       planned = await this.plan(picture);
     }
     const request = GenerateRequest.fromPartial({
       requestId,
       attempt: 1,
-      messages: [{ role: Role.USER, content }],
+      prompt: { $case: 'conversation', value: { messages: [{ role: Role.USER, content }] } },
       media:
         planned === undefined
           ? []
           : [
               {
-                kind: MediaKind.IMAGE,
-                tiles: [{ role: TileRole.WHOLE, tokens: this.bundle.stage('connector').tokens }],
+                modality: Modality.IMAGE,
+                segments: [{ role: SegmentRole.WHOLE, tokenCount: this.bundle.stage('connector').tokens }],
               },
             ],
     });
-    request.text = { stop: [], ...sampling };
+    request.text = TextOptions.fromPartial(sampling ?? {});
     const events = this.llm.generate(request, Date.now() + timeoutMs);
     if (planned !== undefined) {
       const tokens = await this.visualTokens(planned, clock);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Bus, type TokenInbox } from '@tessera/bus';
 import { probeMedia } from '@tessera/media';
-import { MediaKind, TesseraError } from '@tessera/protocol';
+import { Modality, TesseraError } from '@tessera/protocol';
 import { demoBundle } from '../demo-model.js';
 import { describePicture } from '../prompts.js';
 import type { Section } from '../report.js';
@@ -31,7 +31,7 @@ async function throughBus(bus: Bus, inbox: TokenInbox, picture: Uint8Array, n: n
   const media = await hold.blob({ deadlineMs });
   const startedAt = performance.now();
   const key = { requestId, attempt: 1, item: 0 };
-  const job = { key, media, kind: MediaKind.IMAGE, size: { width, height }, firstTile: 0, tileCount: 1 };
+  const job = { key, media, modality: Modality.IMAGE, size: { width, height }, firstTile: 0, tileCount: 1 };
   const sent = bus.publishJob('encode', job, { deadlineMs, deliverTo: inbox.address });
   try {
     for await (const news of inbox.receive(requestId, stop.signal)) {

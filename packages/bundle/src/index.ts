@@ -1,2 +1,3 @@
 export * from './manifest.js';
+export * from './model-info.js';
 export * from './read-bundle.js';

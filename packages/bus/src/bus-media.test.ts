@@ -34,7 +34,7 @@ async function parts(prefix: string): Promise<{ messages: number; last_seq: numb
 function progress(sequence: number, attempt = 1, item = 0): MediaEvent {
   return {
     key: jobKey('a', attempt, item),
-    event: { $case: 'progress', value: { drawing: item, step: sequence + 1, steps: 10 } },
+    event: { $case: 'progress', value: { step: sequence + 1, steps: 10 } },
     sequence,
     timing: undefined,
   };

@@ -1,5 +1,5 @@
 import type { Bus, JobContext, JobMessage, NatsSettings } from '@tessera/bus';
-import type { JobKind, ModelInfo, TesseraError } from '@tessera/protocol';
+import { type JobKind, type ModelInfo, type TesseraError, WeightFormat } from '@tessera/protocol';
 import { type CommonSettings, type GrpcService, type ServiceContext, type ServiceParts, sleep } from '@tessera/service';
 import type { Admission } from './admission.js';
 import { connectBus } from './connect-bus.js';
@@ -42,7 +42,8 @@ const handBackMs = 2000;
 export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
   const { kind, model, context } = options;
   const { metrics, readiness, drain } = context;
-  metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
+  const { name, revision } = model;
+  metrics.gauge('tessera_model_info').set({ name, revision, weights: WeightFormat[model.weights].toLowerCase() }, 1);
   const bus = await connectBus(context, model.revision, { takes: kind, onlyForJobs: true });
   let stage: Stage<K>;
   try {

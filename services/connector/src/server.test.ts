@@ -5,9 +5,10 @@ import {
   type ConnectRequest,
   type ConnectResponse,
   DataType,
-  decodeTensor,
-  encodeTensor,
-  type TensorMessage,
+  encodeTensorParts,
+  type Float32Tensor,
+  TensorCollector,
+  type TensorPart,
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -35,53 +36,90 @@ afterAll(async () => {
   await nats.stop();
 });
 
-async function* sent(tensors: Iterable<TensorMessage | undefined>): AsyncGenerator<ConnectRequest> {
-  for (const features of tensors) yield { features };
+async function* sent(parts: Iterable<TensorPart | undefined>): AsyncGenerator<ConnectRequest> {
+  for (const features of parts) yield { features };
 }
 
-async function connect(tensors: Iterable<TensorMessage | undefined>, options = {}): Promise<ConnectResponse[]> {
+/** The only part of a tensor of the demo model. */
+function onePart(tensor: Float32Tensor, as: 'float16' | 'float32'): TensorPart {
+  const [part, ...more] = encodeTensorParts(tensor, as);
+  if (part === undefined || more.length > 0) throw new Error('the tensor is not one part');
+  return part;
+}
+
+function visualTokens(response: ConnectResponse | undefined): Float32Tensor {
+  const tokens = new TensorCollector(9 * 256, 'visual_tokens').add(response?.visualTokens);
+  if (tokens === undefined) throw new Error('the visual tokens are not one part');
+  return tokens;
+}
+
+async function connect(tensors: Iterable<TensorPart | undefined>, options = {}): Promise<ConnectResponse[]> {
   const responses: ConnectResponse[] = [];
   for await (const response of client.connect(sent(tensors), options)) responses.push(response);
   return responses;
 }
 
 async function expectRight(): Promise<void> {
-  const [response] = await connect([encodeTensor(await golden('apple.features'), 'float16')]);
-  expect(relativeError(decodeTensor(response?.visualTokens), await golden('apple.visual_tokens'))).toBeLessThan(
-    tolerance,
-  );
+  const [response] = await connect([onePart(await golden('apple.features'), 'float16')]);
+  expect(relativeError(visualTokens(response), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
 }
 
 test('says what it holds', async () => {
-  expect(await client.describe({})).toMatchObject({ patches: 36, width: 256, tokens: 9, llmWidth: 256 });
+  expect(await client.describe({})).toMatchObject({ patches: 36, width: 256, tokenCount: 9, llmWidth: 256 });
 });
 
 test('answers each tile in order, in either precision', async () => {
   const names = ['apple', 'cat', 'rocket', 'pair', 'count'];
   const tensors = await Promise.all(
-    names.map(async (name, at) => encodeTensor(await golden(`${name}.features`), at % 2 ? 'float16' : 'float32')),
+    names.map(async (name, at) => onePart(await golden(`${name}.features`), at % 2 ? 'float16' : 'float32')),
   );
   const responses = await connect(tensors);
   expect(responses).toHaveLength(names.length);
   for (const [at, name] of names.entries()) {
-    const tokens = decodeTensor(responses[at]?.visualTokens);
-    expect(relativeError(tokens, await golden(`${name}.visual_tokens`)), name).toBeLessThan(tolerance);
+    expect(relativeError(visualTokens(responses[at]), await golden(`${name}.visual_tokens`)), name).toBeLessThan(
+      tolerance,
+    );
   }
 });
 
-test.each<[string, () => TensorMessage | undefined]>([
+test('a tensor may come in any number of parts, between two that come whole', async () => {
+  const [apple, cat] = [await golden('apple.features'), await golden('cat.features')];
+  const { data, ...first } = onePart(cat, 'float32');
+  const cut = Array.from({ length: Math.ceil(data.length / 5000) }, (_, at): TensorPart => {
+    const piece = { data: data.subarray(at * 5000, (at + 1) * 5000), last: (at + 1) * 5000 >= data.length };
+    return at === 0 ? { ...first, ...piece } : { dataType: DataType.UNSPECIFIED, shape: [], ...piece };
+  });
+  const responses = await connect([onePart(apple, 'float16'), ...cut, onePart(apple, 'float16')]);
+  const names = ['apple', 'cat', 'apple'];
+  for (const [at, name] of names.entries()) {
+    const expected = await golden(`${name}.visual_tokens`);
+    expect(relativeError(visualTokens(responses[at]), expected), name).toBeLessThan(tolerance);
+  }
+  await expect(connect(cut.slice(0, 2))).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
+});
+
+test.each<[string, () => TensorPart | undefined]>([
   ['no tensor', () => undefined],
-  ['another shape', () => ({ dataType: DataType.FLOAT16, shape: [36, 128], data: Buffer.alloc(36 * 128 * 2) })],
-  ['too few bytes', () => ({ dataType: DataType.FLOAT16, shape: [36, 256], data: Buffer.alloc(100) })],
-  ['a shape beyond all memory', () => ({ dataType: DataType.FLOAT32, shape: [4e9, 4e9], data: Buffer.alloc(8) })],
-  ['no data type', () => ({ dataType: DataType.UNSPECIFIED, shape: [36, 256], data: Buffer.alloc(36 * 256 * 2) })],
+  [
+    'another shape',
+    () => ({ dataType: DataType.FLOAT16, shape: [36, 128], data: Buffer.alloc(36 * 128 * 2), last: true }),
+  ],
+  ['too few bytes', () => ({ dataType: DataType.FLOAT16, shape: [36, 256], data: Buffer.alloc(100), last: true })],
+  [
+    'a shape beyond all memory',
+    () => ({ dataType: DataType.FLOAT32, shape: [4e9, 4e9], data: Buffer.alloc(8), last: true }),
+  ],
+  [
+    'no data type',
+    () => ({ dataType: DataType.UNSPECIFIED, shape: [36, 256], data: Buffer.alloc(36 * 256 * 2), last: true }),
+  ],
 ])('refuses %s, and answers the next call', async (_, message) => {
   await expect(connect([message()])).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
   await expectRight();
 });
 
 test('a message over the limit of the connection is refused by its name', async () => {
-  const large = { dataType: DataType.FLOAT32, shape: [2048, 1024], data: Buffer.alloc(8 * 1024 * 1024) };
+  const large = { dataType: DataType.FLOAT32, shape: [2048, 1024], data: Buffer.alloc(8 * 1024 * 1024), last: true };
   const sender = createClient(ConnectorServiceDefinition, service.grpcAddress, { maxMessageBytes: 16 * 1024 * 1024 });
   const responses = sender.connect(sent([large]));
   await expect(responses[Symbol.asyncIterator]().next()).rejects.toMatchObject({ code: 'MESSAGE_TOO_LARGE' });
@@ -90,13 +128,13 @@ test('a message over the limit of the connection is refused by its name', async 
 });
 
 test('a deadline of 1 ms ends the call by its name, and the next is right', async () => {
-  const tile = encodeTensor(await golden('apple.features'), 'float16');
+  const tile = onePart(await golden('apple.features'), 'float16');
   await expect(connect([tile], { timeoutMs: 1 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   await expectRight();
 });
 
 test('a client that leaves half-way is forgotten', async () => {
-  const tile = encodeTensor(await golden('apple.features'), 'float16');
+  const tile = onePart(await golden('apple.features'), 'float16');
   const leaving = new AbortController();
   async function* open(): AsyncGenerator<ConnectRequest> {
     yield { features: tile };
@@ -116,7 +154,7 @@ test('a client that leaves half-way is forgotten', async () => {
 test('a drain answers what was received, then ends an open stream by its name', async () => {
   const draining = await start();
   const other = createClient(ConnectorServiceDefinition, draining.grpcAddress);
-  const tile = encodeTensor(await golden('apple.features'), 'float16');
+  const tile = onePart(await golden('apple.features'), 'float16');
   let close: () => void = () => {};
   const closed = new Promise<void>((resolve) => {
     close = resolve;

@@ -3,8 +3,9 @@ import {
   type ConnectorServiceDescribeResponse,
   type ConnectRequest,
   type ConnectResponse,
-  decodeTensor,
-  encodeTensor,
+  encodeTensorParts,
+  type Float32Tensor,
+  TensorCollector,
   TesseraError,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/service';
@@ -37,13 +38,35 @@ export function connectorService(options: ConnectorServerOptions): GrpcService {
   ): AsyncGenerator<ConnectResponse> {
     using _call = admission.enter();
     // A caller may keep its stream open for ever; a drain does not wait for that.
-    const received = untilAborted(requests, drain);
-    yield* mapOrdered(received, tilesAtOnce, signal, async ({ features }, tileSignal) => {
-      const { result } = await engine.connect(decodeTensor(features, 'features'), tileSignal).catch(inFeatures);
-      return { visualTokens: encodeTensor(result, 'float16') };
-    });
+    const received = wholeTensors(untilAborted(requests, drain), description.patches * description.width);
+    const connected = mapOrdered(received, tilesAtOnce, signal, (features, tileSignal) =>
+      engine.connect(features, tileSignal).catch(inFeatures),
+    );
+    for await (const { result } of connected) {
+      for (const visualTokens of encodeTensorParts(result, 'float16')) yield { visualTokens };
+    }
     if (drain.aborted) throw new TesseraError('DRAINING', 'this connector is shutting down; open a new call');
   }
 
   return grpcService(ConnectorServiceDefinition, { describe: async () => description, connect });
+}
+
+/**
+ * The tensors that a stream's parts make up, one after the other.
+ * @throws TesseraError TENSOR_INVALID, also when the stream ends within one; MESSAGE_TOO_LARGE
+ */
+async function* wholeTensors(
+  requests: AsyncIterable<ConnectRequest>,
+  maxElements: number,
+): AsyncGenerator<Float32Tensor> {
+  const collector = new TensorCollector(maxElements, 'features');
+  for await (const { features } of requests) {
+    const whole = collector.add(features);
+    if (whole !== undefined) yield whole;
+  }
+  if (collector.isOpen) {
+    throw new TesseraError('TENSOR_INVALID', 'the stream was closed before the last part of a tensor', {
+      field: 'features.last',
+    });
+  }
 }

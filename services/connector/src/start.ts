@@ -1,4 +1,4 @@
-import { readBundle } from '@tessera/bundle';
+import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
@@ -15,8 +15,7 @@ export const connector: Service<typeof connectorSettings> = {
     const { settings, metrics, drain } = context;
     const bundle = await readBundle(settings['model.dir'], ['connector']);
     const model = bundle.stage('connector');
-    const { name, revision, weights } = bundle.manifest;
-    const info = { name, revision, weights };
+    const info = modelInfo(bundle.manifest);
     return startStage({
       kind: 'connect',
       model: info,
@@ -36,7 +35,7 @@ export const connector: Service<typeof connectorSettings> = {
         const admission = new Admission('Connect calls', settings['calls.max'], drain);
         const { patches, width, tokens, llmWidth } = model;
         const tilesAtOnce = settings['batch.max'];
-        const description = { model: info, patches, width, tokens, llmWidth, maxBatch: tilesAtOnce };
+        const description = { model: info, patches, width, tokenCount: tokens, llmWidth, maxBatch: tilesAtOnce };
         return {
           handle: connectJobHandler(bus, engine),
           discard: async ({ features }) => {

@@ -1,10 +1,10 @@
-import type { EncodeRequest } from '@tessera/protocol';
+import { type EncodeRequest, maxPartBytes } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import { collectMedia, maxPartBytes } from './collect-media.js';
+import { collectMedia } from './collect-media.js';
 
 async function* parts(...sizes: number[]): AsyncGenerator<EncodeRequest> {
   for (const [at, size] of sizes.entries()) {
-    yield { mediaPart: { mediaId: 'a', data: Buffer.alloc(size, at), last: at === sizes.length - 1 } };
+    yield { mediaPart: { name: 'a', data: Buffer.alloc(size, at), last: at === sizes.length - 1 } };
   }
 }
 

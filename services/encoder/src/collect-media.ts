@@ -1,7 +1,4 @@
-import { type EncodeRequest, quoted, TesseraError } from '@tessera/protocol';
-
-/** The most bytes of one part: what the contract says in media.proto. */
-export const maxPartBytes = 512 * 1024;
+import { type EncodeRequest, maxPartBytes, quoted, TesseraError } from '@tessera/protocol';
 
 /**
  * The bytes of the one media item that a call sends in parts. Reads no further than the last part.
@@ -11,14 +8,14 @@ export const maxPartBytes = 512 * 1024;
 export async function collectMedia(requests: AsyncIterable<EncodeRequest>, maxBytes: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  let mediaId: string | undefined;
+  let name: string | undefined;
   for await (const { mediaPart } of requests) {
     if (mediaPart === undefined) throw TesseraError.invalidField('media_part', 'is missing');
-    mediaId ??= mediaPart.mediaId;
-    if (mediaPart.mediaId !== mediaId) {
+    name ??= mediaPart.name;
+    if (mediaPart.name !== name) {
       throw TesseraError.invalidField(
-        'media_part.media_id',
-        `changed from ${quoted(mediaId)} to ${quoted(mediaPart.mediaId)}; send one item a call`,
+        'media_part.name',
+        `changed from ${quoted(name)} to ${quoted(mediaPart.name)}; send one item a call`,
       );
     }
     if (mediaPart.data.length > maxPartBytes) {
@@ -36,6 +33,6 @@ export async function collectMedia(requests: AsyncIterable<EncodeRequest>, maxBy
     parts.push(mediaPart.data);
     if (mediaPart.last) return Buffer.concat(parts);
   }
-  const where = mediaId === undefined ? 'no media part came' : `media ${quoted(mediaId)} ended after ${bytes} bytes`;
+  const where = name === undefined ? 'no media part came' : `media ${quoted(name)} ended after ${bytes} bytes`;
   throw new TesseraError('MEDIA_MISSING', `${where}; mark the last part with last`, { field: 'media_part.last' });
 }

@@ -2,11 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
-  decodeTensor,
   type EncodeRequest,
   type EncodeResponse,
   EncoderServiceDefinition,
-  TileRole,
+  SegmentRole,
+  TensorCollector,
+  WeightFormat,
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -42,10 +43,10 @@ afterAll(async () => {
   await nats.stop();
 });
 
-type Part = { mediaId?: string; data: Uint8Array; last?: boolean };
+type Part = { name?: string; data: Uint8Array; last?: boolean };
 
 async function* sent(parts: Iterable<Part>): AsyncGenerator<EncodeRequest> {
-  for (const { mediaId = 'a', data, last = false } of parts) yield { mediaPart: { mediaId, data, last } };
+  for (const { name = 'a', data, last = false } of parts) yield { mediaPart: { name, data, last } };
 }
 
 async function encode(parts: Iterable<Part>, options = {}): Promise<EncodeResponse[]> {
@@ -59,14 +60,16 @@ const whole = (): Part[] => [{ data: apple, last: true }];
 async function expectRight(): Promise<void> {
   const [response, ...others] = await encode(whole());
   expect(others).toEqual([]);
-  expect(response).toMatchObject({ tile: 0, tiles: 1, role: TileRole.WHOLE });
-  const features = decodeTensor(response?.features);
+  const place = { columns: 1, rows: 1, column: 0, row: 0 };
+  expect(response).toMatchObject({ segment: { index: 0, role: SegmentRole.WHOLE, place }, segments: 1 });
+  const features = new TensorCollector(36 * 256, 'features').add(response?.features);
+  if (features === undefined) throw new Error('the features have more than one part');
   expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + 2 ** -11);
 }
 
 test('says what it holds', async () => {
   expect(await client.describe({})).toMatchObject({
-    model: { revision, weights: 'float32' },
+    model: { revision, weights: WeightFormat.FLOAT32 },
     tileHeight: 96,
     tileWidth: 96,
     patches: 36,
@@ -87,7 +90,7 @@ test('encodes a picture sent in parts', async () => {
 test.each<[string, string, () => Iterable<Part>]>([
   ['no part at all', 'MEDIA_MISSING', () => []],
   ['an end before the last part', 'MEDIA_MISSING', () => [{ data: apple }]],
-  ['a second item', 'REQUEST_INVALID', () => [{ data: apple }, { mediaId: 'b', data: apple, last: true }]],
+  ['a second item', 'REQUEST_INVALID', () => [{ data: apple }, { name: 'b', data: apple, last: true }]],
   ['a part over 512 KiB', 'MESSAGE_TOO_LARGE', () => [{ data: Buffer.alloc(513 * 1024), last: true }]],
   ['more bytes than allowed', 'MEDIA_TOO_LARGE', () => Array(5).fill({ data: Buffer.alloc(512 * 1024) })],
   ['what is no picture', 'MEDIA_NOT_RECOGNISED', () => [{ data: Buffer.from('hello, world'), last: true }]],
@@ -106,7 +109,7 @@ test('a deadline of 1 ms ends the call by its name, and the next is right', asyn
 test('refuses calls over the limit, and forgets those whose client has left', async () => {
   const leaving = new AbortController();
   async function* unfinished(): AsyncGenerator<EncodeRequest> {
-    yield { mediaPart: { mediaId: 'a', data: apple.subarray(0, 100), last: false } };
+    yield { mediaPart: { name: 'a', data: apple.subarray(0, 100), last: false } };
     await new Promise((resolve) => leaving.signal.addEventListener('abort', resolve));
   }
   const open = [0, 1].map(() =>

@@ -1,15 +1,17 @@
+import type { PlannedTile, TileMarker } from '@tessera/media';
 import {
   type EncodeRequest,
   type EncodeResponse,
   EncoderServiceDefinition,
   type EncoderServiceDescribeResponse,
-  encodeTensor,
+  encodeTensorParts,
+  type Segment,
+  SegmentRole,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/service';
 import type { Admission } from '@tessera/stage';
 import { collectMedia } from './collect-media.js';
 import type { ItemEncoder } from './item-encoder.js';
-import { roleOf } from './roles.js';
 
 export interface EncoderServerOptions {
   readonly description: EncoderServiceDescribeResponse;
@@ -29,9 +31,25 @@ export function encoderService(options: EncoderServerOptions): GrpcService {
     using _call = admission.enter();
     const bytes = await collectMedia(requests, maxMediaBytes);
     for await (const { tile, tiles, features } of encoder.encode({ bytes, signal })) {
-      yield { tile: tile.index, tiles, role: roleOf[tile.marker], features: encodeTensor(features, 'float16') };
+      // Said with the first part only.
+      let about: Pick<EncodeResponse, 'segment' | 'segments'> = { segment: segmentOf(tile), segments: tiles };
+      for (const part of encodeTensorParts(features, 'float16')) {
+        yield { ...about, features: part };
+        about = { segment: undefined, segments: 0 };
+      }
     }
   }
 
   return grpcService(EncoderServiceDefinition, { describe: async () => description, encode });
+}
+
+/** How a tile stands in its item. */
+const roleOf: Readonly<Record<TileMarker, SegmentRole>> = {
+  none: SegmentRole.WHOLE,
+  thumbnail: SegmentRole.THUMBNAIL,
+  tile: SegmentRole.PART,
+};
+
+function segmentOf({ index, marker, columns, rows, column, row }: PlannedTile): Segment {
+  return { index, role: roleOf[marker], place: { columns, rows, column, row }, time: undefined };
 }

@@ -1,7 +1,7 @@
-import { readBundle } from '@tessera/bundle';
+import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import { SvgLane } from '@tessera/media';
-import { TesseraError } from '@tessera/protocol';
+import { Modality, TesseraError } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { encoderSettings, mediaLimits } from './config.js';
@@ -18,12 +18,12 @@ export const encoder: Service<typeof encoderSettings> = {
     const { settings, metrics, drain } = context;
     const bundle = await readBundle(settings['model.dir'], ['encoder']);
     const model = bundle.stage('encoder');
-    const { name, revision, weights, preprocessing } = bundle.manifest;
+    const { preprocessing } = bundle.manifest;
     if (preprocessing === undefined) {
       // The manifest's schema forbids it; TypeScript does not know that the two come together.
-      throw new TesseraError('CHECKPOINT_INVALID', `the model ${name} says nothing of preprocessing`);
+      throw new TesseraError('CHECKPOINT_INVALID', `the model ${bundle.manifest.name} says nothing of preprocessing`);
     }
-    const info = { name, revision, weights };
+    const info = modelInfo(bundle.manifest);
     return startStage({
       kind: 'encode',
       model: info,
@@ -55,6 +55,7 @@ export const encoder: Service<typeof encoderSettings> = {
         const admission = new Admission('Encode calls', settings['calls.max'], drain);
         const description = {
           model: info,
+          modalities: [Modality.IMAGE],
           tileHeight: model.inputSize.height,
           tileWidth: model.inputSize.width,
           patches: model.patches,

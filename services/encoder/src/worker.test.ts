@@ -8,8 +8,8 @@ import {
   decodeTensor,
   type EncodeJob,
   type Float32Tensor,
-  MediaKind,
   type MediaSize,
+  Modality,
   type TensorRef,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
@@ -66,7 +66,7 @@ async function deployment() {
       const hold = bus.holdMedia(bytes, createHash('sha256').update(bytes).digest('hex'));
       const media = await hold.blob({ deadlineMs });
       const key = { requestId, attempt: 0, item: 0 };
-      const job = { key, media, kind: MediaKind.IMAGE, size, firstTile: 0, tileCount: 1, ...changes };
+      const job = { key, media, modality: Modality.IMAGE, size, firstTile: 0, tileCount: 1, ...changes };
       await bus.publishJob('encode', job, { deadlineMs, deliverTo: inbox.address });
     },
     /** Resolves once so many connect jobs have come. */
@@ -171,7 +171,7 @@ test('bad media fails in the place of its tokens, and the next picture is right'
   }
   await stage.queue('range', whole, size, { tileCount: 2 });
   expect(await stage.firstOutcome('range')).toMatchObject({ code: 'REQUEST_INVALID' });
-  await stage.queue('kind', whole, size, { kind: MediaKind.UNSPECIFIED });
+  await stage.queue('kind', whole, size, { modality: Modality.UNSPECIFIED });
   expect(await stage.firstOutcome('kind')).toMatchObject({ code: 'UNSUPPORTED' });
 
   await stage.queue('good', whole, size);

@@ -1,5 +1,5 @@
 import type { Bus, JobContext } from '@tessera/bus';
-import { type EncodeJob, MediaKind, TesseraError } from '@tessera/protocol';
+import { type EncodeJob, Modality, TesseraError } from '@tessera/protocol';
 import type { ItemEncoder } from './item-encoder.js';
 
 /**
@@ -8,11 +8,11 @@ import type { ItemEncoder } from './item-encoder.js';
  */
 export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
   return async (job: EncodeJob, context: JobContext): Promise<void> => {
-    const { key, media, kind, size, firstTile, tileCount } = job;
+    const { key, media, modality, size, firstTile, tileCount } = job;
     if (key === undefined || media === undefined || size === undefined) {
       throw new TesseraError('REQUEST_INVALID', 'an encode job needs key, media and size');
     }
-    if (kind !== MediaKind.IMAGE) throw new TesseraError('UNSUPPORTED', 'this encoder takes pictures only');
+    if (modality !== Modality.IMAGE) throw new TesseraError('UNSUPPORTED', 'this encoder takes pictures only');
     const { signal, deadlineMs, deliverTo } = context;
     const bytes = await context.waits(bus.getMedia(media, signal));
     const range = { firstTile, tileCount };

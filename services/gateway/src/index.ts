@@ -1,3 +1,3 @@
+export { nextStates, stateName } from './answer/request-lifecycle.js';
 export { gatewaySettings } from './config.js';
-export { nextStates, stateName } from './request/request-state.js';
 export { gateway } from './start.js';

@@ -1,8 +1,8 @@
 import type { Bus, EngineDirectory } from '@tessera/bus';
 import { RequestState } from '@tessera/protocol';
 import { type Metrics, type ServiceContext, type ServiceSettings, sleep } from '@tessera/service';
-import type { ChatDependencies } from './request/chat.js';
-import { nextStates, stateName } from './request/request-state.js';
+import { nextStates, stateName } from './answer/request-lifecycle.js';
+import type { ChatDependencies } from './chat.js';
 
 /** How often NATS is asked how its queues and streams fare, in milliseconds. */
 const busPauseMs = 2000;

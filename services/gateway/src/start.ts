@@ -1,6 +1,13 @@
-import { type Bundle, readBundle } from '@tessera/bundle';
+import { type Bundle, modelInfo, readBundle } from '@tessera/bundle';
 import { defaultMediaLimits } from '@tessera/media';
-import type { ChatServiceDescribeResponse, ModelInfo } from '@tessera/protocol';
+import {
+  type ChatServiceDescribeResponse,
+  durationOf,
+  Modality,
+  type Model,
+  type ModelInfo,
+  maxPartBytes,
+} from '@tessera/protocol';
 import {
   clientCredentials,
   type Service,
@@ -12,14 +19,14 @@ import { connectBus } from '@tessera/stage';
 import { ClientLimits } from './admission/client-limits.js';
 import { RequestAdmission } from './admission/request-admission.js';
 import { sampleQueues } from './admission/sample-queues.js';
+import { Chat, type ChatLimits } from './chat.js';
 import { gatewaySettings } from './config.js';
-import { removeAbandonedInboxes } from './dispatch/abandoned-inboxes.js';
-import { EnginePool } from './dispatch/engine-pool.js';
+import { chatService } from './doors/chat-service.js';
+import { MediaBudget } from './intake/media-intake.js';
+import type { MediaModel } from './intake/media-plan.js';
 import { observeRequests } from './observe-requests.js';
-import { Chat, type ChatLimits } from './request/chat.js';
-import { MediaBudget } from './request/media-intake.js';
-import type { MediaModel } from './request/media-plan.js';
-import { chatService, maxPartBytes } from './server.js';
+import { removeAbandonedInboxes } from './routing/abandoned-inboxes.js';
+import { EnginePool } from './routing/engine-pool.js';
 
 type GatewaySettings = Settings<typeof gatewaySettings>;
 
@@ -31,11 +38,7 @@ export const gateway: Service<typeof gatewaySettings> = {
     const { settings } = context;
     // What the gateway must know stands in the manifest; it computes nothing, and needs no file of the model.
     const bundle = await readBundle(settings['model.dir'], []);
-    const model: ModelInfo = {
-      name: bundle.manifest.name,
-      revision: bundle.manifest.revision,
-      weights: bundle.manifest.weights,
-    };
+    const model = modelInfo(bundle.manifest);
     const credentials = engineCredentials(context);
     const bus = await connectBus(context, model.revision);
     const watch = new AbortController();
@@ -56,7 +59,9 @@ export const gateway: Service<typeof gatewaySettings> = {
     });
     const limits = limitsFrom(settings);
     const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
-    context.metrics.gauge('tessera_model_info').set({ ...model }, 1);
+    context.metrics
+      .gauge('tessera_model_info')
+      .set({ name: model.name, revision: model.revision, weights: bundle.manifest.weights }, 1);
     void sampleQueues(bus, admission, watch.signal);
     const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
     const chat = new Chat({
@@ -125,7 +130,7 @@ function limitsFrom(settings: GatewaySettings): ChatLimits {
   };
 }
 
-function mediaModel({ manifest }: Bundle): MediaModel | undefined {
+function mediaModel({ manifest }: Pick<Bundle, 'manifest'>): MediaModel | undefined {
   const { connector, preprocessing } = manifest;
   if (connector === undefined || preprocessing === undefined) return undefined;
   return { preprocessing, tokensPerTile: connector.tokens };
@@ -133,23 +138,31 @@ function mediaModel({ manifest }: Bundle): MediaModel | undefined {
 
 function describe(
   { manifest }: Bundle,
-  model: ModelInfo,
+  info: ModelInfo,
   limits: ChatLimits,
   settings: GatewaySettings,
-): ChatServiceDescribeResponse {
+): ChatServiceDescribeResponse & { model: Model & { info: ModelInfo } } {
+  const contextTokens = manifest.llm.maxPositions;
+  const pictures = mediaModel({ manifest }) === undefined ? [] : [Modality.IMAGE];
+  const drawings = manifest.generator === undefined ? [] : [Modality.IMAGE];
   return {
-    model,
+    model: {
+      info,
+      inputModalities: [Modality.TEXT, ...pictures],
+      outputModalities: [Modality.TEXT, ...drawings],
+      contextTokens,
+    },
     limits: {
-      contextTokens: manifest.llm.maxPositions,
+      contextTokens,
       mediaItems: limits.mediaItems,
       mediaBytes: BigInt(Math.min(limits.itemBytes, defaultMediaLimits.maxBytes)),
       mediaPixels: BigInt(limits.mediaPixels),
       partBytes: limits.partBytes,
       messages: limits.messages,
       textCharacters: limits.textCharacters,
-      deadlineMs: settings['grpc.maxDeadlineMs'],
-      defaultDeadlineMs: Math.min(settings['grpc.defaultDeadlineMs'], settings['grpc.maxDeadlineMs']),
+      maxDeadline: durationOf(settings['grpc.maxDeadlineMs']),
+      defaultDeadline: durationOf(Math.min(settings['grpc.defaultDeadlineMs'], settings['grpc.maxDeadlineMs'])),
+      choices: 1,
     },
-    canDraw: manifest.generator !== undefined,
   };
 }

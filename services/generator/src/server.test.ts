@@ -2,10 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   DataType,
+  type DrawRequest,
   type DrawResponse,
-  encodeTensor,
+  encodeTensorParts,
   type Float32Tensor,
   GeneratorServiceDefinition,
+  type TensorPart,
   tensor,
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
@@ -35,10 +37,18 @@ afterAll(async () => {
   await nats.stop();
 });
 
-const request = (changes: object = {}) => ({
-  condition: encodeTensor(condition, 'float16'),
-  options: { steps: 2, seed: 3n, ...changes },
-});
+type Part = Parameters<typeof TensorPart.fromPartial>[0];
+type Sent = Parameters<typeof DrawRequest.fromPartial>[0];
+
+/** What a call sends: how to draw, then the condition in parts. */
+async function* request(changes: object = {}, parts?: readonly Part[]): AsyncGenerator<Sent> {
+  yield { body: { $case: 'start', value: { steps: 2, seed: 3n, ...changes } } };
+  for (const value of parts ?? encodeTensorParts(condition, 'float16')) yield { body: { $case: 'condition', value } };
+}
+
+async function* messages(...bodies: Sent['body'][]): AsyncGenerator<Sent> {
+  for (const body of bodies) yield { body };
+}
 
 async function collect(responses: AsyncIterable<DrawResponse>) {
   const steps: number[] = [];
@@ -80,20 +90,23 @@ test('draws: progress each step, then the file; a seed gives the same file again
   expect(unseeded?.file).not.toEqual(unseededAgain?.file);
 });
 
-test.each<[string, string, () => object]>([
+test.each<[string, string, () => AsyncIterable<Sent>]>([
   ['too many steps', 'REQUEST_INVALID', () => request({ steps: 201 })],
   ['no steps', 'REQUEST_INVALID', () => request({ steps: 0 })],
   ['too much guidance', 'REQUEST_INVALID', () => request({ guidance: 21 })],
-  ['no condition', 'TENSOR_INVALID', () => ({ options: { steps: 1 } })],
+  ['no condition', 'TENSOR_INVALID', () => request({}, [])],
+  ['a stream without anything', 'TENSOR_INVALID', () => messages()],
+  ['a condition before the start', 'REQUEST_INVALID', () => messages({ $case: 'condition', value: {} })],
+  ['a second start', 'REQUEST_INVALID', () => messages({ $case: 'start', value: {} }, { $case: 'start', value: {} })],
   [
     'too many rows',
     'TENSOR_INVALID',
-    () => ({ condition: encodeTensor(tensor('float32', [17, 256], new Float32Array(17 * 256)), 'float16') }),
+    () => request({}, [...encodeTensorParts(tensor('float32', [17, 256], new Float32Array(17 * 256)), 'float16')]),
   ],
   [
     'too few bytes',
     'TENSOR_INVALID',
-    () => ({ condition: { dataType: DataType.FLOAT32, shape: [16, 256], data: Buffer.alloc(4) } }),
+    () => request({}, [{ dataType: DataType.FLOAT32, shape: [16, 256], data: Buffer.alloc(4), last: true }]),
   ],
 ])('refuses %s, and answers the next call', async (_, code, bad) => {
   await expect(collect(client.draw(bad()))).rejects.toMatchObject({ code });

@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import {
+  type DrawOptions,
   type DrawRequest,
   type DrawResponse,
-  decodeTensor,
+  type Float32Tensor,
   GeneratorServiceDefinition,
   type GeneratorServiceDescribeResponse,
+  maxPartBytes,
+  TensorCollector,
+  TesseraError,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/service';
 import type { Admission } from '@tessera/stage';
@@ -16,30 +20,31 @@ export interface GeneratorServerOptions {
   readonly description: GeneratorServiceDescribeResponse;
   readonly sampler: Sampler;
   readonly admission: Admission;
-  readonly partBytes: number;
 }
 
 /** The generator's gRPC door: one picture a call, for callers who want this stage alone. */
 export function generatorService(options: GeneratorServerOptions): GrpcService {
-  const { description, sampler, admission, partBytes } = options;
+  const { description, sampler, admission } = options;
+  const conditionElements = description.conditionLength * description.conditionWidth;
 
   async function* draw(
-    { condition, options }: DrawRequest,
+    requests: AsyncIterable<DrawRequest>,
     { signal, deadlineMs }: { signal: AbortSignal; deadlineMs: number },
   ): AsyncGenerator<DrawResponse> {
     using _call = admission.enter();
+    const { start, condition } = await collectDrawing(requests, conditionElements);
     const drawing = {
-      condition: decodeTensor(condition, 'condition'),
-      noise: { seed: options?.seed ?? randomBytes(8).readBigUInt64LE(), index: 0 },
-      steps: options?.steps,
-      guidance: options?.guidance,
+      condition,
+      noise: { seed: start.seed ?? randomBytes(8).readBigUInt64LE(), index: 0 },
+      steps: start.steps,
+      guidance: start.guidance,
     };
     for await (const event of drawEvents(sampler, drawing, { signal, deadlineMs })) {
       if (event.kind === 'progress') {
         const { step, steps } = event;
-        yield { event: { $case: 'progress', value: { drawing: 0, step, steps } } };
+        yield { event: { $case: 'progress', value: { step, steps } } };
       } else {
-        for (const part of await pictureParts(event.picture.image, 0, partBytes)) {
+        for (const part of await pictureParts(event.picture.image, maxPartBytes)) {
           yield { event: { $case: 'picturePart', value: part } };
         }
       }
@@ -47,4 +52,32 @@ export function generatorService(options: GeneratorServerOptions): GrpcService {
   }
 
   return grpcService(GeneratorServiceDefinition, { describe: async () => description, draw });
+}
+
+/**
+ * What a call says of its drawing. Reads no further than the condition's last part.
+ * @param maxElements of the condition
+ * @throws TesseraError REQUEST_INVALID, TENSOR_INVALID, MESSAGE_TOO_LARGE
+ */
+async function collectDrawing(
+  requests: AsyncIterable<DrawRequest>,
+  maxElements: number,
+): Promise<{ readonly start: DrawOptions; readonly condition: Float32Tensor }> {
+  const collector = new TensorCollector(maxElements, 'condition');
+  let start: DrawOptions | undefined;
+  for await (const { body } of requests) {
+    if (start === undefined) {
+      if (body?.$case !== 'start') throw TesseraError.invalidField('start', 'must be the first message of the stream');
+      start = body.value;
+      continue;
+    }
+    if (body?.$case !== 'condition') {
+      throw TesseraError.invalidField('condition', 'is what must follow `start`, and nothing else');
+    }
+    const condition = collector.add(body.value);
+    if (condition !== undefined) return { start, condition };
+  }
+  throw new TesseraError('TENSOR_INVALID', 'the stream was closed before the last part of the condition', {
+    field: 'condition.last',
+  });
 }

@@ -1,4 +1,4 @@
-import { readBundle } from '@tessera/bundle';
+import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
@@ -17,8 +17,7 @@ export const generator: Service<typeof generatorSettings> = {
     const { settings, metrics, drain } = context;
     const bundle = await readBundle(settings['model.dir'], ['generator']);
     const model = await readModel(bundle);
-    const { name, revision, weights } = bundle.manifest;
-    const info = { name, revision, weights };
+    const info = modelInfo(bundle.manifest);
     return startStage({
       kind: 'generate',
       model: info,
@@ -43,7 +42,6 @@ export const generator: Service<typeof generatorSettings> = {
           onWaiting: (count) => waiting.set(count),
         });
         const admission = new Admission('Draw calls', settings['calls.max'], drain);
-        const partBytes = settings['nats.partBytes'];
         const { height, width, conditionLength, conditionWidth, defaultSteps, defaultGuidance } = model;
         const description = {
           model: info,
@@ -57,10 +55,10 @@ export const generator: Service<typeof generatorSettings> = {
           maxBatch: limits.maxBatch,
         };
         return {
-          handle: generateJobHandler(bus, sampler, partBytes),
+          handle: generateJobHandler(bus, sampler, settings['nats.partBytes']),
           expectedMs: ({ options }) => sampler.leastMs(options?.steps),
           slots: settings['jobs.slots'],
-          services: [generatorService({ description, sampler, admission, partBytes })],
+          services: [generatorService({ description, sampler, admission })],
           admission,
           crashed: session.crashed,
           release: async () => {

@@ -113,13 +113,13 @@ test('a job becomes progress, and then a PNG in parts; the last event says what 
   const events = await stage.drawing('one');
   expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, at) => at));
   expect(events.slice(0, 3).map(({ event }) => event)).toMatchObject(
-    [1, 2, 3].map((step) => ({ $case: 'progress', value: { drawing: 0, step, steps: 3 } })),
+    [1, 2, 3].map((step) => ({ $case: 'progress', value: { step, steps: 3 } })),
   );
   const picture = parts(events);
   expect(picture.length).toBeGreaterThan(1);
   expect(picture.length).toBe(events.length - 3);
   for (const [at, part] of picture.entries()) {
-    expect(part).toMatchObject({ drawing: 0, mimeType: 'image/png', last: at === picture.length - 1 });
+    expect(part).toMatchObject({ mimeType: 'image/png', last: at === picture.length - 1 });
     expect(part.data.length).toBeLessThanOrEqual(4096);
   }
   const png = file(events);

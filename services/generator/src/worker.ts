@@ -43,13 +43,13 @@ export function generateJobHandler(bus: Bus, sampler: Sampler, partBytes: number
       const event = next.value;
       if (event.kind === 'progress') {
         const { step, steps } = event;
-        if (isReported(step, steps)) await publish({ $case: 'progress', value: { drawing, step, steps } });
+        if (isReported(step, steps)) await publish({ $case: 'progress', value: { step, steps } });
         context.progress();
         continue;
       }
       const { image, queueMs, busyMs } = event.picture;
       const encodeFrom = performance.now();
-      const parts = await pictureParts(image, drawing, partBytes);
+      const parts = await pictureParts(image, partBytes);
       const timing = {
         stage: 'generator',
         queueMs: context.queueMs + queueMs,

@@ -1,3 +1,4 @@
+import { Modality, type ModalityTokens } from '@tessera/protocol';
 import { failSpan, type Span, startSpan } from '@tessera/service';
 import type { EngineEvent, EngineRequest } from './engine/engine.js';
 
@@ -20,7 +21,7 @@ export class EngineSpans implements Disposable {
       case 'admitted':
         this.#prompt = {
           'gen_ai.usage.input_tokens': event.promptTokens,
-          'tessera.usage.media_tokens': event.mediaTokens,
+          'tessera.usage.media_tokens': mediaTokens(event.byModality),
         };
         return;
       case 'prefillStarted':
@@ -55,4 +56,8 @@ export class EngineSpans implements Disposable {
   #begin(phase: Phase): Span {
     return startSpan(`engine ${phase}`, { attributes: this.#attributes });
   }
+}
+
+function mediaTokens(byModality: readonly ModalityTokens[]): number {
+  return byModality.reduce((sum, { modality, tokenCount }) => sum + (modality === Modality.TEXT ? 0 : tokenCount), 0);
 }

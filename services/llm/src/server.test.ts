@@ -5,17 +5,20 @@ import { Bus } from '@tessera/bus';
 import { llm } from '@tessera/llm';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
-  type ChatMessage,
   FinishReason,
   GenerateRequest,
   type GenerateResponse,
   type JobKey,
   LlmServiceDefinition,
+  type PromptMessage,
+  Stage,
   TesseraError,
+  TextOptions,
+  WeightFormat,
 } from '@tessera/protocol';
 import { createClient, type RunningService, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { user, wholePicture } from './testing/demo-engine.js';
+import { asked, user, wholePicture } from './testing/demo-engine.js';
 import { demoBundleDir, type GoldenCase, goldens, goldenTensors } from './testing/demo-model.js';
 
 let nats: NatsServer;
@@ -60,11 +63,11 @@ afterAll(async () => {
   await nats?.stop();
 });
 
-const request = (messages: ChatMessage[], rest: Partial<GenerateRequest> = {}): GenerateRequest =>
-  GenerateRequest.fromPartial({ requestId: `service-${nextId++}`, attempt: 1, messages, ...rest });
+const request = (messages: PromptMessage[], rest: Partial<GenerateRequest> = {}): GenerateRequest =>
+  GenerateRequest.fromPartial({ requestId: `service-${nextId++}`, attempt: 1, prompt: asked(...messages), ...rest });
 
 const long = (): GenerateRequest =>
-  request([user('Hello!')], { text: { maxTokens: 1500, temperature: 50, seed: 1n, stop: [] } });
+  request([user('Hello!')], { text: TextOptions.fromPartial({ maxTokens: 1500, temperature: 50, seed: 1n }) });
 
 type Event = NonNullable<GenerateResponse['event']>;
 
@@ -124,7 +127,7 @@ async function metric(name: string): Promise<number> {
 
 test('describes the model and its limits', async () => {
   expect(await client.describe({})).toMatchObject({
-    model: { name: 'demo', revision, weights: 'float32' },
+    model: { name: 'demo', revision, weights: WeightFormat.FLOAT32 },
     contextTokens: 2048,
     maxRunning: 4,
     maxWaiting: 1,
@@ -146,11 +149,11 @@ test('visual tokens come over NATS, before or after the request', async () => {
     expect(text).toBe(answer);
     expect(kinds[0]).toBe('admitted');
     expect(kinds.at(-1)).toBe('finished');
-    expect(events.find(({ $case }) => $case === 'tileArrived')?.value).toMatchObject({
-      tokens: 9,
-      timings: [{ stage: 'encoder', busyMs: 2 }],
+    expect(events.find(({ $case }) => $case === 'segmentArrived')?.value).toMatchObject({
+      tokenCount: 9,
+      timings: [{ stage: Stage.ENCODER, busy: { nanos: 2_000_000 }, endTime: new Date(3) }],
     });
-    expect(events.at(-1)?.value).toMatchObject({ reason: FinishReason.END, completionTokens: output_ids.length });
+    expect(events.at(-1)?.value).toMatchObject({ reason: FinishReason.END, tokenCount: output_ids.length });
   }
 });
 
@@ -165,10 +168,10 @@ test('a missing tile is asked for, and taken under the higher attempt; else the 
   for await (const { event } of other.generate(slow)) {
     kinds.push(event?.$case ?? '');
     const key = { requestId: slow.requestId, attempt: 2, item: 0 };
-    if (event?.$case === 'tileNeeded') await publishPicture(key, 'cat', elsewhere);
+    if (event?.$case === 'segmentNeeded') await publishPicture(key, 'cat', elsewhere);
     if (event?.$case === 'tokens') ids.push(...event.value.tokenIds);
   }
-  expect(kinds).toContain('tileNeeded');
+  expect(kinds).toContain('segmentNeeded');
   expect(ids).toEqual(output_ids);
 
   const lost = request([user(0, question)], { media: [wholePicture] });
@@ -263,7 +266,9 @@ test('metrics tell what was done', async () => {
 test('a drain is told on open streams, which go on to their end; new requests are refused', async () => {
   const second = await start();
   const other = createClient(LlmServiceDefinition, second.grpcAddress);
-  const answer = request([user('Hello!')], { text: { maxTokens: 300, temperature: 50, seed: 3n, stop: [] } });
+  const answer = request([user('Hello!')], {
+    text: TextOptions.fromPartial({ maxTokens: 300, temperature: 50, seed: 3n, stop: [] }),
+  });
   let stopping: Promise<void> | undefined;
   const kinds: string[] = [];
   let refused: TesseraError | undefined;

@@ -1,9 +1,13 @@
 import {
+  durationOf,
   type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
   type LlmServiceDescribeResponse,
   outsideText,
+  Stage,
+  type StageTiming,
+  type StageWork,
   TesseraError,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
@@ -84,24 +88,39 @@ export function llmService(options: LlmServerOptions): GrpcService {
 function response(event: EngineEvent): GenerateResponse {
   switch (event.type) {
     case 'admitted': {
-      const { promptTokens, mediaTokens } = event;
-      return { event: { $case: 'admitted', value: { promptTokens, mediaTokens } } };
+      const { promptTokens, byModality } = event;
+      return { event: { $case: 'admitted', value: { promptTokens, cachedTokens: 0, byModality: [...byModality] } } };
     }
     case 'tileArrived': {
-      const { item, tile, tokens, timings } = event;
-      return { event: { $case: 'tileArrived', value: { item, tile, tokens, timings: [...timings] } } };
+      const { item: media, tile: segment, tokens: tokenCount, timings } = event;
+      const value = { media, segment, tokenCount, timings: timings.map(stageTiming) };
+      return { event: { $case: 'segmentArrived', value } };
     }
     case 'tileNeeded':
-      return { event: { $case: 'tileNeeded', value: { item: event.item, tile: event.tile } } };
+      return { event: { $case: 'segmentNeeded', value: { media: event.item, segment: event.tile } } };
     case 'prefillStarted':
       return { event: { $case: 'prefillStarted', value: {} } };
     case 'tokens':
-      return { event: { $case: 'tokens', value: { tokenIds: [...event.tokenIds], text: event.text } } };
+      return { event: { $case: 'tokens', value: { tokenIds: [...event.tokenIds], text: event.text, logprobs: [] } } };
     case 'drawing':
       return { event: { $case: 'drawingQueued', value: { drawing: event.drawing } } };
     case 'finished': {
-      const { reason, completionTokens, timing } = event;
-      return { event: { $case: 'finished', value: { reason, completionTokens, timing } } };
+      const { reason, completionTokens: tokenCount } = event;
+      const { queueMs, prefillMs, decodeMs } = event.timing;
+      const timing = { queue: durationOf(queueMs), prefill: durationOf(prefillMs), decode: durationOf(decodeMs) };
+      return { event: { $case: 'finished', value: { reason, tokenCount, timing } } };
     }
   }
+}
+
+const stages: Readonly<Record<string, Stage>> = { encoder: Stage.ENCODER, connector: Stage.CONNECTOR };
+
+/** What came with the tokens over the bus, as the contract says it. */
+function stageTiming({ stage, queueMs, busyMs, endedAtMs }: StageWork): StageTiming {
+  return {
+    stage: stages[stage] ?? Stage.UNSPECIFIED,
+    queue: durationOf(queueMs),
+    busy: durationOf(busyMs),
+    endTime: new Date(endedAtMs),
+  };
 }

@@ -1,3 +1,4 @@
+import { modelInfo } from '@tessera/bundle';
 import type { Announcer } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
 import type { Service } from '@tessera/service';
@@ -42,7 +43,7 @@ export const llm: Service<typeof llmSettings> = {
     metrics.gauge('tessera_kv_cache_limit_bytes').set(model.budget.bytes);
     const { maxRunning, maxWaiting } = config.limits;
     const description = {
-      model: { name, revision, weights },
+      model: modelInfo(manifest),
       contextTokens,
       maxRunning,
       maxWaiting,

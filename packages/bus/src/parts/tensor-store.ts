@@ -5,10 +5,10 @@ import {
   encodeTensor,
   type Float32Tensor,
   type JobKey,
-  type StageTiming,
-  TensorPart,
+  type StageWork,
   type TensorRef,
   TesseraError,
+  TokenRows,
 } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import type { Publisher, PublishOptions } from '../streams/publisher.js';
@@ -18,7 +18,7 @@ import { splitRows } from './tensor-parts.js';
 export interface PublishTensorOptions extends PublishOptions {
   /** The address of whoever waits for it. */
   readonly deliverTo: string;
-  readonly timings: StageTiming[];
+  readonly timings: StageWork[];
 }
 
 /** Features on their way to a connector that is not known yet. */
@@ -54,7 +54,7 @@ export class TensorStore {
       await Promise.all(
         parts.slice(first, first + partsInFlight).map(async (rows, offset) => {
           const part = first + offset;
-          const payload = TensorPart.encode({
+          const payload = TokenRows.encode({
             key,
             tile,
             part,

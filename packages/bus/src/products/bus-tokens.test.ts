@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { encodeTensor, Subjects, TensorPart, TesseraError } from '@tessera/protocol';
+import { encodeTensor, Modality, Subjects, TesseraError, TokenRows } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cleanup, counted, eventually, inAMinute, jobKey, newId, nobody, take } from '../testing/bus-test-support.js';
 
@@ -40,14 +40,14 @@ async function engine(options: Parameters<Cleanup['bus']>[1] = {}) {
 async function publishPart(
   prefix: string,
   address: string,
-  part: Partial<TensorPart>,
+  part: Partial<TokenRows>,
   subjectPart = part.part ?? 0,
 ): Promise<void> {
   const { js } = await raw();
   const message = { key: jobKey('a'), tile: 0, part: 0, parts: 2, rows: undefined, timings: [], ...part };
   const at = { requestId: 'a', item: 0, tile: message.tile, part: subjectPart };
   const subject = new Subjects(prefix, 'r1').product('tokens', address, at);
-  await js.publish(subject, TensorPart.encode(message).finish(), { headers: headers() });
+  await js.publish(subject, TokenRows.encode(message).finish(), { headers: headers() });
 }
 
 test('tiles arrive as they become complete, with their timings, and leave the stream', async () => {
@@ -116,7 +116,7 @@ test('duplicates, disorder, corrupt parts and mixed attempts give each tile once
   const observer = { dropped: (_kind: string, reason: string) => drops.push(reason) };
   const { inbox, prefix } = await engine({ observer });
   const rows = (offset: number) => encodeTensor(counted(1, 8, offset), 'float16');
-  const publish = (part: Partial<TensorPart>, subjectPart?: number) =>
+  const publish = (part: Partial<TokenRows>, subjectPart?: number) =>
     publishPart(prefix, inbox.address, part, subjectPart);
   const reading = take(inbox.receive('a', cleanup.signal()), 2);
   await publish({ part: 1, rows: rows(8) });
@@ -320,7 +320,7 @@ test('whether work on a tile goes on is seen in either queue and on the way', as
   expect(await underWay()).toBe(false);
   const job = await bus.publishJob(
     'encode',
-    { key: jobKey('a'), media: undefined, kind: 1, size: undefined, firstTile: 0, tileCount: 4 },
+    { key: jobKey('a'), media: undefined, modality: Modality.IMAGE, size: undefined, firstTile: 0, tileCount: 4 },
     to(),
   );
   expect(await underWay()).toBe(true);

@@ -1,4 +1,4 @@
-import { encodeTensor, type Float32Tensor, type StageTiming, TensorPart } from '@tessera/protocol';
+import { encodeTensor, type Float32Tensor, type StageWork, TokenRows } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { joinRows, splitRows } from '../parts/tensor-parts.js';
 import { counted } from '../testing/bus-test-support.js';
@@ -10,13 +10,13 @@ const limits = { maxTensorBytes: 4096, maxPendingBytes: 4096 };
 interface PartOptions {
   readonly attempt?: number;
   readonly tile?: number;
-  readonly timings?: StageTiming[];
+  readonly timings?: StageWork[];
 }
 
 function payloads(tensor: Float32Tensor, { attempt = 1, tile = 0, timings = [] }: PartOptions = {}): Uint8Array[] {
   const parts = splitRows(tensor, partBytes);
   return parts.map((rows, part) =>
-    TensorPart.encode({
+    TokenRows.encode({
       key: { requestId: 'r', attempt, item: 0 },
       tile,
       part,
@@ -85,8 +85,8 @@ test('attempts are not mixed, and the first that is complete wins', () => {
 test('what is corrupt is dropped, and a later valid copy is kept', () => {
   const assembler = new TensorAssembler(limits);
   const [first, second] = payloads(counted(8, 8));
-  const decoded = TensorPart.decode(must(first));
-  const corrupt = (change: Partial<TensorPart>) => TensorPart.encode({ ...decoded, ...change }).finish();
+  const decoded = TokenRows.decode(must(first));
+  const corrupt = (change: Partial<TokenRows>) => TokenRows.encode({ ...decoded, ...change }).finish();
   const rows = must(decoded.rows);
   for (const payload of [
     Uint8Array.of(255, 255, 255),
@@ -124,8 +124,8 @@ test('a request that ends takes what it held with it, and no other', () => {
   const small = new TensorAssembler({ ...limits, maxPendingBytes: 300 });
   const [first, second] = payloads(counted(8, 8));
   const other = { ...at(0), requestId: 'other' };
-  const otherFirst = TensorPart.decode(must(first));
-  const renamed = TensorPart.encode({ ...otherFirst, key: { requestId: 'other', attempt: 1, item: 0 } }).finish();
+  const otherFirst = TokenRows.decode(must(first));
+  const renamed = TokenRows.encode({ ...otherFirst, key: { requestId: 'other', attempt: 1, item: 0 } }).finish();
   expect(small.add(at(0), must(first)).kind).toBe('waiting');
   expect(small.add(other, renamed).kind).toBe('waiting');
   small.forgetRequest('r');
@@ -142,8 +142,8 @@ test('parts with fields that this release does not know are told of, and used', 
   let told = 0;
   const assembler = new TensorAssembler(limits, () => told++);
   const whole = counted(2, 8);
-  const part = TensorPart.decode(must(payloads(whole)[0]));
+  const part = TokenRows.decode(must(payloads(whole)[0]));
   const newer = { ...part, _unknownFields: { 794: [Uint8Array.of(1, 0x61)] } };
-  expect(assembler.add(at(0), TensorPart.encode(newer).finish())).toMatchObject({ kind: 'complete' });
+  expect(assembler.add(at(0), TokenRows.encode(newer).finish())).toMatchObject({ kind: 'complete' });
   expect(told).toBe(1);
 });

@@ -2,9 +2,9 @@ import {
   decodeTensor,
   type Float32Tensor,
   type ProductPlace,
-  type StageTiming,
-  TensorPart,
+  type StageWork,
   TesseraError,
+  TokenRows,
 } from '@tessera/protocol';
 import { hasUnknownFields } from '@tessera/service';
 import { joinRows } from '../parts/tensor-parts.js';
@@ -14,7 +14,7 @@ interface AssembledTensor {
   readonly tile: number;
   readonly attempt: number;
   readonly tensor: Float32Tensor;
-  readonly timings: StageTiming[];
+  readonly timings: StageWork[];
 }
 
 export interface AssemblerLimits {
@@ -36,7 +36,7 @@ interface Unfinished {
   readonly parts: (Float32Tensor | undefined)[];
   missing: number;
   bytes: number;
-  timings: StageTiming[];
+  timings: StageWork[];
 }
 
 /**
@@ -72,11 +72,11 @@ export class TensorAssembler {
   add(at: ProductPlace, payload: Uint8Array): PartOutcome {
     const name = nameOf(at);
     if (this.has(at)) return dropped('duplicate', 'the tile is complete');
-    let part: TensorPart;
+    let part: TokenRows;
     let rows: Float32Tensor;
     let attempt: number;
     try {
-      part = TensorPart.decode(payload);
+      part = TokenRows.decode(payload);
       if (hasUnknownFields(part)) this.onUnknownFields();
       attempt = this.check(at, part);
       rows = decodeTensor(part.rows);
@@ -118,7 +118,7 @@ export class TensorAssembler {
     return { kind: 'complete', tensor: { item: at.item, tile: at.tile, attempt, tensor, timings } };
   }
 
-  private check(at: ProductPlace, part: TensorPart): number {
+  private check(at: ProductPlace, part: TokenRows): number {
     const { key } = part;
     const { maxTensorBytes } = this.limits;
     if (

@@ -1,4 +1,4 @@
-import { type Float32Tensor, failurePart, jobRoutes, type ProductPlace, type StageTiming } from '@tessera/protocol';
+import { type Float32Tensor, failurePart, jobRoutes, type ProductPlace, type StageWork } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { EventQueue } from './event-queue.js';
 import { Inbox } from './inbox.js';
@@ -13,7 +13,7 @@ export interface TileTokens {
   readonly attempt: number;
   /** [tokens, LLM width]. */
   readonly tokens: Float32Tensor;
-  readonly timings: StageTiming[];
+  readonly timings: StageWork[];
 }
 
 export interface TokensOptions {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type EncodeJob, type Float32Tensor, type JobKey, MediaKind, tensor } from '@tessera/protocol';
+import { type EncodeJob, type Float32Tensor, type JobKey, Modality, tensor } from '@tessera/protocol';
 import { Bus } from '../bus.js';
 import type { BusLimits, BusOptions } from '../bus-options.js';
 
@@ -105,7 +105,7 @@ export function encodeJob(requestId: string, firstTile = 0, bytes = 3): EncodeJo
   return {
     key: jobKey(requestId),
     media: { place: { $case: 'inline', value }, digest: 'd', size: BigInt(bytes) },
-    kind: MediaKind.IMAGE,
+    modality: Modality.IMAGE,
     size: undefined,
     firstTile,
     tileCount: 4,

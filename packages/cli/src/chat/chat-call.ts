@@ -1,12 +1,13 @@
 import {
-  type ChatMessage,
   type ChatRequest,
   ChatServiceDefinition,
+  type ChatStart,
+  type ChoiceFinished,
   type DrawOptions,
   type Finished,
+  type FinishReason,
   type RequestState,
   TesseraError,
-  type TextOptions,
 } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import { ClientError } from 'nice-grpc-common';
@@ -16,13 +17,16 @@ import { HintedError } from '../hinted-error.js';
 /** The size of the parts in which media are sent; the limit of one part is 512 KiB. */
 const partBytes = 256 * 1024;
 
+type RequestInput = Parameters<typeof ChatRequest.fromPartial>[0];
+type StartInput = Parameters<typeof ChatStart.fromPartial>[0];
+
 export interface ChatCallOptions {
   /** host:port of the gateway's gRPC. */
   readonly address: string;
-  readonly messages: ChatMessage[];
+  readonly messages: StartInput['messages'];
   /** The media that the messages name. */
   readonly media: ReadonlyMap<string, Uint8Array>;
-  readonly text?: TextOptions;
+  readonly text?: StartInput['text'];
   readonly draw?: DrawOptions;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
@@ -31,7 +35,7 @@ export interface ChatCallOptions {
 export interface ChatListener {
   onText?(text: string): void;
   onState?(state: RequestState): void;
-  onDrawProgress?(step: number, steps: number, drawing: number): void;
+  onMediaProgress?(step: number, steps: number): void;
 }
 
 export interface Picture {
@@ -45,18 +49,24 @@ export interface ChatAnswer {
   readonly seed: bigint;
   readonly text: string;
   readonly pictures: readonly Picture[];
+  readonly reason: FinishReason;
   readonly finished: Finished;
 }
 
-async function* requestStream(options: ChatCallOptions): AsyncGenerator<ChatRequest> {
-  const { messages, media, text, draw } = options;
-  yield { body: { $case: 'start', value: { model: '', messages, text, draw } } };
-  for (const [mediaId, bytes] of media) {
+async function* requestStream(options: ChatCallOptions): AsyncGenerator<RequestInput> {
+  const { messages, text, draw } = options;
+  const media = [...options.media].map(([name, bytes]) => ({
+    name,
+    sizeBytes: BigInt(bytes.length),
+    source: { $case: 'parts' as const, value: {} },
+  }));
+  yield { body: { $case: 'start', value: { messages, media, text, draw } } };
+  for (const [name, bytes] of options.media) {
     let at = 0;
     do {
       const data = bytes.subarray(at, at + partBytes);
       at += data.length;
-      yield { body: { $case: 'mediaPart', value: { mediaId, data, last: at >= bytes.length } } };
+      yield { body: { $case: 'mediaPart', value: { name, data, last: at >= bytes.length } } };
     } while (at < bytes.length);
   }
 }
@@ -86,35 +96,41 @@ export async function callChat(options: ChatCallOptions, listener: ChatListener 
   let model = '';
   let seed = 0n;
   let text = '';
+  let end: ChoiceFinished | undefined;
   let finished: Finished | undefined;
   try {
     const { signal, timeoutMs } = options;
     for await (const { event } of client.chat(requestStream(options), { signal, timeoutMs })) {
-      switch (event?.$case) {
+      const what = event?.event;
+      switch (what?.$case) {
         case 'accepted':
-          requestId = event.value.requestId;
-          model = event.value.model?.name ?? '';
-          seed = event.value.seed;
+          requestId = what.value.requestId;
+          model = what.value.model?.name ?? '';
+          seed = what.value.seed;
           break;
         case 'stateChanged':
-          listener.onState?.(event.value.state);
+          listener.onState?.(what.value.state);
           break;
         case 'textDelta':
-          text += event.value.text;
-          listener.onText?.(event.value.text);
+          text += what.value.text;
+          listener.onText?.(what.value.text);
           break;
-        case 'drawProgress':
-          listener.onDrawProgress?.(event.value.step, event.value.steps, event.value.drawing);
-          break;
-        case 'picturePart': {
-          const { drawing, mimeType, data } = event.value;
-          const picture = pictures.get(drawing) ?? { mimeType, parts: [] };
-          picture.parts.push(data);
-          pictures.set(drawing, picture);
+        case 'itemStarted': {
+          const { item, content } = what.value;
+          if (content?.$case === 'media') pictures.set(item, { mimeType: content.value.mimeType, parts: [] });
           break;
         }
+        case 'mediaProgress':
+          listener.onMediaProgress?.(what.value.step, what.value.steps);
+          break;
+        case 'mediaPart':
+          pictures.get(what.value.item)?.parts.push(what.value.data);
+          break;
+        case 'choiceFinished':
+          end = what.value;
+          break;
         case 'finished':
-          finished = event.value;
+          finished = what.value;
           break;
       }
     }
@@ -124,13 +140,16 @@ export async function callChat(options: ChatCallOptions, listener: ChatListener 
   } finally {
     client.close();
   }
-  if (finished === undefined) throw new Error('the gateway ended the stream without a finished event');
+  if (finished === undefined || end === undefined) {
+    throw new Error('the gateway ended the stream without its last events');
+  }
   return {
     requestId,
     model,
     seed,
     text,
     pictures: [...pictures.values()].map(({ mimeType, parts }) => ({ mimeType, bytes: Buffer.concat(parts) })),
+    reason: end.reason,
     finished,
   };
 }

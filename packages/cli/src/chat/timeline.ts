@@ -1,18 +1,25 @@
-import type { Span } from '@tessera/protocol';
+import { durationMs, type Span, spanWords } from '@tessera/protocol';
 
 const barWidth = 40;
 
 /** The time line of one request as text: a row for each thing a stage did, on one scale. */
 export function formatTimeline(spans: readonly Span[]): string {
-  const shown = spans.filter((span) => span.stage !== 'gateway' && (span.name !== 'queue' || span.durationMs >= 0.5));
+  const timed = spans.map((span) => ({
+    ...span,
+    ...spanWords(span),
+    startMs: durationMs(span.start),
+    durationMs: durationMs(span.duration),
+  }));
+  const shown = timed.filter((span) => span.stage !== 'gateway' && (span.name !== 'queue' || span.durationMs >= 0.5));
   const rows = [...shown].sort((a, b) => a.startMs - b.startMs);
-  const endMs = Math.max(1, ...spans.map((span) => span.startMs + span.durationMs));
+  const endMs = Math.max(1, ...timed.map((span) => span.startMs + span.durationMs));
   return rows
     .map((span) => {
       const from = Math.min(barWidth - 1, Math.floor((span.startMs / endMs) * barWidth));
       const length = Math.max(1, Math.min(barWidth - from, Math.round((span.durationMs / endMs) * barWidth)));
       const bar = (' '.repeat(from) + '█'.repeat(length)).padEnd(barWidth);
-      const place = span.item === undefined ? '' : ` ${span.item}${span.tile === undefined ? '' : `.${span.tile}`}`;
+      const of = span.media ?? span.item;
+      const place = of === undefined ? '' : ` ${of}${span.segment === undefined ? '' : `.${span.segment}`}`;
       return `  ${span.stage.padEnd(10)}${`${span.name}${place}`.padEnd(12)}|${bar}| ${span.durationMs.toFixed(1).padStart(8)} ms`;
     })
     .join('\n');

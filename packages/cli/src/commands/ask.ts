@@ -1,6 +1,17 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { type ChatMessage, type ContentPart, outsideText, Role, TesseraError } from '@tessera/protocol';
+import {
+  type ContentPart,
+  durationMs,
+  FinishReason,
+  Modality,
+  outsideText,
+  Role,
+  type Span,
+  spanWords,
+  TesseraError,
+  type Usage,
+} from '@tessera/protocol';
 import { type ChatAnswer, callChat } from '../chat/chat-call.js';
 import { requireWritable } from '../chat/output-file.js';
 import { formatTimeline } from '../chat/timeline.js';
@@ -47,7 +58,7 @@ async function converse(
   if (options.out !== undefined) await requireWritable(resolve(options.out));
   const { media, content } = await readImages(options.image);
   if (question !== '') content.push({ part: { $case: 'text', value: question } });
-  const messages: ChatMessage[] = [{ role: Role.USER, content }];
+  const messages = [{ role: Role.USER, content }];
   if (options.system !== undefined) {
     messages.unshift({ role: Role.SYSTEM, content: [{ part: { $case: 'text', value: options.system } }] });
   }
@@ -58,7 +69,7 @@ async function converse(
       address: options.address,
       messages,
       media,
-      text: { seed: options.seed, maxTokens: options.maxTokens, temperature: options.temperature, stop: [] },
+      text: { seed: options.seed, maxTokens: options.maxTokens, temperature: options.temperature },
       draw: { seed: options.seed, steps: options.steps, guidance: options.guidance },
       timeoutMs: options.timeoutMs,
       signal,
@@ -69,7 +80,7 @@ async function converse(
         process.stdout.write(text);
         wrote = true;
       },
-      onDrawProgress: (step, steps) => bar.update(step, steps),
+      onMediaProgress: (step, steps) => bar.update(step, steps),
     },
   ).finally(() => {
     bar.stop();
@@ -87,13 +98,13 @@ async function readImages(
   const media = new Map<string, Uint8Array>();
   const content: ContentPart[] = [];
   for (const [index, path] of paths.entries()) {
-    const mediaId = outsideText(`${index}-${basename(path)}`, 256);
+    const name = outsideText(`${index}-${basename(path)}`, 256);
     try {
-      media.set(mediaId, await readFile(path));
+      media.set(name, await readFile(path));
     } catch (reason) {
       throw new TesseraError('REQUEST_INVALID', `${path} cannot be read: ${(reason as Error).message}`);
     }
-    content.push({ part: { $case: 'mediaId', value: mediaId } });
+    content.push({ part: { $case: 'media', value: name } });
   }
   return { media, content };
 }
@@ -111,16 +122,33 @@ async function savePictures(answer: ChatAnswer, out: string | undefined): Promis
 }
 
 function printJson(answer: ChatAnswer, files: readonly string[]): void {
-  const { requestId, model, seed, text, finished } = answer;
+  const { requestId, model, seed, text, reason, finished } = answer;
   const value = {
     requestId,
     model,
     seed: String(seed),
     text,
-    finishReason: finished.reason,
+    finishReason: FinishReason[reason].toLowerCase(),
     pictures: files,
-    usage: finished.usage,
-    spans: finished.spans,
+    usage: finished.usage && plainUsage(finished.usage),
+    spans: finished.spans.map(plainSpan),
   };
-  process.stdout.write(`${JSON.stringify(value, (key, item) => (key === '_unknownFields' ? undefined : item), 2)}\n`);
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
+
+function plainUsage({ inputTokens, cachedInputTokens, outputTokens, inputByModality, outputMedia }: Usage) {
+  const byModality = inputByModality.map(({ modality, tokenCount }) => [Modality[modality].toLowerCase(), tokenCount]);
+  return { inputTokens, cachedInputTokens, inputByModality: Object.fromEntries(byModality), outputTokens, outputMedia };
+}
+
+function plainSpan(span: Span) {
+  const { start, duration, media, segment, item } = span;
+  return {
+    ...spanWords(span),
+    startMs: durationMs(start),
+    durationMs: durationMs(duration),
+    media,
+    segment,
+    item,
+  };
 }

@@ -72,13 +72,13 @@ async function startCounter(callers: GrpcService['callers'], settings: Partial<S
 
 const encodePath = '/tessera.v1.EncoderService/Encode';
 const part = (length: number) =>
-  Buffer.from(EncodeRequest.encode({ mediaPart: { mediaId: 'a', data: Buffer.alloc(length), last: false } }).finish());
+  Buffer.from(EncodeRequest.encode({ mediaPart: { name: 'a', data: Buffer.alloc(length), last: false } }).finish());
 const newerPart = (length: number) => Buffer.concat([part(length), field99]);
 /** A part without data, whose media_part (field 1) has the unknown field. */
 const innerPart = wrap(1, field99);
 
 test('a known message passes', () => {
-  const message = GenerateRequest.fromPartial({ requestId: 'a', media: [{ tiles: [{ tokens: 3 }] }] });
+  const message = GenerateRequest.fromPartial({ requestId: 'a', media: [{ segments: [{ tokenCount: 3 }] }] });
   const decoded = GenerateRequest.decode(GenerateRequest.encode(message).finish());
   expect(() => refuseUnknownFields(decoded, 'it')).not.toThrow();
   expect(hasUnknownFields(decoded)).toBe(false);
@@ -91,10 +91,10 @@ test('an unknown field is refused by its number', () => {
 });
 
 test('one in a nested message is refused by its path, in the names of the contract', () => {
-  // media (field 4) of GenerateRequest holds tiles (field 2), whose one message has the unknown field.
-  const message = GenerateRequest.decode(wrap(4, wrap(2, field99)));
+  // media (field 5) of GenerateRequest holds segments (field 2), whose one message has the unknown field.
+  const message = GenerateRequest.decode(wrap(5, wrap(2, field99)));
   expect(() => refuseUnknownFields(message, 'the request')).toThrow(
-    'media[0].tiles[0] in the request has no field number 99',
+    'media[0].segments[0] in the request has no field number 99',
   );
   // media_part (field 2) is a case of a oneof.
   expect(() => refuseUnknownFields(ChatRequest.decode(wrap(2, field99)), 'it')).toThrow(

@@ -124,5 +124,5 @@ async function* act(what: string, signal: AbortSignal, drain: AbortSignal): Asyn
 }
 
 function token(text: string): GenerateResponse {
-  return { event: { $case: 'tokens', value: { tokenIds: [], text } } };
+  return { event: { $case: 'tokens', value: { tokenIds: [], text, logprobs: [] } } };
 }

@@ -1,10 +1,10 @@
-import type { SequenceTiming } from '@tessera/protocol';
-import type { EngineOutlook } from '../dispatch/engine-pool.js';
+import type { EngineOutlook } from '../routing/engine-pool.js';
 import { Mean } from './mean.js';
 
 /** An answer's text that was written to its end. */
 export interface WrittenAnswer {
-  readonly timing: SequenceTiming;
+  /** What the engine measured: until the first token, and from there to the last. */
+  readonly timing: { readonly prefillMs: number; readonly decodeMs: number };
   /** Tokens of the answer. */
   readonly tokens: number;
   /** Whether its prompt had media: then its prefill waited for them. */

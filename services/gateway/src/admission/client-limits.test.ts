@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { MediaBudget } from '../request/media-intake.js';
+import { MediaBudget } from '../intake/media-intake.js';
 import { ClientLimits } from './client-limits.js';
 import { clientName } from './client-name.js';
 

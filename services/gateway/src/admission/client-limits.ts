@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import type { ByteBudget } from '../request/media-intake.js';
+import type { ByteBudget } from '../intake/media-intake.js';
 
 export interface ClientLimitsOptions {
   /** Requests that one client may have in flight. */

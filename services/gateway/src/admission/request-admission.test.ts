@@ -1,7 +1,7 @@
 import { EngineRoster } from '@tessera/bus';
-import type { SequenceTiming, TesseraError } from '@tessera/protocol';
+import type { TesseraError } from '@tessera/protocol';
 import { beforeEach, expect, test } from 'vitest';
-import { EnginePool } from '../dispatch/engine-pool.js';
+import { EnginePool } from '../routing/engine-pool.js';
 import { engineStatus } from '../testing/engine-status.js';
 import { RequestAdmission, type RequestOutline } from './request-admission.js';
 
@@ -31,8 +31,7 @@ function outline(leftMs: number, facts: Partial<RequestOutline> = {}): RequestOu
 }
 
 function written(prefillMs: number, decodeMs: number, tokens: number, hasMedia = false) {
-  const timing: SequenceTiming = { queueMs: 0, prefillMs, decodeMs };
-  return { timing, tokens, hasMedia };
+  return { timing: { prefillMs, decodeMs }, tokens, hasMedia };
 }
 
 /** Answers of a second each, so that four slots give one every 250 ms. */

@@ -1,6 +1,6 @@
 import { type JobKind, TesseraError } from '@tessera/protocol';
 import { remainingMs } from '@tessera/service';
-import type { EnginePool } from '../dispatch/engine-pool.js';
+import type { EnginePool } from '../routing/engine-pool.js';
 import { AnswerTimes, type WrittenAnswer } from './answer-times.js';
 import { DrawingShare } from './drawing-share.js';
 import { FlowEstimate } from './flow-estimate.js';

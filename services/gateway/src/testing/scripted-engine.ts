@@ -1,9 +1,11 @@
 import {
+  durationOf,
   type EngineStatus,
   FinishReason,
   type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
+  Modality,
   TesseraError,
 } from '@tessera/protocol';
 import { abortable, commonSettings, grpcService, type RunningService, startService } from '@tessera/service';
@@ -19,18 +21,21 @@ export interface Script {
   readonly waits?: boolean;
 }
 
-export const admitted: Event = { $case: 'admitted', value: { promptTokens: 3, mediaTokens: 0 } };
+export const admitted: Event = {
+  $case: 'admitted',
+  value: { promptTokens: 3, cachedTokens: 0, byModality: [{ modality: Modality.TEXT, tokenCount: 3 }] },
+};
 export const finished: Event = {
   $case: 'finished',
   value: {
     reason: FinishReason.END,
-    completionTokens: 1,
-    timing: { queueMs: 0, prefillMs: 1, decodeMs: 1 },
+    tokenCount: 1,
+    timing: { queue: durationOf(0), prefill: durationOf(1), decode: durationOf(1) },
   },
 };
 
 export function token(id: number): Event {
-  return { $case: 'tokens', value: { tokenIds: [id], text: `<${id}>` } };
+  return { $case: 'tokens', value: { tokenIds: [id], text: `<${id}>`, logprobs: [] } };
 }
 
 /** A whole answer of one token. */

@@ -114,7 +114,7 @@ test('what another engine had admitted is not refused, and goes before what wait
   };
   // Begun elsewhere, and admitted elsewhere without a token yet.
   const takeovers = [
-    demo.start(golden('text.1'), { attempt: 2, deliveredTokenIds: output_ids.slice(0, 3) }),
+    demo.start(golden('text.1'), { attempt: 2, forcedTokenIds: output_ids.slice(0, 3) }),
     demo.start(golden('text.1'), { attempt: 2, takenOver: true }),
   ].map((answer) => answer.then((done) => note('takeover', done)));
   void answers[2]?.then((done) => note('waited', done));
@@ -144,6 +144,19 @@ test('a higher attempt replaces the lower one; the same one again is refused', a
   await expectWorking();
 });
 
+test('text that was held back for a stop text leaves before the drawing that comes after it', async () => {
+  const draw = golden('text.2');
+  const whole = await demo.start(draw);
+  const held = `${whole.text.at(-1)}never`;
+  const { events, text } = await demo.start(draw, { text: { stop: [held] } });
+  expect(text).toBe(whole.text);
+  const before = events.slice(
+    0,
+    events.findIndex(({ type }) => type === 'drawing'),
+  );
+  expect(before.flatMap((event) => (event.type === 'tokens' ? [event.text] : [])).join('')).toBe(whole.text);
+});
+
 test('the limit of tokens, the context, and stop texts end an answer', async () => {
   const three = await demo.start(golden('apple.0'), { text: { maxTokens: 3 } });
   expect(three.tokenIds).toEqual(golden('apple.0').output_ids.slice(0, 3));
@@ -171,8 +184,8 @@ test('options out of range are refused by the name of their field', () => {
     [{ text: { stop: [''] } }, /text\.stop/],
     [{ text: { stop: new Array<string>(17).fill('x') } }, /text\.stop/],
     [{ requestId: 'a b' }, /request_id/],
-    [{ deliveredTokenIds: [2048] }, /delivered_token_ids/],
-    [{ deliveredTokenIds: new Array<number>(2048).fill(1) }, /delivered_token_ids/],
+    [{ forcedTokenIds: [2048] }, /forced_token_ids/],
+    [{ forcedTokenIds: new Array<number>(2048).fill(1) }, /forced_token_ids/],
   ];
   for (const [options, field] of refused) {
     const refuse = () => demo.request([user('Hello!')], options);

@@ -1,12 +1,21 @@
 import type { BundleManifest } from '@tessera/bundle';
-import { type GenerateRequest, TesseraError, type TextOptions } from '@tessera/protocol';
+import {
+  type GenerateRequest,
+  refuseUnbuilt,
+  TesseraError,
+  type TextOptions,
+  unbuiltTextOptions,
+} from '@tessera/protocol';
+import type { Prompt } from '../prompt/prompt.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
+import { tokenPrompt } from '../prompt/token-prompt.js';
 import type { SamplingOptions } from '../sampling/sampling-options.js';
 import type { EngineRequest } from './engine.js';
 
 const maxStops = 16;
 const maxStopLength = 256;
 const maxTemperature = 100;
+const maxPenalty = 10;
 /** Request ids become words of NATS subjects. */
 const requestIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -21,17 +30,18 @@ export function engineRequest(
   { llm, generation }: Pick<BundleManifest, 'llm' | 'generation'>,
   deadlineMs: number,
 ): EngineRequest {
-  const { requestId, attempt, deliveredTokenIds, queuedDrawings, text } = request;
+  const { requestId, attempt, forcedTokenIds, queuedDrawings, text } = request;
   if (!requestIdPattern.test(requestId)) {
     throw invalid('request_id', 'use 1 to 64 letters, digits, _ or -');
   }
-  if (deliveredTokenIds.some((id) => id >= llm.vocabSize)) {
-    throw invalid('delivered_token_ids', `ids are below ${llm.vocabSize}`);
+  if (forcedTokenIds.some((id) => id >= llm.vocabSize)) {
+    throw invalid('forced_token_ids', `ids are below ${llm.vocabSize}`);
   }
-  const prompt = builder.build(request.messages, request.media);
+  if (text !== undefined) refuseUnbuilt(text, unbuiltTextOptions, 'text.');
+  const prompt = buildPrompt(request, builder, llm.vocabSize);
   const room = builder.model.maxPositions - prompt.tokenIds.length;
-  if (deliveredTokenIds.length > room) {
-    throw invalid('delivered_token_ids', `there are ${deliveredTokenIds.length}, but the context has room for ${room}`);
+  if (forcedTokenIds.length > room) {
+    throw invalid('forced_token_ids', `there are ${forcedTokenIds.length}, but the context has room for ${room}`);
   }
   return {
     requestId,
@@ -40,16 +50,29 @@ export function engineRequest(
     sampling: samplingOptions(text, generation),
     maxTokens: maxTokens(text, generation),
     stops: stops(text),
-    deliveredTokenIds,
+    forcedTokenIds,
     queuedDrawings,
     isTakeover: isTakeover(request),
     deadlineMs,
   };
 }
 
+function buildPrompt({ prompt, media }: GenerateRequest, builder: PromptBuilder, vocabSize: number): Prompt {
+  switch (prompt?.$case) {
+    case 'conversation':
+      return builder.build(prompt.value, media);
+    case 'tokens':
+      return tokenPrompt(prompt.value, media, { ...builder.model, vocabSize });
+    default:
+      throw new TesseraError('PROMPT_EMPTY', 'there is neither a conversation nor token ids', {
+        field: 'conversation',
+      });
+  }
+}
+
 /** Whether an engine had admitted the request before. */
-export function isTakeover({ takenOver, deliveredTokenIds }: GenerateRequest): boolean {
-  return takenOver || deliveredTokenIds.length > 0;
+export function isTakeover({ takenOver, forcedTokenIds }: GenerateRequest): boolean {
+  return takenOver || forcedTokenIds.length > 0;
 }
 
 function invalid(field: string, why: string): TesseraError {
@@ -69,7 +92,10 @@ function samplingOptions(text: TextOptions | undefined, generation: BundleManife
     throw invalid('text.temperature', `say a number from 0 to ${maxTemperature}`);
   }
   if (!(topP >= 0 && topP <= 1)) throw invalid('text.top_p', 'say a number from 0 to 1');
-  const { repetitionPenalty } = generation;
+  const repetitionPenalty = text?.repetitionPenalty ?? generation.repetitionPenalty;
+  if (!(repetitionPenalty > 0 && repetitionPenalty <= maxPenalty)) {
+    throw invalid('text.repetition_penalty', `say a number over 0, up to ${maxPenalty}`);
+  }
   return { temperature, topP, topK: text?.topK ?? generation.topK, repetitionPenalty, seed: text?.seed ?? 0n };
 }
 

@@ -1,4 +1,4 @@
-import type { FinishReason, Float32Tensor, SequenceTiming, StageTiming, TesseraError } from '@tessera/protocol';
+import type { FinishReason, Float32Tensor, ModalityTokens, StageWork, TesseraError } from '@tessera/protocol';
 import type { Prompt } from '../prompt/prompt.js';
 import type { SamplingOptions } from '../sampling/sampling-options.js';
 
@@ -9,14 +9,14 @@ export interface EngineRequest {
   readonly attempt: number;
   readonly prompt: Prompt;
   readonly sampling: SamplingOptions;
-  /** The most tokens to write, delivered ones included; the context may allow fewer. */
+  /** The most tokens to write, forced ones included; the context may allow fewer. */
   readonly maxTokens: number;
   /** The answer ends before any of these texts. */
   readonly stops: readonly string[];
-  /** Tokens whose text the client has: the answer goes on after them, and they are not given out again. */
-  readonly deliveredTokenIds: readonly number[];
+  /** Tokens that the answer begins with, whose text the client has: it goes on after them, and they are not given out again. */
+  readonly forcedTokenIds: readonly number[];
   /**
-   * Drawings that are not given out again: an earlier attempt did, and their jobs are not lost. A delivered token that
+   * Drawings that are not given out again: an earlier attempt did, and their jobs are not lost. A forced token that
    * asks for any other has its drawing given out when it is computed.
    */
   readonly queuedDrawings: number;
@@ -34,7 +34,7 @@ export interface TileTokens {
   /** float32 [tokens, hidden]. */
   readonly tokens: Float32Tensor;
   /** What the stages before measured; handed on in the event. */
-  readonly timings: readonly StageTiming[];
+  readonly timings: readonly StageWork[];
 }
 
 /** Media whose visual tokens cannot be made. */
@@ -48,15 +48,25 @@ export interface TileFailure {
   readonly error: TesseraError;
 }
 
+/** What an engine measured of a sequence, in milliseconds. */
+export interface SequenceTiming {
+  /** Waiting for a slot. */
+  readonly queueMs: number;
+  /** From the first prefill chunk to the first token, waits for tiles included. */
+  readonly prefillMs: number;
+  /** From the first token to the last. */
+  readonly decodeMs: number;
+}
+
 export type EngineEvent =
   /** First; the prompt is taken in. */
-  | { readonly type: 'admitted'; readonly promptTokens: number; readonly mediaTokens: number }
+  | { readonly type: 'admitted'; readonly promptTokens: number; readonly byModality: readonly ModalityTokens[] }
   | {
       readonly type: 'tileArrived';
       readonly item: number;
       readonly tile: number;
       readonly tokens: number;
-      readonly timings: readonly StageTiming[];
+      readonly timings: readonly StageWork[];
     }
   /** The tile did not come in time: have it made again. */
   | { readonly type: 'tileNeeded'; readonly item: number; readonly tile: number }
@@ -65,7 +75,7 @@ export type EngineEvent =
   | { readonly type: 'tokens'; readonly tokenIds: readonly number[]; readonly text: string }
   /**
    * The model asks for a drawing. Comes before the tokens event of the token that asks, so whoever has that token
-   * knows that the drawing was asked for; and before any token when a delivered one asks. Condition: float32 [up to the window's rows, hidden].
+   * knows that the drawing was asked for; and before any token when a forced one asks. Condition: float32 [up to the window's rows, hidden].
    */
   | { readonly type: 'drawing'; readonly drawing: number; readonly condition: Float32Tensor }
   /** Last. */

@@ -3,7 +3,7 @@ import { GenerateRequest } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import type { DecodeBatch, DecodeResult, ModelRunner } from '../model/model-runner.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
-import { collect, testLimits, user } from '../testing/demo-engine.js';
+import { asked, collect, testLimits, user } from '../testing/demo-engine.js';
 import { demoBundleDir, goldens } from '../testing/demo-model.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import { engineRequest } from './engine-request.js';
@@ -35,7 +35,7 @@ async function engineThatFails(failsAt: (step: number) => boolean) {
     const request = GenerateRequest.fromPartial({
       requestId: `failing-${nextId++}`,
       attempt: 1,
-      messages: [user('Hello!')],
+      prompt: asked(user('Hello!')),
     });
     return collect(engine.submit(engineRequest(request, builder, bundle.manifest, Date.now() + 60_000)));
   };

@@ -1,4 +1,4 @@
-import { FinishReason } from '@tessera/protocol';
+import { FinishReason, Modality } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DemoEngine } from '../testing/demo-engine.js';
 import { type GoldenCase, goldens, goldenTensors } from '../testing/demo-model.js';
@@ -27,7 +27,10 @@ test('every case, one at a time: ids, text and the order of events', async () =>
     expect(kinds, golden.id).toEqual([...before, 'prefillStarted', ...drawn, 'tokens', 'finished']);
     expect(answer.events[0]).toMatchObject({
       promptTokens: golden.input_ids.length,
-      mediaTokens: golden.image === null ? 0 : 9,
+      byModality: [
+        { modality: Modality.TEXT, tokenCount: golden.input_ids.length - (golden.image === null ? 0 : 9) },
+        ...(golden.image === null ? [] : [{ modality: Modality.IMAGE, tokenCount: 9 }]),
+      ],
     });
   }
   expect(demo.engine.stats()).toMatchObject({ running: 0, waiting: 0, slotsInUse: 0, heldTiles: 0 });

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { KvStorage } from '../kv/kv-storage.js';
 import type { ModelRunner } from '../model/model-runner.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
-import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
+import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
 import { demoBundleDir, goldens } from '../testing/demo-model.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import { engineRequest } from './engine-request.js';
@@ -102,7 +102,7 @@ async function engineWithMemory(bytes: number) {
     const request = GenerateRequest.fromPartial({
       requestId: `memory-${nextId++}`,
       attempt: 1,
-      messages: [user(text)],
+      prompt: asked(user(text)),
       text: { ...wild, temperature: 0, maxTokens },
     });
     return collect(engine.submit(engineRequest(request, builder, bundle.manifest, Date.now() + 60_000)));

@@ -2,7 +2,7 @@ import type { BundleManifest } from '@tessera/bundle';
 import { FinishReason, type Float32Tensor, GenerateRequest } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { ModelRunner } from '../model/model-runner.js';
-import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
+import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
 import { demoBundleDir, type GoldenCase, goldens } from '../testing/demo-model.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import type { EngineRequest } from './engine.js';
@@ -23,7 +23,7 @@ afterAll(() => demo.close());
 const wild = (seed: bigint, question = 'Hello!', delivered: readonly number[] = []): EngineRequest =>
   demo.request([user(question)], {
     text: { maxTokens: 24, temperature: 8, topP: 0.95, topK: 100, seed },
-    deliveredTokenIds: [...delivered],
+    forcedTokenIds: [...delivered],
   });
 
 /** An engine of another manifest, and the logits from which it chose the tokens of its only sequence. */
@@ -51,17 +51,17 @@ async function withLogits(manifest: BundleManifest) {
   const engine = new LlmEngine({ ...options, runner });
   onTestFinished(() => engine.close());
   let attempt = 0;
-  const request = async (deliveredTokenIds: number[]) => {
+  const request = async (forcedTokenIds: number[]) => {
     rows.length = 0;
     const { question } = cases.find(({ id }) => id === 'text.0') as GoldenCase;
-    const asked = GenerateRequest.fromPartial({
+    const generate = GenerateRequest.fromPartial({
       requestId: `logits-${attempt}`,
       attempt: ++attempt,
-      messages: [user(question)],
+      prompt: asked(user(question)),
       text: { maxTokens: 30, stop: [] },
-      deliveredTokenIds,
+      forcedTokenIds,
     });
-    const prepared = engineRequest(asked, demo.builder, manifest, Date.now() + 60_000);
+    const prepared = engineRequest(generate, demo.builder, manifest, Date.now() + 60_000);
     const { tokenIds } = await collect(engine.submit(prepared));
     return { prompt: prepared.prompt.tokenIds, tokenIds };
   };
@@ -126,10 +126,10 @@ test('the repetition penalty of generation_config.json counts prompt, answer, an
 test('an answer that ends where the context does ends there after a takeover too', async () => {
   const short = await DemoEngine.create({ kvBytes: 40 * 6144 });
   try {
-    const ask = (deliveredTokenIds: number[]) =>
+    const ask = (forcedTokenIds: number[]) =>
       collect(
         short.engine.submit(
-          short.request([user('Hello!')], { text: { maxTokens: 500, temperature: 8, seed: 9n }, deliveredTokenIds }),
+          short.request([user('Hello!')], { text: { maxTokens: 500, temperature: 8, seed: 9n }, forcedTokenIds }),
         ),
       );
     const whole = await ask([]);
@@ -156,7 +156,7 @@ test('cut between any two events, text before and after the takeover make up the
     if (event.type !== 'tokens') continue;
     delivered.push(...event.tokenIds);
     text += event.text;
-    const rest = await run({ ...request, attempt: 2, deliveredTokenIds: [...delivered] });
+    const rest = await run({ ...request, attempt: 2, forcedTokenIds: [...delivered] });
     expect(text + rest.text).toBe(whole.text);
   }
 });
@@ -174,9 +174,9 @@ test('a takeover does not ask again for a drawing that is queued, and asks for o
   const before = draw.output_ids.slice(0, -1);
   const whole = await demo.start(draw);
   const takeovers = await Promise.all([
-    demo.start(draw, { deliveredTokenIds: draw.output_ids, queuedDrawings: 1 }),
-    demo.start(draw, { deliveredTokenIds: before, queuedDrawings: 1 }),
-    demo.start(draw, { deliveredTokenIds: before }),
+    demo.start(draw, { forcedTokenIds: draw.output_ids, queuedDrawings: 1 }),
+    demo.start(draw, { forcedTokenIds: before, queuedDrawings: 1 }),
+    demo.start(draw, { forcedTokenIds: before }),
   ]);
   expect(takeovers.map(({ drawings }) => drawings.length)).toEqual([0, 0, 1]);
   expect(takeovers.map(({ tokenIds }) => tokenIds)).toEqual([[], [2038], [2038]]);
@@ -194,14 +194,14 @@ test.each([1, 3, 64])('lost drawings are queued again while delivered tokens run
     const run = (options: Partial<GenerateRequest>) =>
       collect(
         chunked.engine.submit(
-          chunked.request([user('Draw.')], { ...options, text: { maxTokens: options.deliveredTokenIds?.length ?? 1 } }),
+          chunked.request([user('Draw.')], { ...options, text: { maxTokens: options.forcedTokenIds?.length ?? 1 } }),
         ),
       );
-    const at = (count: number) => run({ deliveredTokenIds: delivered.slice(0, count) });
+    const at = (count: number) => run({ forcedTokenIds: delivered.slice(0, count) });
     // The condition of a drawing is that of the same tokens without what follows them.
     const references = [await at(words.length + 1), await at(2 * words.length + 2)];
     for (const [queuedDrawings, expected] of [[0, 1], [1], []].entries()) {
-      const { events, drawings, tokenIds, finished } = await run({ deliveredTokenIds: delivered, queuedDrawings });
+      const { events, drawings, tokenIds, finished } = await run({ forcedTokenIds: delivered, queuedDrawings });
       expect(tokenIds).toEqual([]);
       expect(finished).toMatchObject({ reason: FinishReason.LENGTH, completionTokens: delivered.length });
       expect(events.flatMap((event) => (event.type === 'drawing' ? [event.drawing] : []))).toEqual(expected);
@@ -209,7 +209,7 @@ test.each([1, 3, 64])('lost drawings are queued again while delivered tokens run
         expect(difference(drawings[index], references[drawing]?.drawings[drawing])).toBeLessThan(1e-4);
       }
     }
-    const many = await run({ deliveredTokenIds: new Array<number>(9).fill(drawToken) });
+    const many = await run({ forcedTokenIds: new Array<number>(9).fill(drawToken) });
     expect(many.drawings).toHaveLength(testLimits.maxDrawings);
   } finally {
     await chunked.close();

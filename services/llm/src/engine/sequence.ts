@@ -1,11 +1,11 @@
-import { FinishReason, type SequenceTiming, type TesseraError } from '@tessera/protocol';
+import { FinishReason, type TesseraError } from '@tessera/protocol';
 import type { SlotOwner } from '../kv/kv-slots.js';
 import { Sampler } from '../sampling/sampler.js';
 import type { Schedulable } from '../scheduler/scheduler.js';
 import { Detokenizer, type WrittenText } from '../text/detokenizer.js';
 import type { TokenBytes } from '../text/token-bytes.js';
 import { ConditionWindow } from './condition-window.js';
-import type { EngineRequest } from './engine.js';
+import type { EngineRequest, SequenceTiming } from './engine.js';
 import type { EventSink } from './event-queue.js';
 import { ReservedTiles } from './reserved-tiles.js';
 
@@ -46,7 +46,7 @@ export class Sequence implements Schedulable, SlotOwner {
   #drawings = 0;
   /** A drawing was asked for by the token that the next step computes; its text waits for that. */
   #drawingText: WrittenText | undefined;
-  /** Drawings that delivered tokens ask for and that are to be queued again, by the position of their token, in order. */
+  /** Drawings that forced tokens ask for and that are to be queued again, by the position of their token, in order. */
   readonly #dueAgain: { readonly drawing: number; readonly position: number }[] = [];
   #reason: FinishReason | undefined;
   readonly #submittedMs = performance.now();
@@ -58,17 +58,17 @@ export class Sequence implements Schedulable, SlotOwner {
     readonly sink: EventSink,
     model: SequenceModel,
   ) {
-    const { prompt, deliveredTokenIds, sampling } = request;
+    const { prompt, forcedTokenIds, sampling } = request;
     this.#model = model;
     this.#sampler = new Sampler(sampling);
     this.#sampler.see(prompt.tokenIds);
-    this.#sampler.see(deliveredTokenIds);
+    this.#sampler.see(forcedTokenIds);
     this.#text = new Detokenizer(model.bytes, request.stops);
-    this.#prompt = [...prompt.tokenIds, ...deliveredTokenIds];
+    this.#prompt = [...prompt.tokenIds, ...forcedTokenIds];
     this.#maxTokens = Math.min(request.maxTokens, model.maxPositions - prompt.tokenIds.length);
     this.tiles = new ReservedTiles(prompt, model.hiddenSize);
     this.#condition = this.#newWindow();
-    this.#takeUp(deliveredTokenIds);
+    this.#takeUp(forcedTokenIds);
   }
 
   get isTakeover(): boolean {
@@ -157,17 +157,21 @@ export class Sequence implements Schedulable, SlotOwner {
   }
 
   /** Goes through the tokens that the client has: they count, and are not given out again. */
-  #takeUp(deliveredTokenIds: readonly number[]): void {
+  #takeUp(forcedTokenIds: readonly number[]): void {
     const { prompt, queuedDrawings } = this.request;
-    for (const id of deliveredTokenIds) {
+    let from = 0;
+    for (const [index, id] of forcedTokenIds.entries()) {
       if (this.#asksForDrawing(id)) {
+        this.#text.resume(forcedTokenIds.slice(from, index));
+        this.#text.cut();
+        from = index;
         const drawing = this.#drawings++;
         const position = prompt.tokenIds.length + this.#written;
         if (drawing >= queuedDrawings) this.#dueAgain.push({ drawing, position });
       }
       this.#written++;
     }
-    this.#text.resume(deliveredTokenIds);
+    this.#text.resume(forcedTokenIds.slice(from));
     this.#reason = this.#limitReached();
   }
 
@@ -177,12 +181,15 @@ export class Sequence implements Schedulable, SlotOwner {
       this.#emit(this.#text.finish());
       return;
     }
+    const draws = this.#asksForDrawing(id);
+    // A drawing has its place after all text that was written before it.
+    if (draws) this.#emit(this.#text.cut());
     this.#nextToken = id;
     this.#written++;
     let text = this.#text.push(id);
     this.#reason = this.#limitReached();
     if (this.#reason !== undefined && !this.#text.isStopped) text = join(text, this.#text.finish());
-    if (this.#asksForDrawing(id)) this.#drawingText = text;
+    if (draws) this.#drawingText = text;
     else this.#emit(text);
   }
 

@@ -1,6 +1,6 @@
-import { type Float32Tensor, TesseraError, TileRole } from '@tessera/protocol';
+import { type Float32Tensor, Modality, SegmentRole, TesseraError } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { type Answer, assistant, collect, DemoEngine, user, wholePicture } from '../testing/demo-engine.js';
+import { type Answer, assistant, collect, DemoEngine, pictureOf, user, wholePicture } from '../testing/demo-engine.js';
 import { type GoldenCase, goldens } from '../testing/demo-model.js';
 import type { EngineEvent, EngineRequest } from './engine.js';
 
@@ -72,7 +72,10 @@ test('several pictures in several turns: any order of arrival gives the same ans
   };
   const reference = await run([0, 1, 2], false);
   expect(reference.error).toBeUndefined();
-  expect(reference.events[0]).toMatchObject({ type: 'admitted', mediaTokens: 36 });
+  expect(reference.events[0]).toMatchObject({
+    type: 'admitted',
+    byModality: [{ modality: Modality.TEXT }, { modality: Modality.IMAGE, tokenCount: 36 }],
+  });
   expect(reference.tokenIds.length).toBeGreaterThan(0);
   for (const order of [
     [2, 1, 0],
@@ -90,9 +93,10 @@ test('several pictures in several turns: any order of arrival gives the same ans
 });
 
 test('a picture in tiles: each goes to its own span', async () => {
-  const tiles = [TileRole.THUMBNAIL, TileRole.PART, TileRole.PART].map((role) => ({ role, tokens: 9 }));
+  const { THUMBNAIL, PART } = SegmentRole;
+  const picture = pictureOf(...[THUMBNAIL, PART, PART].map((role) => ({ role, tokenCount: 9 })));
   const run = async (order: readonly number[]) => {
-    const request = demo.request([user(0, 'What is this?')], { media: [{ kind: wholePicture.kind, tiles }] });
+    const request = demo.request([user(0, 'What is this?')], { media: [picture] });
     const answer = collect(demo.engine.submit(request));
     for (const tile of order) {
       await steps(3);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 /** A message as chat templates expect it. */
 export interface TemplateMessage {
-  readonly role: 'system' | 'user' | 'assistant';
+  readonly role: 'system' | 'user' | 'assistant' | 'developer' | 'tool';
   readonly content: string | readonly ({ readonly type: 'text'; readonly text: string } | { readonly type: 'image' })[];
 }
 
@@ -45,18 +45,23 @@ export class ChatTemplate {
 
   /**
    * The prompt as text, ending where the assistant's answer begins.
+   * @param variables of the template, besides its own; none of those can be set
    * @throws TesseraError REQUEST_INVALID with the template's own words when it refuses the conversation
    */
-  render(messages: readonly TemplateMessage[]): string {
+  render(messages: readonly TemplateMessage[], variables: Readonly<Record<string, unknown>> = {}): string {
     try {
       return this.#template.render({
+        ...variables,
         ...this.#constants,
         messages,
         add_generation_prompt: true,
       });
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new TesseraError('REQUEST_INVALID', `the chat template refuses the conversation: ${why}`, { cause });
+      throw new TesseraError('REQUEST_INVALID', `the chat template refuses the conversation: ${why}`, {
+        cause,
+        field: 'messages',
+      });
     }
   }
 }

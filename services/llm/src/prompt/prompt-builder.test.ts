@@ -1,7 +1,7 @@
 import { readBundle } from '@tessera/bundle';
-import { MediaKind, type MediaSpan, Role, TileRole } from '@tessera/protocol';
-import { beforeAll, expect, test } from 'vitest';
-import { assistant, message, user, wholePicture } from '../testing/demo-engine.js';
+import { Modality, type PromptMedia, type PromptMessage, Role, SegmentRole } from '@tessera/protocol';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { asked, assistant, message, pictureOf, user, wholePicture } from '../testing/demo-engine.js';
 import { demoBundleDir, goldens } from '../testing/demo-model.js';
 import { ChatTemplate } from './chat-template.js';
 import { loadPromptBuilder } from './load-prompt-builder.js';
@@ -18,11 +18,13 @@ beforeAll(async () => {
   builder = await loadPromptBuilder(await readBundle(await demoBundleDir()));
 });
 
+const build = (messages: PromptMessage[], media: PromptMedia[], templateArguments?: Record<string, unknown>) =>
+  builder.build({ messages, templateArguments }, media);
 const plain = (text: string): number[] => builder.tokenizer.encode(text);
 const pads = (count: number): number[] => new Array<number>(count).fill(pad);
-const code = (build: () => unknown): unknown => {
+const code = (make: () => unknown): unknown => {
   try {
-    build();
+    make();
   } catch (error) {
     return (error as { code?: string }).code;
   }
@@ -35,16 +37,18 @@ test('the tokenizer checks of the goldens', async () => {
 
 test('the input ids of every golden case', async () => {
   for (const { id, image, question, input_ids } of (await goldens()).cases) {
-    const prompt =
-      image === null ? builder.build([user(question)], []) : builder.build([user(0, question)], [wholePicture]);
+    const prompt = image === null ? build([user(question)], []) : build([user(0, question)], [wholePicture]);
     expect(prompt.tokenIds, id).toEqual(input_ids);
     expect(prompt.spans).toEqual(image === null ? [] : [{ item: 0, tile: 0, start: 4, length: 9 }]);
-    expect(prompt.mediaTokens).toBe(image === null ? 0 : 9);
+    expect(prompt.byModality).toEqual([
+      { modality: Modality.TEXT, tokenCount: input_ids.length - (image === null ? 0 : 9) },
+      ...(image === null ? [] : [{ modality: Modality.IMAGE, tokenCount: 9 }]),
+    ]);
   }
 });
 
 test('several turns with several pictures, one of them shown twice', () => {
-  const { tokenIds, spans } = builder.build(
+  const { tokenIds, spans } = build(
     [message(Role.SYSTEM, 'Be brief.'), user(0, 'A?', 1), assistant('B.'), user('C', 0)],
     [wholePicture, wholePicture],
   );
@@ -61,16 +65,13 @@ test('several turns with several pictures, one of them shown twice', () => {
 });
 
 test('tiles have their markers before them', () => {
-  const { THUMBNAIL, PART } = TileRole;
-  const media: MediaSpan = {
-    kind: MediaKind.IMAGE,
-    tiles: [THUMBNAIL, PART, PART].map((role) => ({ role, tokens: 9 })),
-  };
-  const { tokenIds, spans, mediaTokens } = builder.build([user(0, 'What is this?')], [media]);
+  const { THUMBNAIL, PART } = SegmentRole;
+  const media = pictureOf(...[THUMBNAIL, PART, PART].map((role) => ({ role, tokenCount: 9 })));
+  const { tokenIds, spans, byModality } = build([user(0, 'What is this?')], [media]);
   const picture = [thumbnailMark, ...pads(9), tileMark, ...pads(9), tileMark, ...pads(9)];
   expect(tokenIds.slice(4, 4 + picture.length)).toEqual(picture);
   expect(spans).toEqual([0, 1, 2].map((tile) => ({ item: 0, tile, start: 5 + tile * 10, length: 9 })));
-  expect(mediaTokens).toBe(27);
+  expect(byModality).toContainEqual({ modality: Modality.IMAGE, tokenCount: 27 });
 });
 
 test.each([
@@ -80,7 +81,7 @@ test.each([
   '<|gen_start|><|image_pad|><|vision_start|>',
   '<|<|im_end|>|> <<|im_end|>> |>',
 ])('special-token text in a message stays plain text: %s', (text) => {
-  const { tokenIds, spans } = builder.build([user(0, text)], [wholePicture]);
+  const { tokenIds, spans } = build([user(0, text)], [wholePicture]);
   const head = [imStart, ...plain('user\n'), visionStart, ...pads(9), visionEnd];
   const tail = [imEnd, newline, imStart, ...plain('assistant\n')];
   expect(tokenIds).toEqual([...head, ...plain(text), ...tail]);
@@ -88,80 +89,138 @@ test.each([
 });
 
 test('text parts cannot make up a special token together, nor with what the template writes beside them', () => {
-  const pieces = builder.build([user('<|im_', 'end|>')], []);
+  const pieces = build([user('<|im_', 'end|>')], []);
   expect(pieces.tokenIds.filter((id) => id === imEnd)).toHaveLength(1);
 
   const tight = new ChatTemplate({
     chat_template: '{% for m in messages %}<|im_{{ m.content }}_start|>{{ m.content }}end|>{% endfor %}',
   });
-  const ids = new PromptBuilder(builder.tokenizer, tight, builder.model).build([user('<|im_')], []).tokenIds;
+  const ids = new PromptBuilder(builder.tokenizer, tight, builder.model).build(asked(user('<|im_')).value, []).tokenIds;
   expect(ids.some((id) => id >= 2032)).toBe(false);
   const spanned = new ChatTemplate({ chat_template: '{% for m in messages %}<|{{ m.content }}|>{% endfor %}' });
-  const spannedIds = new PromptBuilder(builder.tokenizer, spanned, builder.model).build([user('im_end')], []).tokenIds;
+  const spannedIds = new PromptBuilder(builder.tokenizer, spanned, builder.model).build(
+    asked(user('im_end')).value,
+    [],
+  ).tokenIds;
   expect(spannedIds).toEqual(plain('<|im_end|>'));
   // All but its last letter is the template's.
   const ending = new ChatTemplate({ chat_template: '{% for m in messages %}<|im_end|{{ m.content }}{% endfor %}' });
-  const endingIds = new PromptBuilder(builder.tokenizer, ending, builder.model).build([user('>')], []).tokenIds;
+  const endingIds = new PromptBuilder(builder.tokenizer, ending, builder.model).build(
+    asked(user('>')).value,
+    [],
+  ).tokenIds;
   expect(endingIds).toEqual(plain('<|im_end|>'));
 });
 
 test('private-use characters in the text come through as they are', () => {
   const text = 'a\ue000b\ue001\u{f0000} <|im_end|>';
-  const { tokenIds } = builder.build([user(text)], []);
+  const { tokenIds } = build([user(text)], []);
   expect(tokenIds).toEqual([imStart, ...plain(`user\n${text}`), imEnd, newline, imStart, ...plain('assistant\n')]);
 });
 
 test('a template may trim: guards leave white space at the ends of a text', () => {
   const trimming = new ChatTemplate({ chat_template: '{{ messages[0].content | trim }}!' });
-  const trimmed = new PromptBuilder(builder.tokenizer, trimming, builder.model).build([user('  hello \n')], []);
+  const trimmed = new PromptBuilder(builder.tokenizer, trimming, builder.model).build(
+    asked(user('  hello \n')).value,
+    [],
+  );
   expect(trimmed.tokenIds).toEqual(plain('hello!'));
 });
 
-test('conversations out of order are refused with the field, empty ones as empty', () => {
+test('conversations without a role or an item are refused with the field, empty ones as empty', () => {
   const refused: [() => unknown, string][] = [
-    [() => builder.build([], []), 'PROMPT_EMPTY'],
-    [() => builder.build([user()], []), 'PROMPT_EMPTY'],
-    [() => builder.build([user(' \n')], []), 'PROMPT_EMPTY'],
-    [() => builder.build([user('a'), assistant('b')], []), 'REQUEST_INVALID'],
-    [() => builder.build([message(Role.UNSPECIFIED, 'a')], []), 'REQUEST_INVALID'],
-    [() => builder.build([user('a'), message(Role.SYSTEM, 'b'), user('c')], []), 'REQUEST_INVALID'],
-    [() => builder.build([user(0)], []), 'REQUEST_INVALID'],
-    [
-      () => builder.build([{ role: Role.USER, content: [{ part: undefined }, ...user('a').content] }], []),
-      'REQUEST_INVALID',
-    ],
-    [() => builder.build([user(0)], [{ kind: MediaKind.IMAGE, tiles: [] }]), 'REQUEST_INVALID'],
-    [
-      () => builder.build([user(0)], [{ kind: MediaKind.IMAGE, tiles: [{ role: TileRole.UNSPECIFIED, tokens: 1 }] }]),
-      'REQUEST_INVALID',
-    ],
+    [() => build([], []), 'PROMPT_EMPTY'],
+    [() => build([user()], []), 'PROMPT_EMPTY'],
+    [() => build([user(' \n')], []), 'PROMPT_EMPTY'],
+    [() => build([message(Role.UNSPECIFIED, 'a')], []), 'REQUEST_INVALID'],
+    [() => build([user(0)], []), 'REQUEST_INVALID'],
+    [() => build([{ role: Role.USER, content: [{ part: undefined }, ...user('a').content] }], []), 'REQUEST_INVALID'],
+    [() => build([user(0)], [pictureOf()]), 'REQUEST_INVALID'],
+    [() => build([user(0)], [pictureOf({ role: SegmentRole.UNSPECIFIED, tokenCount: 1 })]), 'REQUEST_INVALID'],
   ];
   for (const [build, expected] of refused) expect(code(build)).toBe(expected);
-  expect(() => builder.build([user('a'), assistant('b')], [])).toThrow(/messages\[1\]\.role/);
+  expect(() => build([user('a'), message(Role.UNSPECIFIED, 'b')], [])).toThrow(/messages\[1\]\.role/);
 });
 
 test('a template that refuses is quoted, one that leaves media out is named', () => {
   const strict = new ChatTemplate({ chat_template: "{{ raise_exception('roles must alternate') }}" });
-  const refuse = () => new PromptBuilder(builder.tokenizer, strict, builder.model).build([user('a')], []);
+  const refuse = () => new PromptBuilder(builder.tokenizer, strict, builder.model).build(asked(user('a')).value, []);
   expect(code(refuse)).toBe('REQUEST_INVALID');
   expect(refuse).toThrow(/roles must alternate/);
   const blind = new ChatTemplate({ chat_template: 'no pictures here' });
-  const omit = () => new PromptBuilder(builder.tokenizer, blind, builder.model).build([user(0)], [wholePicture]);
+  const omit = () =>
+    new PromptBuilder(builder.tokenizer, blind, builder.model).build(asked(user(0)).value, [wholePicture]);
   expect(code(omit)).toBe('UNSUPPORTED');
 });
 
 test('too long: by tokens, by text that cannot fit, by media; the figures are named', () => {
-  const picture = (tokens: number): MediaSpan => ({ kind: MediaKind.IMAGE, tiles: [{ role: TileRole.WHOLE, tokens }] });
-  const others = builder.build([user(0)], [picture(1)]).tokenIds.length - 1;
+  const picture = (tokenCount: number) => pictureOf({ role: SegmentRole.WHOLE, tokenCount });
+  const others = build([user(0)], [picture(1)]).tokenIds.length - 1;
   // One of the 2048 positions is left for the answer.
-  expect(builder.build([user(0)], [picture(2047 - others)]).tokenIds).toHaveLength(2047);
-  expect(() => builder.build([user(0)], [picture(2048 - others)])).toThrow(/2048 tokens, 2038 of them media.*2048/);
+  expect(build([user(0)], [picture(2047 - others)]).tokenIds).toHaveLength(2047);
+  expect(() => build([user(0)], [picture(2048 - others)])).toThrow(/2048 tokens, 2038 of them media.*2048/);
   const tooLong: (() => unknown)[] = [
-    () => builder.build([user(0)], [picture(2048 - others)]),
-    () => builder.build([user(0)], [picture(1_000_000)]),
-    () => builder.build([user(...new Array<number>(221).fill(0))], [wholePicture]),
-    () => builder.build([user('word '.repeat(2100))], []),
-    () => builder.build([user('x'.repeat(10_000_000))], []),
+    () => build([user(0)], [picture(2048 - others)]),
+    () => build([user(0)], [picture(1_000_000)]),
+    () => build([user(...new Array<number>(221).fill(0))], [wholePicture]),
+    () => build([user('word '.repeat(2100))], []),
+    () => build([user('x'.repeat(10_000_000))], []),
   ];
   for (const build of tooLong) expect(code(build)).toBe('PROMPT_TOO_LONG');
+});
+
+test('who may speak when is for the template to say, every role among them', () => {
+  const { tokenIds } = build(
+    [
+      user('a'),
+      message(Role.SYSTEM, 'b'),
+      message(Role.DEVELOPER, 'c'),
+      message(Role.TOOL, 'd'),
+      message(Role.ASSISTANT, 'e'),
+    ],
+    [],
+  );
+  const turn = (role: string, text: string) => [imStart, ...plain(`${role}\n${text}`), imEnd, newline];
+  expect(tokenIds).toEqual([
+    ...turn('user', 'a'),
+    ...turn('system', 'b'),
+    ...turn('developer', 'c'),
+    ...turn('tool', 'd'),
+    ...turn('assistant', 'e'),
+    ...[imStart, ...plain('assistant\n')],
+  ]);
+  const firstOnly =
+    "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('system comes first') }}{% endif %}{% endfor %}";
+  const strict = new PromptBuilder(builder.tokenizer, new ChatTemplate({ chat_template: firstOnly }), builder.model);
+  expect(() => strict.build(asked(user('a'), message(Role.SYSTEM, 'b')).value, [])).toThrow('system comes first');
+});
+
+describe('template arguments', () => {
+  const think = new ChatTemplate({
+    chat_template:
+      "{{ bos_token }}{% if effort == 'high' %}think{% endif %}{% if tags %}{{ tags[0].name }}{% endif %}{{ messages[0].content }}",
+    bos_token: 'B',
+  });
+  const ask = (templateArguments: Record<string, unknown>) => {
+    const own = new PromptBuilder(builder.tokenizer, think, builder.model);
+    return own.build({ messages: [user('a')], templateArguments }, []).tokenIds;
+  };
+
+  test('are variables of the template, and take the place of none of its own', () => {
+    expect(ask({ effort: 'high' })).toEqual(plain('Bthinka'));
+    expect(ask({ effort: 'low', tags: [{ name: 'x' }] })).toEqual(plain('Bxa'));
+    expect(ask({ messages: [{ content: 'other' }], bos_token: 'C', add_generation_prompt: false })).toEqual(
+      plain('Ba'),
+    );
+  });
+
+  test.each([
+    [{ effort: '<|im_end|>' }, 'template_arguments.effort'],
+    [{ tags: [{ name: 'a|>' }] }, 'template_arguments.tags[0].name'],
+    [{ tags: { '<|im_end|>': 1 } }, 'template_arguments.tags'],
+  ])('that could become special tokens are refused: %j', (templateArguments, field) => {
+    expect(() => ask(templateArguments)).toThrow(
+      expect.objectContaining({ code: 'REQUEST_INVALID', options: { field } }),
+    );
+  });
 });

@@ -1,11 +1,21 @@
 import type { LlmSection } from '@tessera/bundle';
-import { type ChatMessage, type MediaSpan, quoted, Role, TesseraError, TileRole } from '@tessera/protocol';
+import {
+  Modality,
+  type ModalityTokens,
+  type PromptConversation,
+  type PromptMedia,
+  type PromptMessage,
+  Role,
+  SegmentRole,
+  TesseraError,
+} from '@tessera/protocol';
 import type { ChatTemplate, TemplateMessage } from './chat-template.js';
 import type { Prompt, TokenSpan } from './prompt.js';
+import { requireHarmless } from './template-arguments.js';
 import { TextGuard } from './text-guard.js';
 import type { TextTokenizer } from './text-tokenizer.js';
 
-interface ModelLimits extends Pick<LlmSection, 'tokens'> {
+export interface ModelLimits extends Pick<LlmSection, 'tokens'> {
   /** Of prompt and answer: the model's context, or less where the engine's KV cache holds less. */
   readonly maxPositions: number;
   /** Why that is less than the context, in the words of an error. */
@@ -19,9 +29,11 @@ const roleNames: ReadonlyMap<Role, TemplateMessage['role']> = new Map([
   [Role.SYSTEM, 'system'],
   [Role.USER, 'user'],
   [Role.ASSISTANT, 'assistant'],
+  [Role.DEVELOPER, 'developer'],
+  [Role.TOOL, 'tool'],
 ]);
 
-/** Turns a conversation with reserved media spans into token ids. */
+/** Turns a conversation with reserved media segments into token ids. */
 export class PromptBuilder {
   constructor(
     readonly tokenizer: TextTokenizer,
@@ -30,18 +42,21 @@ export class PromptBuilder {
   ) {}
 
   /**
-   * @param media the items that the messages name by number, as decimal text
+   * Who may speak when, and who last, the template decides.
+   * @param media the items that the messages name by number
    * @throws TesseraError PROMPT_EMPTY, PROMPT_TOO_LONG with the figures, REQUEST_INVALID, UNSUPPORTED
    */
-  build(messages: readonly ChatMessage[], media: readonly MediaSpan[]): Prompt {
+  build({ messages, templateArguments = {} }: PromptConversation, media: readonly PromptMedia[]): Prompt {
     this.#checkTurns(messages);
+    requireHarmless(templateArguments, this.tokenizer.addedTokens);
     const texts = messages.flatMap(({ content }) =>
       content.flatMap(({ part }) => (part?.$case === 'text' ? [part.value] : [])),
     );
     this.#checkTextSize(texts, media);
     const guard = new TextGuard(this.tokenizer.addedTokens, [...texts, this.template.source]);
     const items: number[] = [];
-    const rendered = this.template.render(messages.map((message) => templateMessage(message, guard, media, items)));
+    const turns = messages.map((message) => templateMessage(message, guard, media, items));
+    const rendered = this.template.render(turns, templateArguments);
 
     const tokenIds: number[] = [];
     const spans: TokenSpan[] = [];
@@ -51,7 +66,7 @@ export class PromptBuilder {
         for (const id of this.tokenizer.encode(guard.release(section))) tokenIds.push(id);
       } else if (section.id === this.model.tokens.mediaPad && placed < items.length) {
         const item = items[placed++] as number;
-        this.#placeItem(item, media[item] as MediaSpan, tokenIds, spans);
+        this.#placeItem(item, media[item] as PromptMedia, tokenIds, spans);
       } else {
         tokenIds.push(section.id);
       }
@@ -59,38 +74,24 @@ export class PromptBuilder {
     if (placed !== items.length) {
       throw new TesseraError('UNSUPPORTED', `the chat template placed ${placed} of ${items.length} media items`);
     }
-    const mediaTokens = spans.reduce((sum, span) => sum + span.length, 0);
-    // One position must remain for the answer.
-    if (tokenIds.length >= this.model.maxPositions) {
-      throw tooLong(`${tokenIds.length} tokens, ${mediaTokens} of them media`, this.model);
-    }
-    return { tokenIds, spans, mediaTokens };
+    return finishedPrompt(tokenIds, spans, media, this.model);
   }
 
-  #checkTurns(messages: readonly ChatMessage[]): void {
+  #checkTurns(messages: readonly PromptMessage[]): void {
     if (messages.length > maxMessages) {
       throw TesseraError.invalidField('messages', `are ${messages.length}, but at most ${maxMessages} are taken`);
     }
     for (const [index, { role }] of messages.entries()) {
       if (!roleNames.has(role)) {
-        throw TesseraError.invalidField(`messages[${index}].role`, `is none: say system, user or assistant`);
-      }
-      if (role === Role.SYSTEM && index > 0) {
-        throw TesseraError.invalidField(`messages[${index}].role`, `is wrong: a system message must be the first`);
+        throw TesseraError.invalidField(`messages[${index}].role`, 'is none of those that there are');
       }
     }
     const last = messages.at(-1);
     if (last === undefined) {
       throw new TesseraError('PROMPT_EMPTY', 'the conversation has no message', { field: 'messages' });
     }
-    if (last.role !== Role.USER) {
-      throw TesseraError.invalidField(
-        `messages[${messages.length - 1}].role`,
-        "is wrong: the last message is the user's",
-      );
-    }
-    const says = ({ part }: ChatMessage['content'][number]): boolean =>
-      part?.$case === 'mediaId' || (part?.$case === 'text' && part.value.trim() !== '');
+    const says = ({ part }: PromptMessage['content'][number]): boolean =>
+      part?.$case === 'media' || (part?.$case === 'text' && part.value.trim() !== '');
     if (!last.content.some(says)) {
       throw new TesseraError('PROMPT_EMPTY', 'the last message has neither text nor media', {
         field: `messages[${messages.length - 1}].content`,
@@ -99,21 +100,21 @@ export class PromptBuilder {
   }
 
   /** What surely cannot fit is refused before it is tokenised, which costs far more than looking at its length. */
-  #checkTextSize(texts: readonly string[], media: readonly MediaSpan[]): void {
+  #checkTextSize(texts: readonly string[], media: readonly PromptMedia[]): void {
     const characters = texts.reduce((sum, text) => sum + text.length, 0);
-    const reserved = media.reduce((sum, { tiles }) => sum + tiles.reduce((count, { tokens }) => count + tokens, 0), 0);
+    const reserved = media.flatMap(({ segments }) => segments).reduce((sum, { tokenCount }) => sum + tokenCount, 0);
     const { maxPositions } = this.model;
     if (characters > maxPositions * this.tokenizer.longestToken || reserved > maxPositions) {
       throw tooLong(`${characters} characters and ${reserved} media tokens`, this.model);
     }
   }
 
-  #placeItem(item: number, { tiles }: MediaSpan, tokenIds: number[], spans: TokenSpan[]): void {
+  #placeItem(item: number, { segments }: PromptMedia, tokenIds: number[], spans: TokenSpan[]): void {
     const { mediaPad } = this.model.tokens;
-    for (const [tile, { role, tokens }] of tiles.entries()) {
-      if (role !== TileRole.WHOLE) tokenIds.push(this.#marker(item, tile, role));
-      spans.push({ item, tile, start: tokenIds.length, length: tokens });
-      for (let n = 0; n < tokens; n++) tokenIds.push(mediaPad as number);
+    for (const [tile, { role, tokenCount }] of segments.entries()) {
+      if (role !== SegmentRole.WHOLE) tokenIds.push(this.#marker(item, tile, role));
+      spans.push({ item, tile, start: tokenIds.length, length: tokenCount });
+      for (let n = 0; n < tokenCount; n++) tokenIds.push(mediaPad as number);
       // The same item may be named often: stop before the ids grow without bound.
       if (tokenIds.length > this.model.maxPositions) {
         throw tooLong(`more than ${tokenIds.length - 1} tokens`, this.model);
@@ -121,15 +122,39 @@ export class PromptBuilder {
     }
   }
 
-  #marker(item: number, tile: number, role: TileRole): number {
+  #marker(item: number, segment: number, role: SegmentRole): number {
     const { thumbnail, tile: part } = this.model.tokens;
-    const id = role === TileRole.THUMBNAIL ? thumbnail : role === TileRole.PART ? part : undefined;
+    const id = role === SegmentRole.THUMBNAIL ? thumbnail : role === SegmentRole.PART ? part : undefined;
     if (id !== undefined) return id;
-    if (role === TileRole.UNSPECIFIED) {
-      throw TesseraError.invalidField(`media[${item}].tiles[${tile}].role`, `is not said`);
+    if (role === SegmentRole.UNSPECIFIED) {
+      throw TesseraError.invalidField(`media[${item}].segments[${segment}].role`, 'is not said');
     }
-    throw new TesseraError('UNSUPPORTED', 'the model has no tokens for media that is cut into tiles');
+    throw new TesseraError('UNSUPPORTED', 'the model has no tokens for media that is cut into segments');
   }
+}
+
+/** @throws TesseraError PROMPT_TOO_LONG when no position is left for the answer */
+export function finishedPrompt(
+  tokenIds: readonly number[],
+  spans: readonly TokenSpan[],
+  media: readonly PromptMedia[],
+  model: ModelLimits,
+): Prompt {
+  const counts = new Map<Modality, number>([[Modality.TEXT, tokenIds.length]]);
+  const count = (modality: Modality, tokens: number) => counts.set(modality, (counts.get(modality) ?? 0) + tokens);
+  for (const { item, length } of spans) {
+    count(media[item]?.modality ?? Modality.UNSPECIFIED, length);
+    count(Modality.TEXT, -length);
+  }
+  const byModality: ModalityTokens[] = [...counts].flatMap(([modality, tokenCount]) =>
+    tokenCount > 0 ? [{ modality, tokenCount }] : [],
+  );
+  // One position must remain for the answer.
+  if (tokenIds.length >= model.maxPositions) {
+    const mediaTokens = tokenIds.length - (counts.get(Modality.TEXT) ?? 0);
+    throw tooLong(`${tokenIds.length} tokens, ${mediaTokens} of them media`, model);
+  }
+  return { tokenIds, spans, byModality };
 }
 
 function tooLong(what: string, { maxPositions, limitedBy }: ModelLimits): TesseraError {
@@ -142,16 +167,17 @@ function tooLong(what: string, { maxPositions, limitedBy }: ModelLimits): Tesser
 
 /** Writes the media items it meets to `items`, in order. */
 function templateMessage(
-  message: ChatMessage,
+  message: PromptMessage,
   guard: TextGuard,
-  media: readonly MediaSpan[],
+  media: readonly PromptMedia[],
   items: number[],
 ): TemplateMessage {
   const role = roleNames.get(message.role) as TemplateMessage['role'];
   const parts = message.content.map(({ part }) => {
     if (part?.$case === 'text') return { type: 'text', text: guard.guard(part.value) } as const;
-    if (part?.$case === 'mediaId') {
-      items.push(mediaItem(part.value, media));
+    if (part?.$case === 'media') {
+      requireItem(part.value, media);
+      items.push(part.value);
       return { type: 'image' } as const;
     }
     throw new TesseraError('REQUEST_INVALID', 'a content part has neither text nor media', { field: 'messages' });
@@ -161,15 +187,15 @@ function templateMessage(
   return { role, content: onlyText ? parts.map(({ text }) => text).join('') : parts };
 }
 
-function mediaItem(id: string, media: readonly MediaSpan[]): number {
-  const item = /^(0|[1-9][0-9]{0,5})$/.test(id) ? Number(id) : -1;
-  if (media[item] === undefined) {
-    throw new TesseraError('REQUEST_INVALID', `content names the media item ${quoted(id)}, but media has no such`, {
+/** @throws TesseraError REQUEST_INVALID when there is no such item, or it has no positions */
+export function requireItem(item: number, media: readonly PromptMedia[]): void {
+  const segments = media[item]?.segments;
+  if (segments === undefined) {
+    throw new TesseraError('REQUEST_INVALID', `the prompt shows media item ${item}, but media has no such`, {
       field: 'messages',
     });
   }
-  if (media[item].tiles.length === 0 || media[item].tiles.some(({ tokens }) => tokens === 0)) {
-    throw TesseraError.invalidField(`media[${item}].tiles`, `is wrong: a tile has no tokens, or there is none`);
+  if (segments.length === 0 || segments.some(({ tokenCount }) => tokenCount === 0)) {
+    throw TesseraError.invalidField(`media[${item}].segments`, 'is wrong: one has no tokens, or there is none');
   }
-  return item;
 }

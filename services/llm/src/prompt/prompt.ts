@@ -1,3 +1,5 @@
+import type { ModalityTokens } from '@tessera/protocol';
+
 /** The positions of one tile's visual tokens in a prompt. */
 export interface TokenSpan {
   /** The media item, counted from 0. The same item may fill several spans. */
@@ -15,6 +17,6 @@ export interface Prompt {
   readonly tokenIds: readonly number[];
   /** In the order of their positions. */
   readonly spans: readonly TokenSpan[];
-  /** Positions that stand for media. */
-  readonly mediaTokens: number;
+  /** Its tokens by what they stand for; what has none is left out. */
+  readonly byModality: readonly ModalityTokens[];
 }

@@ -1,14 +1,15 @@
 import { type BundleManifest, readBundle } from '@tessera/bundle';
 import {
-  type ChatMessage,
   type Float32Tensor,
   GenerateRequest,
-  MediaKind,
-  type MediaSpan,
+  Modality,
+  type PromptMedia,
+  type PromptMessage,
+  type PromptSegment,
   Role,
+  SegmentRole,
   type TesseraError,
-  type TextOptions,
-  TileRole,
+  TextOptions,
 } from '@tessera/protocol';
 import { engineCoreOptions } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineLimits, EngineRequest } from '../engine/engine.js';
@@ -60,20 +61,29 @@ export async function collect(events: AsyncIterable<EngineEvent>): Promise<Answe
 }
 
 /** A whole picture: nine visual tokens, as the demo model makes them. */
-export const wholePicture: MediaSpan = { kind: MediaKind.IMAGE, tiles: [{ role: TileRole.WHOLE, tokens: 9 }] };
+export const wholePicture: PromptMedia = pictureOf({ role: SegmentRole.WHOLE, tokenCount: 9 });
+
+export function pictureOf(...segments: PromptSegment[]): PromptMedia {
+  return { modality: Modality.IMAGE, segments };
+}
 
 /** A string is text, a number a media item. */
-export function message(role: Role, ...content: (string | number)[]): ChatMessage {
+export function message(role: Role, ...content: (string | number)[]): PromptMessage {
   return {
     role,
     content: content.map((part) => ({
-      part: typeof part === 'string' ? { $case: 'text', value: part } : { $case: 'mediaId', value: String(part) },
+      part: typeof part === 'string' ? { $case: 'text', value: part } : { $case: 'media', value: part },
     })),
   };
 }
 
-export const user = (...content: (string | number)[]): ChatMessage => message(Role.USER, ...content);
-export const assistant = (...content: (string | number)[]): ChatMessage => message(Role.ASSISTANT, ...content);
+export const user = (...content: (string | number)[]): PromptMessage => message(Role.USER, ...content);
+export const assistant = (...content: (string | number)[]): PromptMessage => message(Role.ASSISTANT, ...content);
+
+/** A conversation as a request has it. */
+export function asked(...messages: PromptMessage[]) {
+  return { $case: 'conversation' as const, value: { messages, templateArguments: undefined } };
+}
 
 let nextId = 0;
 
@@ -111,7 +121,7 @@ export class DemoEngine {
   }
 
   request(
-    messages: ChatMessage[],
+    messages: PromptMessage[],
     {
       media = [],
       text,
@@ -122,11 +132,11 @@ export class DemoEngine {
     const request = GenerateRequest.fromPartial({
       requestId: `test-${nextId++}`,
       attempt: 1,
-      messages,
+      prompt: asked(...messages),
       media,
       ...rest,
     });
-    if (text !== undefined) request.text = { stop: [], ...text };
+    if (text !== undefined) request.text = TextOptions.fromPartial(text);
     return engineRequest(request, this.builder, this.manifest, deadlineMs);
   }
 

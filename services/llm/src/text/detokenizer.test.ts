@@ -168,3 +168,12 @@ test('a long answer takes time in proportion: each token is touched a bounded nu
   expect(read).toBe(20_000);
   expect(written).toBe(20_000 - 9);
 });
+
+test('a cut gives out what was held back, and no stop text reaches over it', () => {
+  const detokenizer = new Detokenizer(bytes, ['ab']);
+  const [a, b] = ['a', 'b'].map((letter) => byteToken(letter.charCodeAt(0))) as [number, number];
+  expect(detokenizer.push(a)).toEqual({ tokenIds: [], text: '' });
+  expect(detokenizer.cut()).toEqual({ tokenIds: [a], text: 'a' });
+  expect(detokenizer.push(b)).toEqual({ tokenIds: [b], text: 'b' });
+  expect(detokenizer.isStopped).toBe(false);
+});

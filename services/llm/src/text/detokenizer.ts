@@ -70,6 +70,12 @@ export class Detokenizer {
     return this.#release(this.#stops.heldLength);
   }
 
+  /** Gives out what is held back for a stop text: none reaches over this place. */
+  cut(): WrittenText {
+    this.#stops.reset();
+    return this.#release(0);
+  }
+
   /** What is left when no more tokens come. A character that was never completed is left out. */
   finish(): WrittenText {
     const rest = this.#release(0);

@@ -30,6 +30,11 @@ export class StopMatcher {
     this.#patterns = stops.map((text) => new PatternState(text));
   }
 
+  /** Forgets what may have begun. */
+  reset(): void {
+    for (const pattern of this.#patterns) pattern.matched = 0;
+  }
+
   /** How many characters at the end of what was pushed may yet become a stop text. */
   get heldLength(): number {
     return this.#patterns.reduce((held, { matched }) => Math.max(held, matched), 0);

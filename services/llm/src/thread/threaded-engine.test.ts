@@ -1,8 +1,8 @@
 // Threads run built JavaScript, so the engine under test is the built one.
 import { Llm, type LlmEngine, type ThreadedEngine } from '@tessera/llm';
-import { GenerateRequest, TesseraError } from '@tessera/protocol';
+import { GenerateRequest, TesseraError, TextOptions } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { collect, testLimits, user, wholePicture } from '../testing/demo-engine.js';
+import { asked, collect, testLimits, user, wholePicture } from '../testing/demo-engine.js';
 import { demoBundleDir, type GoldenCase, goldens, goldenTensors } from '../testing/demo-model.js';
 
 let llm: Llm<ThreadedEngine>;
@@ -33,7 +33,7 @@ test('the thread answers as the engine in this one does, while this thread stays
   const answers = await Promise.all(
     apple.map(({ image, question }) => {
       const content = image === null ? [question] : [0, question];
-      const request = ask({ messages: [user(...content)], media: image === null ? [] : [wholePicture] });
+      const request = ask({ prompt: asked(user(...content)), media: image === null ? [] : [wholePicture] });
       const events = llm.generate(request, soon());
       const tile = { requestId: request.requestId, item: 0, tile: 0, tokens: picture, timings: [] };
       if (image !== null) llm.engine.provideTile(tile);
@@ -49,7 +49,7 @@ test('the thread answers as the engine in this one does, while this thread stays
 });
 
 test('errors cross with code, delay and field; cancel and failure reach their request', async () => {
-  const requests = ['a', 'b'].map(() => ask({ messages: [user(0, 'What is this?')], media: [wholePicture] }));
+  const requests = ['a', 'b'].map(() => ask({ prompt: asked(user(0, 'What is this?')), media: [wholePicture] }));
   const answers = requests.map((request) => collect(llm.generate(request, soon())));
   llm.engine.cancel(requests[0]?.requestId ?? '');
   const error = new TesseraError('QUEUE_FULL', 'the encoder is busy', {
@@ -66,11 +66,11 @@ test('errors cross with code, delay and field; cancel and failure reach their re
 });
 
 test('a reader who leaves frees the thread', async () => {
-  const text = { maxTokens: 1500, temperature: 50, seed: 1n, stop: [] };
-  for await (const event of llm.generate(ask({ messages: [user('Hello!')], text }), soon())) {
+  const text = TextOptions.fromPartial({ maxTokens: 1500, temperature: 50, seed: 1n });
+  for await (const event of llm.generate(ask({ prompt: asked(user('Hello!')), text }), soon())) {
     if (event.type === 'tokens') break;
   }
-  const next = await collect(llm.generate(ask({ messages: [user(golden('text.0').question)] }), soon()));
+  const next = await collect(llm.generate(ask({ prompt: asked(user(golden('text.0').question)) }), soon()));
   expect(next.tokenIds).toEqual(golden('text.0').output_ids);
   expect(llm.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
 });
@@ -90,6 +90,6 @@ test('the same class without a thread gives the same answer', async () => {
   };
   const direct: Llm<LlmEngine> = await Llm.inProcess(config);
   const { question, output_ids } = golden('text.1');
-  expect((await collect(direct.generate(ask({ messages: [user(question)] }), soon()))).tokenIds).toEqual(output_ids);
+  expect((await collect(direct.generate(ask({ prompt: asked(user(question)) }), soon()))).tokenIds).toEqual(output_ids);
   await direct.close();
 });

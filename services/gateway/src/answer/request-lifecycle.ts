@@ -1,4 +1,4 @@
-import { RequestState, type Span, TesseraError } from '@tessera/protocol';
+import { durationOf, RequestState, type Span, Stage, TesseraError, Work } from '@tessera/protocol';
 
 /**
  * The states of a request and where each may go. Every state of architecture.md's failure contract is here: queued,
@@ -47,6 +47,17 @@ export function nextStates(state: RequestState): readonly RequestState[] {
 
 export type StateListener = (entered: RequestState, left: RequestState) => void;
 
+/** What of a request a span is about. */
+export type SpanPlace = Pick<Span, 'media' | 'segment' | 'item'>;
+
+/** What a stage measured of one piece of work. */
+export interface WorkTimes {
+  readonly queueMs: number;
+  readonly busyMs: number;
+  /** Unix milliseconds, on the stage's clock. */
+  readonly endedAtMs: number;
+}
+
 /** One request's way through the states, and the spans that its time line shows. */
 export class RequestLifecycle {
   private readonly acceptedAt = performance.now();
@@ -83,12 +94,7 @@ export class RequestLifecycle {
     }
     const nowMs = this.nowMs();
     if (this.current !== RequestState.UNSPECIFIED) {
-      this.recorded.push({
-        stage: 'gateway',
-        name: stateName(this.current),
-        startMs: this.enteredAtMs,
-        durationMs: nowMs - this.enteredAtMs,
-      });
+      this.add(Stage.GATEWAY, { $case: 'state', value: this.current }, this.enteredAtMs, nowMs - this.enteredAtMs);
     }
     const left = this.current;
     this.current = next;
@@ -100,24 +106,20 @@ export class RequestLifecycle {
    * Records what a stage measured. Stages know their own wall clock only, so the place on the time line is as exact as
    * the clocks agree; the durations are exact.
    */
-  addStageWork(
-    timing: { stage: string; queueMs: number; busyMs: number; endedAtMs: number },
-    name: string,
-    place: { item?: number; tile?: number },
-  ): void {
-    const endMs = timing.endedAtMs - this.acceptedAtEpochMs;
-    const startMs = Math.max(0, endMs - timing.busyMs);
-    this.recorded.push({
-      stage: timing.stage,
-      name: 'queue',
-      startMs: Math.max(0, startMs - timing.queueMs),
-      durationMs: timing.queueMs,
-      ...place,
-    });
-    this.recorded.push({ stage: timing.stage, name, startMs, durationMs: timing.busyMs, ...place });
+  addStageWork(stage: Stage, work: Work, times: WorkTimes, place: SpanPlace): void {
+    const { queueMs, busyMs, endedAtMs } = times;
+    const startMs = Math.max(0, endedAtMs - this.acceptedAtEpochMs - busyMs);
+    this.addWork(stage, Work.QUEUE, startMs - queueMs, queueMs, place);
+    this.addWork(stage, work, startMs, busyMs, place);
   }
 
-  addSpan(span: Span): void {
-    this.recorded.push(span);
+  /** Records what a stage did, in milliseconds since the request was accepted. */
+  addWork(stage: Stage, work: Work, startMs: number, lengthMs: number, place: SpanPlace = {}): void {
+    this.add(stage, { $case: 'work', value: work }, startMs, lengthMs, place);
+  }
+
+  private add(stage: Stage, what: Span['what'], startMs: number, lengthMs: number, place: SpanPlace = {}): void {
+    const [start, duration] = [durationOf(Math.max(0, startMs)), durationOf(Math.max(0, lengthMs))];
+    this.recorded.push({ stage, what, start, duration, ...place });
   }
 }

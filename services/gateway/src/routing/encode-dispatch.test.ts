@@ -1,6 +1,6 @@
 import type { Bus } from '@tessera/bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { MediaKind } from '@tessera/protocol';
+import { Modality } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { testBus } from '../testing/test-bus.js';
 import { EncodeDispatch, type EncodeItem, encodeJobs } from './encode-dispatch.js';
@@ -25,7 +25,7 @@ async function newBus(...[limits]: [Parameters<typeof testBus>[1]?]): Promise<Bu
 function items(...tiles: number[]): EncodeItem[] {
   return tiles.map((count, item) => ({
     item,
-    kind: MediaKind.IMAGE,
+    modality: Modality.IMAGE,
     size: { width: 10, height: 10 },
     tiles: count,
     bytes: new Uint8Array([item, 1, 2, 3]),

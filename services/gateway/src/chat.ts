@@ -2,29 +2,30 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Bus, DrawingInbox } from '@tessera/bus';
 import {
-  type ChatMessage,
   type ChatStart,
-  type ContentPart,
   type MediaPart,
   type ModelInfo,
+  type PromptConversation,
+  type PromptPart,
   quoted,
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
 import { EventQueue } from '@tessera/service';
-import { Arrivals } from '../admission/arrivals.js';
-import type { ClientLimits } from '../admission/client-limits.js';
-import type { RequestAdmission } from '../admission/request-admission.js';
-import { EncodeDispatch, encodeJobs } from '../dispatch/encode-dispatch.js';
-import type { EnginePool } from '../dispatch/engine-pool.js';
-import { type ChatEvent, ChatRequest } from './chat-request.js';
-import { type Conversation, type ConversationLimits, checkConversation } from './conversation.js';
-import { unlessLeaving } from './leaving.js';
-import { type LinkedAbort, linkedAbort } from './linked-abort.js';
-import { type IntakeLimits, MediaIntake } from './media-intake.js';
-import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './media-plan.js';
-import { RequestLifecycle, type StateListener } from './request-state.js';
-import { withinPause } from './within-pause.js';
+import { Arrivals } from './admission/arrivals.js';
+import type { ClientLimits } from './admission/client-limits.js';
+import type { RequestAdmission } from './admission/request-admission.js';
+import type { AnswerEventBody } from './answer/answer-reducer.js';
+import { RequestLifecycle, type StateListener } from './answer/request-lifecycle.js';
+import { type Conversation, type ConversationLimits, checkConversation } from './conversation/check-conversation.js';
+import { unlessLeaving } from './intake/leaving.js';
+import { type IntakeLimits, MediaIntake } from './intake/media-intake.js';
+import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './intake/media-plan.js';
+import { withinPause } from './intake/within-pause.js';
+import { EncodeDispatch, encodeJobs } from './routing/encode-dispatch.js';
+import type { EnginePool } from './routing/engine-pool.js';
+import { type LinkedAbort, linkedAbort } from './routing/linked-abort.js';
+import { RoutedRequest } from './routing/routed-request.js';
 
 export interface ChatLimits extends ConversationLimits, IntakeLimits {
   /** Pixels of one picture. */
@@ -72,10 +73,20 @@ const arrivalMs = 100;
 /** Events that a client may leave unread before its answer waits for it. */
 const maxUnread = 64;
 
-function joinText(last: ChatEvent, next: ChatEvent): ChatEvent | undefined {
+/** Text of one item that the reader has not fetched leaves together. */
+function joinText(last: AnswerEventBody, next: AnswerEventBody): AnswerEventBody | undefined {
   if (last.$case !== 'textDelta' || next.$case !== 'textDelta') return undefined;
   const [one, other] = [last.value, next.value];
-  return { $case: 'textDelta', value: { text: one.text + other.text, tokens: one.tokens + other.tokens } };
+  if (one.item !== other.item || one.choice !== other.choice) return undefined;
+  return {
+    $case: 'textDelta',
+    value: {
+      ...one,
+      text: one.text + other.text,
+      tokenCount: one.tokenCount + other.tokenCount,
+      logprobs: other.logprobs.length === 0 ? one.logprobs : [...one.logprobs, ...other.logprobs],
+    },
+  };
 }
 
 /** The gateway's core: a conversation and its media go in, typed events come out. Knows nothing of any front door. */
@@ -125,10 +136,10 @@ export class Chat {
    * @param parts the media that the messages name; read until all are whole
    * @returns the answer's events, whose reading throws a TesseraError of the error table
    */
-  answer(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncIterableIterator<ChatEvent> {
+  answer(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncIterableIterator<AnswerEventBody> {
     const stop = linkedAbort(call.signal);
     const onAbandoned = (): void => stop.abort(new TesseraError('CANCELLED', 'the answer is read no more'));
-    const events = new EventQueue<ChatEvent>({ join: joinText, most: maxUnread, onAbandoned });
+    const events = new EventQueue<AnswerEventBody>({ join: joinText, most: maxUnread, onAbandoned });
     this.run(start, parts, { ...call, stop }, events)
       .then(
         () => events.end(),
@@ -142,21 +153,17 @@ export class Chat {
     start: ChatStart,
     parts: AsyncIterable<MediaPart>,
     call: ChatCall & { readonly stop: LinkedAbort },
-    events: EventQueue<ChatEvent>,
+    events: EventQueue<AnswerEventBody>,
   ): Promise<void> {
     const { bus, drawings, engines, limits, model, admission, clients } = this.dependencies;
     call.arrival?.[Symbol.dispose]();
     this.refuseFull();
-    if (start.model !== '' && start.model !== model.name) {
-      throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${model.name}, not ${quoted(start.model)}`, {
-        field: 'model',
-      });
-    }
+    requireModel(start.model, model);
     const conversation = checkConversation(start, limits);
     const { deadlineMs } = call;
     using place = clients.enter(call.client);
     using admitted = admission.admit({
-      hasMedia: conversation.mediaIds.length > 0,
+      hasMedia: conversation.media.length > 0,
       maxTokens: conversation.text.maxTokens,
       asksToDraw: start.draw !== undefined,
       drawSteps: conversation.draw.steps,
@@ -167,39 +174,37 @@ export class Chat {
     const lifecycle = new RequestLifecycle(this.dependencies.onState);
     const { stop } = call;
     const { signal } = stop;
-    const intake = new MediaIntake(conversation.mediaIds, limits, place.budget);
+    const intake = new MediaIntake(conversation.media, limits, place.budget);
     const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
-    let request: ChatRequest | undefined;
+    let request: RoutedRequest | undefined;
     let encodes: EncodeDispatch | undefined;
     let failure: TesseraError | undefined;
-    let itemOf: ReadonlyMap<string, number> = new Map();
+    let items: readonly PlannedItem[] = [];
     try {
       // Who came at the same moment is heard first: no refusal waits for the work of those who are admitted.
       await turn();
-      events.put({ $case: 'accepted', value: { requestId, model, seed } });
+      const { metadata } = start;
+      events.put({ $case: 'accepted', value: { requestId, model, seed, createTime: new Date(), metadata } });
       const planned = await this.receive(intake, parts, stop);
-      itemOf = planned.itemOf;
+      items = planned.items;
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
-      if (planned.items.length > 0) admitted.encodes(encodeJobs(planned.items, limits.tilesPerJob));
-      encodes = new EncodeDispatch(bus, limits.tilesPerJob, planned.items, { requestId, deadlineMs });
-      const messages = numberMedia(conversation, planned.itemOf);
-      request = new ChatRequest(
-        { requestId, messages, items: planned.items, text, draw, deadlineMs },
-        {
-          bus,
-          drawings,
-          engines,
-          encodes,
-          lifecycle,
-          admitted,
-          maxAttempts: limits.attempts,
-          onAttempt: this.dependencies.onAttempt,
-        },
-      );
-      await request.run(signal, events);
+      if (items.length > 0) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
+      encodes = new EncodeDispatch(bus, limits.tilesPerJob, items, { requestId, deadlineMs });
+      const prompt = numberMedia(conversation, planned.itemOf);
+      request = new RoutedRequest({ requestId, conversation: prompt, items, text, draw, deadlineMs }, events, {
+        bus,
+        drawings,
+        engines,
+        encodes,
+        lifecycle,
+        admitted,
+        maxAttempts: limits.attempts,
+        onAttempt: this.dependencies.onAttempt,
+      });
+      await request.run(signal);
     } catch (reason) {
-      failure = signal.aborted ? TesseraError.from(signal.reason) : nameMedia(TesseraError.from(reason), itemOf);
+      failure = signal.aborted ? TesseraError.from(signal.reason) : nameMedia(TesseraError.from(reason), items);
       throw failure;
     } finally {
       stop.abort();
@@ -224,9 +229,10 @@ export class Chat {
     intake: MediaIntake,
     parts: AsyncIterable<MediaPart>,
     stop: LinkedAbort,
-  ): Promise<{ items: PlannedItem[]; itemOf: Map<string, number> }> {
+  ): Promise<{ items: readonly PlannedItem[]; itemOf: ReadonlyMap<string, number> }> {
     const { signal } = stop;
     const { limits, media } = this.dependencies;
+    intake.takeInline();
     const incoming = parts[Symbol.asyncIterator]();
     while (!intake.complete) {
       const part = await withinPause(incoming.next(), limits.pauseMs, signal);
@@ -246,10 +252,10 @@ export class Chat {
     incoming.next().then(
       ({ done, value }) => {
         if (done === true) return;
-        const name = quoted(value.mediaId);
+        const name = quoted(value.name);
         stop.abort(
-          new TesseraError('REQUEST_INVALID', `a part was sent for media_id ${name} after all media were complete`, {
-            field: 'media_part.media_id',
+          new TesseraError('REQUEST_INVALID', `a part was sent for media ${name} after all media were complete`, {
+            field: 'media_part.name',
           }),
         );
       },
@@ -273,13 +279,27 @@ export class Chat {
   }
 }
 
+/** @throws TesseraError MODEL_NOT_FOUND when that is not the model that is served; an empty name is */
+export function requireModel(name: string, served: ModelInfo): void {
+  if (name === '' || name === served.name) return;
+  throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${served.name}, not ${quoted(name)}`, {
+    field: 'model',
+  });
+}
+
 /** The engine knows media by number; names are the client's. */
-function numberMedia(conversation: Conversation, itemOf: ReadonlyMap<string, number>): ChatMessage[] {
-  return conversation.messages.map(({ role, content }) => ({
+function numberMedia(
+  { messages, templateArguments }: Conversation,
+  itemOf: ReadonlyMap<string, number>,
+): PromptConversation {
+  const numbered = messages.map(({ role, content }) => ({
     role,
-    content: content.map(
-      ({ part }): ContentPart =>
-        part?.$case === 'mediaId' ? { part: { $case: 'mediaId', value: String(itemOf.get(part.value)) } } : { part },
-    ),
+    content: content.map(({ part }): PromptPart => {
+      if (part?.$case !== 'media') return { part };
+      const item = itemOf.get(part.value);
+      if (item === undefined) throw new TesseraError('INTERNAL', 'a media item has no number');
+      return { part: { $case: 'media', value: item } };
+    }),
   }));
+  return { messages: numbered, templateArguments };
 }

@@ -13,7 +13,8 @@ export interface ResumePoint {
 /** How a text ended. */
 export interface TextEnd {
   readonly reason: FinishReason;
-  readonly completionTokens: number;
+  /** Tokens written, over all attempts. */
+  readonly tokenCount: number;
 }
 
 /** What the client has of an answer, over all attempts: decides what of a further attempt is new. */
@@ -26,7 +27,12 @@ export class DeliveredAnswer {
   private readonly nextEvent = new Map<number, number>();
   /** Drawings of which a part was delivered. */
   private readonly begun = new Set<number>();
-  private end: TextEnd | undefined;
+  private textEnd: TextEnd | undefined;
+
+  /** How the text ended, once it has. */
+  get end(): TextEnd | undefined {
+    return this.textEnd;
+  }
 
   /** Drawings delivered whole. */
   get drawings(): number {
@@ -40,8 +46,8 @@ export class DeliveredAnswer {
 
   /** An engine goes on after everything that was delivered. */
   resume(): ResumePoint {
-    const { queuedDrawings, end } = this;
-    return { deliveredTokenIds: [...this.tokenIds], queuedDrawings, isComplete: end !== undefined };
+    const { queuedDrawings, textEnd } = this;
+    return { deliveredTokenIds: [...this.tokenIds], queuedDrawings, isComplete: textEnd !== undefined };
   }
 
   /**
@@ -65,10 +71,11 @@ export class DeliveredAnswer {
     this.queuedDrawings = Math.max(this.queuedDrawings, drawing + 1);
   }
 
-  /** Takes the end of the text, and returns the one that counts: the first, since later attempts write no more. */
-  takeEnd(end: TextEnd): TextEnd {
-    this.end ??= end;
-    return this.end;
+  /** Takes the end of the text. Returns whether it is the one that counts: the first, since later attempts write no more. */
+  takeEnd(end: TextEnd): boolean {
+    const isFirst = this.textEnd === undefined;
+    this.textEnd ??= end;
+    return isFirst;
   }
 
   /**

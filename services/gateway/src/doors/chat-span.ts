@@ -1,7 +1,7 @@
-import { type ChatStart, FinishReason } from '@tessera/protocol';
+import { type ChatStart, FinishReason, Modality } from '@tessera/protocol';
 import { failSpan, type Span, startSpan, within } from '@tessera/service';
-import type { ChatEvent } from './chat-request.js';
-import { stateName } from './request-state.js';
+import type { AnswerEventBody } from '../answer/answer-reducer.js';
+import { stateName } from '../answer/request-lifecycle.js';
 
 /** A span that says what was asked for and what it took; never a word of the conversation. Dispose of it at the end. */
 export class ChatSpan implements Disposable {
@@ -11,7 +11,7 @@ export class ChatSpan implements Disposable {
 
   constructor(
     model: string,
-    { text, messages }: ChatStart,
+    { text, messages, user }: ChatStart,
     /** Told when the first text comes, how long after the begin. */
     private readonly onFirstText: (afterMs: number) => void,
   ) {
@@ -25,6 +25,7 @@ export class ChatSpan implements Disposable {
         'gen_ai.request.top_p': text?.topP,
         'gen_ai.request.top_k': text?.topK,
         'tessera.request.messages': messages.length,
+        'enduser.id': user === '' ? undefined : user,
       },
     });
   }
@@ -34,7 +35,7 @@ export class ChatSpan implements Disposable {
     return within(this.span, run);
   }
 
-  note(event: ChatEvent): void {
+  note(event: AnswerEventBody): void {
     if (event.$case === 'textDelta' && !this.hasText) {
       this.hasText = true;
       const afterMs = performance.now() - this.startedMs;
@@ -53,7 +54,7 @@ export class ChatSpan implements Disposable {
   }
 }
 
-function note(span: Span, event: ChatEvent): void {
+function note(span: Span, event: AnswerEventBody): void {
   if (!span.isRecording()) return;
   switch (event.$case) {
     case 'accepted': {
@@ -68,14 +69,18 @@ function note(span: Span, event: ChatEvent): void {
     case 'stateChanged':
       span.addEvent(stateName(event.value.state));
       return;
+    case 'choiceFinished':
+      span.setAttribute('gen_ai.response.finish_reasons', [FinishReason[event.value.reason].toLowerCase()]);
+      return;
     case 'finished': {
-      const { reason, usage } = event.value;
-      span.setAttribute('gen_ai.response.finish_reasons', [FinishReason[reason].toLowerCase()]);
-      span.setAttribute('gen_ai.output.type', usage?.drawings ? 'image' : 'text');
-      span.setAttribute('gen_ai.usage.input_tokens', usage?.promptTokens ?? 0);
-      span.setAttribute('gen_ai.usage.output_tokens', usage?.completionTokens ?? 0);
-      span.setAttribute('tessera.usage.media_tokens', usage?.mediaTokens ?? 0);
-      span.setAttribute('tessera.usage.drawings', usage?.drawings ?? 0);
+      const { usage } = event.value;
+      const media = (usage?.inputByModality ?? []).filter(({ modality }) => modality !== Modality.TEXT);
+      span.setAttribute('gen_ai.output.type', usage?.outputMedia ? 'image' : 'text');
+      span.setAttribute('gen_ai.usage.input_tokens', usage?.inputTokens ?? 0);
+      span.setAttribute('gen_ai.usage.output_tokens', usage?.outputTokens ?? 0);
+      const mediaTokens = media.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
+      span.setAttribute('tessera.usage.media_tokens', mediaTokens);
+      span.setAttribute('tessera.usage.drawings', usage?.outputMedia ?? 0);
       return;
     }
   }

@@ -1,41 +1,40 @@
 import type { Bus, DrawingInbox, StageFailure } from '@tessera/bus';
 import {
-  type ChatMessage,
-  type ChatResponse,
   type DrawOptions,
+  durationMs,
   type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
   type MediaEvent,
+  type PromptConversation,
+  type PromptSegmentNeeded,
   RequestState,
+  Stage,
   TesseraError,
   type TextOptions,
-  type TileNeeded,
 } from '@tessera/protocol';
 import { abortable, EventQueue } from '@tessera/service';
 import type { AdmittedRequest } from '../admission/request-admission.js';
-import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
-import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
-import { DeliveredAnswer, type ResumePoint, type TextEnd } from './delivered-answer.js';
+import { type AnswerEventBody, AnswerReducer } from '../answer/answer-reducer.js';
+import type { ResumePoint } from '../answer/delivered-answer.js';
+import type { RequestLifecycle } from '../answer/request-lifecycle.js';
+import type { PlannedItem } from '../intake/media-plan.js';
+import type { EncodeDispatch } from './encode-dispatch.js';
+import type { EngineLease, EnginePool } from './engine-pool.js';
 import { linkedAbort } from './linked-abort.js';
-import type { PlannedItem } from './media-plan.js';
-import type { RequestLifecycle } from './request-state.js';
-
-/** One event of an answer; gRPC renders it as it is, other front doors in their own way. */
-export type ChatEvent = NonNullable<ChatResponse['event']>;
 
 /** A request whose media are whole and planned: all that an attempt needs. */
 export interface PreparedRequest {
   readonly requestId: string;
-  /** Media parts hold the number of their item. */
-  readonly messages: ChatMessage[];
+  /** Media are named by the number of their item. */
+  readonly conversation: PromptConversation;
   readonly items: readonly PlannedItem[];
   readonly text: TextOptions;
   readonly draw: DrawOptions;
   readonly deadlineMs: number;
 }
 
-export interface ChatRequestDependencies {
+export interface RoutedRequestDependencies {
   readonly bus: Bus;
   readonly drawings: DrawingInbox;
   readonly engines: EnginePool;
@@ -60,30 +59,30 @@ class DrawingLost extends Error {}
  * Runs a prepared request to its end: picks an engine, sends the media to the encoders at the same moment, and turns
  * what the stages say into events. An engine that dies is replaced; the next one goes on after the tokens delivered.
  */
-export class ChatRequest {
-  private readonly delivered = new DeliveredAnswer();
-  private promptTokens = 0;
-  private mediaTokens = 0;
+export class RoutedRequest {
   /** Raised each time anything of this request is sent again, so that no copy is taken for a duplicate. */
   private attempt = 1;
-  /** Whether an engine had it: then it goes on, and does not begin. */
-  private begun = false;
+  private readonly reducer: AnswerReducer;
   /** What generators say, over all attempts, and the next of it, which an attempt may leave to the one after it. */
   private drawingEvents: AsyncIterator<MediaEvent | StageFailure> | undefined;
   private nextDrawingEvent: Promise<IteratorResult<MediaEvent | StageFailure>> | undefined;
 
+  /** @param answer where the answer's events go, which may ask the request to wait */
   constructor(
     private readonly request: PreparedRequest,
-    private readonly dependencies: ChatRequestDependencies,
-  ) {}
+    private readonly answer: EventQueue<AnswerEventBody>,
+    private readonly dependencies: RoutedRequestDependencies,
+  ) {
+    const declared = request.items.map((item) => item.declared);
+    this.reducer = new AnswerReducer(dependencies.lifecycle, (event) => answer.put(event), declared);
+  }
 
   /** Whether work for this request may still go on, or lie in a queue. */
   get leavesWork(): boolean {
-    return this.attempt > 1 || this.dependencies.encodes.isUnfinished || this.delivered.drawingsDue;
+    return this.attempt > 1 || this.dependencies.encodes.isUnfinished || this.reducer.drawingsDue;
   }
 
-  /** @param answer where the answer's events go, which may ask the request to wait */
-  async run(signal: AbortSignal, answer: EventQueue<ChatEvent>): Promise<void> {
+  async run(signal: AbortSignal): Promise<void> {
     const { engines, lifecycle, maxAttempts } = this.dependencies;
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
@@ -91,30 +90,30 @@ export class ChatRequest {
     let from: ResumePoint | undefined;
     for (let attempt = 1; ; attempt++) {
       // An engine that did not even admit it leaves it queued.
-      if (lifecycle.state !== RequestState.QUEUED) answer.put(this.enter(RequestState.QUEUED));
+      if (lifecycle.state !== RequestState.QUEUED) this.reducer.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
       const lease = await engines.acquire({
         avoid: failed,
-        takeover: this.begun,
+        takeover: this.reducer.begun,
         awaitsTiles: this.request.items.length > 0,
         deadlineMs,
         signal,
       });
       this.dependencies.admitted.placed();
       try {
-        await this.runOn(lease, from, signal, answer);
+        await this.runOn(lease, from, signal);
         return;
       } catch (reason) {
         signal.throwIfAborted();
         const error = reason instanceof DrawingLost ? reason : TesseraError.from(reason);
         // One that goes on waits for a place as long as it may: being refused is no attempt.
-        if (this.begun && error instanceof TesseraError && error.code === 'QUEUE_FULL') attempt--;
+        if (this.reducer.begun && error instanceof TesseraError && error.code === 'QUEUE_FULL') attempt--;
         if (attempt >= maxAttempts) throw lastWord(error);
         if (error instanceof DrawingLost) {
-          from = this.delivered.resumeWithLostDrawings();
+          from = this.reducer.resumeWithLostDrawings();
         } else {
           this.giveUp(lease, failed, error);
-          from = this.delivered.resume();
+          from = this.reducer.resume();
         }
         this.attempt++;
         this.dependencies.onAttempt();
@@ -146,12 +145,7 @@ export class ChatRequest {
     }
   }
 
-  private async runOn(
-    lease: EngineLease,
-    resume: ResumePoint | undefined,
-    outer: AbortSignal,
-    answer: EventQueue<ChatEvent>,
-  ): Promise<void> {
+  private async runOn(lease: EngineLease, resume: ResumePoint | undefined, outer: AbortSignal): Promise<void> {
     using stop = linkedAbort(outer);
     const { signal } = stop;
     const incoming = new EventQueue<Incoming>({ most: maxUnread });
@@ -165,14 +159,14 @@ export class ChatRequest {
       // leave first, since what they begin takes longer.
       follow(this.dependencies.encodes.sendAll(this.attempt, lease.inbox, signal));
       if (this.request.items.length > 0) follow(this.resendLost(lease, signal));
-      follow(this.readEngine(lease, resume ?? this.delivered.resume(), incoming, signal));
-      let drawing = this.delivered.drawingsDue;
+      follow(this.readEngine(lease, resume ?? this.reducer.resume(), incoming, signal));
+      let drawing = this.reducer.drawingsDue;
       if (drawing) follow(this.readDrawings(incoming, signal));
-      let finished: TextEnd | undefined;
+      let finished = false;
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
         if (from === 'media') {
-          this.onMedia(event as MediaEvent | StageFailure, answer);
+          this.onDrawing(event as MediaEvent | StageFailure);
         } else {
           const engineEvent = event as NonNullable<GenerateResponse['event']>;
           if (engineEvent.$case === 'drawingQueued' && !drawing) {
@@ -180,27 +174,26 @@ export class ChatRequest {
             follow(this.readDrawings(incoming, signal));
           }
           // Not awaited: what else the engine says is not to wait for a queue that is full.
-          if (engineEvent.$case === 'tileNeeded') follow(this.resend(engineEvent.value, lease, signal));
-          this.onEngine(engineEvent, answer);
-          if (engineEvent.$case === 'tileArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
+          if (engineEvent.$case === 'segmentNeeded') follow(this.resend(engineEvent.value, lease, signal));
+          this.onEngine(engineEvent);
+          if (engineEvent.$case === 'segmentArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
-            finished = this.delivered.takeEnd(engineEvent.value);
+            finished = true;
             // The text is complete: a drawing needs its place no more, and does not hear of its silence.
             lease.silence.removeEventListener('abort', onSilence);
             lease.release();
           }
         }
-        if (finished !== undefined && !this.delivered.drawingsDue) {
-          answer.put(this.enter(RequestState.DONE));
-          answer.put(this.finishedEvent(finished));
+        if (finished && !this.reducer.drawingsDue) {
+          this.reducer.complete();
           return;
         }
-        if (finished !== undefined && this.dependencies.lifecycle.state === RequestState.DECODING) {
-          answer.put(this.enter(RequestState.GENERATING));
+        if (finished && this.dependencies.lifecycle.state === RequestState.DECODING) {
+          this.reducer.enter(RequestState.GENERATING);
         }
         // A client that reads slowly slows its own stages down, and fills no memory here. What has come is taken in even
         // where the attempt is over.
-        const room = answer.room();
+        const room = this.answer.room();
         if (room !== undefined) await abortable(room, outer);
       }
       outer.throwIfAborted();
@@ -211,42 +204,28 @@ export class ChatRequest {
     }
   }
 
-  private onEngine(event: NonNullable<GenerateResponse['event']>, answer: EventQueue<ChatEvent>): void {
-    const { lifecycle, encodes, admitted } = this.dependencies;
+  private onEngine(event: NonNullable<GenerateResponse['event']>): void {
+    const { encodes, admitted } = this.dependencies;
+    this.reducer.takeEngineEvent(event);
     switch (event.$case) {
-      case 'admitted':
-        this.begun = true;
-        this.promptTokens = event.value.promptTokens;
-        this.mediaTokens = event.value.mediaTokens;
-        answer.put(this.enter(RequestState.PREFILLING));
-        return;
-      case 'tileArrived': {
-        const { item, tile, tokens, timings } = event.value;
-        for (const timing of timings) {
-          const kind = timing.stage === 'encoder' ? 'encode' : 'connect';
-          lifecycle.addStageWork(timing, kind, { item, tile });
-          admitted.tileMade(kind, timing);
+      case 'segmentArrived': {
+        const { media, segment, timings } = event.value;
+        for (const { stage, queue, busy } of timings) {
+          const kind = stage === Stage.ENCODER ? 'encode' : 'connect';
+          admitted.tileMade(kind, { queueMs: durationMs(queue), busyMs: durationMs(busy) });
         }
-        encodes.arrived(item, tile);
-        answer.put({ $case: 'tileDone', value: { item, tile, tokens } });
-        return;
-      }
-      case 'tokens': {
-        if (lifecycle.state === RequestState.PREFILLING) answer.put(this.enter(RequestState.DECODING));
-        this.delivered.takeTokens(event.value.tokenIds);
-        answer.put({ $case: 'textDelta', value: { text: event.value.text, tokens: event.value.tokenIds.length } });
+        encodes.arrived(media, segment);
         return;
       }
       case 'drawingQueued':
-        this.delivered.takeQueuedDrawing(event.value.drawing);
         admitted.drawingQueued();
         return;
       case 'finished': {
-        const { timing, completionTokens: tokens } = event.value;
-        if (timing === undefined) return;
-        this.addEngineSpans(timing);
+        const { timing, tokenCount: tokens } = event.value;
         // Of an answer that was taken over the engine measured only its own part.
-        if (this.attempt === 1) admitted.written({ timing, tokens, hasMedia: this.request.items.length > 0 });
+        if (timing === undefined || this.attempt > 1) return;
+        const [prefillMs, decodeMs] = [durationMs(timing.prefill), durationMs(timing.decode)];
+        admitted.written({ timing: { prefillMs, decodeMs }, tokens, hasMedia: this.request.items.length > 0 });
         return;
       }
       default:
@@ -254,23 +233,13 @@ export class ChatRequest {
     }
   }
 
-  private onMedia(event: MediaEvent | StageFailure, answer: EventQueue<ChatEvent>): void {
+  private onDrawing(event: MediaEvent | StageFailure): void {
     if ('code' in event) {
       throw new TesseraError(event.code, `${event.stage}: ${event.message}`, { stage: event.stage });
     }
-    if (event.event === undefined || !this.delivered.takeDrawingEvent(event)) return;
-    if (event.event.$case === 'progress') {
-      answer.put({ $case: 'drawProgress', value: event.event.value });
-      return;
-    }
-    answer.put(event.event);
-    if (event.event.value.last) {
-      const { drawing } = event.event.value;
-      if (event.timing !== undefined) {
-        this.dependencies.lifecycle.addStageWork(event.timing, 'denoise', { item: drawing });
-        this.dependencies.admitted.drawn(event.timing);
-      }
-    }
+    const isNew = this.reducer.takeDrawingEvent(event);
+    // It stands on a drawing's last event.
+    if (isNew && event.timing !== undefined) this.dependencies.admitted.drawn(event.timing);
   }
 
   private async readEngine(
@@ -279,20 +248,20 @@ export class ChatRequest {
     incoming: EventQueue<Incoming>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { requestId, messages, items, text, draw, deadlineMs } = this.request;
+    const { requestId, conversation, items, text, draw, deadlineMs } = this.request;
     const { deliveredTokenIds, queuedDrawings, isComplete } = resume;
     const request: GenerateRequest = {
       requestId,
       attempt: this.attempt,
-      messages,
-      media: items.map(({ kind, spans }) => ({ kind, tiles: [...spans] })),
+      prompt: { $case: 'conversation', value: conversation },
+      media: items.map(({ modality, segments }) => ({ modality, segments: [...segments] })),
       // A text that has its end gets no further token, whatever this engine would write.
       text: isComplete ? { ...text, maxTokens: deliveredTokenIds.length } : text,
       draw,
       drawingsTo: this.dependencies.drawings.address,
-      deliveredTokenIds,
+      forcedTokenIds: deliveredTokenIds,
       queuedDrawings,
-      takenOver: this.begun,
+      takenOver: this.reducer.begun,
     };
     let isFinished = false;
     const onMessage = ({ event }: GenerateResponse): Promise<void> | undefined => {
@@ -324,7 +293,7 @@ export class ChatRequest {
       this.nextDrawingEvent ??= events.next();
       const first = await Promise.race([lost, this.nextDrawingEvent]);
       if (first === 'reconnected') {
-        if (this.delivered.drawingsDue) throw new DrawingLost();
+        if (this.reducer.drawingsDue) throw new DrawingLost();
         lost = lossAwaited();
         continue;
       }
@@ -336,9 +305,13 @@ export class ChatRequest {
     }
   }
 
-  private async resend({ item, tile }: TileNeeded, lease: EngineLease, signal: AbortSignal): Promise<void> {
+  private async resend(
+    { media, segment }: PromptSegmentNeeded,
+    lease: EngineLease,
+    signal: AbortSignal,
+  ): Promise<void> {
     const recipient = { deliverTo: lease.inbox, signal };
-    await this.dependencies.encodes.resendIfLost(item, tile, () => ++this.attempt, recipient);
+    await this.dependencies.encodes.resendIfLost(media, segment, () => ++this.attempt, recipient);
   }
 
   /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */
@@ -351,42 +324,6 @@ export class ChatRequest {
       );
       if (reconnected) await encodes.resendLost(() => ++this.attempt, { deliverTo: inbox, signal });
     }
-  }
-
-  private addEngineSpans(timing: { queueMs: number; prefillMs: number; decodeMs: number }): void {
-    const { lifecycle } = this.dependencies;
-    const decodeStart = lifecycle.nowMs() - timing.decodeMs;
-    const prefillStart = decodeStart - timing.prefillMs;
-    const stages: [name: string, startMs: number, durationMs: number][] = [
-      ['queue', prefillStart - timing.queueMs, timing.queueMs],
-      ['prefill', prefillStart, timing.prefillMs],
-      ['decode', decodeStart, timing.decodeMs],
-    ];
-    for (const [name, startMs, durationMs] of stages) {
-      lifecycle.addSpan({ stage: 'llm', name, startMs: Math.max(0, startMs), durationMs });
-    }
-  }
-
-  private enter(state: RequestState): ChatEvent {
-    this.dependencies.lifecycle.enter(state);
-    return { $case: 'stateChanged', value: { state, atMs: this.dependencies.lifecycle.nowMs() } };
-  }
-
-  private finishedEvent(finished: TextEnd): ChatEvent {
-    const { promptTokens, mediaTokens } = this;
-    return {
-      $case: 'finished',
-      value: {
-        reason: finished.reason,
-        usage: {
-          promptTokens,
-          mediaTokens,
-          completionTokens: finished.completionTokens,
-          drawings: this.delivered.drawings,
-        },
-        spans: [...this.dependencies.lifecycle.spans],
-      },
-    };
   }
 }
 

@@ -1,11 +1,11 @@
 import type { Bus, MediaHold, QueuedJob } from '@tessera/bus';
-import { type ErrorCode, jobRoutes, type MediaKind, type MediaSize, TesseraError } from '@tessera/protocol';
+import { type ErrorCode, jobRoutes, type MediaSize, type Modality, TesseraError } from '@tessera/protocol';
 import { remainingMs, sleep } from '@tessera/service';
 
 /** One media item as the encoder needs it. */
 export interface EncodeItem {
   readonly item: number;
-  readonly kind: MediaKind;
+  readonly modality: Modality;
   readonly size: MediaSize;
   readonly tiles: number;
   readonly bytes: Uint8Array;
@@ -200,7 +200,7 @@ export class EncodeDispatch {
     const key = { requestId, attempt, item: item.item };
     const job = await this.bus.publishJob(
       'encode',
-      { key, media, kind: item.kind, size: item.size, firstTile, tileCount },
+      { key, media, modality: item.modality, size: item.size, firstTile, tileCount },
       { deadlineMs, signal, deliverTo },
     );
     for (const tile of state.tiles.slice(firstTile, firstTile + tileCount)) tile.firstTile = firstTile;

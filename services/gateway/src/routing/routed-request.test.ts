@@ -1,16 +1,17 @@
 import { type Bus, type DrawingInbox, EngineRoster } from '@tessera/bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { type MediaEvent, MediaKind, TesseraError, TileRole } from '@tessera/protocol';
+import { type MediaEvent, Modality, SegmentRole, TesseraError, TextOptions } from '@tessera/protocol';
 import { EventQueue } from '@tessera/service';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
-import { EncodeDispatch } from '../dispatch/encode-dispatch.js';
-import { EnginePool } from '../dispatch/engine-pool.js';
+import type { AnswerEventBody } from '../answer/answer-reducer.js';
+import { RequestLifecycle } from '../answer/request-lifecycle.js';
+import type { PlannedItem } from '../intake/media-plan.js';
 import { admitted, answer, finished, type Script, ScriptedEngine, token } from '../testing/scripted-engine.js';
 import { testBus } from '../testing/test-bus.js';
-import { type ChatEvent, ChatRequest } from './chat-request.js';
-import type { PlannedItem } from './media-plan.js';
-import { RequestLifecycle } from './request-state.js';
+import { EncodeDispatch } from './encode-dispatch.js';
+import { EnginePool } from './engine-pool.js';
+import { RoutedRequest } from './routed-request.js';
 
 let server: NatsServer;
 let bus: Bus;
@@ -66,7 +67,7 @@ interface Asked {
 }
 
 async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promise<{
-  events: ChatEvent[];
+  events: AnswerEventBody[];
   text: string;
   error?: TesseraError;
   attempts: number;
@@ -74,9 +75,12 @@ async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promi
   const requestId = `request-${nextId++}`;
   const deadlineMs = Date.now() + leftMs;
   let attempts = 1;
+  const conversation = { messages: [], templateArguments: undefined };
+  const answer = new EventQueue<AnswerEventBody>();
   const admission = new RequestAdmission({ engines: pool, safety: 0, drawSteps: undefined });
-  const request = new ChatRequest(
-    { requestId, messages: [], items, text: { stop: [] }, draw: {}, deadlineMs },
+  const request = new RoutedRequest(
+    { requestId, conversation, items, text: TextOptions.fromPartial({}), draw: {}, deadlineMs },
+    answer,
     {
       bus: on,
       drawings: inboxes.get(on) as DrawingInbox,
@@ -96,12 +100,11 @@ async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promi
       },
     },
   );
-  const events: ChatEvent[] = [];
+  const events: AnswerEventBody[] = [];
   let error: TesseraError | undefined;
   const stop = new AbortController();
   try {
-    const answer = new EventQueue<ChatEvent>();
-    request.run(stop.signal, answer).then(
+    request.run(stop.signal).then(
       () => answer.end(),
       (reason) => answer.fail(reason),
     );
@@ -117,12 +120,14 @@ async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promi
 function picture(tiles: number): PlannedItem {
   return {
     item: 0,
-    kind: MediaKind.IMAGE,
+    declared: 0,
+    name: 'a',
+    modality: Modality.IMAGE,
     size: { width: 10, height: 10 },
     tiles,
     bytes: new Uint8Array([1, 2, 3]),
     digest: 'd',
-    spans: Array.from({ length: tiles }, () => ({ role: TileRole.PART, tokens: 4 })),
+    segments: Array.from({ length: tiles }, () => ({ role: SegmentRole.PART, tokenCount: 4 })),
   };
 }
 
@@ -156,7 +161,7 @@ test('an engine that fails is left, and the next one goes on after what was deli
   const alive = await engine('alive', { events: [admitted, token(8), finished] });
   expect(await run()).toMatchObject({ text: '<7><8>', attempts: 2 });
   expect(dead.calls).toHaveLength(1);
-  expect(alive.calls).toMatchObject([{ attempt: 2, deliveredTokenIds: [7] }]);
+  expect(alive.calls).toMatchObject([{ attempt: 2, forcedTokenIds: [7] }]);
   expect(roster.ready.map(({ status }) => status.engineId)).toEqual(['alive']);
 });
 
@@ -234,7 +239,7 @@ test('an engine that falls silent loses its request, and what it says later is n
 
 /** A drawing as a generator sends it, in one part. */
 async function draw(requestId: string, drawing: number): Promise<void> {
-  const picturePart = { drawing, data: Uint8Array.of(1, 2, 3), last: true, mimeType: 'image/png' };
+  const picturePart = { data: Uint8Array.of(1, 2, 3), last: true, mimeType: 'image/png' };
   const event: MediaEvent = {
     key: { requestId, attempt: 1, item: drawing },
     event: { $case: 'picturePart', value: picturePart },
@@ -257,6 +262,6 @@ test('a drawing that comes after the engine has said all and closed its stream i
   await draw(one.calls[0]?.requestId ?? '', 0);
   const { events, error } = await answered;
   expect(error).toBeUndefined();
-  expect(events.map(({ $case }) => $case)).toContain('picturePart');
-  expect(events.at(-1)).toMatchObject({ $case: 'finished', value: { usage: { drawings: 1 } } });
+  expect(events.map(({ $case }) => $case)).toContain('mediaPart');
+  expect(events.at(-1)).toMatchObject({ $case: 'finished', value: { usage: { outputMedia: 1 } } });
 });

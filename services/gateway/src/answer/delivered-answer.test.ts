@@ -3,12 +3,12 @@ import { expect, test } from 'vitest';
 import { DeliveredAnswer } from './delivered-answer.js';
 
 function progress(drawing: number, sequence: number): MediaEvent {
-  const event = { $case: 'progress' as const, value: { drawing, step: sequence + 1, steps: 9 } };
+  const event = { $case: 'progress' as const, value: { step: sequence + 1, steps: 9 } };
   return { key: { requestId: 'r', attempt: 1, item: drawing }, event, sequence, timing: undefined };
 }
 
 function part(drawing: number, sequence: number, last: boolean): MediaEvent {
-  const value = { drawing, data: new Uint8Array(1), last, mimeType: 'image/png' };
+  const value = { data: new Uint8Array(1), last, mimeType: 'image/png' };
   return {
     key: { requestId: 'r', attempt: 1, item: drawing },
     event: { $case: 'picturePart', value },
@@ -83,10 +83,11 @@ test('a drawing that was queued, and whose token was lost with its engine, is le
 
 test('a text that has its end keeps it, whatever a later attempt says', () => {
   const answer = withTwoDrawings();
-  const end = { reason: FinishReason.END, completionTokens: 5 };
-  expect(answer.takeEnd(end)).toBe(end);
+  const end = { reason: FinishReason.END, tokenCount: 5 };
+  expect(answer.takeEnd(end)).toBe(true);
   expect(answer.resumeWithLostDrawings().isComplete).toBe(true);
-  expect(answer.takeEnd({ reason: FinishReason.LENGTH, completionTokens: 5 })).toBe(end);
+  expect(answer.takeEnd({ reason: FinishReason.LENGTH, tokenCount: 5 })).toBe(false);
+  expect(answer.end).toBe(end);
 });
 
 test('a drawing that the client has in part is not made again', () => {

@@ -1,0 +1,153 @@
+import {
+  type AnswerEvent,
+  type ChatRequest,
+  ChatServiceDefinition,
+  type ChatServiceDescribeResponse,
+  type ChatStart,
+  type ListModelsRequest,
+  type ListModelsResponse,
+  type MediaPart,
+  type ModelInfo,
+  TesseraError,
+} from '@tessera/protocol';
+import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
+import { clientName } from '../admission/client-name.js';
+import { type Chat, requireModel } from '../chat.js';
+import { unlessLeaving } from '../intake/leaving.js';
+import { withinPause } from '../intake/within-pause.js';
+import { ChatSpan } from './chat-span.js';
+
+export interface ChatServiceOptions {
+  readonly drain: AbortSignal;
+  /** Told when the first text of an answer leaves, how long after its request came. */
+  readonly onFirstText: (afterMs: number) => void;
+  /** How long a client may pause before its first message. */
+  readonly pauseMs: number;
+  /** The metadata key that names the client; absent: its address does. */
+  readonly clientKey: string | undefined;
+}
+
+/** A conversation, and what follows it on the same stream. */
+interface Question {
+  readonly start: ChatStart;
+  readonly parts: AsyncIterable<MediaPart>;
+}
+
+/** Renders the chat core as gRPC. */
+export function chatService(
+  chat: Chat,
+  description: ChatServiceDescribeResponse & { readonly model: { readonly info: ModelInfo } },
+  { drain, pauseMs, clientKey, onFirstText }: ChatServiceOptions,
+): GrpcService {
+  const { info } = description.model;
+
+  /** The events of an answer, numbered as they leave. */
+  async function* answer(
+    ask: (signal: AbortSignal) => Promise<Question>,
+    context: TesseraCallContext,
+  ): AsyncGenerator<{ event: AnswerEvent }> {
+    const { signal, deadlineMs, arrival } = context;
+    const { start, parts } = await ask(signal);
+    const call = { client: clientName(context, clientKey), signal, deadlineMs, arrival };
+    using span = new ChatSpan(info.name, start, onFirstText);
+    let sequence = 0n;
+    let drainTold = false;
+    try {
+      for await (const event of span.within(() => chat.answer(start, parts, call))) {
+        span.note(event);
+        if (drain.aborted && !drainTold) {
+          drainTold = true;
+          yield { event: { sequence: ++sequence, event: { $case: 'drain', value: {} } } };
+        }
+        // From here on errors tell the caller which request they are about.
+        if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
+        yield { event: { sequence: ++sequence, event } };
+      }
+    } catch (reason) {
+      span.failed(reason);
+      throw reason;
+    }
+  }
+
+  return grpcService(
+    ChatServiceDefinition,
+    {
+      async listModels(request) {
+        return listModels(request, description);
+      },
+      async describe({ model }) {
+        requireModel(model, info);
+        return description;
+      },
+      chat: (requests, context) => answer((signal) => streamed(requests, pauseMs, signal), context),
+      respond: ({ start }, context) => answer(async () => inOneMessage(start), context),
+      async upload() {
+        throw notBuilt('Upload');
+      },
+      // biome-ignore lint/correctness/useYield: the contract has a stream here.
+      async *resume() {
+        throw notBuilt('Resume');
+      },
+    },
+    { onArrival: (path) => (/\/(Chat|Respond)$/.test(path) ? chat.arrive() : undefined) },
+  );
+}
+
+function notBuilt(method: string): TesseraError {
+  return new TesseraError('UNSUPPORTED', `${method} is not built yet`);
+}
+
+/** There is one, so there is one page. */
+function listModels(
+  { pageSize, pageToken }: ListModelsRequest,
+  { model }: ChatServiceDescribeResponse,
+): ListModelsResponse {
+  if (pageSize < 0) throw TesseraError.invalidField('page_size', `is ${pageSize}; leave it out, or ask for at least 1`);
+  if (pageToken !== '') throw TesseraError.invalidField('page_token', 'is of no list that this service gave out');
+  return { models: model === undefined ? [] : [model], nextPageToken: '' };
+}
+
+async function streamed(requests: AsyncIterable<ChatRequest>, pauseMs: number, signal: AbortSignal): Promise<Question> {
+  const incoming = requests[Symbol.asyncIterator]();
+  return { start: await firstMessage(incoming, pauseMs, signal), parts: mediaParts(incoming) };
+}
+
+function inOneMessage(start: ChatStart | undefined): Question {
+  if (start === undefined) throw invalid('start', 'is missing');
+  const later = start.media.findIndex(({ source }) => source?.$case === 'parts');
+  if (later >= 0) {
+    throw TesseraError.invalidField(
+      `media[${later}].parts`,
+      'says that bytes will follow, but Respond takes one message; send them inline, or call Chat',
+    );
+  }
+  return { start, parts: nothingMore() };
+}
+
+async function* nothingMore(): AsyncGenerator<never> {}
+
+async function firstMessage(
+  requests: AsyncIterator<ChatRequest>,
+  pauseMs: number,
+  signal: AbortSignal,
+): Promise<ChatStart> {
+  const first = await withinPause(requests.next(), pauseMs, signal);
+  if (first.done === true) {
+    await unlessLeaving(signal);
+    throw invalid('start', 'the stream was closed before its first message; send `start` first');
+  }
+  if (first.value.body?.$case !== 'start') throw invalid('start', 'the first message of the stream must be `start`');
+  return first.value.body.value;
+}
+
+async function* mediaParts(requests: AsyncIterator<ChatRequest>): AsyncGenerator<MediaPart> {
+  for (let next = await requests.next(); next.done !== true; next = await requests.next()) {
+    if (next.value.body?.$case !== 'mediaPart')
+      throw invalid('media_part', 'after `start` only `media_part` may be sent');
+    yield next.value.body.value;
+  }
+}
+
+function invalid(field: string, message: string): TesseraError {
+  return new TesseraError('REQUEST_INVALID', message, { field });
+}

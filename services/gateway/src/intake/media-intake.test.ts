@@ -1,0 +1,73 @@
+import { Media } from '@tessera/protocol';
+import { expect, test } from 'vitest';
+import { MediaBudget, MediaIntake } from './media-intake.js';
+
+const part = (size: number, last = false) => ({ name: 'a', data: Buffer.alloc(size), last });
+const declared = (rest: Partial<Media> = {}): Media =>
+  Media.fromPartial({ name: 'a', source: { $case: 'parts', value: {} }, ...(rest as object) });
+const intakeOf = (budget = new MediaBudget(1000)) =>
+  new MediaIntake([declared()], { itemBytes: 100, partBytes: 60 }, budget);
+
+test('an item of exactly the byte limit is taken, one byte more is refused with the limit', () => {
+  const whole = intakeOf();
+  whole.add(part(60));
+  whole.add(part(40, true));
+  expect(whole.finish()[0]?.bytes).toHaveLength(100);
+
+  const more = intakeOf();
+  more.add(part(60));
+  expect(() => more.add(part(41, true))).toThrow('media "a" has more than 100 bytes, the limit of one media item');
+});
+
+test('a part of exactly the limit of a part is taken, one byte more is refused with the limit', () => {
+  expect(() => intakeOf().add(part(60))).not.toThrow();
+  expect(() => intakeOf().add(part(61))).toThrow('a part of media "a" has 61 bytes; the limit of one part is 60');
+});
+
+test('requests together may hold exactly the budget, and have it back when they end', () => {
+  const budget = new MediaBudget(100);
+  const [first, second] = [intakeOf(budget), intakeOf(budget)];
+  first.add(part(60));
+  second.add(part(40));
+  expect(() => second.add(part(1))).toThrow('the gateway holds 100 bytes of media for requests in flight');
+  first.release();
+  expect(budget.usedBytes).toBe(40);
+  second.add(part(60));
+  second.release();
+  expect(budget.usedBytes).toBe(0);
+});
+
+const limits = { itemBytes: 100, partBytes: 60 };
+const inline = (bytes: number): Partial<Media> => ({ source: { $case: 'inline', value: new Uint8Array(bytes) } });
+
+test('bytes that come with the declaration need no part, are of the budget, and take none', () => {
+  const budget = new MediaBudget(100);
+  const intake = new MediaIntake([declared(inline(70))], limits, budget);
+  expect(intake.complete).toBe(false);
+  intake.takeInline();
+  expect(intake.complete).toBe(true);
+  expect(budget.usedBytes).toBe(70);
+  expect(() => intake.add(part(1))).toThrow('media "a", whose bytes are not to come in parts');
+  expect(intake.finish()).toMatchObject([{ declaration: { name: 'a' } }]);
+  intake.release();
+  expect(budget.usedBytes).toBe(0);
+});
+
+test('an item that has not as many bytes as it was declared with is refused', () => {
+  const intake = new MediaIntake([declared({ sizeBytes: 30n })], limits, new MediaBudget(1000));
+  intake.add(part(29, true));
+  expect(() => intake.finish()).toThrow('media[0].size_bytes is 30, but 29 bytes came');
+});
+
+test('an item that never comes, or never ends, is named', () => {
+  const never = intakeOf();
+  expect(() => never.finish()).toThrow(
+    expect.objectContaining({ code: 'MEDIA_MISSING', options: { field: 'media[0]' } }),
+  );
+  never.add(part(3));
+  expect(() => never.finish()).toThrow('media "a" ended after 3 bytes without a part marked last');
+});
+
+test('a part of what is not declared is refused', () => {
+  expect(() => intakeOf().add({ ...part(1), name: 'b' })).toThrow('media "b", which is not declared');
+});
