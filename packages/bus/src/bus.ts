@@ -1,4 +1,5 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
+import { abortable } from '@tessera/flow';
 import {
   type Blob,
   type ConnectJob,
@@ -17,7 +18,6 @@ import {
   type TensorRef,
   TesseraError,
 } from '@tessera/protocol';
-import { abortable } from '@tessera/service';
 import type { BusLimits, BusOptions } from './bus-options.js';
 import { BusConnection, messageOf } from './connection/bus-connection.js';
 import { type Announcer, announceEngine, EngineDirectory } from './engines/engine-directory.js';

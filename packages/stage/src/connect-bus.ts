@@ -7,8 +7,9 @@ import {
   type NatsSettings,
   shownUrl,
 } from '@tessera/bus';
+import { sleep } from '@tessera/flow';
 import { type JobKind, jobRoutes, TesseraError } from '@tessera/protocol';
-import { type CommonSettings, type Metrics, type ServiceContext, type Settings, sleep } from '@tessera/service';
+import type { CommonSettings, Metrics, ServiceContext, Settings } from '@tessera/service';
 
 export interface ConnectBusOptions {
   /** The kind of job that the service takes, if it takes any. */

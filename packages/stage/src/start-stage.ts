@@ -1,6 +1,7 @@
 import type { Bus, JobContext, JobMessage, NatsSettings } from '@tessera/bus';
+import { sleep } from '@tessera/flow';
 import type { JobKind, ModelInfo, TesseraError } from '@tessera/protocol';
-import { type CommonSettings, type GrpcService, type ServiceContext, type ServiceParts, sleep } from '@tessera/service';
+import type { CommonSettings, GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
 import type { Admission } from './admission.js';
 import { connectBus } from './connect-bus.js';
 import type { StageSettings } from './stage-settings.js';

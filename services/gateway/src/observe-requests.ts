@@ -1,6 +1,7 @@
 import type { Bus, EngineDirectory } from '@tessera/bus';
+import { sleep } from '@tessera/flow';
 import { RequestState } from '@tessera/protocol';
-import { type Metrics, type ServiceContext, type ServiceSettings, sleep } from '@tessera/service';
+import type { Metrics, ServiceContext, ServiceSettings } from '@tessera/service';
 import type { ChatDependencies } from './request/chat.js';
 import { nextStates, stateName } from './request/request-state.js';
 

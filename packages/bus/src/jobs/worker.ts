@@ -1,3 +1,4 @@
+import { signalWithDeadline } from '@tessera/flow';
 import {
   type ErrorCode,
   headerNumber,
@@ -7,7 +8,7 @@ import {
   messageHeaders,
   TesseraError,
 } from '@tessera/protocol';
-import { hasUnknownFields, signalWithDeadline } from '@tessera/service';
+import { hasUnknownFields } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import type { TracedDelivery } from '../connection/bus-trace.js';

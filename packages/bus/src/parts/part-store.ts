@@ -1,6 +1,6 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
+import { abortable } from '@tessera/flow';
 import { type StoredParts, TesseraError } from '@tessera/protocol';
-import { abortable } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import type { Publisher, PublishOptions } from '../streams/publisher.js';

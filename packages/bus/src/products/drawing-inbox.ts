@@ -1,9 +1,9 @@
+import { EventQueue } from '@tessera/flow';
 import { failurePart, MediaEvent, type ProductPlace } from '@tessera/protocol';
 import { hasUnknownFields } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import { DrawingOrder } from './drawing-order.js';
-import { EventQueue } from './event-queue.js';
 import { Inbox } from './inbox.js';
 import { readFailure, type StageFailure } from './stage-failure.js';
 
@@ -31,10 +31,11 @@ export class DrawingInbox {
    */
   receive(requestId: string, signal: AbortSignal): AsyncIterable<MediaEvent | StageFailure> {
     let close = (): void => {};
-    const queue = new EventQueue<MediaEvent | StageFailure>(signal, () => {
+    const onAbandoned = (): void => {
       close();
       this.open.delete(queue);
-    });
+    };
+    const queue = new EventQueue<MediaEvent | StageFailure>({ signal, onAbandoned });
     if (signal.aborted) return queue;
     this.open.add(queue);
     const order = new DrawingOrder();
@@ -45,9 +46,9 @@ export class DrawingInbox {
           const failure = readFailure(this.connection, 'drawings', at, payload);
           if (failure === undefined || failures.has(`${at.item}/${failure.attempt}`)) return;
           failures.add(`${at.item}/${failure.attempt}`);
-          queue.push(failure);
+          queue.put(failure);
         } else {
-          for (const event of this.inOrder(order, at, payload)) queue.push(event);
+          for (const event of this.inOrder(order, at, payload)) queue.put(event);
         }
       },
     });

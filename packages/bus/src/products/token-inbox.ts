@@ -1,6 +1,6 @@
+import { EventQueue } from '@tessera/flow';
 import { type Float32Tensor, failurePart, jobRoutes, type ProductPlace, type StageTiming } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
-import { EventQueue } from './event-queue.js';
 import { Inbox } from './inbox.js';
 import { mayImprove, readFailure, type StageFailure } from './stage-failure.js';
 import { TensorAssembler } from './tensor-assembler.js';
@@ -53,11 +53,12 @@ export class TokenInbox {
     { fromAttempt = 0 }: TokensOptions = {},
   ): AsyncIterable<TileTokens | StageFailure> {
     let close = (): void => {};
-    const queue = new EventQueue<TileTokens | StageFailure>(signal, () => {
+    const onAbandoned = (): void => {
       close();
       this.open.delete(queue);
       this.assembler.forgetRequest(requestId);
-    });
+    };
+    const queue = new EventQueue<TileTokens | StageFailure>({ signal, onAbandoned });
     if (signal.aborted) return queue;
     this.open.add(queue);
     const failures = new Set<string>();
@@ -65,10 +66,10 @@ export class TokenInbox {
       accept: (at, payload) => {
         if (at.part === failurePart) {
           const failure = this.failure(at, payload, fromAttempt, failures);
-          if (failure !== undefined) queue.push(failure);
+          if (failure !== undefined) queue.put(failure);
         } else {
           const tile = this.tile(at, payload);
-          if (tile !== undefined) queue.push(tile);
+          if (tile !== undefined) queue.put(tile);
         }
       },
     });

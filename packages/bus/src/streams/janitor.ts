@@ -1,5 +1,5 @@
+import { sleep } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { sleep } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 

@@ -1,5 +1,6 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
+import { remainingMs, signalWithDeadline, sleep } from '@tessera/flow';
 import {
   type JobKind,
   jobKinds,
@@ -9,7 +10,6 @@ import {
   type StreamKind,
   TesseraError,
 } from '@tessera/protocol';
-import { remainingMs, signalWithDeadline, sleep } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import { StreamGate, type Turn } from './stream-gate.js';

@@ -1,6 +1,6 @@
 import type { Bus, MediaHold, QueuedJob } from '@tessera/bus';
+import { remainingMs, sleep } from '@tessera/flow';
 import { type ErrorCode, jobRoutes, type MediaKind, type MediaSize, TesseraError } from '@tessera/protocol';
-import { remainingMs, sleep } from '@tessera/service';
 
 /** One media item as the encoder needs it. */
 export interface EncodeItem {

@@ -1,7 +1,7 @@
 import { type Bus, type DrawingInbox, EngineRoster } from '@tessera/bus';
+import { EventQueue } from '@tessera/flow';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type MediaEvent, MediaKind, TesseraError, TileRole } from '@tessera/protocol';
-import { EventQueue } from '@tessera/service';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
 import { EncodeDispatch } from '../dispatch/encode-dispatch.js';

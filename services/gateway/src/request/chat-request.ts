@@ -1,4 +1,5 @@
 import type { Bus, DrawingInbox, StageFailure } from '@tessera/bus';
+import { abortable, EventQueue, linkedAbort } from '@tessera/flow';
 import {
   type ChatMessage,
   type ChatResponse,
@@ -12,12 +13,10 @@ import {
   type TextOptions,
   type TileNeeded,
 } from '@tessera/protocol';
-import { abortable, EventQueue } from '@tessera/service';
 import type { AdmittedRequest } from '../admission/request-admission.js';
 import type { EncodeDispatch } from '../dispatch/encode-dispatch.js';
 import type { EngineLease, EnginePool } from '../dispatch/engine-pool.js';
 import { DeliveredAnswer, type ResumePoint, type TextEnd } from './delivered-answer.js';
-import { linkedAbort } from './linked-abort.js';
 import type { PlannedItem } from './media-plan.js';
 import type { RequestLifecycle } from './request-state.js';
 

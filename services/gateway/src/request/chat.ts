@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Bus, DrawingInbox } from '@tessera/bus';
+import { EventQueue, type LinkedAbort, linkedAbort } from '@tessera/flow';
 import {
   type ChatMessage,
   type ChatStart,
@@ -11,7 +12,6 @@ import {
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
-import { EventQueue } from '@tessera/service';
 import { Arrivals } from '../admission/arrivals.js';
 import type { ClientLimits } from '../admission/client-limits.js';
 import type { RequestAdmission } from '../admission/request-admission.js';
@@ -20,7 +20,6 @@ import type { EnginePool } from '../dispatch/engine-pool.js';
 import { type ChatEvent, ChatRequest } from './chat-request.js';
 import { type Conversation, type ConversationLimits, checkConversation } from './conversation.js';
 import { unlessLeaving } from './leaving.js';
-import { type LinkedAbort, linkedAbort } from './linked-abort.js';
 import { type IntakeLimits, MediaIntake } from './media-intake.js';
 import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './media-plan.js';
 import { RequestLifecycle, type StateListener } from './request-state.js';

@@ -1,3 +1,4 @@
+import { abortable } from '@tessera/flow';
 import {
   type EngineStatus,
   FinishReason,
@@ -6,7 +7,7 @@ import {
   LlmServiceDefinition,
   TesseraError,
 } from '@tessera/protocol';
-import { abortable, commonSettings, grpcService, type RunningService, startService } from '@tessera/service';
+import { commonSettings, grpcService, type RunningService, startService } from '@tessera/service';
 import { engineStatus } from './engine-status.js';
 
 type Event = NonNullable<GenerateResponse['event']>;
