@@ -86,7 +86,7 @@ const samples = [
   ['ConnectJob', { key, tile: 1, features: { stored }, encoder: timing }],
   ['GenerateJob', { key, condition: tensor, options: draw }],
   ['TensorPart', { key, tile: 1, part: 2, parts: 3, rows: tensor, timings: [timing] }],
-  ['MediaEvent', { key, ...event('picturePart', picture), sequence: 3, timing }],
+  ['DrawingEvent', { key, ...event('picturePart', picture), sequence: 3, timing }],
   ['Failure', { key, code: 'MEDIA_CORRUPT', message: 'it is cut', stage: 'encoder' }],
   [
     'EngineStatus',

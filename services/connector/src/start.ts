@@ -1,5 +1,6 @@
 import { readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { connectQueue } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { connectorSettings } from './config.js';
@@ -18,7 +19,7 @@ export const connector: Service<typeof connectorSettings> = {
     const { name, revision, weights } = bundle.manifest;
     const info = { name, revision, weights };
     return startStage({
-      kind: 'connect',
+      queue: connectQueue,
       model: info,
       context,
       build: async (bus) => {
@@ -39,9 +40,6 @@ export const connector: Service<typeof connectorSettings> = {
         const description = { model: info, patches, width, tokens, llmWidth, maxBatch: tilesAtOnce };
         return {
           handle: connectJobHandler(bus, engine),
-          discard: async ({ features }) => {
-            if (features !== undefined) await bus.discardFeatures(features);
-          },
           slots: settings['jobs.slots'],
           services: [connectorService({ description, engine, admission, tilesAtOnce, drain })],
           admission,

@@ -1,7 +1,7 @@
 import { readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import { SvgLane } from '@tessera/media';
-import { TesseraError } from '@tessera/protocol';
+import { encodeQueue, TesseraError } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { encoderSettings, mediaLimits } from './config.js';
@@ -25,7 +25,7 @@ export const encoder: Service<typeof encoderSettings> = {
     }
     const info = { name, revision, weights };
     return startStage({
-      kind: 'encode',
+      queue: encodeQueue,
       model: info,
       context,
       build: async (bus) => {

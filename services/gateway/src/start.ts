@@ -1,6 +1,6 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { defaultMediaLimits } from '@tessera/media';
-import type { ChatServiceDescribeResponse, ModelInfo } from '@tessera/protocol';
+import { type ChatServiceDescribeResponse, drawingEvents, type ModelInfo } from '@tessera/protocol';
 import {
   clientCredentials,
   type Service,
@@ -39,7 +39,7 @@ export const gateway: Service<typeof gatewaySettings> = {
     const credentials = engineCredentials(context);
     const bus = await connectBus(context, model.revision);
     const watch = new AbortController();
-    const drawings = await bus.openDrawingInbox();
+    const drawings = await bus.openInbox(drawingEvents);
     void bus.tidy(watch.signal);
     const directory = bus.watchEngines(watch.signal);
     removeAbandonedInboxes(directory, bus, watch.signal);

@@ -1,5 +1,6 @@
 import { readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { generateQueue } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { generatorSettings } from './config.js';
@@ -20,7 +21,7 @@ export const generator: Service<typeof generatorSettings> = {
     const { name, revision, weights } = bundle.manifest;
     const info = { name, revision, weights };
     return startStage({
-      kind: 'generate',
+      queue: generateQueue,
       model: info,
       context,
       build: async (bus) => {

@@ -1,6 +1,6 @@
 import type { Bus } from '@tessera/bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { MediaKind } from '@tessera/protocol';
+import { encodeQueue, MediaKind } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { testBus } from '../testing/test-bus.js';
 import { EncodeDispatch, type EncodeItem, encodeJobs } from './encode-dispatch.js';
@@ -43,7 +43,7 @@ function dispatch(bus: Bus, media: EncodeItem[], leftMs = 60_000): EncodeDispatc
 /** What workers are given, in its order, until the signal aborts. */
 function work(bus: Bus, signal: AbortSignal): string[] {
   const done: string[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal,
     handler: async ({ key, firstTile, tileCount }, { deliverTo }) => {

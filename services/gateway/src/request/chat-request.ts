@@ -1,13 +1,13 @@
-import type { Bus, DrawingInbox, StageFailure } from '@tessera/bus';
+import type { Bus, ProductInbox, StageFailure } from '@tessera/bus';
 import { abortable, EventQueue, linkedAbort } from '@tessera/flow';
 import {
   type ChatMessage,
   type ChatResponse,
+  type DrawingEvent,
   type DrawOptions,
   type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
-  type MediaEvent,
   RequestState,
   TesseraError,
   type TextOptions,
@@ -36,7 +36,7 @@ export interface PreparedRequest {
 
 export interface ChatRequestDependencies {
   readonly bus: Bus;
-  readonly drawings: DrawingInbox;
+  readonly drawings: ProductInbox<DrawingEvent>;
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
   readonly lifecycle: RequestLifecycle;
@@ -47,7 +47,7 @@ export interface ChatRequestDependencies {
 
 type Incoming =
   | { readonly from: 'engine'; readonly event: GenerateResponse['event'] }
-  | { readonly from: 'media'; readonly event: MediaEvent | StageFailure };
+  | { readonly from: 'media'; readonly event: DrawingEvent | StageFailure };
 
 /** What stages may have said before it is taken in; beyond it they wait. */
 const maxUnread = 64;
@@ -68,8 +68,8 @@ export class ChatRequest {
   /** Whether an engine had it: then it goes on, and does not begin. */
   private begun = false;
   /** What generators say, over all attempts, and the next of it, which an attempt may leave to the one after it. */
-  private drawingEvents: AsyncIterator<MediaEvent | StageFailure> | undefined;
-  private nextDrawingEvent: Promise<IteratorResult<MediaEvent | StageFailure>> | undefined;
+  private drawingEvents: AsyncIterator<DrawingEvent | StageFailure> | undefined;
+  private nextDrawingEvent: Promise<IteratorResult<DrawingEvent | StageFailure>> | undefined;
 
   constructor(
     private readonly request: PreparedRequest,
@@ -171,7 +171,7 @@ export class ChatRequest {
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
         if (from === 'media') {
-          this.onMedia(event as MediaEvent | StageFailure, answer);
+          this.onMedia(event as DrawingEvent | StageFailure, answer);
         } else {
           const engineEvent = event as NonNullable<GenerateResponse['event']>;
           if (engineEvent.$case === 'drawingQueued' && !drawing) {
@@ -253,7 +253,7 @@ export class ChatRequest {
     }
   }
 
-  private onMedia(event: MediaEvent | StageFailure, answer: EventQueue<ChatEvent>): void {
+  private onMedia(event: DrawingEvent | StageFailure, answer: EventQueue<ChatEvent>): void {
     if ('code' in event) {
       throw new TesseraError(event.code, `${event.stage}: ${event.message}`, { stage: event.stage });
     }
