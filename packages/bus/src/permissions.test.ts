@@ -10,6 +10,7 @@ import {
   encodeQueue,
   generateQueue,
   inboxPrefix,
+  parts,
   Subjects,
   visualTokens,
 } from '@tessera/protocol';
@@ -44,6 +45,7 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole
   ['a pull for generate jobs', pull(generateQueue), ['generator']],
   ["a purge of engines' streams", purge(subjects.shard(visualTokens, 0)), ['llm', 'gateway']],
   ["a purge of gateways' streams", purge(subjects.shard(drawingEvents, 0)), ['gateway']],
+  ['a purge of parts', purge(subjects.shard(parts, 0)), ['gateway', 'encoder', 'connector']],
   ['a purge of a queue', purge(subjects.queue(encodeQueue)), []],
   ["another deployment's job", other.job(encodeQueue, at), []],
   ["another revision's job", new Subjects('t', 'r2').job(encodeQueue, at), []],

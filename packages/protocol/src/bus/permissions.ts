@@ -79,8 +79,8 @@ export function permissionsOf(
   if (stores) allow(...into(parts));
   for (const stream of of(parts)) {
     if (takes) allow(api('DIRECT.GET', stream));
-    // Who stored them may drop them too.
-    if (stores || takes) allow(api('STREAM.MSG.DELETE', stream));
+    // Who stored them may drop them too: one by one when they were taken, by their name when nobody will.
+    if (stores || takes) allow(api('STREAM.MSG.DELETE', stream), api('STREAM.PURGE', stream));
   }
   if (role === announcer) allow(subjects.engines());
   if (role === leader) {
