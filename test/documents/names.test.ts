@@ -7,7 +7,7 @@ import { encoderSettings } from '@tessera/encoder';
 import { gatewaySettings } from '@tessera/gateway';
 import { generatorSettings } from '@tessera/generator';
 import { llmSettings } from '@tessera/llm';
-import { streamKinds } from '@tessera/protocol';
+import { queues, spreadStreams } from '@tessera/protocol';
 import { describeMetrics, describeSettings } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import { root } from '../support/deployment.js';
@@ -89,7 +89,10 @@ test('every name that a comment of the contract mentions is in the contract', ()
     .filter((name) => name.endsWith('.proto'))
     .map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const);
   const code = proto.map(([, text]) => text.replaceAll(/\/\/.*/g, '')).join('\n');
-  const names = new Set<string>([...(code.match(/\w+/g) ?? []), ...streamKinds]);
+  const names = new Set<string>([
+    ...(code.match(/\w+/g) ?? []),
+    ...[...queues, ...spreadStreams].map(({ place }) => place),
+  ]);
   const missing = proto.flatMap(([file, text]) =>
     [...text.matchAll(/\/\/(.*)/g)].flatMap(([, comment = '']) =>
       [...comment.matchAll(/`(\w+)`|\b([a-z]+_[a-z_]+)\b/g)]

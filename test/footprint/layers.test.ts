@@ -9,6 +9,7 @@ import { importsOf, packageFile, packageOf, sourcesOf, workspaces } from '../sup
  */
 const layers: readonly (readonly string[])[] = [
   ['packages/protocol'],
+  ['packages/flow'],
   ['packages/bundle', 'packages/inference', 'packages/media', 'packages/service'],
   ['packages/compiler', 'packages/nats-server'],
   ['packages/bus'],

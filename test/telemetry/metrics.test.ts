@@ -1,6 +1,6 @@
 import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
-import { Role, Subjects } from '@tessera/protocol';
+import { generateQueue, Role, Subjects } from '@tessera/protocol';
 import { describeMetrics } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
@@ -19,7 +19,7 @@ beforeAll(async () => {
   process.env.OTEL_EXPORTER_OTLP_TIMEOUT = '50';
   deployment = await deploy({ flags: { generator: ['--batch-max', '1'] } });
   const { manifest } = await readBundle(deployment.bundleDir);
-  queue = new Subjects('tessera', manifest.revision).queue('generate');
+  queue = new Subjects('tessera', manifest.revision).queue(generateQueue);
 });
 
 afterAll(() => deployment?.stop());

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
 import { Bus, type BusOptions } from '@tessera/bus';
-import { encodeTensor, type Float32Tensor, TokenRows, tensor } from '@tessera/protocol';
+import { drawingEvents, encodeTensor, type Float32Tensor, TokenRows, tensor, visualTokens } from '@tessera/protocol';
 import { median } from '../statistics.js';
 import { answerCalls } from './answer-calls.js';
 import {
@@ -129,8 +129,8 @@ const calls = {
     const shipped = requestIds.flatMap((requestId) => tiles.map((tokens, tile) => ({ requestId, tile, tokens })));
     const deadlineMs = Date.now() + deadlineAfterMs;
     return await send(shipped, tilesAtOnce, async (through, { requestId, tile, tokens }) => {
-      const options = { deadlineMs, deliverTo: address, timings: [] };
-      await through.publishTokens({ requestId, attempt: 1, item: 0 }, tile, tokens, options);
+      const content = { key: { requestId, attempt: 1, item: 0 }, tile, tensor: tokens, timings: [] };
+      await through.send(visualTokens, content, { deadlineMs, deliverTo: address });
     });
   },
 
@@ -140,7 +140,8 @@ const calls = {
     return await send(requestIds, drawingsAtOnce, async (through, requestId) => {
       for (let sequence = 0; sequence < chunksPerPicture; sequence++) {
         const last = sequence === chunksPerPicture - 1;
-        await through.publishDrawingEvent(
+        await through.send(
+          drawingEvents,
           {
             key: { requestId, attempt: 1, item: 0 },
             sequence,

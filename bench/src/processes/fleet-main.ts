@@ -1,7 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { Bus, type BusOptions, type JobContext, type TokenInbox } from '@tessera/bus';
-import { EngineStatus, type Float32Tensor, Modality, tensor } from '@tessera/protocol';
+import { Bus, type BusOptions, type JobContext, type ProductInbox, type ReceivedTensor } from '@tessera/bus';
+import {
+  connectQueue,
+  EngineStatus,
+  encodeQueue,
+  type Float32Tensor,
+  generateQueue,
+  Modality,
+  tensor,
+  visualTokens,
+} from '@tessera/protocol';
 import { answerCalls } from './answer-calls.js';
 
 export interface FleetShare {
@@ -42,7 +51,7 @@ const announceMs = 500;
 const features = tensor('float32', [36, 256], new Float32Array(36 * 256).fill(1));
 const tokens: Float32Tensor = tensor('float32', [9, 256], new Float32Array(9 * 256).fill(1));
 
-const inboxes: TokenInbox[] = [];
+const inboxes: ProductInbox<ReceivedTensor>[] = [];
 let gateway: Bus | undefined;
 let waits: { encode: number[]; connect: number[] } = { encode: [], connect: [] };
 const fleetName = 'fleet';
@@ -62,7 +71,7 @@ function pick<T>(from: readonly T[]): T {
 }
 
 async function startEngine(bus: Bus): Promise<void> {
-  const inbox = await bus.openTokenInbox();
+  const inbox = await bus.openInbox(visualTokens);
   inboxes.push(inbox);
   const status = EngineStatus.fromPartial({
     engineId: randomUUID(),
@@ -77,33 +86,36 @@ async function startEngine(bus: Bus): Promise<void> {
 }
 
 function startEncoder(bus: Bus, slots: number): void {
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots,
     signal: never,
     async handler(job, { signal, deadlineMs, deliverTo }: JobContext) {
       waits.encode.push(clockMs() - Number(job.media?.digest));
       await sleep(encodeMs);
-      const connectJob = { key: job.key, tile: job.firstTile, encoder: undefined };
-      await bus.publishConnectJob(connectJob, features, { deadlineMs, signal, deliverTo });
+      const { key, firstTile: tile } = job;
+      if (key === undefined) throw new Error('a job without a key');
+      const to = { deadlineMs, signal, deliverTo };
+      const reference = await bus.storeTensor(key, tile, features, to);
+      await bus.publish(connectQueue, { key, tile, features: reference, encoder: undefined }, to);
     },
   });
 }
 
 function startConnector(bus: Bus, slots: number): void {
-  void bus.work('connect', {
+  void bus.work(connectQueue, {
     slots,
     signal: never,
     async handler({ key, tile }, { signal, deadlineMs, deliverTo, queueMs }: JobContext) {
       if (key === undefined) throw new Error('a job without a key');
       waits.connect.push(queueMs);
       await sleep(connectMs);
-      await bus.publishTokens(key, tile, tokens, { deadlineMs, signal, deliverTo, timings: [] });
+      await bus.send(visualTokens, { key, tile, tensor: tokens, timings: [] }, { deadlineMs, signal, deliverTo });
     },
   });
 }
 
 function startGenerator(bus: Bus, slots: number): void {
-  void bus.work('generate', { slots, signal: never, handler: async () => {} });
+  void bus.work(generateQueue, { slots, signal: never, handler: async () => {} });
 }
 
 /** Groups share a connection; the groups of one kind are connected one after the other. */
@@ -123,8 +135,8 @@ async function ask(): Promise<number> {
   const deadlineMs = Date.now() + lastTileMs;
   const startedAt = clockMs();
   const arrived = inbox.receive(requestId, AbortSignal.timeout(lastTileMs));
-  await gateway.publishJob(
-    'encode',
+  await gateway.publish(
+    encodeQueue,
     {
       key: { requestId, attempt: 1, item: 0 },
       media: { place: { $case: 'inline', value: new Uint8Array(4096) }, digest: String(startedAt), size: 4096n },

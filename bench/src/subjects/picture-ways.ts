@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Client, credentials } from '@grpc/grpc-js';
-import type { Bus } from '@tessera/bus';
-import { TesseraError } from '@tessera/protocol';
+import type { Bus, ProductInbox, ReceivedTensor } from '@tessera/bus';
+import { type DrawingEvent, drawingEvents, TesseraError, visualTokens } from '@tessera/protocol';
 import type { ConnectorCalls, Sent } from '../processes/connector-main.js';
 import type { Helper } from '../processes/helper.js';
 import {
@@ -39,12 +39,12 @@ export class PictureWays {
   private constructor(
     private readonly connector: Helper<ConnectorCalls>,
     private readonly ports: { readonly tcp: number; readonly grpc: number },
-    private readonly tokens: Awaited<ReturnType<Bus['openTokenInbox']>>,
-    private readonly drawings: Awaited<ReturnType<Bus['openDrawingInbox']>>,
+    private readonly tokens: ProductInbox<ReceivedTensor>,
+    private readonly drawings: ProductInbox<DrawingEvent>,
   ) {}
 
   static async open(bus: Bus, connector: Helper<ConnectorCalls>, ports: { tcp: number; grpc: number }) {
-    return new PictureWays(connector, ports, await bus.openTokenInbox(), await bus.openDrawingInbox());
+    return new PictureWays(connector, ports, await bus.openInbox(visualTokens), await bus.openInbox(drawingEvents));
   }
 
   /**
@@ -114,7 +114,7 @@ export class PictureWays {
     let missing = tilesPerPicture;
     for await (const news of this.tokens.receive(requestId, stop.signal)) {
       if (news.kind === 'failure') throw new TesseraError(news.code, news.message);
-      const { data, shape } = news.tokens;
+      const { data, shape } = news.tensor;
       const ends = [0, data.length - 1];
       if (shape.join() !== tileShape.join() || ends.some((at) => data[at] !== tileValue(news.tile, at))) {
         throw new TesseraError('INTERNAL', `tile ${news.tile} of ${requestId} is not what was sent`);

@@ -1,6 +1,14 @@
 import { Bus } from '@tessera/bus';
 import { startNatsServer } from '@tessera/nats-server';
-import { decodeTensor, defaultStreamLimits, encodeTensor, Subjects, TokenRows, tensor } from '@tessera/protocol';
+import {
+  decodeTensor,
+  defaultStreamLimits,
+  encodeTensor,
+  Subjects,
+  TokenRows,
+  tensor,
+  visualTokens,
+} from '@tessera/protocol';
 import type { ConnectorCalls, Sent } from '../processes/connector-main.js';
 import { Helper } from '../processes/helper.js';
 import {
@@ -79,7 +87,10 @@ async function watched(
 ): Promise<Held> {
   const before = { ...counted };
   await watcher.call('heard');
-  await watcher.call('sample', { stream: new Subjects(prefix, revision).shard('tokens', 0), everyMs: sampleEveryMs });
+  await watcher.call('sample', {
+    stream: new Subjects(prefix, revision).shard(visualTokens, 0),
+    everyMs: sampleEveryMs,
+  });
   const sent = await run(pictures);
   const samples = await watcher.call('samples');
   const { requests } = await watcher.call('heard');
@@ -150,7 +161,7 @@ function waysSection(ways: readonly Way[], pictures: number, convertMs: number):
 }
 
 function heldSection(cases: readonly [string, Held][], slowMs: number): Section {
-  const limit = defaultStreamLimits.maxBytes.tokens;
+  const limit = defaultStreamLimits.maxBytes.visual_tokens;
   const row = (what: string, of: (held: Held) => Cell): Cell[] => [what, ...cases.map(([, held]) => of(held))];
   const count = (what: string, of: (held: Held) => number): Cell[] => row(what, (held) => String(of(held)));
   const requestsOf = (held: Held, names: RegExp): number =>

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { Bus, type TokenInbox } from '@tessera/bus';
+import { Bus, type ProductInbox, type ReceivedTensor } from '@tessera/bus';
 import { probeMedia } from '@tessera/media';
-import { Modality, TesseraError } from '@tessera/protocol';
+import { encodeQueue, Modality, TesseraError, visualTokens } from '@tessera/protocol';
 import { demoBundle } from '../demo-model.js';
 import { describePicture } from '../prompts.js';
 import type { Section } from '../report.js';
@@ -22,7 +22,12 @@ interface TileTimes {
 }
 
 /** From the encode job to the visual tokens, as gateway and LLM engine see it, and nothing else. */
-async function throughBus(bus: Bus, inbox: TokenInbox, picture: Uint8Array, n: number): Promise<TileTimes> {
+async function throughBus(
+  bus: Bus,
+  inbox: ProductInbox<ReceivedTensor>,
+  picture: Uint8Array,
+  n: number,
+): Promise<TileTimes> {
   const requestId = `bench-tile-${n}`;
   const deadlineMs = Date.now() + deadlineAfterMs;
   const stop = new AbortController();
@@ -32,7 +37,7 @@ async function throughBus(bus: Bus, inbox: TokenInbox, picture: Uint8Array, n: n
   const startedAt = performance.now();
   const key = { requestId, attempt: 1, item: 0 };
   const job = { key, media, modality: Modality.IMAGE, size: { width, height }, firstTile: 0, tileCount: 1 };
-  const sent = bus.publishJob('encode', job, { deadlineMs, deliverTo: inbox.address });
+  const sent = bus.publish(encodeQueue, job, { deadlineMs, deliverTo: inbox.address });
   try {
     for await (const news of inbox.receive(requestId, stop.signal)) {
       if (news.kind === 'failure') throw new TesseraError(news.code, news.message);
@@ -64,7 +69,7 @@ export const tile: Suite = {
       name: 'bench',
     });
     try {
-      const inbox = await bus.openTokenInbox();
+      const inbox = await bus.openInbox(visualTokens);
       const { picture = new Uint8Array() } = describePicture;
       const planned = await local.plan(picture);
       const count = times(100);

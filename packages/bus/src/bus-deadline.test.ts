@@ -1,4 +1,5 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { encodeQueue, visualTokens } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cleanup, encodeJob, eventually, inAMinute, nobody, take } from './testing/bus-test-support.js';
 
@@ -13,11 +14,11 @@ afterAll(() => server.stop());
 
 test('a job that is surely late is not begun', async () => {
   const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200 } });
-  const inbox = await bus.openTokenInbox();
-  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: Date.now() + 100, deliverTo: inbox.address });
+  const inbox = await bus.openInbox(visualTokens);
+  await bus.publish(encodeQueue, encodeJob('a'), { deadlineMs: Date.now() + 100, deliverTo: inbox.address });
   await new Promise((resolve) => setTimeout(resolve, 400));
   let runs = 0;
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async () => {
@@ -31,14 +32,14 @@ test('a job that is surely late is not begun', async () => {
 
 test('a job past its deadline is stopped', async () => {
   const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200 } });
-  const inbox = await bus.openTokenInbox();
-  void bus.work('encode', {
+  const inbox = await bus.openInbox(visualTokens);
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: (_job, { signal }) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
   });
-  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: Date.now() + 500, deliverTo: inbox.address });
+  await bus.publish(encodeQueue, encodeJob('a'), { deadlineMs: Date.now() + 500, deliverTo: inbox.address });
   const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
   expect(failure).toMatchObject({ kind: 'failure', code: 'DEADLINE_EXCEEDED', stage: 'encoder' });
 });
@@ -56,23 +57,23 @@ test('trace context and deadline cross the queue', async () => {
       },
     },
   });
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (_job, context) => {
       seen.push(context.deadlineMs);
     },
   });
-  await bus.publishJob('encode', encodeJob('a'), { deadlineMs, deliverTo: nobody });
+  await bus.publish(encodeQueue, encodeJob('a'), { deadlineMs, deliverTo: nobody });
   await eventually(() => seen.length === 3, 'the job ran');
   expect(seen).toEqual(['00-11111111111111111111111111111111-2222222222222222-01', 'encode a 1', deadlineMs]);
 });
 
 test('a job that its deadline leaves no time for is not begun', async () => {
   const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200 } });
-  const inbox = await bus.openTokenInbox();
+  const inbox = await bus.openInbox(visualTokens);
   const begun: number[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     expectedMs: (job) => (job.firstTile === 0 ? 3_600_000 : 1),
@@ -81,8 +82,8 @@ test('a job that its deadline leaves no time for is not begun', async () => {
     },
   });
   const options = { deadlineMs: inAMinute(), deliverTo: inbox.address };
-  await bus.publishJob('encode', encodeJob('a', 0), options);
-  await bus.publishJob('encode', encodeJob('a', 1), options);
+  await bus.publish(encodeQueue, encodeJob('a', 0), options);
+  await bus.publish(encodeQueue, encodeJob('a', 1), options);
   const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
   expect(failure).toMatchObject({ tile: 0, code: 'DEADLINE_EXCEEDED' });
   await eventually(() => begun.length === 1, 'the other one is done');

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import type { Blob, MediaEvent } from '@tessera/protocol';
+import { type Blob, type DrawingEvent, drawingEvents } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cleanup, eventually, inAMinute, jobKey, newId, take } from './testing/bus-test-support.js';
 
@@ -31,7 +31,7 @@ async function parts(prefix: string): Promise<{ messages: number; last_seq: numb
   return (await (await manager()).streams.info(`${prefix}_v2_parts_0`)).state;
 }
 
-function progress(sequence: number, attempt = 1, item = 0): MediaEvent {
+function progress(sequence: number, attempt = 1, item = 0): DrawingEvent {
   return {
     key: jobKey('a', attempt, item),
     event: { $case: 'progress', value: { step: sequence + 1, steps: 10 } },
@@ -149,7 +149,7 @@ test('media over the limit is refused', async () => {
 
 test('where there is no room an upload waits for it, and ends when its request does', async () => {
   let full = 0;
-  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, tokens: 1e6, drawings: 1e6, parts: 1_500_000 };
+  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 1e6, drawings: 1e6, parts: 1_500_000 };
   const bus = await cleanup.bus(server.url, { limits: { maxBytes }, observer: { queueFull: () => full++ } });
   const [one, other, third] = [media(1_000_000), media(1_000_000), media(1_000_000)];
   const first = bus.holdMedia(one.bytes, one.digest);
@@ -166,14 +166,14 @@ test('where there is no room an upload waits for it, and ends when its request d
 
 test('a drawing is delivered in order, each event once, the newest attempt only', async () => {
   const bus = await cleanup.bus(server.url);
-  const inbox = await bus.openDrawingInbox();
+  const inbox = await bus.openInbox(drawingEvents);
   const reading = take(inbox.receive('a', cleanup.signal()), 6);
   const options = { ...soon(), deliverTo: inbox.address };
-  for (const sequence of [0, 2, 1, 1]) await bus.publishDrawingEvent(progress(sequence), options);
-  await bus.publishDrawingEvent(progress(0, 1, 1), options);
-  await bus.publishDrawingEvent(progress(0, 2), options);
-  await bus.publishDrawingEvent(progress(3, 1), options);
-  await bus.publishDrawingEvent(progress(1, 2), options);
+  for (const sequence of [0, 2, 1, 1]) await bus.send(drawingEvents, progress(sequence), options);
+  await bus.send(drawingEvents, progress(0, 1, 1), options);
+  await bus.send(drawingEvents, progress(0, 2), options);
+  await bus.send(drawingEvents, progress(3, 1), options);
+  await bus.send(drawingEvents, progress(1, 2), options);
   const seen = (await reading).map((event) =>
     'sequence' in event ? [event.key?.item, event.key?.attempt, event.sequence] : [],
   );

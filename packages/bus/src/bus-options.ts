@@ -31,7 +31,7 @@ export interface BusLimits extends StreamLimits {
   readonly maxTensorBytes: number;
   /** The most bytes of unfinished tensors (as float32), or of events out of order, that one process holds. */
   readonly maxPendingBytes: number;
-  /** How long publishJob waits while a queue is full. */
+  /** How long `publish` waits while a queue is full. */
   readonly queueWaitMs: number;
   /** A job whose handler gives no sign of progress for so long, and does not say that it waits, is taken from it. */
   readonly stallMs: number;

@@ -1,10 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { TesseraError } from '@tessera/protocol';
+import { generateQueue, TesseraError, visualTokens } from '@tessera/protocol';
 import { Metrics } from '@tessera/service';
 import { afterEach, expect, test } from 'vitest';
 import type { Bus } from './bus.js';
-import { Cleanup, counted, deferred, eventually, jobKey, newId, take, toNobody } from './testing/bus-test-support.js';
+import {
+  Cleanup,
+  counted,
+  deferred,
+  eventually,
+  jobKey,
+  newId,
+  sendTokens,
+  take,
+  toNobody,
+} from './testing/bus-test-support.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -42,7 +52,7 @@ test('after a restart workers, readers and senders go on by themselves', async (
   const stage = await cleanup.bus(server.url, { prefix });
   const engine = await cleanup.bus(server.url, { prefix });
   const done: string[] = [];
-  void stage.work('generate', {
+  void stage.work(generateQueue, {
     slots: 2,
     signal: cleanup.signal(),
     handler: async (job) => {
@@ -50,29 +60,29 @@ test('after a restart workers, readers and senders go on by themselves', async (
     },
   });
   const tiles: string[] = [];
-  const inbox = await engine.openTokenInbox();
+  const inbox = await engine.openInbox(visualTokens);
   const reading = (async () => {
     for await (const event of inbox.receive('a', cleanup.signal())) tiles.push(`${event.tile}/${event.attempt}`);
   })();
   const options = () => ({ ...toNobody(), deliverTo: inbox.address, timings: [] });
-  await gateway.publishJob('generate', drawing('before'), toNobody());
+  await gateway.publish(generateQueue, drawing('before'), toNobody());
   for (let tile = 0; tile < 3; tile++) {
-    await stage.publishTokens(jobKey('a'), tile, counted(1, 8), options());
+    await sendTokens(stage, jobKey('a'), tile, counted(1, 8), options());
   }
   await eventually(() => done.length === 1 && tiles.length === 3, 'all goes well before');
 
   await server.kill();
   await gone(gateway, stage, engine);
-  const sending = gateway.publishJob('generate', drawing('during'), toNobody());
+  const sending = gateway.publish(generateQueue, drawing('during'), toNobody());
   await server.start();
   await sending;
-  await gateway.publishJob('generate', drawing('after'), toNobody());
+  await gateway.publish(generateQueue, drawing('after'), toNobody());
   await eventually(() => done.length === 3, 'the worker pulls again');
   expect(done).toEqual(['before/1', 'during/1', 'after/1']);
 
   // The new stream counts from 1 again, and its consumer is another.
-  await stage.publishTokens(jobKey('a', 2), 1, counted(1, 8), options());
-  await stage.publishTokens(jobKey('a', 2), 3, counted(1, 8), options());
+  await sendTokens(stage, jobKey('a', 2), 1, counted(1, 8), options());
+  await sendTokens(stage, jobKey('a', 2), 3, counted(1, 8), options());
   await eventually(() => tiles.length === 4, 'the reader reads again');
   expect(tiles).toEqual(['0/1', '1/1', '2/1', '3/2']);
   expect(await metrics.registry.metrics()).toContain('tessera_nats_reconnects_total 1');
@@ -126,12 +136,12 @@ test('a sender whose deadline passes while NATS is away is told so', async () =>
   await server.kill();
   await gone(bus);
   const late = await bus
-    .publishJob('generate', drawing('a'), { ...toNobody(), deadlineMs: Date.now() + 200 })
+    .publish(generateQueue, drawing('a'), { ...toNobody(), deadlineMs: Date.now() + 200 })
     .catch((e) => e);
   expect(late).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   expect(late.message).toContain('NATS');
   const controller = new AbortController();
-  const waiting = bus.publishJob('generate', drawing('b'), { ...toNobody(), signal: controller.signal });
+  const waiting = bus.publish(generateQueue, drawing('b'), { ...toNobody(), signal: controller.signal });
   controller.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
 });
@@ -140,15 +150,15 @@ test('a worker drains and a bus closes while NATS is away', async () => {
   const server = await restartable();
   const bus = await cleanup.bus(server.url);
   const drain = new AbortController();
-  const working = bus.work('generate', { slots: 2, signal: drain.signal, handler: async () => {} });
-  const inbox = await bus.openTokenInbox();
+  const working = bus.work(generateQueue, { slots: 2, signal: drain.signal, handler: async () => {} });
+  const inbox = await bus.openInbox(visualTokens);
   const reading = take(inbox.receive('a', cleanup.signal()), 1);
   const readingEnds = expect(reading).rejects.toMatchObject({ code: 'DRAINING' });
   await server.kill();
   await gone(bus);
   drain.abort();
   await working;
-  const pending = bus.publishJob('generate', drawing('a'), toNobody());
+  const pending = bus.publish(generateQueue, drawing('a'), toNobody());
   const refused = expect(pending).rejects.toMatchObject({ code: 'DRAINING' });
   await bus.close();
   await refused;
@@ -167,7 +177,7 @@ test('what was delivered before a restart is not settled after it: the number is
   const gates = { ack: deferred(), nak: deferred(), term: deferred() };
   const begun: string[] = [];
   const drain = new AbortController();
-  const working = stage.work('generate', {
+  const working = stage.work(generateQueue, {
     slots: 3,
     signal: drain.signal,
     handler: async (job) => {
@@ -178,7 +188,7 @@ test('what was delivered before a restart is not settled after it: the number is
       if (how === 'term') throw new TesseraError('MEDIA_CORRUPT', 'never');
     },
   });
-  for (const how of ['ack', 'nak', 'term']) await gateway.publishJob('generate', drawing(how), toNobody());
+  for (const how of ['ack', 'nak', 'term']) await gateway.publish(generateQueue, drawing(how), toNobody());
   await eventually(() => begun.length === 3, 'the old server has given its jobs away');
   await server.kill();
   await gone(gateway, stage);
@@ -186,12 +196,12 @@ test('what was delivered before a restart is not settled after it: the number is
   await eventually(() => gateway.isOnline && stage.isOnline, 'both are back');
   // The worker holds three jobs of the old server, and takes no more.
   drain.abort();
-  for (const id of ['x', 'y', 'z']) await gateway.publishJob('generate', drawing(id), toNobody());
+  for (const id of ['x', 'y', 'z']) await gateway.publish(generateQueue, drawing(id), toNobody());
   // The new jobs are in another worker's hands when the answers to the old ones come.
   const other = await cleanup.bus(server.url, { prefix });
   const done = deferred();
   const delivered: string[] = [];
-  void other.work('generate', {
+  void other.work(generateQueue, {
     slots: 3,
     signal: cleanup.signal(),
     handler: async (job, { deliveries }) => {

@@ -1,5 +1,5 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { type EncodeJob, EngineStatus } from '@tessera/protocol';
+import { type EncodeJob, EngineStatus, encodeQueue } from '@tessera/protocol';
 import { Metrics } from '@tessera/service';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cleanup, encodeJob, eventually, inAMinute, newId } from './testing/bus-test-support.js';
@@ -20,7 +20,7 @@ test("a newer release's job is done with what is known of it, and counted", asyn
   const bus = await cleanup.bus(server.url, { metrics });
   const deliverTo = '0-abcdefgh';
   const done: EncodeJob[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (job) => {
@@ -29,7 +29,7 @@ test("a newer release's job is done with what is known of it, and counted", asyn
   });
   const [plain, newer, inside] = [encodeJob(newId()), encodeJob(newId()), encodeJob(newId())];
   for (const job of [plain, { ...newer, ...added }, { ...inside, size: { width: 3, height: 4, ...added } }]) {
-    await bus.publishJob('encode', job, { deadlineMs: inAMinute(), deliverTo });
+    await bus.publish(encodeQueue, job, { deadlineMs: inAMinute(), deliverTo });
   }
   await eventually(() => done.length === 3, 'all are done');
   expect(done.map(({ key }) => key?.requestId)).toEqual([plain, newer, inside].map(({ key }) => key?.requestId));

@@ -1,35 +1,39 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
+import { abortable } from '@tessera/flow';
 import {
   type Blob,
-  type ConnectJob,
+  type DeclaredProduct,
+  type DeclaredQueue,
   type EngineStatus,
+  type EventProduct,
   Failure,
   type Float32Tensor,
   failurePart,
   type JobKey,
-  type JobKind,
+  type JobMessage,
   type JobPlace,
-  jobRoutes,
-  MediaEvent,
   outsideText,
+  type ProductContent,
+  type ProductEvent,
+  type ProductKind,
   type StreamPlan,
   streamPlan,
+  type TensorProduct,
   type TensorRef,
   TesseraError,
 } from '@tessera/protocol';
-import { abortable } from '@tessera/service';
 import type { BusLimits, BusOptions } from './bus-options.js';
 import { BusConnection, messageOf } from './connection/bus-connection.js';
 import { type Announcer, announceEngine, EngineDirectory } from './engines/engine-directory.js';
 import { Cancellation } from './jobs/cancellation.js';
-import { type JobMessage, jobCodecs } from './jobs/job-codec.js';
 import { Worker, type WorkOptions } from './jobs/worker.js';
 import { type MediaHold, MediaStore } from './parts/media-store.js';
 import { endsForGood, PartStore } from './parts/part-store.js';
-import { type PublishTensorOptions, type TakenTensor, TensorStore } from './parts/tensor-store.js';
-import { DrawingInbox } from './products/drawing-inbox.js';
+import { type TakenTensor, TensorStore } from './parts/tensor-store.js';
+import { eventAssemblies } from './products/event-assembly.js';
 import { removeInbox } from './products/inbox.js';
-import { TokenInbox } from './products/token-inbox.js';
+import { ProductInbox } from './products/product-inbox.js';
+import { type ReceivedTensor, tensorAssemblies } from './products/tensor-assembly.js';
 import {
   type QueueDepth,
   type QueueState,
@@ -43,14 +47,15 @@ import { missingStreams } from './streams/missing-streams.js';
 import { Publisher, type PublishOptions, type Stored } from './streams/publisher.js';
 import { applyStreamPlan } from './streams/setup.js';
 
-export interface PublishJobOptions extends PublishOptions {
-  /** The address of the process that waits for what comes of the job. */
+export interface DeliveryOptions extends PublishOptions {
+  /** The address of the process that waits for it, or, of a job, for what comes of it. */
   readonly deliverTo: string;
 }
 
 /** A job that lies in its queue, for as long as the connection holds. */
 export interface QueuedJob extends Stored {
-  readonly kind: JobKind;
+  /** The queue's stream. */
+  readonly stream: string;
 }
 
 /** A failure is worth telling for a while even when its request is late. */
@@ -59,8 +64,12 @@ const failureLifeMs = 5000;
 /** The most bytes of a failure's sentence. */
 const maxFailureBytes = 4096;
 
+/** Pieces of a product in flight at once: enough to hide the round trip, few enough not to crowd out others. */
+const piecesInFlight = 4;
+
 /**
- * One process's door to NATS: queues of jobs, what stages make for whom, cancellation, and who is there.
+ * One process's door to NATS: queues of jobs, what stages make for whom, cancellation, and who is there. What can be
+ * queued and sent is declared in packages/protocol.
  *
  * It reconnects for ever. The streams are in memory, so a restarted server has lost them: every bus makes them again
  * when it is connected again, and the gateway sends again what was on them.
@@ -80,7 +89,7 @@ export class Bus {
     this.publisher = new Publisher(connection, (signal) => this.restore(signal));
     this.cancellation = new Cancellation(connection);
     const parts = new PartStore(connection, this.publisher);
-    this.tensors = new TensorStore(connection, this.publisher, parts);
+    this.tensors = new TensorStore(connection, parts);
     this.media = new MediaStore(connection, parts);
     connection.onReconnect(() => {
       this.streamsThere = false;
@@ -147,55 +156,78 @@ export class Bus {
   }
 
   /**
-   * Queues a job. While the queue is full it waits up to `limits.queueWaitMs`; while NATS is away, until the deadline.
+   * Queues a job. While the queue is full it waits up to `limits.queueWaitMs`; while NATS is away, until the deadline. The
+   * tensor that it refers to is removed where the job is not taken and nobody will try again.
    * @throws TesseraError MESSAGE_TOO_LARGE, QUEUE_FULL (with retryAfterMs), DEADLINE_EXCEEDED, CANCELLED
    */
-  async publishJob<K extends JobKind>(kind: K, job: JobMessage<K>, options: PublishJobOptions): Promise<QueuedJob> {
+  async publish<Job extends JobMessage>(
+    queue: DeclaredQueue<Job>,
+    job: Job,
+    options: DeliveryOptions,
+  ): Promise<QueuedJob> {
+    try {
+      return await this.enqueue(queue, job, options);
+    } catch (reason) {
+      const reference = queue.tensor?.(job);
+      if (reference !== undefined && endsForGood(reason)) await this.tensors.discard(reference);
+      throw reason;
+    }
+  }
+
+  private async enqueue<Job extends JobMessage>(
+    queue: DeclaredQueue<Job>,
+    job: Job,
+    options: DeliveryOptions,
+  ): Promise<QueuedJob> {
     const { subjects, trace } = this.connection;
     const { requestId, item, attempt } = requireKey(job.key);
     await this.cancellation.refuseCancelled(requestId);
-    const codec = jobCodecs[kind];
-    const subject = subjects.job(kind, { requestId, item, tile: codec.tile(job) });
+    const stream = subjects.queue(queue);
+    const subject = subjects.job(queue, { requestId, item, tile: queue.tile(job) });
     const message = {
-      kind,
-      stream: subjects.queue(kind),
+      kind: queue.name,
+      stream,
       subject,
       id: `${subject}/${attempt}`,
       attempt,
       deliverTo: options.deliverTo,
-      payload: codec.encode(job),
+      payload: queue.message.encode(job).finish(),
     };
-    const traced = { kind, stream: message.stream, requestId };
+    const traced = { kind: queue.name, stream, requestId };
     const stored = await trace.send(traced, () => this.publisher.publish(message, options));
-    return { kind, ...stored };
+    return { stream, ...stored };
   }
 
   /** Takes a job back, if it is still in its queue. Never throws: what stays is thrown away by whoever pulls it. */
-  async withdrawJob({ kind, sequence, epoch }: QueuedJob): Promise<void> {
-    const { manager, subjects, log } = this.connection;
+  async withdraw({ stream, sequence, epoch }: QueuedJob): Promise<void> {
+    const { manager, log } = this.connection;
     if (!this.connection.isCurrent(epoch)) return;
-    await manager.streams.deleteMessage(subjects.queue(kind), sequence, false).catch((reason: unknown) => {
+    await manager.streams.deleteMessage(stream, sequence, false).catch((reason: unknown) => {
       if (!(reason instanceof JetStreamApiError)) log.debug({ error: messageOf(reason) }, 'a job was not withdrawn');
     });
   }
 
   /**
-   * Whether work on a tile goes on somewhere: its job waits or is in a worker's hands, in either stage, or its tokens are
-   * on their way. What is not is lost, or has failed.
-   * @param firstTile of the encode job that the tile belongs to
+   * Whether a job waits or is in a worker's hands. What is neither queued nor sent is lost, or has failed.
+   * @param at `tile` is the one that stands in the job's subject
    * @throws TesseraError STAGE_UNAVAILABLE when it cannot be found out
    */
-  async isTileUnderWay(at: JobPlace & { readonly firstTile: number }, address: string): Promise<boolean> {
+  async isQueued(queue: DeclaredQueue, at: JobPlace): Promise<boolean> {
     const { subjects } = this.connection;
-    const { requestId, item, tile } = at;
-    const encode = subjects.job('encode', { requestId, item, tile: at.firstTile });
-    if (await this.isThere(subjects.queue('encode'), encode)) return true;
-    if (await this.isThere(subjects.queue('connect'), subjects.job('connect', { requestId, item, tile }))) return true;
-    return this.isThere(subjects.shardOf('tokens', address), subjects.productFilter('tokens', address, at));
+    return this.isThere(subjects.queue(queue), subjects.job(queue, at));
   }
 
   /**
-   * Takes jobs of a kind into free slots until the signal aborts, then finishes the running ones and resolves.
+   * Whether something of a tile's product is on its way to an address.
+   * @throws TesseraError STAGE_UNAVAILABLE when it cannot be found out; REQUEST_INVALID when it is no address
+   */
+  async isSent(product: DeclaredProduct, at: JobPlace, address: string): Promise<boolean> {
+    const { subjects } = this.connection;
+    return this.isThere(subjects.shardOf(product, address), subjects.productFilter(product, address, at));
+  }
+
+  /**
+   * Takes jobs of a queue into free slots until the signal aborts, then finishes the running ones and resolves.
    *
    * A handler that resolves has done the job. One that throws an error which is not retryable has the failure published
    * in the place of the job's product; a retryable one brings the job back after a while, at most
@@ -203,42 +235,40 @@ export class Bus {
    * late ends with DEADLINE_EXCEEDED. The job is kept alive while its handler works or waits; one that gives no sign of
    * progress for `limits.stallMs` is taken from it.
    */
-  async work<K extends JobKind>(kind: K, options: WorkOptions<K>): Promise<void> {
-    const worker = new Worker(
-      this.connection,
-      this.cancellation,
-      (jobKind, key, tile, error, to) => this.publishFailure(jobKind, key, tile, error, to),
-      () => this.restore(),
-      kind,
-      options,
-    );
-    await worker.run();
+  async work<Job extends JobMessage>(queue: DeclaredQueue<Job>, options: WorkOptions<Job>): Promise<void> {
+    const doors = {
+      fail: (key: JobKey, tile: number, error: TesseraError, to: DeliveryOptions) =>
+        this.publishFailure(queue, key, tile, error, to),
+      discard: (reference: TensorRef) => this.tensors.discard(reference),
+      restore: () => this.restore(),
+    };
+    await new Worker(this.connection, this.cancellation, doors, queue, options).run();
   }
 
   /** Says that a job's product will not come, where the product is awaited. */
   async publishFailure(
-    kind: JobKind,
+    queue: DeclaredQueue,
     key: JobKey,
     tile: number,
     error: TesseraError,
-    options: PublishJobOptions,
+    options: DeliveryOptions,
   ): Promise<void> {
     const { subjects } = this.connection;
-    const { stage, failureKind } = jobRoutes[kind];
+    const { product } = queue;
     const { requestId, item, attempt } = key;
-    const subject = subjects.product(failureKind, options.deliverTo, { requestId, item, tile, part: failurePart });
+    const subject = subjects.product(product, options.deliverTo, { requestId, item, tile, part: failurePart });
     await this.publisher.publish(
       {
-        kind: failureKind,
-        stream: subjects.shardOf(failureKind, options.deliverTo),
+        kind: product.name,
+        stream: subjects.shardOf(product, options.deliverTo),
         subject,
-        id: `${subject}/${attempt}/${kind}`,
+        id: `${subject}/${attempt}/${queue.name}`,
         attempt,
         payload: Failure.encode({
           key,
           code: error.code,
           message: outsideText(error.message, maxFailureBytes),
-          stage,
+          stage: queue.worker,
         }).finish(),
       },
       { ...options, deadlineMs: Math.max(options.deadlineMs, Date.now() + failureLifeMs) },
@@ -246,88 +276,73 @@ export class Bus {
   }
 
   /**
-   * Sends a tile's visual tokens [rows, ...] to the engine that waits for them, as float16 in parts of at most
-   * `limits.partBytes`; waits while the stream is full.
-   * @throws TesseraError MESSAGE_TOO_LARGE over `limits.maxTensorBytes`, or when one row exceeds a part
+   * Sends a product to the process that waits for it; waits while its stream is full. Of events, await each before the
+   * next, so that their order is kept.
+   * @throws TesseraError MESSAGE_TOO_LARGE, of a tensor over `limits.maxTensorBytes` or when one row exceeds a part;
+   * DEADLINE_EXCEEDED, CANCELLED
    */
-  async publishTokens(key: JobKey, tile: number, tokens: Float32Tensor, options: PublishTensorOptions): Promise<void> {
-    await this.cancellation.refuseCancelled(key.requestId);
-    await this.tensors.send(key, tile, tokens, options);
-  }
-
-  /** A tile's features as a connect job carries them: inline up to `limits.partBytes`, else stored in parts. */
-  async featuresRef(key: JobKey, tile: number, tensor: Float32Tensor, options: PublishOptions): Promise<TensorRef> {
-    await this.cancellation.refuseCancelled(key.requestId);
-    return this.tensors.reference(key, tile, tensor, options);
-  }
-
-  /**
-   * The features that a connect job refers to; call `taken` once the tokens made of them are published.
-   * @throws TesseraError TENSOR_INVALID; STAGE_UNAVAILABLE (retryable) when parts are not on the stream
-   */
-  async takeFeatures(reference: TensorRef, signal: AbortSignal): Promise<TakenTensor> {
-    return this.tensors.take(reference, signal);
-  }
-
-  /**
-   * Queues the connect job of one tile with its features; they are removed where the job is not taken and nobody will try
-   * again.
-   * @throws TesseraError as publishJob
-   */
-  async publishConnectJob(
-    job: Omit<ConnectJob, 'features'>,
-    features: Float32Tensor,
-    options: PublishJobOptions,
+  async send<Content extends ProductContent>(
+    product: DeclaredProduct<Content>,
+    content: Content,
+    options: DeliveryOptions,
   ): Promise<void> {
-    const reference = await this.featuresRef(requireKey(job.key), job.tile, features, options);
-    try {
-      await this.publishJob('connect', { ...job, features: reference }, options);
-    } catch (reason) {
-      if (endsForGood(reason)) await this.tensors.discard(reference);
-      throw reason;
+    const { subjects, limits } = this.connection;
+    const { requestId, item, attempt } = requireKey(content.key);
+    const { deliverTo } = options;
+    await this.cancellation.refuseCancelled(requestId);
+    const stream = subjects.shardOf(product, deliverTo);
+    let inFlight: Promise<unknown>[] = [];
+    for (const { tile, part, payload } of product.pieces(content, limits)) {
+      const subject = subjects.product(product, deliverTo, { requestId, item, tile, part });
+      const message = { kind: product.name, stream, subject, id: `${subject}/${attempt}`, attempt, payload };
+      inFlight.push(this.publisher.publish(message, options));
+      if (inFlight.length < piecesInFlight) continue;
+      await Promise.all(inFlight);
+      inFlight = [];
     }
+    await Promise.all(inFlight);
   }
 
-  /** Removes the features of a connect job that nobody will do. */
-  async discardFeatures(reference: TensorRef): Promise<void> {
-    await this.tensors.discard(reference);
+  /** Opens this process's inbox of a product. One for each process; it is closed with the bus. */
+  openInbox(product: TensorProduct<ProductKind>): Promise<ProductInbox<ReceivedTensor>>;
+  openInbox<Event extends ProductEvent>(product: EventProduct<Event, ProductKind>): Promise<ProductInbox<Event>>;
+  async openInbox(
+    product: TensorProduct<ProductKind> | EventProduct<ProductEvent, ProductKind>,
+  ): Promise<ProductInbox<ReceivedTensor | ProductEvent>> {
+    const assemblyOf =
+      product.delivery === 'tensor'
+        ? tensorAssemblies(this.connection, product.name)
+        : eventAssemblies(this.connection, product);
+    const inbox = await ProductInbox.open<ReceivedTensor | ProductEvent>(this.connection, product, assemblyOf, () =>
+      this.restore(),
+    );
+    this.inboxes.push(inbox);
+    return inbox;
   }
 
   /**
-   * Removes an engine's inbox and what lies there. Never throws. An engine that is not gone after all makes its inbox anew,
+   * Removes another process's inbox and what lies there. Never throws. One that is not gone after all makes its inbox anew,
    * and asks for what it misses.
    */
-  async abandonTokens(address: string): Promise<void> {
-    await removeInbox(this.connection, 'tokens', address);
+  async removeInbox(product: DeclaredProduct, address: string): Promise<void> {
+    await removeInbox(this.connection, product, address);
   }
 
-  /** Opens this process's inbox of visual tokens. One for each process; it is closed with the bus. */
-  async openTokenInbox(): Promise<TokenInbox> {
-    const inbox = await TokenInbox.open(this.connection, () => this.restore());
-    this.inboxes.push(inbox);
-    return inbox;
+  /**
+   * A tensor as a job refers to it: inline up to `limits.partBytes`, else stored in parts, as float16.
+   * @throws TesseraError MESSAGE_TOO_LARGE, DEADLINE_EXCEEDED, CANCELLED
+   */
+  async storeTensor(key: JobKey, tile: number, tensor: Float32Tensor, options: PublishOptions): Promise<TensorRef> {
+    await this.cancellation.refuseCancelled(key.requestId);
+    return this.tensors.store(key, tile, tensor, options);
   }
 
-  /** Opens this process's inbox of drawings. One for each process; it is closed with the bus. */
-  async openDrawingInbox(): Promise<DrawingInbox> {
-    const inbox = await DrawingInbox.open(this.connection, () => this.restore());
-    this.inboxes.push(inbox);
-    return inbox;
-  }
-
-  /** Sends one event of a drawing to the gateway that waits for it; await it before the next, so that their order is kept. */
-  async publishDrawingEvent(event: MediaEvent, options: PublishJobOptions): Promise<void> {
-    const { subjects } = this.connection;
-    const { requestId, item, attempt } = requireKey(event.key);
-    await this.cancellation.refuseCancelled(requestId);
-    const place = { requestId, item, tile: 0, part: event.sequence };
-    const subject = subjects.product('drawings', options.deliverTo, place);
-    const stream = subjects.shardOf('drawings', options.deliverTo);
-    const payload = MediaEvent.encode(event).finish();
-    await this.publisher.publish(
-      { kind: 'drawings', stream, subject, id: `${subject}/${attempt}`, attempt, payload },
-      options,
-    );
+  /**
+   * The tensor that a job refers to; call `taken` once what was made of it is sent.
+   * @throws TesseraError TENSOR_INVALID; STAGE_UNAVAILABLE (retryable) when parts are not on the stream
+   */
+  async takeTensor(reference: TensorRef, signal: AbortSignal): Promise<TakenTensor> {
+    return this.tensors.take(reference, signal);
   }
 
   /**

@@ -1,4 +1,4 @@
-export { Bus, type PublishJobOptions, type QueuedJob } from './bus.js';
+export { Bus, type DeliveryOptions, type QueuedJob } from './bus.js';
 export type {
   BusLimits,
   BusObserver,
@@ -10,14 +10,13 @@ export type { BusLogger } from './connection/bus-logger.js';
 export type { BusTrace, TracedDelivery, TracedJob } from './connection/bus-trace.js';
 export { type Announcer, EngineDirectory } from './engines/engine-directory.js';
 export { type EngineListener, type EngineNews, EngineRoster, type KnownEngine } from './engines/engine-roster.js';
-export type { JobMessage, JobMessages } from './jobs/job-codec.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, WorkOptions } from './jobs/worker.js';
 export { busLimits, type NatsSettings, natsSettings } from './nats-settings.js';
 export type { MediaHold } from './parts/media-store.js';
-export type { PublishTensorOptions, TakenTensor } from './parts/tensor-store.js';
-export type { DrawingInbox } from './products/drawing-inbox.js';
+export type { TakenTensor } from './parts/tensor-store.js';
+export type { ProductInbox, ReceiveOptions } from './products/product-inbox.js';
 export type { StageFailure } from './products/stage-failure.js';
-export type { TileTokens, TokenInbox, TokensOptions } from './products/token-inbox.js';
+export type { ReceivedTensor } from './products/tensor-assembly.js';
 export type { QueueDepth, QueueState, StreamState } from './streams/bus-states.js';
 export type { PublishOptions } from './streams/publisher.js';

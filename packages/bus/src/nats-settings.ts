@@ -1,14 +1,33 @@
-import { type Settings, setting } from '@tessera/service';
+import { maxBytesOf, queues, type StreamDeclaration, type StreamKind, spreadStreams } from '@tessera/protocol';
+import { type Setting, type Settings, setting } from '@tessera/service';
 import { z } from 'zod';
 import { type BusLimits, defaultBusLimits } from './bus-options.js';
 
 const positive = z.int().min(1);
 const text = z.string().min(1);
-const { maxBytes } = defaultBusLimits;
 
-/** A stream's bytes: what the description says lies on it. */
-const streamBytes = (bytes: number, description: string) =>
-  setting(positive.min(64 * 1024), { default: bytes, description });
+type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Name;
+type BytesKeys = { readonly [Name in StreamKind]: `nats.${CamelCase<Name>}Bytes` };
+
+/** The setting of the bytes of a kind of stream. */
+function bytesKey<Name extends StreamKind>(name: Name): BytesKeys[Name] {
+  const words = name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return `nats.${words}Bytes` as BytesKeys[Name];
+}
+
+const bytesSetting = ({ name, contents, maxBytes }: StreamDeclaration<StreamKind>, suffix = '') =>
+  [
+    bytesKey(name),
+    setting(positive.min(64 * 1024), { default: maxBytes, description: `Bytes of ${contents}${suffix}.` }),
+  ] as const;
+
+/** One for each queue, for each product, and for the parts. */
+const bytesSettings = Object.fromEntries([
+  ...queues.map((queue) => bytesSetting(queue)),
+  ...spreadStreams.map((declaration) => bytesSetting(declaration, ', all streams together')),
+]) as Record<BytesKeys[StreamKind], Setting<number>>;
 
 /**
  * Where NATS is and who this service is there, what its streams hold, and how patient the stages are. Whoever starts last decides about the streams, so every
@@ -84,27 +103,7 @@ export const natsSettings = {
     default: defaultBusLimits.maxJobs,
     description: 'Jobs that may wait in each queue of a model revision.',
   }),
-  'nats.encodeBytes': streamBytes(
-    maxBytes.encode,
-    'Bytes of the queue of encode jobs: media up to a part rides in them.',
-  ),
-  'nats.connectBytes': streamBytes(
-    maxBytes.connect,
-    'Bytes of the queue of connect jobs: features up to a part ride in them.',
-  ),
-  'nats.generateBytes': streamBytes(maxBytes.generate, 'Bytes of the queue of generate jobs.'),
-  'nats.tokensBytes': streamBytes(
-    maxBytes.tokens,
-    'Bytes of visual tokens on their way to engines, all streams together.',
-  ),
-  'nats.drawingsBytes': streamBytes(
-    maxBytes.drawings,
-    'Bytes of drawings on their way to gateways, all streams together.',
-  ),
-  'nats.partsBytes': streamBytes(
-    maxBytes.parts,
-    'Bytes of media and features larger than a part, until they are taken, all streams together.',
-  ),
+  ...bytesSettings,
   'nats.queueWaitMs': setting(positive, {
     default: defaultBusLimits.queueWaitMs,
     description: 'How long a job waits for room in a full queue before it is refused, in milliseconds.',
@@ -146,14 +145,7 @@ export function busLimits(settings: Settings<NatsSettings>, maxDeadlineMs: numbe
     shards: settings['nats.shards'],
     replicas: settings['nats.replicas'],
     maxJobs: settings['nats.maxJobs'],
-    maxBytes: {
-      encode: settings['nats.encodeBytes'],
-      connect: settings['nats.connectBytes'],
-      generate: settings['nats.generateBytes'],
-      tokens: settings['nats.tokensBytes'],
-      drawings: settings['nats.drawingsBytes'],
-      parts: settings['nats.partsBytes'],
-    },
+    maxBytes: maxBytesOf(({ name }) => settings[bytesKey(name)]),
     maxDeadlineMs,
     queueWaitMs: settings['nats.queueWaitMs'],
     ackWaitMs: settings['nats.ackWaitMs'],

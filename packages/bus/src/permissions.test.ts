@@ -1,7 +1,19 @@
 import { setImmediate } from 'node:timers/promises';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { type NatsServer, natsUsers, passwordOf, startNatsServer } from '@tessera/nats-server';
-import { type BusRole, busRoles, inboxPrefix, Subjects } from '@tessera/protocol';
+import {
+  type BusRole,
+  busRoles,
+  connectQueue,
+  type DeclaredQueue,
+  drawingEvents,
+  encodeQueue,
+  generateQueue,
+  inboxPrefix,
+  parts,
+  Subjects,
+  visualTokens,
+} from '@tessera/protocol';
 import { TestAuthority } from '@tessera/service/testing/certificates';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bus } from './bus.js';
@@ -12,31 +24,31 @@ import { smallStreams } from './testing/bus-test-support.js';
 const subjects = new Subjects('t', 'r1');
 const other = new Subjects('u', 'r1');
 const at = { requestId: 'r', item: 0, tile: 0 };
-const tokens = subjects.product('tokens', '0-abcdefgh', { ...at, part: 0 });
-const drawing = subjects.product('drawings', '0-abcdefgh', { ...at, part: 0 });
-const pull = (kind: 'encode' | 'connect' | 'generate') =>
-  `$JS.API.CONSUMER.MSG.NEXT.${subjects.queue(kind)}.${subjects.workers}`;
+const tokens = subjects.product(visualTokens, '0-abcdefgh', { ...at, part: 0 });
+const drawing = subjects.product(drawingEvents, '0-abcdefgh', { ...at, part: 0 });
+const pull = (queue: DeclaredQueue) => `$JS.API.CONSUMER.MSG.NEXT.${subjects.queue(queue)}.${subjects.workers}`;
 const purge = (stream: string) => `$JS.API.STREAM.PURGE.${stream}`;
 
 /** Who may send where, of all that is sent in a deployment. */
 const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole[]]> = [
-  ['an encode job', subjects.job('encode', at), ['gateway']],
-  ['a connect job', subjects.job('connect', at), ['encoder']],
-  ['a generate job', subjects.job('generate', at), ['llm']],
+  ['an encode job', subjects.job(encodeQueue, at), ['gateway']],
+  ['a connect job', subjects.job(connectQueue, at), ['encoder']],
+  ['a generate job', subjects.job(generateQueue, at), ['llm']],
   ['visual tokens', tokens, ['encoder', 'connector']],
   ['a drawing', drawing, ['generator']],
   ['a part', subjects.part(0, 'p', 0), ['gateway', 'encoder']],
   ['a cancel', subjects.cancel('r'), ['gateway']],
   ['a tombstone', subjects.tombstone('r'), ['gateway']],
   ['an announcement', subjects.engines(), ['llm']],
-  ['a pull for encode jobs', pull('encode'), ['encoder']],
-  ['a pull for connect jobs', pull('connect'), ['connector']],
-  ['a pull for generate jobs', pull('generate'), ['generator']],
-  ["a purge of engines' streams", purge(subjects.shard('tokens', 0)), ['llm', 'gateway']],
-  ["a purge of gateways' streams", purge(subjects.shard('drawings', 0)), ['gateway']],
-  ['a purge of a queue', purge(subjects.queue('encode')), []],
-  ["another deployment's job", other.job('encode', at), []],
-  ["another revision's job", new Subjects('t', 'r2').job('encode', at), []],
+  ['a pull for encode jobs', pull(encodeQueue), ['encoder']],
+  ['a pull for connect jobs', pull(connectQueue), ['connector']],
+  ['a pull for generate jobs', pull(generateQueue), ['generator']],
+  ["a purge of engines' streams", purge(subjects.shard(visualTokens, 0)), ['llm', 'gateway']],
+  ["a purge of gateways' streams", purge(subjects.shard(drawingEvents, 0)), ['gateway']],
+  ['a purge of parts', purge(subjects.shard(parts, 0)), ['gateway', 'encoder', 'connector']],
+  ['a purge of a queue', purge(subjects.queue(encodeQueue)), []],
+  ["another deployment's job", other.job(encodeQueue, at), []],
+  ["another revision's job", new Subjects('t', 'r2').job(encodeQueue, at), []],
   ["an answer to another's request", `${inboxPrefix('gateway')}.x`, []],
   ['anything else', 'anything.else', []],
 ];
@@ -47,8 +59,8 @@ const mayHear: ReadonlyArray<[what: string, subject: string, roles: readonly Bus
   ['announcements', subjects.engines(), ['gateway']],
   ["the gateway's answers", `${inboxPrefix('gateway')}.>`, ['gateway']],
   ["the encoder's answers", `${inboxPrefix('encoder')}.>`, ['encoder']],
-  ['visual tokens', subjects.shardSubjects('tokens', 0), []],
-  ['jobs', subjects.queueSubjects('encode'), []],
+  ['visual tokens', subjects.shardSubjects(visualTokens, 0), []],
+  ['jobs', subjects.queueSubjects(encodeQueue), []],
   ['everything', '>', []],
 ];
 

@@ -1,5 +1,5 @@
+import { abortError } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { abortError } from './abort-error.js';
 
 export interface BatchLimits {
   /** The most items in one batch. */

@@ -1,4 +1,3 @@
-export * from './abort-error.js';
 export * from './batched-graph.js';
 export * from './batcher.js';
 export * from './engine-thread.js';

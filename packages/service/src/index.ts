@@ -1,7 +1,4 @@
-export * from './abort.js';
-export * from './deadline.js';
 export * from './describe-errors.js';
-export { EventQueue, type EventQueueOptions } from './event-queue.js';
 export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
 export type { CallTimes } from './grpc/client-call.js';
 export { type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';

@@ -7,12 +7,13 @@ import {
   type NatsSettings,
   shownUrl,
 } from '@tessera/bus';
-import { type JobKind, jobRoutes, TesseraError } from '@tessera/protocol';
-import { type CommonSettings, type Metrics, type ServiceContext, type Settings, sleep } from '@tessera/service';
+import { sleep } from '@tessera/flow';
+import { type DeclaredQueue, TesseraError } from '@tessera/protocol';
+import type { CommonSettings, Metrics, ServiceContext, Settings } from '@tessera/service';
 
 export interface ConnectBusOptions {
-  /** The kind of job that the service takes, if it takes any. */
-  readonly takes?: JobKind;
+  /** The queue that the service takes jobs from, if it takes any. */
+  readonly takes?: DeclaredQueue;
   /** Whether the service's calls are answered without NATS. */
   readonly onlyForJobs?: boolean;
 }
@@ -27,14 +28,14 @@ const wasteReasons: Readonly<Partial<Record<JobOutcome, 'cancelled' | 'late' | '
 };
 
 /** Counts what is published, and the jobs of the queue that this service takes from; the bus itself counts the rest. */
-function countWork(metrics: Metrics, kind: JobKind | undefined): BusObserver {
+function countWork(metrics: Metrics, queue: DeclaredQueue | undefined): BusObserver {
   const bytes = metrics.counter('tessera_bytes_total');
   const traffic: BusObserver = {
     published: (stream, count) => bytes.inc({ kind: stream, direction: 'out' }, count),
     received: (stream, count) => bytes.inc({ kind: stream, direction: 'in' }, count),
   };
-  if (kind === undefined) return traffic;
-  const { stage } = jobRoutes[kind];
+  if (queue === undefined) return traffic;
+  const { name: kind, worker: stage } = queue;
   const jobs = metrics.counter('tessera_jobs_total');
   const stalled = metrics.counter('tessera_jobs_stalled_total');
   const queueSeconds = metrics.histogram('tessera_queue_seconds');
@@ -98,7 +99,7 @@ export async function connectBus(
 async function patiently(
   context: ServiceContext<CommonSettings & NatsSettings>,
   revision: string,
-  takes: JobKind | undefined,
+  takes: DeclaredQueue | undefined,
 ): Promise<Bus> {
   const { settings, log, drain } = context;
   const giveUpAt = performance.now() + settings['nats.waitMs'];
@@ -119,7 +120,7 @@ async function patiently(
 async function connectOnce(
   { name, settings, log, metrics }: ServiceContext<CommonSettings & NatsSettings>,
   revision: string,
-  takes: JobKind | undefined,
+  takes: DeclaredQueue | undefined,
 ): Promise<Bus> {
   const bus = await Bus.connect({
     url: settings['nats.url'],

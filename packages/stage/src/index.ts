@@ -1,8 +1,6 @@
 export { Admission } from './admission.js';
 export { Budget } from './budget.js';
 export { connectBus } from './connect-bus.js';
-export { mapOrdered } from './map-ordered.js';
 export { StageMeter } from './stage-meter.js';
 export { batchWaitSetting, computeSettings, stageSettings } from './stage-settings.js';
 export { type Stage, type StageOptions, startStage } from './start-stage.js';
-export { untilAborted } from './until-aborted.js';

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Bus } from '@tessera/bus';
 import { startNatsServer } from '@tessera/nats-server';
+import { connectQueue } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 
 /** Built JavaScript, since it runs in a process of its own. */
@@ -21,13 +22,13 @@ test('a stage whose engine dies hands its job back and ends with a status that i
   try {
     const key = { requestId: 'job', attempt: 0, item: 0 };
     const job = { key, tile: 0, features: { tensor: undefined, stored: undefined }, encoder: undefined };
-    await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000, deliverTo: '0-nobodywaits' });
+    await bus.publish(connectQueue, job, { deadlineMs: Date.now() + 60_000, deliverTo: '0-nobodywaits' });
     expect(await exited).toEqual([1, null]);
     expect(Buffer.concat(log).toString()).toContain('the thread connector ended');
 
     const deliveries: number[] = [];
     const taken = new AbortController();
-    await bus.work('connect', {
+    await bus.work(connectQueue, {
       slots: 1,
       signal: taken.signal,
       handler: async (_, context) => {

@@ -1,18 +1,17 @@
-import type { Bus, JobContext, JobMessage, NatsSettings } from '@tessera/bus';
-import { type JobKind, type ModelInfo, type TesseraError, WeightFormat } from '@tessera/protocol';
-import { type CommonSettings, type GrpcService, type ServiceContext, type ServiceParts, sleep } from '@tessera/service';
+import type { Bus, JobContext, NatsSettings } from '@tessera/bus';
+import { sleep } from '@tessera/flow';
+import type { DeclaredQueue, JobMessage, ModelInfo, TesseraError } from '@tessera/protocol';
+import type { CommonSettings, GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
 import type { Admission } from './admission.js';
 import { connectBus } from './connect-bus.js';
 import type { StageSettings } from './stage-settings.js';
 
 /** What a pulling stage is made of, besides the bus. */
-export interface Stage<K extends JobKind> {
+export interface Stage<Job extends JobMessage> {
   /** Does one job. Errors become the job's failure, or its redelivery when they are retryable. */
-  handle(job: JobMessage<K>, context: JobContext): Promise<void>;
-  /** Removes what a job refers to, where it ends undone. */
-  discard?(job: JobMessage<K>): Promise<void>;
+  handle(job: Job, context: JobContext): Promise<void>;
   /** How long a job surely takes, in milliseconds: one whose deadline is nearer is not begun. */
-  expectedMs?(job: JobMessage<K>): number;
+  expectedMs?(job: Job): number;
   /** Jobs in work at one time. */
   readonly slots: number;
   readonly services: readonly GrpcService[];
@@ -24,11 +23,11 @@ export interface Stage<K extends JobKind> {
   release(): Promise<void>;
 }
 
-export interface StageOptions<K extends JobKind> {
-  readonly kind: K;
+export interface StageOptions<Job extends JobMessage> {
+  readonly queue: DeclaredQueue<Job>;
   readonly model: ModelInfo;
   readonly context: ServiceContext<CommonSettings & NatsSettings & StageSettings>;
-  build(bus: Bus): Promise<Stage<K>>;
+  build(bus: Bus): Promise<Stage<Job>>;
 }
 
 /** How long the jobs of a dead engine have to be handed back before the process ends. */
@@ -39,13 +38,13 @@ const handBackMs = 2000;
  * the drain, lets jobs and calls end, frees the engine, disconnects. When the engine dies, its jobs are handed back to
  * other replicas and the process fails: a stage without an engine must not look alive.
  */
-export async function startStage<K extends JobKind>(options: StageOptions<K>): Promise<ServiceParts> {
-  const { kind, model, context } = options;
+export async function startStage<Job extends JobMessage>(options: StageOptions<Job>): Promise<ServiceParts> {
+  const { queue, model, context } = options;
+  const kind = queue.name;
   const { metrics, readiness, drain } = context;
-  const { name, revision } = model;
-  metrics.gauge('tessera_model_info').set({ name, revision, weights: WeightFormat[model.weights].toLowerCase() }, 1);
-  const bus = await connectBus(context, model.revision, { takes: kind, onlyForJobs: true });
-  let stage: Stage<K>;
+  metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
+  const bus = await connectBus(context, model.revision, { takes: queue, onlyForJobs: true });
+  let stage: Stage<Job>;
   try {
     stage = await readiness.during('the model to be loaded', options.build(bus));
   } catch (reason) {
@@ -58,10 +57,9 @@ export async function startStage<K extends JobKind>(options: StageOptions<K>): P
   if (drain.aborted) onDrain();
   drain.addEventListener('abort', onDrain, { once: true });
   const running = metrics.gauge('tessera_jobs_running');
-  const working = bus.work(kind, {
+  const working = bus.work(queue, {
     slots: stage.slots,
     signal: stopPulling.signal,
-    discard: stage.discard,
     expectedMs: (job) => stage.expectedMs?.(job) ?? 0,
     handler: async (job, jobContext) => {
       running.inc({ kind });

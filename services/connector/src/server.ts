@@ -1,3 +1,4 @@
+import { mapOrdered, untilAborted } from '@tessera/flow';
 import {
   ConnectorServiceDefinition,
   type ConnectorServiceDescribeResponse,
@@ -9,7 +10,7 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/service';
-import { type Admission, mapOrdered, untilAborted } from '@tessera/stage';
+import type { Admission } from '@tessera/stage';
 import type { ConnectorEngine } from './engine.js';
 
 export interface ConnectorServerOptions {

@@ -1,5 +1,6 @@
 import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { connectQueue } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { connectorSettings } from './config.js';
@@ -17,7 +18,7 @@ export const connector: Service<typeof connectorSettings> = {
     const model = bundle.stage('connector');
     const info = modelInfo(bundle.manifest);
     return startStage({
-      kind: 'connect',
+      queue: connectQueue,
       model: info,
       context,
       build: async (bus) => {
@@ -38,9 +39,6 @@ export const connector: Service<typeof connectorSettings> = {
         const description = { model: info, patches, width, tokenCount: tokens, llmWidth, maxBatch: tilesAtOnce };
         return {
           handle: connectJobHandler(bus, engine),
-          discard: async ({ features }) => {
-            if (features !== undefined) await bus.discardFeatures(features);
-          },
           slots: settings['jobs.slots'],
           services: [connectorService({ description, engine, admission, tilesAtOnce, drain })],
           admission,

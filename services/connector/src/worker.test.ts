@@ -1,14 +1,16 @@
 import type { Bundle } from '@tessera/bundle';
-import { Bus, type BusLimits, type StageFailure, type TileTokens } from '@tessera/bus';
+import { Bus, type BusLimits, type ReceivedTensor, type StageFailure } from '@tessera/bus';
 import { createSession } from '@tessera/inference';
 import { startNatsServer } from '@tessera/nats-server';
 import {
   type ConnectJob,
+  connectQueue,
   encodeTensor,
   type Float32Tensor,
   type TensorRef,
   TesseraError,
   tensor,
+  visualTokens,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
 import { beforeAll, expect, test, vi } from 'vitest';
@@ -36,8 +38,8 @@ async function deployment(limits: Partial<BusLimits> = {}) {
   const { revision } = bundle.manifest;
   const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test', limits });
   await bus.setup();
-  const inbox = await bus.openTokenInbox();
-  const outcomes = new Map<string, Promise<TileTokens | StageFailure | undefined>>();
+  const inbox = await bus.openInbox(visualTokens);
+  const outcomes = new Map<string, Promise<ReceivedTensor | StageFailure | undefined>>();
   const stop = new AbortController();
   const services: { stop(): Promise<void> }[] = [];
   return {
@@ -55,21 +57,21 @@ async function deployment(limits: Partial<BusLimits> = {}) {
     async queue(requestId: string, features: TensorRef) {
       const key = { requestId, attempt: 0, item: 0 };
       const job: ConnectJob = { key, tile: 0, features, encoder: encoderTiming };
-      await bus.publishJob('connect', job, { deadlineMs: Date.now() + 60_000, deliverTo: inbox.address });
+      await bus.publish(connectQueue, job, { deadlineMs: Date.now() + 60_000, deliverTo: inbox.address });
     },
     /** What comes first in the place of a request's tokens. */
-    firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
+    firstOutcome(requestId: string): Promise<ReceivedTensor | StageFailure | undefined> {
       const known = outcomes.get(requestId);
       if (known !== undefined) return known;
       const news = inbox.receive(requestId, stop.signal)[Symbol.asyncIterator]();
-      const first = news.next().then(({ value }) => value as TileTokens | StageFailure | undefined);
+      const first = news.next().then(({ value }) => value as ReceivedTensor | StageFailure | undefined);
       outcomes.set(requestId, first);
       return first;
     },
     async tokensOf(requestId: string): Promise<Float32Tensor> {
       const outcome = await this.firstOutcome(requestId);
-      if (outcome?.kind !== 'tile') throw new Error(`no tokens: ${JSON.stringify(outcome)}`);
-      return outcome.tokens;
+      if (outcome?.kind !== 'tensor') throw new Error(`no tokens: ${JSON.stringify(outcome)}`);
+      return outcome.tensor;
     },
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -91,7 +93,7 @@ test('a job becomes visual tokens, with what both stages measured', async () => 
   await stage.queue('one', inline(await golden('apple.features')));
   const outcome = await stage.firstOutcome('one');
   expect(outcome).toMatchObject({
-    kind: 'tile',
+    kind: 'tensor',
     item: 0,
     tile: 0,
     timings: [encoderTiming, { stage: 'connector', busyMs: expect.any(Number), endedAtMs: expect.any(Number) }],
@@ -104,7 +106,7 @@ test('features and tokens over the limit of a message travel in parts', async ()
   await stage.start({ 'nats.partBytes': 1024 });
   const key = { requestId: 'parts', attempt: 0, item: 0 };
   const features = await golden('cat.features');
-  const reference = await stage.bus.featuresRef(key, 0, features, { deadlineMs: Date.now() + 60_000 });
+  const reference = await stage.bus.storeTensor(key, 0, features, { deadlineMs: Date.now() + 60_000 });
   expect(reference.stored?.sequences).toHaveLength(5);
   await stage.queue('parts', reference);
   await stage.queue('inline', inline(features));
@@ -167,7 +169,7 @@ async function workerOf(bus: Bus) {
   // Whoever waits for a tile that was announced waits for ever here.
   const engine = new ConnectorEngine(session, model, { maxBatch: 8, waitMs: 2 ** 31 - 1, maxWaiting: 8 });
   const stop = new AbortController();
-  const working = bus.work('connect', { slots: 4, signal: stop.signal, handler: connectJobHandler(bus, engine) });
+  const working = bus.work(connectQueue, { slots: 4, signal: stop.signal, handler: connectJobHandler(bus, engine) });
   return {
     /** Finishes what is at work. */
     async [Symbol.asyncDispose]() {
@@ -193,8 +195,8 @@ test('features in parts stay until their tokens are sent, and are gone with the 
   await using stage = await deployment({ partBytes: 4096, retryDelayMs: 1 });
   const key = { requestId: 'parts', attempt: 0, item: 0 };
   const deadlineMs = Date.now() + 60_000;
-  const reference = await stage.bus.featuresRef(key, 0, await golden('cat.features'), { deadlineMs });
-  const publish = vi.spyOn(stage.bus, 'publishTokens');
+  const reference = await stage.bus.storeTensor(key, 0, await golden('cat.features'), { deadlineMs });
+  const publish = vi.spyOn(stage.bus, 'send');
   publish.mockRejectedValueOnce(new TesseraError('STAGE_UNAVAILABLE', 'the stream is away'));
   {
     await using _worker = await workerOf(stage.bus);
@@ -202,7 +204,7 @@ test('features in parts stay until their tokens are sent, and are gone with the 
     expect(relativeError(await stage.tokensOf('parts'), await golden('cat.visual_tokens'))).toBeLessThan(tolerance);
   }
   expect(publish).toHaveBeenCalledTimes(2);
-  await expect(stage.bus.takeFeatures(reference, new AbortController().signal)).rejects.toMatchObject({
+  await expect(stage.bus.takeTensor(reference, new AbortController().signal)).rejects.toMatchObject({
     code: 'STAGE_UNAVAILABLE',
   });
 });

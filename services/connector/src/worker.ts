@@ -1,5 +1,5 @@
 import type { Bus, JobContext } from '@tessera/bus';
-import { type ConnectJob, TesseraError } from '@tessera/protocol';
+import { type ConnectJob, TesseraError, visualTokens } from '@tessera/protocol';
 import type { ConnectorEngine } from './engine.js';
 
 /** Does connect jobs: from one tile's features to its visual tokens, sent to the LLM engine that waits for them. */
@@ -11,7 +11,7 @@ export function connectJobHandler(bus: Bus, engine: ConnectorEngine) {
     const { signal, deadlineMs, deliverTo } = context;
     const readFrom = performance.now();
     const coming = engine.announce();
-    const input = await context.waits(bus.takeFeatures(features, signal)).finally(() => coming[Symbol.dispose]());
+    const input = await context.waits(bus.takeTensor(features, signal)).finally(() => coming[Symbol.dispose]());
     const readMs = performance.now() - readFrom;
     const { result, queueMs, busyMs } = await engine.connect(input.tensor, signal);
     const timing = {
@@ -22,7 +22,8 @@ export function connectJobHandler(bus: Bus, engine: ConnectorEngine) {
     };
     const timings = encoder === undefined ? [timing] : [encoder, timing];
     // A full stream is the engine's work to empty.
-    await context.waits(bus.publishTokens(key, tile, result, { deadlineMs, signal, deliverTo, timings }));
+    const content = { key, tile, tensor: result, timings };
+    await context.waits(bus.send(visualTokens, content, { deadlineMs, signal, deliverTo }));
     await input.taken();
   };
 }

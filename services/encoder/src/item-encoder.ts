@@ -1,3 +1,4 @@
+import { mapOrdered } from '@tessera/flow';
 import {
   decodeMedia,
   justWait,
@@ -13,7 +14,7 @@ import {
   type WhileWaiting,
 } from '@tessera/media';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
-import { Budget, mapOrdered } from '@tessera/stage';
+import { Budget } from '@tessera/stage';
 import type { EncoderEngine } from './engine.js';
 
 export interface ItemEncoderOptions {

@@ -25,7 +25,7 @@ export const encoder: Service<typeof encoderSettings> = {
     }
     const info = modelInfo(bundle.manifest);
     return startStage({
-      kind: 'encode',
+      queue: encodeQueue,
       model: info,
       context,
       build: async (bus) => {

@@ -1,16 +1,19 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Bundle } from '@tessera/bundle';
-import { Bus, type StageFailure, type TileTokens } from '@tessera/bus';
+import { Bus, type ReceivedTensor, type StageFailure } from '@tessera/bus';
 import { startNatsServer } from '@tessera/nats-server';
 import {
   type ConnectJob,
+  connectQueue,
   decodeTensor,
   type EncodeJob,
+  encodeQueue,
   type Float32Tensor,
   type MediaSize,
   Modality,
   type TensorRef,
+  visualTokens,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
@@ -37,7 +40,7 @@ async function deployment() {
   const stop = new AbortController();
   const jobs: ConnectJob[] = [];
   const arrived: (() => void)[] = [];
-  const working = bus.work('connect', {
+  const working = bus.work(connectQueue, {
     slots: 4,
     signal: stop.signal,
     handler: async (job) => {
@@ -45,8 +48,8 @@ async function deployment() {
       for (const wake of arrived.splice(0)) wake();
     },
   });
-  const inbox = await bus.openTokenInbox();
-  const outcomes = new Map<string, Promise<TileTokens | StageFailure | undefined>>();
+  const inbox = await bus.openInbox(visualTokens);
+  const outcomes = new Map<string, Promise<ReceivedTensor | StageFailure | undefined>>();
   const services: { stop(): Promise<void> }[] = [];
   return {
     bus,
@@ -67,18 +70,18 @@ async function deployment() {
       const media = await hold.blob({ deadlineMs });
       const key = { requestId, attempt: 0, item: 0 };
       const job = { key, media, modality: Modality.IMAGE, size, firstTile: 0, tileCount: 1, ...changes };
-      await bus.publishJob('encode', job, { deadlineMs, deliverTo: inbox.address });
+      await bus.publish(encodeQueue, job, { deadlineMs, deliverTo: inbox.address });
     },
     /** Resolves once so many connect jobs have come. */
     async untilJobs(count: number) {
       while (jobs.length < count) await new Promise<void>((resolve) => arrived.push(resolve));
     },
     /** What comes first in the place of a request's tokens. */
-    firstOutcome(requestId: string): Promise<TileTokens | StageFailure | undefined> {
+    firstOutcome(requestId: string): Promise<ReceivedTensor | StageFailure | undefined> {
       const known = outcomes.get(requestId);
       if (known !== undefined) return known;
       const news = inbox.receive(requestId, stop.signal)[Symbol.asyncIterator]();
-      const first = news.next().then(({ value }) => value as TileTokens | StageFailure | undefined);
+      const first = news.next().then(({ value }) => value as ReceivedTensor | StageFailure | undefined);
       outcomes.set(requestId, first);
       return first;
     },
@@ -105,7 +108,7 @@ test('a job becomes a connect job with the features and what was measured', asyn
   expect(job).toMatchObject({ key: { requestId: 'one', attempt: 0, item: 0 }, tile: 0, encoder: { stage: 'encoder' } });
   expect(job?.encoder?.busyMs).toBeGreaterThan(0);
   expect(job?.features?.stored).toBeUndefined();
-  const { tensor: features } = await stage.bus.takeFeatures(job?.features as TensorRef, never);
+  const { tensor: features } = await stage.bus.takeTensor(job?.features as TensorRef, never);
   expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
 });
 
@@ -140,7 +143,7 @@ test('features over the limit of a message travel in parts', async () => {
   const [job] = stage.jobs;
   // 36 rows of 512 bytes.
   expect(job?.features?.stored?.sequences).toHaveLength(5);
-  const { tensor: features } = await stage.bus.takeFeatures(job?.features as TensorRef, never);
+  const { tensor: features } = await stage.bus.takeTensor(job?.features as TensorRef, never);
   expect(relativeError(features, await golden('cat.features'))).toBeLessThan(2e-3 + float16Error);
 });
 
@@ -151,7 +154,7 @@ test('media too large for a message comes in parts', async () => {
   await stage.queue('padded', padded, size);
   await stage.untilJobs(1);
   const [job] = stage.jobs;
-  const { tensor: features } = await stage.bus.takeFeatures(job?.features as TensorRef, never);
+  const { tensor: features } = await stage.bus.takeTensor(job?.features as TensorRef, never);
   expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
 });
 

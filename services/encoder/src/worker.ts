@@ -1,5 +1,5 @@
 import type { Bus, JobContext } from '@tessera/bus';
-import { type EncodeJob, Modality, TesseraError } from '@tessera/protocol';
+import { connectQueue, type EncodeJob, Modality, TesseraError } from '@tessera/protocol';
 import type { ItemEncoder } from './item-encoder.js';
 
 /**
@@ -25,9 +25,10 @@ export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
         busyMs: encoded.busyMs,
         endedAtMs: Date.now(),
       };
-      const connect = { key, tile, encoder: timing };
       // Where the stream or the queue is full, it is others' work to empty it.
-      await context.waits(bus.publishConnectJob(connect, encoded.features, { deadlineMs, signal, deliverTo }));
+      const to = { deadlineMs, signal, deliverTo };
+      const features = await context.waits(bus.storeTensor(key, tile, encoded.features, to));
+      await context.waits(bus.publish(connectQueue, { key, tile, features, encoder: timing }, to));
       context.progress();
     }
   };

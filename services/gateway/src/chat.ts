@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Bus, DrawingInbox } from '@tessera/bus';
+import type { Bus, ProductInbox } from '@tessera/bus';
+import { EventQueue, type LinkedAbort, linkedAbort } from '@tessera/flow';
 import {
   type ChatStart,
   type MediaPart,
@@ -40,7 +41,7 @@ export interface ChatLimits extends ConversationLimits, IntakeLimits {
 
 export interface ChatDependencies {
   readonly bus: Bus;
-  readonly drawings: DrawingInbox;
+  readonly drawings: ProductInbox<DrawingEvent>;
   readonly engines: EnginePool;
   readonly model: ModelInfo;
   /** Whether an answer may hold drawings. */

@@ -1,4 +1,5 @@
 import type { Bus, EngineDirectory } from '@tessera/bus';
+import { sleep } from '@tessera/flow';
 import { RequestState } from '@tessera/protocol';
 import { type Metrics, type ServiceContext, type ServiceSettings, sleep } from '@tessera/service';
 import { nextStates, stateName } from './answer/request-lifecycle.js';

@@ -42,7 +42,7 @@ export const gateway: Service<typeof gatewaySettings> = {
     const credentials = engineCredentials(context);
     const bus = await connectBus(context, model.revision);
     const watch = new AbortController();
-    const drawings = await bus.openDrawingInbox();
+    const drawings = await bus.openInbox(drawingEvents);
     void bus.tidy(watch.signal);
     const directory = bus.watchEngines(watch.signal);
     removeAbandonedInboxes(directory, bus, watch.signal);

@@ -1,4 +1,5 @@
-import { abortError, RandomStream } from '@tessera/inference';
+import { abortError } from '@tessera/flow';
+import { RandomStream } from '@tessera/inference';
 import { elementCount, type Float32Tensor, TesseraError, tensor } from '@tessera/protocol';
 import { fullCondition } from './condition.js';
 import type { DenoiseRow, GeneratorEngine, GeneratorModel } from './engine.js';

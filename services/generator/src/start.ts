@@ -1,5 +1,6 @@
 import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { generateQueue } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { generatorSettings } from './config.js';
@@ -19,7 +20,7 @@ export const generator: Service<typeof generatorSettings> = {
     const model = await readModel(bundle);
     const info = modelInfo(bundle.manifest);
     return startStage({
-      kind: 'generate',
+      queue: generateQueue,
       model: info,
       context,
       build: async (bus) => {

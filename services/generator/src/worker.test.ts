@@ -2,11 +2,13 @@ import type { Bundle } from '@tessera/bundle';
 import { Bus, type StageFailure } from '@tessera/bus';
 import { startNatsServer } from '@tessera/nats-server';
 import {
+  type DrawingEvent,
   type DrawOptions,
+  drawingEvents,
   encodeTensor,
   type Float32Tensor,
   type GenerateJob,
-  type MediaEvent,
+  generateQueue,
   tensor,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
@@ -34,11 +36,11 @@ async function deployment() {
     return bus;
   };
   const bus = await connect();
-  const inbox = await bus.openDrawingInbox();
+  const inbox = await bus.openInbox(drawingEvents);
   const stop = new AbortController();
   const heard = new Map<
     string,
-    { events: (MediaEvent | StageFailure)[]; news: AsyncIterator<MediaEvent | StageFailure> }
+    { events: (DrawingEvent | StageFailure)[]; news: AsyncIterator<DrawingEvent | StageFailure> }
   >();
   const services: { stop(): Promise<void> }[] = [];
   return {
@@ -61,10 +63,10 @@ async function deployment() {
         options: { steps: 3, seed: 1n, ...options },
         ...changes,
       };
-      await bus.publishJob('generate', job, { deadlineMs: Date.now() + 60_000, deliverTo: inbox.address });
+      await bus.publish(generateQueue, job, { deadlineMs: Date.now() + 60_000, deliverTo: inbox.address });
     },
     /** What comes for a request, from the first event; may be called again. */
-    async *events(requestId: string): AsyncGenerator<MediaEvent | StageFailure> {
+    async *events(requestId: string): AsyncGenerator<DrawingEvent | StageFailure> {
       const known = heard.get(requestId) ?? {
         events: [],
         news: inbox.receive(requestId, stop.signal)[Symbol.asyncIterator](),
@@ -76,16 +78,16 @@ async function deployment() {
           if (next.done === true) return;
           known.events.push(next.value);
         }
-        yield known.events[at] as MediaEvent | StageFailure;
+        yield known.events[at] as DrawingEvent | StageFailure;
       }
     },
-    async firstOutcome(requestId: string): Promise<MediaEvent | StageFailure | undefined> {
+    async firstOutcome(requestId: string): Promise<DrawingEvent | StageFailure | undefined> {
       for await (const outcome of this.events(requestId)) return outcome;
       return undefined;
     },
     /** Every event up to the picture's last part. */
-    async drawing(requestId: string): Promise<MediaEvent[]> {
-      const events: MediaEvent[] = [];
+    async drawing(requestId: string): Promise<DrawingEvent[]> {
+      const events: DrawingEvent[] = [];
       for await (const event of this.events(requestId)) {
         if ('kind' in event) throw new Error(`no picture: ${JSON.stringify(event)}`);
         events.push(event);
@@ -102,9 +104,9 @@ async function deployment() {
   };
 }
 
-const parts = (events: readonly MediaEvent[]) =>
+const parts = (events: readonly DrawingEvent[]) =>
   events.flatMap(({ event }) => (event?.$case === 'picturePart' ? [event.value] : []));
-const file = (events: readonly MediaEvent[]) => Buffer.concat(parts(events).map(({ data }) => data));
+const file = (events: readonly DrawingEvent[]) => Buffer.concat(parts(events).map(({ data }) => data));
 
 test('a job becomes progress, and then a PNG in parts; the last event says what it took', async () => {
   await using stage = await deployment();

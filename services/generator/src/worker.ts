@@ -1,5 +1,5 @@
 import type { Bus, JobContext } from '@tessera/bus';
-import { decodeTensor, type GenerateJob, type MediaEvent, TesseraError } from '@tessera/protocol';
+import { type DrawingEvent, decodeTensor, drawingEvents, type GenerateJob, TesseraError } from '@tessera/protocol';
 import { drawEvents } from './draw-events.js';
 import { pictureParts } from './picture-parts.js';
 import type { Sampler } from './sampler.js';
@@ -26,9 +26,9 @@ export function generateJobHandler(bus: Bus, sampler: Sampler, partBytes: number
     const { signal, deadlineMs, deliverTo } = context;
     const drawing = key.item;
     let sequence = 0;
-    const publish = (event: MediaEvent['event'], timing?: MediaEvent['timing']): Promise<void> =>
+    const publish = (event: DrawingEvent['event'], timing?: DrawingEvent['timing']): Promise<void> =>
       context.waits(
-        bus.publishDrawingEvent({ key, event, sequence: sequence++, timing }, { deadlineMs, signal, deliverTo }),
+        bus.send(drawingEvents, { key, event, sequence: sequence++, timing }, { deadlineMs, signal, deliverTo }),
       );
 
     const request = {

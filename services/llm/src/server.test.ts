@@ -8,6 +8,7 @@ import {
   FinishReason,
   GenerateRequest,
   type GenerateResponse,
+  generateQueue,
   type JobKey,
   LlmServiceDefinition,
   type PromptMessage,
@@ -93,7 +94,11 @@ async function publishPicture(key: JobKey, name: string, deliverTo = inbox): Pro
   const tokens = (await goldenTensors([`${name}.visual_tokens`])).get(`${name}.visual_tokens`);
   if (tokens === undefined) throw new Error(`no picture ${name}`);
   const timings = [{ stage: 'encoder', queueMs: 1, busyMs: 2, endedAtMs: 3 }];
-  await bus.publishTokens(key, 0, tokens, { deadlineMs: Date.now() + 30_000, deliverTo, timings });
+  await bus.send(
+    visualTokens,
+    { key, tile: 0, tensor: tokens, timings },
+    { deadlineMs: Date.now() + 30_000, deliverTo },
+  );
 }
 
 /** What the engine says of itself, once it says what is waited for. */
@@ -186,7 +191,7 @@ test('a failure of the encoder takes the place of the tokens', async () => {
   const answer = collect(client.generate(broken));
   const key = { requestId: broken.requestId, attempt: 1, item: 0 };
   const error = new TesseraError('MEDIA_CORRUPT', 'the picture ends too early');
-  await bus.publishFailure('encode', key, 0, error, { deadlineMs: Date.now() + 10_000, deliverTo: inbox });
+  await bus.publishFailure(encodeQueue, key, 0, error, { deadlineMs: Date.now() + 10_000, deliverTo: inbox });
   expect((await answer).error).toMatchObject({ code: 'MEDIA_CORRUPT', message: 'the picture ends too early' });
 });
 
@@ -200,7 +205,7 @@ test('a drawing is on the generate queue before the client hears of it', async (
   expect(kinds).toContain('drawingQueued');
   const controller = new AbortController();
   const jobs: unknown[] = [];
-  await bus.work('generate', {
+  await bus.work(generateQueue, {
     slots: 1,
     signal: controller.signal,
     handler: async (job) => {

@@ -1,6 +1,7 @@
 import { modelInfo } from '@tessera/bundle';
 import type { Announcer } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
+import { visualTokens } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { connectBus } from '@tessera/stage';
 import { GenerateAdmission } from './admission.js';
@@ -28,7 +29,7 @@ export const llm: Service<typeof llmSettings> = {
       await model.close();
       throw reason;
     });
-    const inbox = await bus.openTokenInbox();
+    const inbox = await bus.openInbox(visualTokens);
     let alive = true;
     readiness.require({ what: 'its end, since the thread of its engine has ended', holds: () => alive });
     // Not caught on purpose: without its engine the process must end, so that it is started again.

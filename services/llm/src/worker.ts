@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { Announcer, Bus, TokenInbox } from '@tessera/bus';
+import type { Announcer, Bus, ProductInbox, ReceivedTensor } from '@tessera/bus';
 import {
   type DrawOptions,
   type ErrorCode,
   encodeTensor,
   errorTable,
   type Float32Tensor,
-  jobRoutes,
+  generateQueue,
   TesseraError,
 } from '@tessera/protocol';
 import type { Engine, EngineLimits, EngineRequest } from './engine/engine.js';
@@ -23,11 +23,11 @@ export interface EngineFacts {
 /** The engine's door to NATS: visual tokens and cancels come in, generate jobs and its own load go out. */
 export class EngineLinks {
   readonly #bus: Bus;
-  readonly #inbox: TokenInbox;
+  readonly #inbox: ProductInbox<ReceivedTensor>;
   readonly #engine: Engine;
   readonly #forgetCancels: () => void;
 
-  constructor(bus: Bus, inbox: TokenInbox, engine: Engine) {
+  constructor(bus: Bus, inbox: ProductInbox<ReceivedTensor>, engine: Engine) {
     this.#bus = bus;
     this.#inbox = inbox;
     this.#engine = engine;
@@ -43,13 +43,12 @@ export class EngineLinks {
     await admitted;
     try {
       for await (const event of news) {
-        if (event.kind === 'tile') {
-          const { item, tile, tokens, timings } = event;
+        if (event.kind === 'tensor') {
+          const { item, tile, tensor: tokens, timings } = event;
           this.#engine.provideTile({ requestId, item, tile, tokens, timings });
         } else {
-          const { item, attempt: failed, code, message, stage } = event;
-          // The encoder's failure names the first of a range of tiles: it speaks for the item.
-          const tile = stage === jobRoutes.encode.stage ? undefined : event.tile;
+          const { item, attempt: failed, code, message } = event;
+          const tile = event.of === 'tile' ? event.tile : undefined;
           this.#engine.failTile({ requestId, item, tile, attempt: failed, error: itemError(code, message, item) });
         }
       }
@@ -73,7 +72,7 @@ export class EngineLinks {
     const key = { requestId, attempt, item: drawing.index };
     const condition = encodeTensor(drawing.condition, 'float32');
     const { options, deliverTo } = drawing;
-    await this.#bus.publishJob('generate', { key, condition, options }, { deadlineMs, signal, deliverTo });
+    await this.#bus.publish(generateQueue, { key, condition, options }, { deadlineMs, signal, deliverTo });
   }
 
   /** Announces the engine until the signal aborts. */

@@ -1,7 +1,7 @@
 import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { AuthorizationError, connect, deferred, type NatsConnection } from '@nats-io/transport-node';
+import { abortable } from '@tessera/flow';
 import { inboxPrefix, maxStoredBytes, Subjects, TesseraError } from '@tessera/protocol';
-import { abortable } from '@tessera/service';
 import { type BusLimits, type BusObserver, type BusOptions, defaultBusLimits } from '../bus-options.js';
 import { credentialOptions, refuseSecretsIn } from './bus-credentials.js';
 import { type BusLogger, silentLogger } from './bus-logger.js';

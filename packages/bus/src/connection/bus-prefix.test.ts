@@ -1,4 +1,5 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { encodeQueue } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cleanup, encodeJob, eventually, toNobody } from '../testing/bus-test-support.js';
 
@@ -21,7 +22,7 @@ test('two prefixes on one server do not meet', async () => {
     ['one', one],
     ['other', other],
   ] as const) {
-    void bus.work('encode', {
+    void bus.work(encodeQueue, {
       slots: 1,
       signal: cleanup.signal(),
       handler: async (job) => {
@@ -29,8 +30,8 @@ test('two prefixes on one server do not meet', async () => {
       },
     });
   }
-  await one.publishJob('encode', encodeJob('same', 1), toNobody());
-  await other.publishJob('encode', encodeJob('same', 2), toNobody());
+  await one.publish(encodeQueue, encodeJob('same', 1), toNobody());
+  await other.publish(encodeQueue, encodeJob('same', 2), toNobody());
   await one.cancel('same');
   await eventually(() => seen.includes('other 2'), 'the other prefix goes on');
   expect(seen).not.toContain('other 1');

@@ -1,8 +1,18 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { encodeQueue, generateQueue } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, counted, encodeJob, eventually, jobKey, newId, toNobody } from '../testing/bus-test-support.js';
+import {
+  Cleanup,
+  counted,
+  encodeJob,
+  eventually,
+  jobKey,
+  newId,
+  sendTokens,
+  toNobody,
+} from '../testing/bus-test-support.js';
 import type { JobOutcome } from './job-outcome.js';
 
 let server: NatsServer;
@@ -38,10 +48,10 @@ test('what a cancelled request left in a queue is thrown away unseen, and the ot
     prefix,
     observer: { jobEnded: (_kind, outcome) => outcomes.push(outcome) },
   });
-  for (const id of ['a', 'b']) await bus.publishJob('generate', drawing(id), toNobody());
+  for (const id of ['a', 'b']) await bus.publish(generateQueue, drawing(id), toNobody());
   await bus.cancel('a');
   const done: (string | undefined)[] = [];
-  void bus.work('generate', {
+  void bus.work(generateQueue, {
     slots: 2,
     signal: cleanup.signal(),
     handler: async (job) => {
@@ -57,13 +67,13 @@ test('what a cancelled request left in a queue is thrown away unseen, and the ot
 test('a job that is withdrawn leaves its queue at once, and no other', async () => {
   const prefix = newId('t');
   const bus = await cleanup.bus(server.url, { prefix });
-  const first = await bus.publishJob('encode', encodeJob('a'), toNobody());
-  await bus.publishJob('encode', encodeJob('b'), toNobody());
-  await bus.withdrawJob(first);
-  await bus.withdrawJob(first);
+  const first = await bus.publish(encodeQueue, encodeJob('a'), toNobody());
+  await bus.publish(encodeQueue, encodeJob('b'), toNobody());
+  await bus.withdraw(first);
+  await bus.withdraw(first);
   expect(await messagesOf(prefix, queues)).toBe(1);
   const done: (string | undefined)[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (job) => {
@@ -83,7 +93,7 @@ test('cancel stops the job at work in another process, without a word', async ()
     observer: { jobEnded: (_kind, outcome) => outcomes.push(outcome) },
   });
   let running = false;
-  void stage.work('generate', {
+  void stage.work(generateQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: (_job, { signal }) => {
@@ -91,7 +101,7 @@ test('cancel stops the job at work in another process, without a word', async ()
       return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     },
   });
-  await gateway.publishJob('generate', drawing('a'), toNobody());
+  await gateway.publish(generateQueue, drawing('a'), toNobody());
   await eventually(() => running, 'the job runs');
   await gateway.cancel('a');
   await eventually(() => outcomes.length === 1, 'the job ends');
@@ -114,11 +124,11 @@ test('a tombstone catches a worker that did not hear the cancel, and jobs that c
   expect(await stage.isCancelled('b')).toBe(false);
   // A process that knows refuses; one that does not know yet is stopped by the tombstone.
   await eventually(() => late.isCancelled('a'), 'the other process knows');
-  await expect(late.publishJob('generate', drawing('a'), toNobody())).rejects.toMatchObject({ code: 'CANCELLED' });
+  await expect(late.publish(generateQueue, drawing('a'), toNobody())).rejects.toMatchObject({ code: 'CANCELLED' });
   const unaware = await cleanup.bus(server.url, { prefix });
-  await unaware.publishJob('generate', drawing('a'), toNobody());
+  await unaware.publish(generateQueue, drawing('a'), toNobody());
   let runs = 0;
-  void stage.work('generate', {
+  void stage.work(generateQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async () => {
@@ -136,7 +146,7 @@ test('work that began while the tombstone was looked for is stopped, and nothing
   const gateway = await cleanup.bus(server.url, { prefix });
   await gateway.cancel('a');
   const unaware = await cleanup.bus(server.url, { prefix });
-  await unaware.publishJob('generate', drawing('a'), toNobody());
+  await unaware.publish(generateQueue, drawing('a'), toNobody());
   const outcomes: JobOutcome[] = [];
   const stage = await cleanup.bus(server.url, {
     prefix,
@@ -144,12 +154,12 @@ test('work that began while the tombstone was looked for is stopped, and nothing
   });
   let began = 0;
   let published = 0;
-  void stage.work('generate', {
+  void stage.work(generateQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (_job, { deadlineMs, deliverTo }) => {
       began++;
-      await stage.publishTokens(jobKey('a'), 0, counted(1, 8), { deadlineMs, deliverTo, timings: [] });
+      await sendTokens(stage, jobKey('a'), 0, counted(1, 8), { deadlineMs, deliverTo, timings: [] });
       published++;
     },
   });

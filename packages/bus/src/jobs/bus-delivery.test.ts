@@ -1,7 +1,15 @@
 import { jetstream } from '@nats-io/jetstream';
 import { connect, headers } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { TesseraError } from '@tessera/protocol';
+import {
+  drawingEvents,
+  type EncodeJob,
+  encodeQueue,
+  generateQueue,
+  type JobMessage,
+  TesseraError,
+  visualTokens,
+} from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
 import {
@@ -34,7 +42,7 @@ test('a retryable failure brings the job back, and the last one is told as DELIV
     observer: { jobEnded: (_kind, outcome) => outcomes.push(outcome) },
   });
   const deliveries: number[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (_job, context) => {
@@ -42,13 +50,14 @@ test('a retryable failure brings the job back, and the last one is told as DELIV
       throw new TesseraError('STAGE_UNAVAILABLE', 'the graph is away');
     },
   });
-  const inbox = await bus.openTokenInbox();
-  await bus.publishJob('encode', encodeJob('a', 4), { ...toNobody(), deliverTo: inbox.address });
+  const inbox = await bus.openInbox(visualTokens);
+  await bus.publish(encodeQueue, encodeJob('a', 4), { ...toNobody(), deliverTo: inbox.address });
   const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
   expect(failure).toEqual({
     kind: 'failure',
     item: 0,
     tile: 4,
+    of: 'item',
     attempt: 1,
     code: 'DELIVERY_EXHAUSTED',
     message: expect.stringContaining('the graph is away'),
@@ -66,8 +75,8 @@ test('a retryable failure brings the job back, and the last one is told as DELIV
 test('a failure that no retry can mend is told at once, in the place of the product', async () => {
   const bus = await cleanup.bus(server.url);
   let runs = 0;
-  for (const kind of ['encode', 'generate'] as const) {
-    void bus.work(kind, {
+  for (const queue of [encodeQueue, generateQueue]) {
+    void bus.work<JobMessage>(queue, {
       slots: 1,
       signal: cleanup.signal(),
       handler: async () => {
@@ -76,10 +85,10 @@ test('a failure that no retry can mend is told at once, in the place of the prod
       },
     });
   }
-  const [tokens, drawings] = [await bus.openTokenInbox(), await bus.openDrawingInbox()];
-  await bus.publishJob('encode', encodeJob('a'), { ...toNobody(), deliverTo: tokens.address });
+  const [tokens, drawings] = [await bus.openInbox(visualTokens), await bus.openInbox(drawingEvents)];
+  await bus.publish(encodeQueue, encodeJob('a'), { ...toNobody(), deliverTo: tokens.address });
   const drawing = { key: jobKey('a', 1, 2), condition: undefined, options: undefined };
-  await bus.publishJob('generate', drawing, { ...toNobody(), deliverTo: drawings.address });
+  await bus.publish(generateQueue, drawing, { ...toNobody(), deliverTo: drawings.address });
   const [encodeFailure] = await take(tokens.receive('a', cleanup.signal()), 1);
   expect(encodeFailure).toMatchObject({ kind: 'failure', code: 'MEDIA_CORRUPT', stage: 'encoder' });
   const [drawFailure] = await take(drawings.receive('a', cleanup.signal()), 1);
@@ -101,7 +110,7 @@ test('a worker that dies with a job in its hands loses it to another', async () 
   const started = deferred();
   const died = new AbortController();
   void victim
-    .work('encode', {
+    .work(encodeQueue, {
       slots: 1,
       signal: died.signal,
       handler: async () => {
@@ -110,11 +119,11 @@ test('a worker that dies with a job in its hands loses it to another', async () 
       },
     })
     .catch(() => {});
-  await survivor.publishJob('encode', encodeJob('a'), toNobody());
+  await survivor.publish(encodeQueue, encodeJob('a'), toNobody());
   await started.promise;
   await victim.close();
   const deliveries: number[] = [];
-  void survivor.work('encode', {
+  void survivor.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (_job, context) => {
@@ -132,7 +141,7 @@ test('a job is kept by its worker without a word of its handler', async () => {
   let starts = 0;
   let ends = 0;
   for (const worker of [bus, idle]) {
-    void worker?.work('encode', {
+    void worker?.work(encodeQueue, {
       slots: 1,
       signal: cleanup.signal(),
       handler: async () => {
@@ -142,7 +151,7 @@ test('a job is kept by its worker without a word of its handler', async () => {
       },
     });
   }
-  await bus?.publishJob('encode', encodeJob('a'), toNobody());
+  await bus?.publish(encodeQueue, encodeJob('a'), toNobody());
   await eventually(async () => ends > 0 && (await bus?.queueDepths())?.[0]?.running === 0, 'the long job is done');
   expect(starts).toBe(1);
 });
@@ -155,7 +164,7 @@ test('a handler that is stuck loses its job, even if it never ends; one that wai
     observer: { jobStalled: (kind) => stalled.push(kind), jobEnded: (_kind, outcome) => outcomes.push(outcome) },
   });
   let runs = 0;
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (job, context) => {
@@ -164,10 +173,10 @@ test('a handler that is stuck loses its job, even if it never ends; one that wai
       else if (context.deliveries === 1) await new Promise(() => {});
     },
   });
-  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
+  await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
   await eventually(() => outcomes.length === 2, 'the second delivery is done');
   expect(outcomes).toEqual(['retried', 'done']);
-  await bus.publishJob('encode', encodeJob('a', 1), toNobody());
+  await bus.publish(encodeQueue, encodeJob('a', 1), toNobody());
   await eventually(() => outcomes.length === 3, 'the patient one is done');
   expect({ runs, stalled, last: outcomes[2] }).toEqual({ runs: 3, stalled: ['encode'], last: 'done' });
 });
@@ -177,7 +186,7 @@ test('a job that only waits lends its slot, up to a bound', async () => {
   const gate = deferred();
   const begun: number[] = [];
   const done: number[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     maxHeld: 3,
     signal: cleanup.signal(),
@@ -187,7 +196,7 @@ test('a job that only waits lends its slot, up to a bound', async () => {
       done.push(job.firstTile);
     },
   });
-  for (let tile = 0; tile < 4; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  for (let tile = 0; tile < 4; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
   // Two wait, and those behind them are served.
   await eventually(() => done.length === 2, 'the others are done');
   expect(done).toEqual([2, 3]);
@@ -200,7 +209,7 @@ test('no more jobs than the bound are held, however many of them only wait', asy
   const bus = await cleanup.bus(server.url);
   const gate = deferred();
   let begun = 0;
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     maxHeld: 3,
     signal: cleanup.signal(),
@@ -209,7 +218,7 @@ test('no more jobs than the bound are held, however many of them only wait', asy
       await context.idle(gate.promise);
     },
   });
-  for (let tile = 0; tile < 6; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  for (let tile = 0; tile < 6; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
   await eventually(() => begun === 3, 'three are held');
   expect((await bus.queueDepths())[0]).toMatchObject({ waiting: 3, running: 3 });
   gate.resolve();
@@ -224,7 +233,7 @@ test('a draining worker finishes what it has, does what still comes to requests 
   const done: number[] = [];
   const later: number[] = [];
   const deliveries = new Set<number>();
-  const working = bus.work('encode', {
+  const working = bus.work(encodeQueue, {
     slots: 3,
     signal: drain.signal,
     handler: async (job, context) => {
@@ -234,18 +243,18 @@ test('a draining worker finishes what it has, does what still comes to requests 
       done.push(job.firstTile);
     },
   });
-  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
+  await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
   await started.promise;
   drain.abort();
   // More than the slots whose requests may still be out.
   for (let tile = 1; tile <= 4; tile++) {
-    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+    await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
   }
   gate.resolve();
   await working;
   expect(done).toContain(0);
   expect(done.length).toBeLessThanOrEqual(3);
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (job, context) => {
@@ -266,22 +275,22 @@ test('workers that come and go lose no job', async () => {
   const done = new Set<number>();
   const sending = (async () => {
     for (let tile = 0; tile < 300; tile++) {
-      await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+      await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
     }
   })();
-  const handler = async (job: { firstTile: number }) => {
+  const handler = async (job: EncodeJob) => {
     await new Promise((resolve) => setTimeout(resolve, 1));
     done.add(job.firstTile);
   };
   for (let round = 0; round < 40; round++) {
     const drain = new AbortController();
-    const working = bus.work('encode', { slots: 4, signal: drain.signal, handler });
+    const working = bus.work(encodeQueue, { slots: 4, signal: drain.signal, handler });
     await new Promise((resolve) => setTimeout(resolve, round % 7));
     drain.abort();
     await working;
   }
   await sending;
-  void bus.work('encode', { slots: 4, signal: cleanup.signal(), handler });
+  void bus.work(encodeQueue, { slots: 4, signal: cleanup.signal(), handler });
   await eventually(() => done.size === 300, 'every job is done');
 });
 
@@ -294,14 +303,14 @@ test('what is no job leaves the queue, and its request is told where it can be',
   const header = headers();
   header.set('Tessera-Deadline', String(inAMinute()));
   header.set('Tessera-Attempt', '1');
-  const inbox = await bus.openTokenInbox();
+  const inbox = await bus.openInbox(visualTokens);
   await js.publish(`${prefix}.v2.encode.r1.a.0.1`, Uint8Array.of(255, 255), { headers: header });
   header.set('Tessera-Deliver-To', inbox.address);
   await js.publish(`${prefix}.v2.encode.r1.a.0.0`, 'no headers');
   await js.publish(`${prefix}.v2.encode.r1.a.odd`, 'no such subject', { headers: header });
   await js.publish(`${prefix}.v2.encode.r1.a.0.2`, Uint8Array.of(255, 255), { headers: header });
   let runs = 0;
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async () => {

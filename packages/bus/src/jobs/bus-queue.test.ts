@@ -1,4 +1,5 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { encodeQueue } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { defaultBusLimits } from '../bus-options.js';
 import {
@@ -26,7 +27,7 @@ test('every job is done once, by whichever worker is free', async () => {
   const [sender, one, other] = await Promise.all([1, 2, 3].map(() => cleanup.bus(server.url, { prefix })));
   const done: string[] = [];
   for (const bus of [one, other]) {
-    void bus?.work('encode', {
+    void bus?.work(encodeQueue, {
       slots: 2,
       signal: cleanup.signal(),
       handler: async (job, context) => {
@@ -36,7 +37,7 @@ test('every job is done once, by whichever worker is free', async () => {
     });
   }
   const wanted = Array.from({ length: 40 }, (_, index) => `req/${index}`);
-  await Promise.all(wanted.map((_, index) => sender?.publishJob('encode', encodeJob('req', index), toNobody())));
+  await Promise.all(wanted.map((_, index) => sender?.publish(encodeQueue, encodeJob('req', index), toNobody())));
   await eventually(() => done.length >= 40, 'all jobs are done');
   await eventually(async () => (await sender?.queueDepths())?.[0]?.running === 0, 'all are acknowledged');
   expect(done.toSorted()).toEqual(wanted.toSorted());
@@ -48,7 +49,7 @@ test('a worker takes no more than it has free slots, so another replica gets the
   const bus = await cleanup.bus(server.url, { prefix });
   const gate = deferred();
   let busy = 0;
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 2,
     signal: cleanup.signal(),
     handler: async () => {
@@ -56,13 +57,13 @@ test('a worker takes no more than it has free slots, so another replica gets the
       await gate.promise;
     },
   });
-  for (let tile = 0; tile < 5; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+  for (let tile = 0; tile < 5; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
   await eventually(() => busy === 2, 'both slots are busy');
   await eventually(async () => (await bus.queueDepths())[0]?.running === 2, 'two are held');
   expect(await bus.queueDepths()).toContainEqual({ kind: 'encode', waiting: 3, running: 2, settled: 0 });
   const replica = await cleanup.bus(server.url, { prefix });
   let taken = 0;
-  void replica.work('encode', {
+  void replica.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async () => {
@@ -76,10 +77,10 @@ test('a worker takes no more than it has free slots, so another replica gets the
 
 test('the same job published twice is queued once', async () => {
   const bus = await cleanup.bus(server.url);
-  for (let i = 0; i < 3; i++) await bus.publishJob('encode', encodeJob('a'), toNobody());
+  for (let i = 0; i < 3; i++) await bus.publish(encodeQueue, encodeJob('a'), toNobody());
   expect((await bus.queueDepths())[0]).toMatchObject({ kind: 'encode', waiting: 1, running: 0 });
   const again = { ...encodeJob('a'), key: jobKey('a', 2) };
-  await bus.publishJob('encode', again, toNobody());
+  await bus.publish(encodeQueue, again, toNobody());
   expect((await bus.queueDepths())[0]?.waiting).toBe(2);
 });
 
@@ -89,11 +90,11 @@ test('a full queue makes the sender wait, and goes on when there is room', async
     limits: { maxJobs: 2, queueWaitMs: 60_000 },
     observer: { queueFull: () => refusals++ },
   });
-  for (let tile = 0; tile < 2; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
-  const third = bus.publishJob('encode', encodeJob('a', 2), toNobody());
+  for (let tile = 0; tile < 2; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
+  const third = bus.publish(encodeQueue, encodeJob('a', 2), toNobody());
   await eventually(() => refusals === 1, 'the queue refuses');
   const tiles: number[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (job) => {
@@ -106,8 +107,8 @@ test('a full queue makes the sender wait, and goes on when there is room', async
 
 test('a queue that stays full is QUEUE_FULL with a delay, and what was admitted stays', async () => {
   const bus = await cleanup.bus(server.url, { limits: { maxJobs: 2, queueWaitMs: 100 } });
-  for (let tile = 0; tile < 2; tile++) await bus.publishJob('encode', encodeJob('a', tile), toNobody());
-  const refused = await bus.publishJob('encode', encodeJob('a', 2), toNobody()).catch((e) => e);
+  for (let tile = 0; tile < 2; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
+  const refused = await bus.publish(encodeQueue, encodeJob('a', 2), toNobody()).catch((e) => e);
   expect(refused).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 1000 } });
   expect(refused.message).toContain('encoder');
   expect((await bus.queueDepths())[0]?.waiting).toBe(2);
@@ -116,8 +117,8 @@ test('a queue that stays full is QUEUE_FULL with a delay, and what was admitted 
 test('the bytes of a queue are a limit too', async () => {
   const maxBytes = { ...defaultBusLimits.maxBytes, ...smallStreams.maxBytes, encode: 100_000 };
   const bus = await cleanup.bus(server.url, { limits: { maxBytes, queueWaitMs: 100 } });
-  await bus.publishJob('encode', encodeJob('a', 0, 60_000), toNobody());
-  await expect(bus.publishJob('encode', encodeJob('a', 1, 60_000), toNobody())).rejects.toMatchObject({
+  await bus.publish(encodeQueue, encodeJob('a', 0, 60_000), toNobody());
+  await expect(bus.publish(encodeQueue, encodeJob('a', 1, 60_000), toNobody())).rejects.toMatchObject({
     code: 'QUEUE_FULL',
   });
 });
@@ -128,9 +129,9 @@ test('a sender that is cancelled while the queue is full stops waiting', async (
     limits: { maxJobs: 1, queueWaitMs: 60_000 },
     observer: { queueFull: () => refusals++ },
   });
-  await bus.publishJob('encode', encodeJob('a', 0), toNobody());
+  await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
   const controller = new AbortController();
-  const waiting = bus.publishJob('encode', encodeJob('a', 1), { ...toNobody(), signal: controller.signal });
+  const waiting = bus.publish(encodeQueue, encodeJob('a', 1), { ...toNobody(), signal: controller.signal });
   await eventually(() => refusals === 1, 'the queue refuses');
   controller.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
@@ -139,7 +140,7 @@ test('a sender that is cancelled while the queue is full stops waiting', async (
 test('a message over the limit is refused where it is made, with the limit in the error', async () => {
   const bus = await cleanup.bus(server.url);
   const tooLarge = encodeJob('a', 0, bus.limits.partBytes + 16 * 1024);
-  await expect(bus.publishJob('encode', tooLarge, toNobody())).rejects.toMatchObject({
+  await expect(bus.publish(encodeQueue, tooLarge, toNobody())).rejects.toMatchObject({
     code: 'MESSAGE_TOO_LARGE',
     message: expect.stringContaining(String(bus.limits.partBytes + 16 * 1024)),
   });
@@ -148,7 +149,7 @@ test('a message over the limit is refused where it is made, with the limit in th
 test('a request id that could not stand in a subject is refused', async () => {
   const bus = await cleanup.bus(server.url);
   for (const requestId of ['', 'a.b', 'a b', '*', '>', 'x'.repeat(65)]) {
-    await expect(bus.publishJob('encode', encodeJob(requestId), toNobody())).rejects.toMatchObject({
+    await expect(bus.publish(encodeQueue, encodeJob(requestId), toNobody())).rejects.toMatchObject({
       code: 'REQUEST_INVALID',
     });
   }

@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { Subjects, TesseraError } from '@tessera/protocol';
+import { encodeQueue, Subjects, TesseraError, visualTokens } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
   Cleanup,
@@ -42,14 +42,14 @@ test('a job that fails again and again is given back with a growing delay, and t
   const prefix = newId('t');
   const { answers } = await answersTo(prefix);
   const bus = await cleanup.bus(server.url, { prefix, limits: { maxDeliveries: 7, retryDelayMs: 2 } });
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async () => {
       throw new TesseraError('STAGE_UNAVAILABLE', 'the graph is away');
     },
   });
-  await bus.publishJob('encode', encodeJob('a'), toNobody());
+  await bus.publish(encodeQueue, encodeJob('a'), toNobody());
   await eventually(() => answers.includes('+TERM'), 'it is given up');
   const delays = [1, 2, 3, 4, 5, 6].map((deliveries) => retryDelay(2, deliveries));
   expect(answers).toEqual([...delays.map((ms) => `-NAK {"delay":${ms * 1e6}}`), '+TERM']);
@@ -59,26 +59,31 @@ test('a job that failed stays in its queue until its failure is on the stream', 
   const prefix = newId('t');
   const { nc, answers } = await answersTo(prefix);
   let full = 0;
-  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, tokens: 20_000, drawings: 1e6, parts: 1e6 };
+  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 20_000, drawings: 1e6, parts: 1e6 };
   const bus = await cleanup.bus(server.url, { prefix, limits: { maxBytes }, observer: { queueFull: () => full++ } });
-  const inbox = await bus.openTokenInbox();
+  const inbox = await bus.openInbox(visualTokens);
   const reading = take(inbox.receive('a', cleanup.signal()), 1);
   // What lies there for others leaves no room for anything.
   for (let tile = 0; ; tile++) {
-    const subject = new Subjects(prefix, 'r1').product('tokens', nobody, { requestId: 'x', item: 0, tile, part: 0 });
+    const subject = new Subjects(prefix, 'r1').product(visualTokens, nobody, {
+      requestId: 'x',
+      item: 0,
+      tile,
+      part: 0,
+    });
     const refused = await jetstream(nc)
       .publish(subject)
       .catch(() => true);
     if (refused === true) break;
   }
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async () => {
       throw new TesseraError('MEDIA_CORRUPT', 'the picture ends too soon');
     },
   });
-  await bus.publishJob('encode', encodeJob('a'), { deadlineMs: inAMinute(), deliverTo: inbox.address });
+  await bus.publish(encodeQueue, encodeJob('a'), { deadlineMs: inAMinute(), deliverTo: inbox.address });
   await eventually(() => full > 0, 'the failure finds no room');
   // Whatever the worker said before is here with this.
   await nc.flush();

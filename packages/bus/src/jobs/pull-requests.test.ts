@@ -1,6 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { encodeQueue, visualTokens } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
   Cleanup,
@@ -10,6 +11,7 @@ import {
   inAMinute,
   jobKey,
   newId,
+  sendTokens,
   toNobody,
 } from '../testing/bus-test-support.js';
 
@@ -40,15 +42,15 @@ test('an inbox asks for many messages at a time, though they come one by one', a
   const prefix = newId('t');
   const asked = await pullRequests(prefix);
   const bus = await cleanup.bus(server.url, { prefix });
-  const inbox = await bus.openTokenInbox();
+  const inbox = await bus.openInbox(visualTokens);
   let tiles = 0;
   const reading = (async () => {
-    for await (const news of inbox.receive('a', cleanup.signal())) if (news.kind === 'tile') tiles++;
+    for await (const news of inbox.receive('a', cleanup.signal())) if (news.kind === 'tensor') tiles++;
   })();
   void reading;
   const options = { deadlineMs: inAMinute(), deliverTo: inbox.address, timings: [] };
   for (let tile = 0; tile < 200; tile++) {
-    await bus.publishTokens(jobKey('a'), tile, counted(1, 4), options);
+    await sendTokens(bus, jobKey('a'), tile, counted(1, 4), options);
     await eventually(() => tiles === tile + 1, 'the tile is here');
   }
   expect(asked()).toBeLessThanOrEqual(200 / 32 + 2);
@@ -59,7 +61,7 @@ test('a worker asks for several jobs at a time, and few of its requests wait on 
   const asked = await pullRequests(prefix);
   const bus = await cleanup.bus(server.url, { prefix });
   let done = 0;
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 8,
     signal: cleanup.signal(),
     handler: async () => {
@@ -67,7 +69,7 @@ test('a worker asks for several jobs at a time, and few of its requests wait on 
     },
   });
   for (let tile = 0; tile < 80; tile++) {
-    await bus.publishJob('encode', encodeJob('a', tile), toNobody());
+    await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
     await eventually(() => done === tile + 1, 'the job is done');
   }
   expect(asked()).toBeLessThanOrEqual(80 / 4 + 2);

@@ -1,5 +1,5 @@
 import { createInbox, type Msg, nanos, type Subscription } from '@nats-io/transport-node';
-import { sleep } from '@tessera/service';
+import { sleep } from '@tessera/flow';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import { DeliveredMessage } from './delivered-message.js';

@@ -1,19 +1,21 @@
+import { signalWithDeadline } from '@tessera/flow';
 import {
+  type DeclaredQueue,
   type ErrorCode,
   headerNumber,
   type JobKey,
-  type JobKind,
+  type JobMessage,
   type JobPlace,
   messageHeaders,
+  type TensorRef,
   TesseraError,
 } from '@tessera/protocol';
-import { hasUnknownFields, signalWithDeadline } from '@tessera/service';
+import { hasUnknownFields } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import type { TracedDelivery } from '../connection/bus-trace.js';
 import type { Cancellation } from './cancellation.js';
 import type { DeliveredMessage } from './delivered-message.js';
-import { type JobMessage, jobCodecs } from './job-codec.js';
 import type { JobOutcome } from './job-outcome.js';
 import { Puller } from './puller.js';
 import { retryDelay } from './retry-delay.js';
@@ -37,7 +39,7 @@ export interface JobContext {
   idle<T>(what: Promise<T>): Promise<T>;
 }
 
-export interface WorkOptions<K extends JobKind> {
+export interface WorkOptions<Job extends JobMessage> {
   /** How many jobs this process computes at once. */
   readonly slots: number;
   /** How many it holds at once, those that only wait included; by default four times the slots. */
@@ -45,10 +47,8 @@ export interface WorkOptions<K extends JobKind> {
   /** Aborted to drain: no more jobs are taken, running ones are finished. */
   readonly signal: AbortSignal;
   /** How long a job surely takes, in milliseconds: one whose deadline is nearer is not begun. By default nothing. */
-  expectedMs?(job: JobMessage<K>): number;
-  handler(job: JobMessage<K>, context: JobContext): Promise<void>;
-  /** Removes what the job refers to and nobody will take; called where the job ends undone. */
-  discard?(job: JobMessage<K>): Promise<void>;
+  expectedMs?(job: Job): number;
+  handler(job: Job, context: JobContext): Promise<void>;
 }
 
 /** What the message says besides its payload. */
@@ -59,13 +59,20 @@ interface Envelope {
   readonly deliverTo: string;
 }
 
-export type FailurePublisher = (
-  kind: JobKind,
-  key: JobKey,
-  tile: number,
-  error: TesseraError,
-  options: { readonly deadlineMs: number; readonly deliverTo: string },
-) => Promise<void>;
+/** What a worker leaves to the bus. */
+export interface WorkerDoors {
+  /** Says that what was to come of the job will not come. */
+  fail(
+    key: JobKey,
+    tile: number,
+    error: TesseraError,
+    options: { readonly deadlineMs: number; readonly deliverTo: string },
+  ): Promise<void>;
+  /** Removes a tensor that nobody will take. */
+  discard(tensor: TensorRef): Promise<void>;
+  /** Makes the streams again if the server lost them. */
+  restore(): Promise<void>;
+}
 
 /** A job in the hands of this process. */
 interface HeldJob {
@@ -85,7 +92,7 @@ interface HeldJob {
 const stallGraceMs = 2000;
 
 /** The worker side of one queue: takes jobs into free slots, keeps them alive, and sees each to one of its ends. */
-export class Worker<K extends JobKind> {
+export class Worker<Job extends JobMessage> {
   private readonly held = new Set<HeldJob>();
   private readonly processing = new Set<Promise<void>>();
   private readonly puller: Puller;
@@ -100,17 +107,16 @@ export class Worker<K extends JobKind> {
   constructor(
     private readonly connection: BusConnection,
     private readonly cancellation: Cancellation,
-    private readonly publishFailure: FailurePublisher,
-    restore: () => Promise<void>,
-    private readonly kind: K,
-    private readonly options: WorkOptions<K>,
+    private readonly doors: WorkerDoors,
+    private readonly queue: DeclaredQueue<Job>,
+    private readonly options: WorkOptions<Job>,
   ) {
     const { subjects } = connection;
     this.maxHeld = options.maxHeld ?? 4 * options.slots;
     this.puller = new Puller(connection, {
-      stream: subjects.queue(kind),
+      stream: subjects.queue(queue),
       consumer: subjects.workers,
-      restore,
+      restore: () => doors.restore(),
       onMessage: (delivered) => this.take(delivered),
     });
   }
@@ -172,10 +178,10 @@ export class Worker<K extends JobKind> {
       }
       job.stalled = true;
       log.error(
-        { kind: this.kind, requestId: job.requestId },
+        { kind: this.queue.name, requestId: job.requestId },
         `a job gave no sign for ${limits.stallMs} ms; it goes back`,
       );
-      observer.jobStalled?.(this.kind);
+      observer.jobStalled?.(this.queue.name);
       const stuck = new TesseraError('STAGE_UNAVAILABLE', `no sign of progress for ${limits.stallMs} ms`);
       job.stop.abort(stuck);
       setTimeout(() => job.abandon(), stallGraceMs);
@@ -193,18 +199,21 @@ export class Worker<K extends JobKind> {
       outcome = await trace.continue(traceparent, this.traced(job, queueMs), work);
     } catch (reason) {
       // Only what was to report the end can fail here (NATS is away): the job comes back after its ack wait.
-      log.warn({ kind: this.kind, subject: job.message.subject, error: messageOf(reason) }, 'a job ended unreported');
+      log.warn(
+        { kind: this.queue.name, subject: job.message.subject, error: messageOf(reason) },
+        'a job ended unreported',
+      );
       outcome = 'retried';
     }
-    observer.jobEnded?.(this.kind, outcome, { queueMs, busyMs: performance.now() - startedAt });
+    observer.jobEnded?.(this.queue.name, outcome, { queueMs, busyMs: performance.now() - startedAt });
   }
 
   private traced({ message, deliveries }: DeliveredMessage, queueMs: number): TracedDelivery {
     const { subjects } = this.connection;
     const requestId = subjects.parseJob(message.subject)?.requestId ?? '';
     return {
-      kind: this.kind,
-      stream: subjects.queue(this.kind),
+      kind: this.queue.name,
+      stream: subjects.queue(this.queue),
       durable: subjects.workers,
       requestId,
       queueMs,
@@ -231,14 +240,14 @@ export class Worker<K extends JobKind> {
       const text = `the job was delivered ${limits.maxDeliveries} times and never finished`;
       return this.fail(job, envelope, 'exhausted', 'DELIVERY_EXHAUSTED', text);
     }
-    let message: JobMessage<K>;
+    let message: Job;
     try {
-      message = jobCodecs[this.kind].decode(job.message.data);
+      message = this.queue.message.decode(job.message.data);
       if (!sameKey(message.key, envelope.key)) throw new Error('its key is not that of its subject and headers');
     } catch (reason) {
       return this.fail(job, envelope, 'failed', 'INTERNAL', `the job cannot be decoded: ${messageOf(reason)}`);
     }
-    if (hasUnknownFields(message)) this.connection.observer.unknownFields?.(this.kind);
+    if (hasUnknownFields(message)) this.connection.observer.unknownFields?.(this.queue.name);
     const expectedMs = this.options.expectedMs?.(message) ?? 0;
     if (expectedMs > 0 && Date.now() + expectedMs > deadlineMs + limits.clockMarginMs) {
       const text = `the job takes about ${Math.ceil(expectedMs)} ms, longer than its deadline allows; it was not begun`;
@@ -247,12 +256,7 @@ export class Worker<K extends JobKind> {
     return this.work(job, envelope, message, queueMs);
   }
 
-  private async work(
-    job: DeliveredMessage,
-    envelope: Envelope,
-    message: JobMessage<K>,
-    queueMs: number,
-  ): Promise<JobOutcome> {
+  private async work(job: DeliveredMessage, envelope: Envelope, message: Job, queueMs: number): Promise<JobOutcome> {
     const { limits } = this.connection;
     const { deadlineMs, deliverTo } = envelope;
     const { requestId } = envelope.at;
@@ -321,7 +325,7 @@ export class Worker<K extends JobKind> {
 
   private async afterError(job: DeliveredMessage, envelope: Envelope, error: TesseraError): Promise<JobOutcome> {
     const { limits, log } = this.connection;
-    const fields = { kind: this.kind, requestId: envelope.at.requestId, code: error.code, error: error.message };
+    const fields = { kind: this.queue.name, requestId: envelope.at.requestId, code: error.code, error: error.message };
     // The handler knows better how long it takes: another delivery would be later still.
     if (error.code === 'DEADLINE_EXCEEDED') return this.fail(job, envelope, 'late', error.code, error.message);
     if (!error.retryable && error.code !== 'CANCELLED') {
@@ -346,7 +350,7 @@ export class Worker<K extends JobKind> {
     code: ErrorCode,
     message: string,
   ): Promise<JobOutcome> {
-    await this.publishFailure(this.kind, key, at.tile, new TesseraError(code, message), { deadlineMs, deliverTo });
+    await this.doors.fail(key, at.tile, new TesseraError(code, message), { deadlineMs, deliverTo });
     await this.discard(job);
     job.terminate();
     return outcome;
@@ -360,9 +364,11 @@ export class Worker<K extends JobKind> {
   }
 
   private async discard(job: DeliveredMessage): Promise<void> {
-    if (this.options.discard === undefined) return;
+    const { message, tensor } = this.queue;
+    if (tensor === undefined) return;
     try {
-      await this.options.discard(jobCodecs[this.kind].decode(job.message.data));
+      const reference = tensor(message.decode(job.message.data));
+      if (reference !== undefined) await this.doors.discard(reference);
     } catch (reason) {
       // Garbage, or a server that is away: what is left goes when it is old.
       this.connection.log.debug({ error: messageOf(reason) }, 'what a job referred to was not removed');

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { sleep } from '@tessera/flow';
 import { type Blob, type StoredParts, TesseraError } from '@tessera/protocol';
-import { sleep } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import type { PublishOptions } from '../streams/publisher.js';
 import type { PartStore } from './part-store.js';

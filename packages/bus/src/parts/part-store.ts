@@ -1,6 +1,6 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
-import { type StoredParts, TesseraError } from '@tessera/protocol';
-import { abortable } from '@tessera/service';
+import { abortable } from '@tessera/flow';
+import { parts as partStreams, type StoredParts, TesseraError } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import type { Publisher, PublishOptions } from '../streams/publisher.js';
@@ -52,9 +52,9 @@ export class PartStore {
     await inBatches(sequences.length, async (index) => {
       const payload = bytes.subarray(index * limits.partBytes, (index + 1) * limits.partBytes);
       const subject = subjects.part(shard, name, index);
-      const stream = subjects.shard('parts', shard);
+      const stream = subjects.shard(partStreams, shard);
       const { sequence } = await this.publisher.publish(
-        { kind: 'parts', stream, subject, id: subject, attempt: 0, payload },
+        { kind: partStreams.name, stream, subject, id: subject, attempt: 0, payload },
         options,
       );
       sequences[index] = BigInt(sequence);
@@ -73,7 +73,7 @@ export class PartStore {
     if (sequences.length < 1 || sequences.length > Math.max(1, size)) {
       throw new TesseraError('TENSOR_INVALID', `${size} bytes in ${sequences.length} parts`);
     }
-    const stream = subjects.shard('parts', shard);
+    const stream = subjects.shard(partStreams, shard);
     const parts = await inBatches(sequences.length, async (index) => {
       await this.connection.waitOnline(signal);
       const message = await abortable(
@@ -106,7 +106,7 @@ export class PartStore {
    */
   async drop({ shard, sequences }: StoredParts, epoch: number): Promise<void> {
     const { manager, subjects, log } = this.connection;
-    const stream = subjects.shard('parts', shard);
+    const stream = subjects.shard(partStreams, shard);
     await inBatches(sequences.length, async (index) => {
       if (!this.connection.isCurrent(epoch)) return;
       await manager.streams.deleteMessage(stream, Number(sequences[index]), false).catch((reason: unknown) => {
@@ -121,7 +121,7 @@ export class PartStore {
   async purge({ shard, name }: StoredParts): Promise<void> {
     const { manager, subjects, log } = this.connection;
     if (!this.connection.isOnline) return;
-    const stream = subjects.shard('parts', shard);
+    const stream = subjects.shard(partStreams, shard);
     await manager.streams.purge(stream, { filter: subjects.partsOf(shard, name) }).catch((reason: unknown) => {
       log.debug({ stream, error: messageOf(reason) }, 'parts were not removed; they go when they are old');
     });

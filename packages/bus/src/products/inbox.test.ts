@@ -1,8 +1,18 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { visualTokens } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { Cleanup, counted, eventually, inAMinute, jobKey, newId, take } from '../testing/bus-test-support.js';
+import {
+  Cleanup,
+  counted,
+  eventually,
+  inAMinute,
+  jobKey,
+  newId,
+  sendTokens,
+  take,
+} from '../testing/bus-test-support.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();
@@ -25,7 +35,7 @@ async function engine() {
   let dropped = 0;
   const observer = { dropped: () => dropped++ };
   const bus = await cleanup.bus(server.url, { prefix, observer });
-  const inbox = await bus.openTokenInbox();
+  const inbox = await bus.openInbox(visualTokens);
   const options = { deadlineMs: inAMinute(), deliverTo: inbox.address, timings: [] };
   return {
     inbox,
@@ -33,7 +43,7 @@ async function engine() {
     lying: async () => (await manager.streams.info(`${prefix}_v2_tokens_0`)).state.messages,
     /** Messages that were delivered and are not acknowledged. */
     held: async () => (await manager.consumers.info(`${prefix}_v2_tokens_0`, inbox.address)).num_ack_pending,
-    send: (requestId: string, attempt = 1) => bus.publishTokens(jobKey(requestId, attempt), 0, counted(1, 8), options),
+    send: (requestId: string, attempt = 1) => sendTokens(bus, jobKey(requestId, attempt), 0, counted(1, 8), options),
   };
 }
 
@@ -43,12 +53,12 @@ test('of what comes for requests that are not open the newest 64 wait, and hold 
   await eventually(() => dropped() === 6, 'the oldest are thrown away');
   const open = take(inbox.receive('open', cleanup.signal()), 1);
   await send('open');
-  expect(await open).toMatchObject([{ kind: 'tile' }]);
+  expect(await open).toMatchObject([{ kind: 'tensor' }]);
   await eventually(async () => (await lying()) === 64, 'the others lie on the stream');
   const reading = new AbortController();
   const lost = take(inbox.receive('early5', reading.signal), 1);
-  expect(await take(inbox.receive('early6', cleanup.signal()), 1)).toMatchObject([{ kind: 'tile' }]);
-  expect(await take(inbox.receive('early69', cleanup.signal()), 1)).toMatchObject([{ kind: 'tile' }]);
+  expect(await take(inbox.receive('early6', cleanup.signal()), 1)).toMatchObject([{ kind: 'tensor' }]);
+  expect(await take(inbox.receive('early69', cleanup.signal()), 1)).toMatchObject([{ kind: 'tensor' }]);
   reading.abort();
   expect(await lost).toEqual([]);
   await eventually(async () => (await lying()) === 62, 'what is taken leaves');
@@ -68,7 +78,7 @@ test('what waits ten seconds for its request is thrown away, and no sooner', asy
   vi.advanceTimersByTime(2500);
   expect(dropped()).toBe(1);
   await eventually(async () => (await lying()) === 1, 'the first is thrown away');
-  expect(await take(inbox.receive('b', cleanup.signal()), 1)).toMatchObject([{ kind: 'tile' }]);
+  expect(await take(inbox.receive('b', cleanup.signal()), 1)).toMatchObject([{ kind: 'tensor' }]);
 });
 
 test('requests that ended are remembered, the last 4096 of them', async () => {
@@ -87,5 +97,5 @@ test('requests that ended are remembered, the last 4096 of them', async () => {
   // A request that is taken up again is open, whatever was before.
   const reading = take(inbox.receive('ended1', cleanup.signal()), 1);
   await send('ended1', 2);
-  expect(await reading).toMatchObject([{ kind: 'tile', attempt: 2 }]);
+  expect(await reading).toMatchObject([{ kind: 'tensor', attempt: 2 }]);
 });

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { AckPolicy, DeliverPolicy, JetStreamApiCodes, JetStreamApiError } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
-import { inboxAddress, type ProductKind, type ProductPlace } from '@tessera/protocol';
+import { type DeclaredProduct, inboxAddress, type ProductPlace } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import type { DeliveredMessage } from '../jobs/delivered-message.js';
 import { Puller } from '../jobs/puller.js';
@@ -36,13 +36,13 @@ export class Inbox {
 
   private constructor(
     private readonly connection: BusConnection,
-    private readonly kind: ProductKind,
+    private readonly product: DeclaredProduct,
     restore: () => Promise<void>,
   ) {
     const shard = Math.floor(Math.random() * connection.limits.shards);
     this.address = inboxAddress(shard, randomBytes(8).toString('hex'));
     this.puller = new Puller(connection, {
-      stream: connection.subjects.shard(kind, shard),
+      stream: connection.subjects.shard(product, shard),
       consumer: this.address,
       restore: async () => {
         await restore();
@@ -55,8 +55,8 @@ export class Inbox {
   }
 
   /** @param restore makes the streams again if the server lost them */
-  static async open(connection: BusConnection, kind: ProductKind, restore: () => Promise<void>): Promise<Inbox> {
-    const inbox = new Inbox(connection, kind, restore);
+  static async open(connection: BusConnection, product: DeclaredProduct, restore: () => Promise<void>): Promise<Inbox> {
+    const inbox = new Inbox(connection, product, restore);
     await inbox.ensureConsumer();
     inbox.puller.request(window);
     return inbox;
@@ -83,12 +83,12 @@ export class Inbox {
   async close(): Promise<void> {
     clearInterval(this.sweep);
     await this.puller.stop();
-    await removeInbox(this.connection, this.kind, this.address);
+    await removeInbox(this.connection, this.product, this.address);
   }
 
   private async ensureConsumer(): Promise<void> {
     const { manager, subjects, limits } = this.connection;
-    const stream = subjects.shardOf(this.kind, this.address);
+    const stream = subjects.shardOf(this.product, this.address);
     try {
       await manager.consumers.info(stream, this.address);
       return;
@@ -98,7 +98,7 @@ export class Inbox {
     }
     await manager.consumers.add(stream, {
       name: this.address,
-      filter_subject: subjects.inboxFilter(this.kind, this.address),
+      filter_subject: subjects.inboxFilter(this.product, this.address),
       ack_policy: AckPolicy.Explicit,
       deliver_policy: DeliverPolicy.All,
       ack_wait: nanos(Math.max(limits.ackWaitMs, 2 * earlyMs)),
@@ -117,7 +117,7 @@ export class Inbox {
     const at = subjects.parseProduct(subject);
     if (at === undefined || at.address !== this.address) {
       log.warn({ subject }, 'a message with a malformed subject was dropped');
-      observer.dropped?.(this.kind, 'corrupt');
+      observer.dropped?.(this.product.name, 'corrupt');
       delivered.terminate();
       return;
     }
@@ -125,7 +125,7 @@ export class Inbox {
     if (route !== undefined) {
       this.hand(delivered, at, route);
     } else if (this.ended.has(at.requestId)) {
-      observer.dropped?.(this.kind, 'stale');
+      observer.dropped?.(this.product.name, 'stale');
       delivered.ack();
     } else {
       // Its request is on its way here, surely; if it is not, the message must not lie here for long.
@@ -135,7 +135,7 @@ export class Inbox {
   }
 
   private hand(delivered: DeliveredMessage, at: ProductPlace, route: InboxRoute): void {
-    this.connection.observer.received?.(this.kind, delivered.message.data.length);
+    this.connection.observer.received?.(this.product.name, delivered.message.data.length);
     route.accept(at, delivered.message.data);
     delivered.ack();
   }
@@ -148,17 +148,17 @@ export class Inbox {
   private dropOldest(): void {
     const dropped = this.early.shift();
     if (dropped === undefined) return;
-    this.connection.observer.dropped?.(this.kind, 'stale');
+    this.connection.observer.dropped?.(this.product.name, 'stale');
     dropped.delivered.ack();
   }
 }
 
 /** Removes an address's consumer and what lies for it. Never throws: what stays goes when it is old. */
-export async function removeInbox(connection: BusConnection, kind: ProductKind, address: string): Promise<void> {
+export async function removeInbox(connection: BusConnection, product: DeclaredProduct, address: string): Promise<void> {
   const { manager, subjects, isOnline } = connection;
   if (!isOnline) return;
-  const stream = subjects.shardOf(kind, address);
+  const stream = subjects.shardOf(product, address);
   await manager.consumers.delete(stream, address).catch(() => {});
   // Safe on a work queue: nobody else's consumer covers these subjects.
-  await manager.streams.purge(stream, { filter: subjects.inboxFilter(kind, address) }).catch(() => {});
+  await manager.streams.purge(stream, { filter: subjects.inboxFilter(product, address) }).catch(() => {});
 }

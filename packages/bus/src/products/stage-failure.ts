@@ -1,10 +1,11 @@
 import {
+  type DeclaredProduct,
   type ErrorCode,
   errorTable,
   Failure,
   isErrorCode,
-  type ProductKind,
   type ProductPlace,
+  queues,
 } from '@tessera/protocol';
 import { hasUnknownFields } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
@@ -15,8 +16,10 @@ export interface StageFailure {
   readonly kind: 'failure';
   /** The media item, or the drawing. */
   readonly item: number;
-  /** The tile; of an encode job, the first of its range. */
+  /** The tile; of a job that spans several, the first. */
   readonly tile: number;
+  /** Whether it is that tile alone that will not come, or the item. */
+  readonly of: 'tile' | 'item';
   readonly attempt: number;
   readonly code: ErrorCode;
   readonly message: string;
@@ -31,7 +34,7 @@ export function mayImprove({ code }: Pick<StageFailure, 'code'>): boolean {
 /** Reads a failure; undefined, and logged, when it is corrupt. */
 export function readFailure(
   connection: BusConnection,
-  kind: ProductKind,
+  product: DeclaredProduct,
   at: ProductPlace,
   payload: Uint8Array,
 ): StageFailure | undefined {
@@ -42,10 +45,11 @@ export function readFailure(
     if (key === undefined || key.requestId !== requestId || key.item !== item) throw new Error('of another key');
     if (hasUnknownFields(failure)) connection.observer.unknownFields?.('failures');
     const known = isErrorCode(code) ? code : 'INTERNAL';
-    return { kind: 'failure', item, tile, attempt: key.attempt, code: known, message, stage };
+    const of = queues.some(({ worker, spansTiles }) => worker === stage && spansTiles) ? 'item' : 'tile';
+    return { kind: 'failure', item, tile, of, attempt: key.attempt, code: known, message, stage };
   } catch (reason) {
     connection.log.warn({ requestId, item, tile, error: messageOf(reason) }, 'a corrupt failure message was dropped');
-    connection.observer.dropped?.(kind, 'corrupt');
+    connection.observer.dropped?.(product.name, 'corrupt');
     return undefined;
   }
 }

@@ -1,6 +1,5 @@
-import { encodeTensor, type Float32Tensor, type StageWork, TokenRows } from '@tessera/protocol';
+import { type Float32Tensor, type StageWork, TokenRows, visualTokens } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import { joinRows, splitRows } from '../parts/tensor-parts.js';
 import { counted } from '../testing/bus-test-support.js';
 import { TensorAssembler } from './tensor-assembler.js';
 
@@ -14,17 +13,8 @@ interface PartOptions {
 }
 
 function payloads(tensor: Float32Tensor, { attempt = 1, tile = 0, timings = [] }: PartOptions = {}): Uint8Array[] {
-  const parts = splitRows(tensor, partBytes);
-  return parts.map((rows, part) =>
-    TokenRows.encode({
-      key: { requestId: 'r', attempt, item: 0 },
-      tile,
-      part,
-      parts: parts.length,
-      rows: encodeTensor(rows, 'float16'),
-      timings: part === parts.length - 1 ? timings : [],
-    }).finish(),
-  );
+  const content = { key: { requestId: 'r', attempt, item: 0 }, tile, tensor, timings };
+  return [...visualTokens.pieces(content, { ...limits, partBytes })].map(({ payload }) => payload);
 }
 
 function at(part: number, tile = 0) {
@@ -35,25 +25,6 @@ function must<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('missing');
   return value;
 }
-
-test('rows are cut at part limits and joined again', () => {
-  const whole = counted(10, 8);
-  const parts = splitRows(whole, 64);
-  expect(parts.map(({ shape }) => shape)).toEqual([
-    [4, 8],
-    [4, 8],
-    [2, 8],
-  ]);
-  expect(joinRows(parts)).toEqual(whole);
-  expect(splitRows(counted(0, 8), 64)).toHaveLength(1);
-  expect(splitRows(counted(4, 8), 64)).toHaveLength(1);
-});
-
-test('a row larger than a part is refused with the limit', () => {
-  expect(() => splitRows(counted(2, 33), 64)).toThrow(
-    expect.objectContaining({ code: 'MESSAGE_TOO_LARGE', message: expect.stringContaining('64 bytes') }),
-  );
-});
 
 test('parts in any order become the tensor, once', () => {
   const assembler = new TensorAssembler(limits);

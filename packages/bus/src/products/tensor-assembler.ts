@@ -1,13 +1,13 @@
 import {
   decodeTensor,
   type Float32Tensor,
+  joinRows,
   type ProductPlace,
   type StageWork,
   TesseraError,
   TokenRows,
 } from '@tessera/protocol';
 import { hasUnknownFields } from '@tessera/service';
-import { joinRows } from '../parts/tensor-parts.js';
 
 interface AssembledTensor {
   readonly item: number;

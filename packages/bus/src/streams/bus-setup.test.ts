@@ -1,6 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { encodeQueue, visualTokens } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
 import { BusConnection } from '../connection/bus-connection.js';
@@ -12,6 +13,7 @@ import {
   inAMinute,
   jobKey,
   newId,
+  sendTokens,
   smallStreams,
   toNobody,
 } from '../testing/bus-test-support.js';
@@ -77,14 +79,14 @@ test('products are spread over as many streams as are set, and found wherever th
   const shards = new Set<string>();
   for (let index = 0; index < 12; index++) {
     const other = await cleanup.bus(server.url, { prefix, limits });
-    const inbox = await other.openTokenInbox();
+    const inbox = await other.openInbox(visualTokens);
     shards.add(inbox.address.slice(0, 1));
     const receiving = inbox.receive('a', cleanup.signal())[Symbol.asyncIterator]().next();
     const options = { deadlineMs: inAMinute(), deliverTo: inbox.address, timings: [] };
-    await bus.publishTokens(jobKey('a'), index, counted(1, 8), options);
+    await sendTokens(bus, jobKey('a'), index, counted(1, 8), options);
     expect((await receiving).value).toMatchObject({ tile: index });
-    const reference = await bus.featuresRef(jobKey('a'), index, counted(100, 8), { deadlineMs: inAMinute() });
-    expect((await other.takeFeatures(reference, cleanup.signal())).tensor).toEqual(counted(100, 8));
+    const reference = await bus.storeTensor(jobKey('a'), index, counted(100, 8), { deadlineMs: inAMinute() });
+    expect((await other.takeTensor(reference, cleanup.signal())).tensor).toEqual(counted(100, 8));
   }
   expect(shards.size).toBeGreaterThan(1);
 });
@@ -121,9 +123,9 @@ test('the jobs of one revision do not fill the queue of another', async () => {
     await cleanup.bus(server.url, { prefix, revision: 'r1', limits }),
     await cleanup.bus(server.url, { prefix, revision: 'r2', limits }),
   ];
-  for (let tile = 0; tile < 2; tile++) await one.publishJob('encode', encodeJob('a', tile), toNobody());
-  await expect(one.publishJob('encode', encodeJob('a', 2), toNobody())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-  await other.publishJob('encode', encodeJob('b', 0), toNobody());
+  for (let tile = 0; tile < 2; tile++) await one.publish(encodeQueue, encodeJob('a', tile), toNobody());
+  await expect(one.publish(encodeQueue, encodeJob('a', 2), toNobody())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  await other.publish(encodeQueue, encodeJob('b', 0), toNobody());
   expect((await other.queueDepths())[0]?.waiting).toBe(1);
 });
 
@@ -156,14 +158,14 @@ test('the queues of a revision that nobody serves any more are removed, those of
 test('what lies for a process that died is removed at the second look, what lies for a living one is not', async () => {
   const prefix = newId('t');
   const bus = await cleanup.bus(server.url, { prefix });
-  const dead = await bus.openTokenInbox();
-  const living = await bus.openTokenInbox();
+  const dead = await bus.openInbox(visualTokens);
+  const living = await bus.openInbox(visualTokens);
   const jsm = await manager();
   const lying = async () => (await jsm.streams.info(`${prefix}_v2_tokens_0`)).state.messages;
   await dead.close();
   for (const { address } of [dead, living]) {
     const options = { deadlineMs: inAMinute(), deliverTo: address, timings: [] };
-    await bus.publishTokens(jobKey('a'), 0, counted(1, 8), options);
+    await sendTokens(bus, jobKey('a'), 0, counted(1, 8), options);
   }
   const janitor = new Janitor(await connection(prefix, 'r1', smallStreams));
   await janitor.look();

@@ -1,4 +1,4 @@
-import { type JobKind, jobKinds, streamPlan } from '@tessera/protocol';
+import { type DeclaredQueue, type JobKind, queues, streamPlan } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 
 export interface QueueDepth {
@@ -29,25 +29,25 @@ async function learnt<T>(questions: readonly Promise<T>[]): Promise<T[]> {
   return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
 }
 
-async function queueDepth({ manager, subjects }: BusConnection, kind: JobKind): Promise<QueueDepth> {
-  const info = await manager.consumers.info(subjects.queue(kind), subjects.workers);
+async function queueDepth({ manager, subjects }: BusConnection, queue: DeclaredQueue): Promise<QueueDepth> {
+  const info = await manager.consumers.info(subjects.queue(queue), subjects.workers);
   const { num_pending: waiting, num_ack_pending: running, delivered } = info;
-  return { kind, waiting, running, settled: delivered.consumer_seq - running };
+  return { kind: queue.name, waiting, running, settled: delivered.consumer_seq - running };
 }
 
 export async function queueDepths(connection: BusConnection): Promise<QueueDepth[]> {
   if (!connection.isOnline) return [];
-  return learnt(jobKinds.map((kind) => queueDepth(connection, kind)));
+  return learnt(queues.map((queue) => queueDepth(connection, queue)));
 }
 
 export async function queueStates(connection: BusConnection): Promise<QueueState[]> {
   const { manager, subjects, isOnline } = connection;
   if (!isOnline) return [];
   return learnt(
-    jobKinds.map(async (kind) => {
+    queues.map(async (queue) => {
       const [depth, { state }] = await Promise.all([
-        queueDepth(connection, kind),
-        manager.streams.info(subjects.queue(kind)),
+        queueDepth(connection, queue),
+        manager.streams.info(subjects.queue(queue)),
       ]);
       // A job leaves its queue when it is done, so the first that is there is the oldest.
       const oldestAgeMs = state.messages === 0 ? 0 : Math.max(0, Date.now() - Date.parse(state.first_ts));

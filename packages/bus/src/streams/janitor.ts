@@ -1,5 +1,5 @@
-import { TesseraError } from '@tessera/protocol';
-import { sleep } from '@tessera/service';
+import { sleep } from '@tessera/flow';
+import { products, TesseraError } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 
@@ -68,10 +68,12 @@ export class Janitor {
   private async removeDeserted(): Promise<void> {
     const { manager, subjects, log, limits } = this.connection;
     const deserted = new Set<string>();
-    for (const kind of ['tokens', 'drawings'] as const) {
+    for (const product of products) {
       for (let shard = 0; shard < limits.shards; shard++) {
-        const stream = subjects.shard(kind, shard);
-        const { state } = await manager.streams.info(stream, { subjects_filter: subjects.shardSubjects(kind, shard) });
+        const stream = subjects.shard(product, shard);
+        const { state } = await manager.streams.info(stream, {
+          subjects_filter: subjects.shardSubjects(product, shard),
+        });
         const owners = new Map<string, string>();
         for (const subject of Object.keys(state.subjects ?? {})) {
           const at = subjects.parseProduct(subject);

@@ -1,15 +1,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
-import {
-  type JobKind,
-  jobKinds,
-  jobRoutes,
-  maxMessageBytes,
-  messageHeaders,
-  type StreamKind,
-  TesseraError,
-} from '@tessera/protocol';
-import { remainingMs, signalWithDeadline, sleep } from '@tessera/service';
+import { remainingMs, signalWithDeadline, sleep } from '@tessera/flow';
+import { maxMessageBytes, messageHeaders, queues, type StreamKind, TesseraError } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import { StreamGate, type Turn } from './stream-gate.js';
@@ -143,14 +135,15 @@ export class Publisher {
     fullSince: number | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    if (fullSince === undefined || !isJobKind(kind)) return await passed(turn.next(signal));
+    const queue = queues.find(({ name }) => name === kind);
+    if (fullSince === undefined || queue === undefined) return await passed(turn.next(signal));
     const leftMs = this.connection.limits.queueWaitMs - (performance.now() - fullSince);
     using patience = signalWithDeadline(signal, Date.now() + leftMs);
     try {
       await turn.next(patience.signal);
     } catch (reason) {
       if (signal.aborted) throw asTesseraError(reason);
-      const { stage } = jobRoutes[kind];
+      const { worker: stage } = queue;
       throw new TesseraError('QUEUE_FULL', `the queue of the ${stage} (${stream}) is full`, {
         retryAfterMs: 1000,
         stage,
@@ -204,10 +197,6 @@ export class Publisher {
     if (traceparent !== undefined) header.set(messageHeaders.traceparent, traceparent);
     return header;
   }
-}
-
-function isJobKind(kind: StreamKind): kind is JobKind {
-  return (jobKinds as readonly string[]).includes(kind);
 }
 
 function refusal({ stream, payload }: OutgoingMessage, reason: JetStreamApiError): TesseraError {

@@ -1,4 +1,4 @@
-import { sleep } from '@tessera/service';
+import { sleep } from '@tessera/flow';
 
 const firstPauseMs = 25;
 const maxPauseMs = 1000;

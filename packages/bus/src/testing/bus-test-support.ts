@@ -1,6 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { type EncodeJob, type Float32Tensor, type JobKey, Modality, tensor } from '@tessera/protocol';
-import { Bus } from '../bus.js';
+import {
+  type EncodeJob,
+  type Float32Tensor,
+  type JobKey,
+  Modality,
+  type StageWork,
+  tensor,
+  visualTokens,
+} from '@tessera/protocol';
+import { Bus, type DeliveryOptions } from '../bus.js';
 import type { BusLimits, BusOptions } from '../bus-options.js';
 
 /** What the tests of the bus share. */
@@ -12,7 +20,7 @@ export const smallStreams: Partial<BusLimits> = {
     encode: 16 * mib,
     connect: 16 * mib,
     generate: 8 * mib,
-    tokens: 16 * mib,
+    visual_tokens: 16 * mib,
     drawings: 16 * mib,
     parts: 16 * mib,
   },
@@ -78,6 +86,17 @@ export const nobody = '0-nobodywaits';
 /** To be published within a minute, for nobody. */
 export function toNobody(): { deadlineMs: number; deliverTo: string } {
   return { deadlineMs: inAMinute(), deliverTo: nobody };
+}
+
+/** Sends a tile's visual tokens. */
+export function sendTokens(
+  bus: Bus,
+  key: JobKey,
+  tile: number,
+  tokens: Float32Tensor,
+  { timings = [], ...to }: DeliveryOptions & { readonly timings?: StageWork[] },
+): Promise<void> {
+  return bus.send(visualTokens, { key, tile, tensor: tokens, timings }, to);
 }
 
 /** Polls until the check holds. The limit only ends what hangs. */

@@ -1,7 +1,7 @@
+import { throwIfAborted } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
 import type { ImageInfo, ImageRaster } from '../media-info.js';
 import { type MediaLimits, withDefaultLimits } from '../media-limits.js';
-import { throwIfAborted } from '../throw-if-aborted.js';
 import type { WhileWaiting } from '../while-waiting.js';
 import { decodeRaster } from './decode-raster.js';
 import { drawSvg } from './draw-svg.js';

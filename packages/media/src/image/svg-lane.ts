@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { throwIfAborted, unlessAborted } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { throwIfAborted, unlessAborted } from '../throw-if-aborted.js';
 import { justWait, type WhileWaiting } from '../while-waiting.js';
 import type { SvgDrawing } from './svg-drawing.js';
 import { SvgProcess } from './svg-process.js';

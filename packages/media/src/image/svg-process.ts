@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { throwIfAborted } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { throwIfAborted } from '../throw-if-aborted.js';
 import type { SvgDrawing, SvgReply } from './svg-drawing.js';
 
 /** By the package's name, so that it is the built file also where this one runs from source. */

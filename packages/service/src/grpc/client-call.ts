@@ -1,6 +1,6 @@
+import { remainingMs, signalWithDeadline } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
 import { ClientError, Status } from 'nice-grpc-common';
-import { remainingMs, signalWithDeadline } from '../deadline.js';
 import { failSpan, startSpan, within } from '../telemetry/spans.js';
 import { currentTraceparent, traceparentHeader } from '../telemetry/trace.js';
 import { fromClientError } from './error-status.js';

@@ -1,5 +1,5 @@
+import { abortable } from '@tessera/flow';
 import type { ServerMiddleware } from 'nice-grpc-common';
-import { abortable } from '../abort.js';
 
 /** Ends streams that would never end by themselves, such as reflection's, when the drain begins. */
 export function endAtDrain(drain: AbortSignal): ServerMiddleware {

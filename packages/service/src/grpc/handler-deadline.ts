@@ -1,5 +1,5 @@
+import { signalWithDeadline } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { signalWithDeadline } from '../deadline.js';
 
 /**
  * A caller hangs up when its own timer fires, which is before ours does: by a network's transit, and by what a busy machine

@@ -6,8 +6,8 @@ import {
   type ServerInterceptor,
   ServerListenerBuilder,
 } from '@grpc/grpc-js';
+import { remainingMs } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { remainingMs } from '../deadline.js';
 import { type CallRecord, type CallRecords, callHeader } from './call-records.js';
 import { completeStatus, type SentStatus, statusOf } from './complete-status.js';
 

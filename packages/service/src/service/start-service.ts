@@ -1,7 +1,6 @@
 import { setMaxListeners } from 'node:events';
+import { abortable, signalWithDeadline } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { abortable } from '../abort.js';
-import { signalWithDeadline } from '../deadline.js';
 import { GrpcServer } from '../grpc/grpc-server.js';
 import type { Health } from '../grpc/health.js';
 import type { CommonSettings } from '../settings/common-settings.js';

@@ -12,7 +12,7 @@ import {
   type ReadableSpan,
   type SpanExporter,
 } from '@opentelemetry/sdk-trace-base';
-import { sleep } from '../abort.js';
+import { sleep } from '@tessera/flow';
 import { version } from '../version.js';
 import type { Logger } from './log.js';
 import type { Metrics } from './metrics.js';

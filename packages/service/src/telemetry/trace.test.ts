@@ -1,5 +1,5 @@
+import { sleep } from '@tessera/flow';
 import { expect, test } from 'vitest';
-import { sleep } from '../abort.js';
 import { ask, startProbe } from '../testing/start-probe.js';
 import { currentTraceId, currentTraceparent, parseTraceparent, withTraceparent } from './trace.js';
 

@@ -1,7 +1,7 @@
+import { sleep } from '@tessera/flow';
 import type { GenerateResponse } from '@tessera/protocol';
 import { isErrorCode, LlmServiceDefinition, LlmServiceDescribeResponse, TesseraError } from '@tessera/protocol';
 import type { ServiceImplementation } from 'nice-grpc';
-import { sleep } from '../abort.js';
 import type { CallFacts } from '../grpc/call-facts.js';
 import { type GrpcService, grpcService } from '../grpc/grpc-service.js';
 import type { Service } from '../service/service.js';

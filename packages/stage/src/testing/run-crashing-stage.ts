@@ -1,5 +1,5 @@
 import { natsSettings } from '@tessera/bus';
-import { TesseraError, WeightFormat } from '@tessera/protocol';
+import { connectQueue, TesseraError } from '@tessera/protocol';
 import { commonSettings, runService } from '@tessera/service';
 import { Admission } from '../admission.js';
 import { stageSettings } from '../stage-settings.js';
@@ -17,8 +17,8 @@ await runService({
   settings,
   start: (context) =>
     startStage({
-      kind: 'connect',
-      model: { name: 'none', revision: 'crashing', weights: WeightFormat.FLOAT32 },
+      queue: connectQueue,
+      model: { name: 'none', revision: 'crashing', weights: 'float32' },
       context,
       build: async () => {
         const { promise: crashed, crash } = crashable();

@@ -1,3 +1,4 @@
+import { remainingMs } from '@tessera/flow';
 import { type JobKind, TesseraError } from '@tessera/protocol';
 import { remainingMs } from '@tessera/service';
 import type { EnginePool } from '../routing/engine-pool.js';

@@ -1,5 +1,5 @@
 import type { Bus } from '@tessera/bus';
-import { sleep } from '@tessera/service';
+import { sleep } from '@tessera/flow';
 import type { RequestAdmission } from './request-admission.js';
 
 /** A queue is looked at as often as this; in between what this gateway sends is counted. */

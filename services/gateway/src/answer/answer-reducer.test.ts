@@ -3,7 +3,7 @@ import {
   durationOf,
   FinishReason,
   type GenerateResponse,
-  type MediaEvent,
+  type DrawingEvent,
   Modality,
   RequestState,
   Stage,
@@ -34,12 +34,12 @@ function ended(tokenCount: number, reason = FinishReason.END): EngineEvent {
   return { $case: 'finished', value: { reason, tokenCount, timing } };
 }
 
-function progress(drawing: number, sequence: number): MediaEvent {
+function progress(drawing: number, sequence: number): DrawingEvent {
   const event = { $case: 'progress' as const, value: { step: sequence + 1, steps: 9 } };
   return { key: { requestId: 'r', attempt: 1, item: drawing }, event, sequence, timing: undefined };
 }
 
-function picture(drawing: number, sequence: number, last = true): MediaEvent {
+function picture(drawing: number, sequence: number, last = true): DrawingEvent {
   const value = { data: Uint8Array.of(drawing), last, mimeType: 'image/png' };
   return {
     key: { requestId: 'r', attempt: 1, item: drawing },
@@ -59,7 +59,7 @@ class Folded {
     this.reducer.enter(RequestState.QUEUED);
   }
 
-  take(...events: (EngineEvent | MediaEvent)[]): this {
+  take(...events: (EngineEvent | DrawingEvent)[]): this {
     for (const event of events) {
       if ('$case' in event) this.reducer.takeEngineEvent(event);
       else this.reducer.takeDrawingEvent(event);

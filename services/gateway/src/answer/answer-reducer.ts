@@ -3,7 +3,7 @@ import {
   durationMs,
   durationOf,
   type GenerateResponse,
-  type MediaEvent,
+  type DrawingEvent,
   Modality,
   type ModalityTokens,
   RequestState,
@@ -46,7 +46,7 @@ export class AnswerReducer {
   /** The items of drawings. */
   private readonly drawingItems = new Map<number, number>();
   /** What generators said of drawings whose place in the answer the engine has not told yet. */
-  private early: MediaEvent[] = [];
+  private early: DrawingEvent[] = [];
 
   /**
    * @param put where the events go
@@ -111,7 +111,7 @@ export class AnswerReducer {
    * Takes in one event of a drawing. What is told a second time, by a further attempt, is passed over.
    * @returns whether it was told for the first time
    */
-  takeDrawingEvent(event: MediaEvent): boolean {
+  takeDrawingEvent(event: DrawingEvent): boolean {
     const drawing = event.key?.item;
     if (drawing === undefined || event.event === undefined) return false;
     const item = this.drawingItems.get(drawing);

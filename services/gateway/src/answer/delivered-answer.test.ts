@@ -1,13 +1,13 @@
-import { FinishReason, type MediaEvent } from '@tessera/protocol';
+import { type DrawingEvent, FinishReason } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { DeliveredAnswer } from './delivered-answer.js';
 
-function progress(drawing: number, sequence: number): MediaEvent {
+function progress(drawing: number, sequence: number): DrawingEvent {
   const event = { $case: 'progress' as const, value: { step: sequence + 1, steps: 9 } };
   return { key: { requestId: 'r', attempt: 1, item: drawing }, event, sequence, timing: undefined };
 }
 
-function part(drawing: number, sequence: number, last: boolean): MediaEvent {
+function part(drawing: number, sequence: number, last: boolean): DrawingEvent {
   const value = { data: new Uint8Array(1), last, mimeType: 'image/png' };
   return {
     key: { requestId: 'r', attempt: 1, item: drawing },

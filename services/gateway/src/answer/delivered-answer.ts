@@ -1,4 +1,4 @@
-import { type FinishReason, type MediaEvent, TesseraError } from '@tessera/protocol';
+import { type DrawingEvent, type FinishReason, TesseraError } from '@tessera/protocol';
 
 /** Where an engine takes an answer up. */
 export interface ResumePoint {
@@ -82,7 +82,7 @@ export class DeliveredAnswer {
    * Takes an event of a drawing. Returns whether it is new: an attempt reads a drawing's events from the first, and a
    * drawing that is made again repeats them under the same numbers.
    */
-  takeDrawingEvent({ key, sequence, event }: MediaEvent): boolean {
+  takeDrawingEvent({ key, sequence, event }: DrawingEvent): boolean {
     if (key === undefined || event === undefined || sequence < (this.nextEvent.get(key.item) ?? 0)) return false;
     this.nextEvent.set(key.item, sequence + 1);
     if (event.$case === 'picturePart') {

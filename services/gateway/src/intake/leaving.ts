@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { sleep } from '@tessera/service';
+import { sleep } from '@tessera/flow';
 
 /** How long the word that a client left may come after the end of its stream: so many pauses of so many milliseconds. */
 const pauses = 15;

@@ -1,5 +1,5 @@
+import { abortable } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { abortable } from '@tessera/service';
 
 /**
  * The client's next message.

@@ -1,4 +1,5 @@
 import type { Bus, EngineRoster } from '@tessera/bus';
+import { visualTokens } from '@tessera/protocol';
 
 /** When what lies for an engine that is gone is removed, after it was last heard of: again for what late work still makes. */
 const sweepAfterMs = [3000, 15_000, 45_000];
@@ -20,7 +21,7 @@ export function removeAbandonedInboxes(roster: EngineRoster, bus: Bus, signal: A
     const sweeps = sweepAfterMs.map((afterMs, at) =>
       setTimeout(() => {
         if (at === sweepAfterMs.length - 1) timers.delete(engineId);
-        void bus.abandonTokens(inbox);
+        void bus.removeInbox(visualTokens, inbox);
       }, afterMs).unref(),
     );
     timers.set(engineId, sweeps);

@@ -43,7 +43,7 @@ function dispatch(bus: Bus, media: EncodeItem[], leftMs = 60_000): EncodeDispatc
 /** What workers are given, in its order, until the signal aborts. */
 function work(bus: Bus, signal: AbortSignal): string[] {
   const done: string[] = [];
-  void bus.work('encode', {
+  void bus.work(encodeQueue, {
     slots: 1,
     signal,
     handler: async ({ key, firstTile, tileCount }, { deliverTo }) => {

@@ -97,7 +97,7 @@ export class EncodeDispatch {
   async sendAll(attempt: number, deliverTo: string, signal: AbortSignal): Promise<void> {
     for (const { tiles } of this.items) for (const tile of tiles) tile.arrived = false;
     // What another engine was to get and nobody has begun.
-    await Promise.all(this.queued.splice(0).map((job) => this.bus.withdrawJob(job)));
+    await Promise.all(this.queued.splice(0).map((job) => this.bus.withdraw(job)));
     for (const state of this.items) {
       const { tiles } = state.item;
       for (let first = 0; first < tiles; first += this.tilesPerJob) {
@@ -140,7 +140,7 @@ export class EncodeDispatch {
   async close(): Promise<void> {
     const unfinished = this.isUnfinished;
     for (const state of this.items) release(state);
-    if (unfinished) await Promise.all(this.queued.map((job) => this.bus.withdrawJob(job)));
+    if (unfinished) await Promise.all(this.queued.map((job) => this.bus.withdraw(job)));
   }
 
   private async resendRange(
@@ -167,10 +167,17 @@ export class EncodeDispatch {
   private async isLost({ item, tiles }: ItemState, tile: number, deliverTo: string): Promise<boolean> {
     const known = tiles[tile];
     if (known?.firstTile === undefined || known.arrived) return false;
-    const place = { requestId: this.call.requestId, item: item.item, tile, firstTile: known.firstTile };
+    const at = { requestId: this.call.requestId, item: item.item, tile };
     // Where it cannot be found out the engine asks again.
-    const isUnderWay = await this.bus.isTileUnderWay(place, deliverTo).catch(() => true);
+    const isUnderWay = await this.isUnderWay(at, known.firstTile, deliverTo).catch(() => true);
     return !isUnderWay && !known.arrived;
+  }
+
+  /** Whether work on a tile goes on somewhere: a job of it waits or is being done, or its tokens are on their way. */
+  private async isUnderWay(at: JobPlace, firstTile: number, deliverTo: string): Promise<boolean> {
+    if (await this.bus.isQueued(encodeQueue, { ...at, tile: firstTile })) return true;
+    if (await this.bus.isQueued(connectQueue, at)) return true;
+    return this.bus.isSent(visualTokens, at, deliverTo);
   }
 
   /** What cannot be sent now is sent later, in its turn, as long as the deadline allows: the request stays where it is. */
@@ -182,7 +189,7 @@ export class EncodeDispatch {
         signal.throwIfAborted();
         const error = TesseraError.from(reason);
         const leftMs = remainingMs(this.call.deadlineMs) - noticeMs;
-        if (!passing.has(error.code) || leftMs < pauseMs) throw error.ofStage(jobRoutes.encode.stage);
+        if (!passing.has(error.code) || leftMs < pauseMs) throw error.ofStage(encodeQueue.worker);
       }
       await sleep(pauseMs, signal);
     }
@@ -206,7 +213,7 @@ export class EncodeDispatch {
     for (const tile of state.tiles.slice(firstTile, firstTile + tileCount)) tile.firstTile = firstTile;
     this.queued.push(job);
     // The attempt ended while the job was on its way, and nobody else will take it back.
-    if (signal.aborted) await this.bus.withdrawJob(job);
+    if (signal.aborted) await this.bus.withdraw(job);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { EngineRoster, KnownEngine } from '@tessera/bus';
+import { remainingMs } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { remainingMs } from '@tessera/service';
 import { type EngineCalls, type EngineShare, type LlmClient, PooledEngine } from './pooled-engine.js';
 import { type LinePlace, WaitingLine } from './waiting-line.js';
 

@@ -1,6 +1,7 @@
-import { type Bus, type DrawingInbox, EngineRoster } from '@tessera/bus';
+import { type Bus, EngineRoster, type ProductInbox } from '@tessera/bus';
+import { EventQueue } from '@tessera/flow';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { type MediaEvent, Modality, SegmentRole, TesseraError, TextOptions } from '@tessera/protocol';
+import { type DrawingEvent, Modality, SegmentRole, TesseraError, TextOptions } from '@tessera/protocol';
 import { EventQueue } from '@tessera/service';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
@@ -20,13 +21,13 @@ let narrow: Bus;
 let roster: EngineRoster;
 let pool: EnginePool;
 const engines: ScriptedEngine[] = [];
-const inboxes = new Map<Bus, DrawingInbox>();
+const inboxes = new Map<Bus, ProductInbox<DrawingEvent>>();
 
 beforeAll(async () => {
   server = await startNatsServer();
   bus = await testBus(server.url);
   narrow = await testBus(server.url, { maxJobs: 1, queueWaitMs: 20 });
-  for (const each of [bus, narrow]) inboxes.set(each, await each.openDrawingInbox());
+  for (const each of [bus, narrow]) inboxes.set(each, await each.openInbox(drawingEvents));
 });
 beforeEach(() => {
   roster = new EngineRoster();
@@ -83,7 +84,7 @@ async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promi
     answer,
     {
       bus: on,
-      drawings: inboxes.get(on) as DrawingInbox,
+      drawings: inboxes.get(on) as ProductInbox<DrawingEvent>,
       engines: pool,
       encodes: new EncodeDispatch(on, 4, items, { requestId, deadlineMs }),
       lifecycle: new RequestLifecycle(() => undefined),
@@ -240,14 +241,14 @@ test('an engine that falls silent loses its request, and what it says later is n
 /** A drawing as a generator sends it, in one part. */
 async function draw(requestId: string, drawing: number): Promise<void> {
   const picturePart = { data: Uint8Array.of(1, 2, 3), last: true, mimeType: 'image/png' };
-  const event: MediaEvent = {
+  const event: DrawingEvent = {
     key: { requestId, attempt: 1, item: drawing },
     event: { $case: 'picturePart', value: picturePart },
     sequence: 0,
     timing: undefined,
   };
   const deliverTo = inboxes.get(bus)?.address ?? '';
-  await bus.publishDrawingEvent(event, { deadlineMs: Date.now() + 60_000, deliverTo });
+  await bus.send(drawingEvents, event, { deadlineMs: Date.now() + 60_000, deliverTo });
 }
 
 const drawingQueued: Script['events'] = [{ $case: 'drawingQueued', value: { drawing: 0 } }];

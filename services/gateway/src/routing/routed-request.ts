@@ -1,11 +1,12 @@
-import type { Bus, DrawingInbox, StageFailure } from '@tessera/bus';
+import type { Bus, ProductInbox, StageFailure } from '@tessera/bus';
+import { abortable, EventQueue, linkedAbort } from '@tessera/flow';
 import {
   type DrawOptions,
   durationMs,
   type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
-  type MediaEvent,
+  type DrawingEvent,
   type PromptConversation,
   type PromptSegmentNeeded,
   RequestState,
@@ -13,7 +14,6 @@ import {
   TesseraError,
   type TextOptions,
 } from '@tessera/protocol';
-import { abortable, EventQueue } from '@tessera/service';
 import type { AdmittedRequest } from '../admission/request-admission.js';
 import { type AnswerEventBody, AnswerReducer } from '../answer/answer-reducer.js';
 import type { ResumePoint } from '../answer/delivered-answer.js';
@@ -36,7 +36,7 @@ export interface PreparedRequest {
 
 export interface RoutedRequestDependencies {
   readonly bus: Bus;
-  readonly drawings: DrawingInbox;
+  readonly drawings: ProductInbox<DrawingEvent>;
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
   readonly lifecycle: RequestLifecycle;
@@ -47,7 +47,7 @@ export interface RoutedRequestDependencies {
 
 type Incoming =
   | { readonly from: 'engine'; readonly event: GenerateResponse['event'] }
-  | { readonly from: 'media'; readonly event: MediaEvent | StageFailure };
+  | { readonly from: 'media'; readonly event: DrawingEvent | StageFailure };
 
 /** What stages may have said before it is taken in; beyond it they wait. */
 const maxUnread = 64;
@@ -64,8 +64,8 @@ export class RoutedRequest {
   private attempt = 1;
   private readonly reducer: AnswerReducer;
   /** What generators say, over all attempts, and the next of it, which an attempt may leave to the one after it. */
-  private drawingEvents: AsyncIterator<MediaEvent | StageFailure> | undefined;
-  private nextDrawingEvent: Promise<IteratorResult<MediaEvent | StageFailure>> | undefined;
+  private drawingEvents: AsyncIterator<DrawingEvent | StageFailure> | undefined;
+  private nextDrawingEvent: Promise<IteratorResult<DrawingEvent | StageFailure>> | undefined;
 
   /** @param answer where the answer's events go, which may ask the request to wait */
   constructor(
@@ -166,7 +166,7 @@ export class RoutedRequest {
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
         if (from === 'media') {
-          this.onDrawing(event as MediaEvent | StageFailure);
+          this.onDrawing(event as DrawingEvent | StageFailure);
         } else {
           const engineEvent = event as NonNullable<GenerateResponse['event']>;
           if (engineEvent.$case === 'drawingQueued' && !drawing) {
@@ -233,7 +233,7 @@ export class RoutedRequest {
     }
   }
 
-  private onDrawing(event: MediaEvent | StageFailure): void {
+  private onDrawing(event: DrawingEvent | StageFailure): void {
     if ('code' in event) {
       throw new TesseraError(event.code, `${event.stage}: ${event.message}`, { stage: event.stage });
     }

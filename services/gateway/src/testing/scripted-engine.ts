@@ -1,3 +1,4 @@
+import { abortable } from '@tessera/flow';
 import {
   durationOf,
   type EngineStatus,
@@ -8,7 +9,7 @@ import {
   Modality,
   TesseraError,
 } from '@tessera/protocol';
-import { abortable, commonSettings, grpcService, type RunningService, startService } from '@tessera/service';
+import { commonSettings, grpcService, type RunningService, startService } from '@tessera/service';
 import { engineStatus } from './engine-status.js';
 
 type Event = NonNullable<GenerateResponse['event']>;

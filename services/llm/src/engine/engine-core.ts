@@ -5,7 +5,7 @@ import type { ModelRunner } from '../model/model-runner.js';
 import { FcfsScheduler } from '../scheduler/fcfs-scheduler.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
-import type { EventSink } from './event-queue.js';
+import type { EventSink } from './engine-events.js';
 import { RetryEstimate } from './retry-estimate.js';
 import { Sequence, type SequenceModel } from './sequence.js';
 import { StepExecutor } from './step-executor.js';
@@ -79,7 +79,7 @@ export class EngineCore {
       this.#end(sequence, TesseraError.from(error));
       return;
     }
-    sequence.sink.event({ type: 'tileArrived', item, tile, tokens: tokens.shape[0] as number, timings });
+    sequence.sink.put({ type: 'tileArrived', item, tile, tokens: tokens.shape[0] as number, timings });
     sequence.tileRequests = 0;
     this.#scheduleTileRequest(sequence);
     this.#wake?.();
@@ -226,7 +226,7 @@ export class EngineCore {
       return;
     }
     this.#retry.finished(timing.prefillMs + timing.decodeMs);
-    sink.event({ type: 'finished', reason: finishReason, completionTokens, timing });
+    sink.put({ type: 'finished', reason: finishReason, completionTokens, timing });
     sink.end();
   }
 
@@ -250,7 +250,7 @@ export class EngineCore {
   #requestTiles(sequence: Sequence): void {
     sequence.tileRequests++;
     for (const { item, tile } of sequence.tiles.askForMissing()) {
-      sequence.sink.event({ type: 'tileNeeded', item, tile });
+      sequence.sink.put({ type: 'tileNeeded', item, tile });
     }
     this.#scheduleTileRequest(sequence);
   }

@@ -8,7 +8,7 @@ import type {
   TileTokens,
 } from './engine.js';
 import { EngineCore, type EngineCoreOptions } from './engine-core.js';
-import { EventQueue } from './event-queue.js';
+import { engineEvents } from './engine-events.js';
 
 /** An engine in this thread. A step blocks the thread while it computes; services use ThreadedEngine. */
 export class LlmEngine implements Engine {
@@ -24,7 +24,7 @@ export class LlmEngine implements Engine {
   }
 
   submit(request: EngineRequest): AsyncIterable<EngineEvent> {
-    const queue = new EventQueue(() => this.#core.cancel(request.requestId, { attempt: request.attempt }));
+    const queue = engineEvents(() => this.#core.cancel(request.requestId, { attempt: request.attempt }));
     this.#core.submit(request, queue);
     return queue;
   }

@@ -132,7 +132,7 @@ export class Sequence implements Schedulable, SlotOwner {
   startPrefill(): void {
     if (this.#prefillMs > 0) return;
     this.#prefillMs = performance.now();
-    this.sink.event({ type: 'prefillStarted' });
+    this.sink.put({ type: 'prefillStarted' });
   }
 
   /**
@@ -209,7 +209,7 @@ export class Sequence implements Schedulable, SlotOwner {
       if (end > hidden.length) break;
       window.push(hidden.subarray(taken, end));
       taken = end;
-      this.sink.event({ type: 'drawing', drawing: due.drawing, condition: window.snapshot() });
+      this.sink.put({ type: 'drawing', drawing: due.drawing, condition: window.snapshot() });
       this.#dueAgain.shift();
     }
     window.push(hidden.subarray(taken));
@@ -226,13 +226,13 @@ export class Sequence implements Schedulable, SlotOwner {
     this.#drawingText = undefined;
     const drawing = this.#drawings++;
     if (drawing >= this.request.queuedDrawings) {
-      this.sink.event({ type: 'drawing', drawing, condition: this.#condition.snapshot() });
+      this.sink.put({ type: 'drawing', drawing, condition: this.#condition.snapshot() });
     }
     this.#emit(text);
   }
 
   #emit({ tokenIds, text }: WrittenText): void {
-    if (tokenIds.length > 0 || text !== '') this.sink.event({ type: 'tokens', tokenIds, text });
+    if (tokenIds.length > 0 || text !== '') this.sink.put({ type: 'tokens', tokenIds, text });
   }
 }
 

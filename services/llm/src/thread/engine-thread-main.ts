@@ -3,7 +3,7 @@ import { fromWireError, toWireError } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { type EngineConfig, engineCoreOptions } from '../engine/create-engine-core.js';
 import { EngineCore } from '../engine/engine-core.js';
-import type { EventSink } from '../engine/event-queue.js';
+import type { EventSink } from '../engine/engine-events.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 /**
@@ -60,7 +60,7 @@ class EngineThreadHost {
 
   #sink(call: number): EventSink {
     return {
-      event: (event) => this.#tell({ call, event }),
+      put: (event) => this.#tell({ call, event }),
       fail: (error) => this.#tell({ call, error: toWireError(error) }),
       end: () => this.#tell({ call, end: true }),
     };

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { EventQueue } from '@tessera/flow';
 import { fromWireError, toWireError } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import type { EngineConfig } from '../engine/create-engine-core.js';
@@ -11,7 +12,7 @@ import type {
   TileFailure,
   TileTokens,
 } from '../engine/engine.js';
-import { EventQueue } from '../engine/event-queue.js';
+import { engineEvents } from '../engine/engine-events.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 const noStats: EngineStats = {
@@ -41,7 +42,7 @@ export class ThreadedEngine implements Engine {
   readonly crashed: Promise<TesseraError>;
   readonly #worker: Worker;
   readonly #options: ThreadedEngineOptions;
-  readonly #calls = new Map<number, EventQueue>();
+  readonly #calls = new Map<number, EventQueue<EngineEvent>>();
   readonly #exited: Promise<void>;
   readonly #drained: (() => void)[] = [];
   #nextCall = 1;
@@ -103,7 +104,7 @@ export class ThreadedEngine implements Engine {
   submit(request: EngineRequest): AsyncIterable<EngineEvent> {
     const call = this.#nextCall++;
     const { requestId, attempt } = request;
-    const queue = new EventQueue(() => this.cancel(requestId, { attempt }));
+    const queue = engineEvents(() => this.cancel(requestId, { attempt }));
     if (this.#failure !== undefined) {
       queue.fail(this.#failure);
     } else {
@@ -178,7 +179,7 @@ export class ThreadedEngine implements Engine {
     const queue = this.#calls.get(news.call);
     if (queue === undefined) return;
     if ('event' in news) {
-      queue.event(news.event);
+      queue.put(news.event);
       return;
     }
     this.#calls.delete(news.call);

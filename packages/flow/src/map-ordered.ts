@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { linkedAbort } from './linked-abort.js';
 
 /**
  * Maps with up to `limit` calls under way, and yields the results in the order of the source: a slow one holds back those
@@ -11,12 +12,9 @@ export async function* mapOrdered<Item, Result>(
   signal: AbortSignal,
   work: (item: Item, signal: AbortSignal) => Promise<Result>,
 ): AsyncGenerator<Result> {
-  const controller = new AbortController();
+  using stop = linkedAbort(signal);
   // Each call under way may listen; that is no leak.
-  setMaxListeners(0, controller.signal);
-  const onAbort = (): void => controller.abort(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort);
+  setMaxListeners(0, stop.signal);
   const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   type Outcome = { readonly done: false; readonly result: Promise<Result> } | { readonly done: true };
   const pending: Promise<Outcome>[] = [];
@@ -33,7 +31,7 @@ export async function* mapOrdered<Item, Result>(
           ended = true;
           return { done: true };
         }
-        const result = work(step.value, controller.signal);
+        const result = work(step.value, stop.signal);
         // It is awaited below, maybe much later: until then a failure is no unhandled one.
         result.catch(() => {});
         return { done: false, result };
@@ -60,8 +58,7 @@ export async function* mapOrdered<Item, Result>(
     }
   } finally {
     ended = true;
-    signal.removeEventListener('abort', onAbort);
-    controller.abort(new DOMException('nobody takes the results any more', 'AbortError'));
+    stop.abort(new DOMException('nobody takes the results any more', 'AbortError'));
     // Not awaited: a source that waits for its client would hold the consumer back.
     void Promise.resolve(iterator.return?.(undefined)).catch(() => {});
   }

@@ -5,14 +5,14 @@ export interface LinkedAbort extends Disposable {
 }
 
 /** (AbortSignal.any keeps what it joins alive until it fires.) */
-export function linkedAbort(parent: AbortSignal): LinkedAbort {
+export function linkedAbort(parent: AbortSignal | undefined): LinkedAbort {
   const controller = new AbortController();
-  const onParentAbort = (): void => controller.abort(parent.reason);
-  if (parent.aborted) onParentAbort();
-  else parent.addEventListener('abort', onParentAbort, { once: true });
+  const onParentAbort = (): void => controller.abort(parent?.reason);
+  if (parent?.aborted) onParentAbort();
+  else parent?.addEventListener('abort', onParentAbort, { once: true });
   return {
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
-    [Symbol.dispose]: () => parent.removeEventListener('abort', onParentAbort),
+    [Symbol.dispose]: () => parent?.removeEventListener('abort', onParentAbort),
   };
 }

@@ -1,13 +1,13 @@
-import type { MediaEvent } from '@tessera/protocol';
+import type { DrawingEvent } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import { DrawingOrder } from './drawing-order.js';
+import { EventOrder } from './event-order.js';
 
-function event(sequence: number, attempt = 1, item = 0): MediaEvent {
+function event(sequence: number, attempt = 1, item = 0): DrawingEvent {
   return { key: { requestId: 'r', attempt, item }, event: undefined, sequence, timing: undefined };
 }
 
 function order() {
-  const drawings = new DrawingOrder();
+  const drawings = new EventOrder<DrawingEvent>();
   return (sequence: number, attempt = 1, item = 0, bytes = 6 * 1024 * 1024) => {
     const { ready, dropped } = drawings.add(attempt, item, event(sequence, attempt, item), bytes);
     return dropped ?? ready.map((one) => one.sequence);
@@ -24,7 +24,7 @@ test('events come in order, each once', () => {
   expect(add(3)).toEqual([3]);
 });
 
-test('a newer attempt replaces an older one, for its drawing only', () => {
+test('a newer attempt replaces an older one, for its item only', () => {
   const add = order();
   expect(add(0)).toEqual([0]);
   expect(add(0, 1, 1)).toEqual([0]);

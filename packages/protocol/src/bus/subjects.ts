@@ -1,24 +1,7 @@
-import { TesseraError } from './errors.js';
-import { quoted } from './outside-text.js';
-
-/** Work that a stage pulls from a queue. */
-export const jobKinds = ['encode', 'connect', 'generate'] as const;
-export type JobKind = (typeof jobKinds)[number];
-
-/** What stages make for one process that waits for it: visual tokens for an engine, drawings for a gateway. */
-export const productKinds = ['tokens', 'drawings'] as const;
-export type ProductKind = (typeof productKinds)[number];
-
-/** `parts`: media and features too large for a job, kept until whoever does the job has taken them. */
-export type StreamKind = JobKind | ProductKind | 'parts';
-export const streamKinds: readonly StreamKind[] = [...jobKinds, ...productKinds, 'parts'];
-
-/** The stage that pulls each kind of job, and the kind of product in whose place its failure is told. */
-export const jobRoutes: Readonly<Record<JobKind, { stage: string; failureKind: ProductKind }>> = {
-  encode: { stage: 'encoder', failureKind: 'tokens' },
-  connect: { stage: 'connector', failureKind: 'tokens' },
-  generate: { stage: 'generator', failureKind: 'drawings' },
-};
+import { TesseraError } from '../errors.js';
+import { quoted } from '../outside-text.js';
+import { parts, queues } from './declarations.js';
+import type { SpreadDeclaration, StreamDeclaration } from './stream-declaration.js';
 
 /** Stands where a part's number would: the message is a Failure and takes the place of the product. */
 export const failurePart = 'failure';
@@ -117,15 +100,15 @@ export class Subjects {
     this.root = `${prefix}.${busVersion}`;
   }
 
-  /** A revision's queue of one kind of job: a stream of its own, so that no other revision's jobs can fill it. */
-  queue(kind: JobKind, revision = this.revision): string {
-    return `${this.prefix}_${busVersion}_${kind}_${revision}`;
+  /** The name of a revision's queue: a stream of its own, so that no other revision's jobs can fill it. */
+  queue(queue: StreamDeclaration, revision = this.revision): string {
+    return `${this.prefix}_${busVersion}_${queue.place}_${revision}`;
   }
 
   /** The revision of a queue by its name; undefined when the stream is no queue of this deployment. */
   revisionOfQueue(stream: string): string | undefined {
-    for (const kind of jobKinds) {
-      const head = this.queue(kind, '');
+    for (const queue of queues) {
+      const head = this.queue(queue, '');
       if (stream.startsWith(head) && stream.length > head.length) return stream.slice(head.length);
     }
     return undefined;
@@ -134,12 +117,12 @@ export class Subjects {
   /** The durable consumer that the replicas of one stage and revision share. */
   readonly workers = 'workers';
 
-  queueSubjects(kind: JobKind): string {
-    return `${this.root}.${kind}.${this.revision}.>`;
+  queueSubjects(queue: StreamDeclaration): string {
+    return `${this.root}.${queue.place}.${this.revision}.>`;
   }
 
-  job(kind: JobKind, at: JobPlace): string {
-    return `${this.root}.${kind}.${this.revision}.${checkRequestId(at.requestId)}.${at.item}.${at.tile}`;
+  job(queue: StreamDeclaration, at: JobPlace): string {
+    return `${this.root}.${queue.place}.${this.revision}.${checkRequestId(at.requestId)}.${at.item}.${at.tile}`;
   }
 
   /** Reads a job's subject back; undefined when it is none. */
@@ -153,35 +136,35 @@ export class Subjects {
   }
 
   /** One of the streams over which products, or parts, are spread. */
-  shard(kind: ProductKind | 'parts', shard: number): string {
-    return `${this.prefix}_${busVersion}_${kind}_${shard}`;
+  shard(kind: SpreadDeclaration, shard: number): string {
+    return `${this.prefix}_${busVersion}_${kind.place}_${shard}`;
   }
 
   /** The stream that takes what an address is sent. @throws TesseraError REQUEST_INVALID */
-  shardOf(kind: ProductKind, address: string): string {
-    return this.shard(kind, shardOf(address));
+  shardOf(product: SpreadDeclaration, address: string): string {
+    return this.shard(product, shardOf(address));
   }
 
-  shardSubjects(kind: ProductKind | 'parts', shard: number): string {
-    return `${this.root}.${kind}.${shard}.>`;
+  shardSubjects(kind: SpreadDeclaration, shard: number): string {
+    return `${this.root}.${kind.place}.${shard}.>`;
   }
 
   /** What one address is sent. @throws TesseraError REQUEST_INVALID */
-  inboxFilter(kind: ProductKind, address: string): string {
-    return `${this.root}.${kind}.${shardOf(address)}.${this.revision}.${address}.>`;
+  inboxFilter(product: SpreadDeclaration, address: string): string {
+    return `${this.root}.${product.place}.${shardOf(address)}.${this.revision}.${address}.>`;
   }
 
   /** @throws TesseraError REQUEST_INVALID */
-  product(kind: ProductKind, address: string, at: ProductPlace): string {
+  product(product: SpreadDeclaration, address: string, at: ProductPlace): string {
     const { requestId, item, tile, part } = at;
     const place = `${checkRequestId(requestId)}.${item}.${tile}.${part}`;
-    return `${this.root}.${kind}.${shardOf(address)}.${this.revision}.${address}.${place}`;
+    return `${this.root}.${product.place}.${shardOf(address)}.${this.revision}.${address}.${place}`;
   }
 
   /** Every message of one tile, or drawing, to one address. */
-  productFilter(kind: ProductKind, address: string, at: JobPlace): string {
+  productFilter(product: SpreadDeclaration, address: string, at: JobPlace): string {
     const place = `${checkRequestId(at.requestId)}.${at.item}.${at.tile}`;
-    return `${this.root}.${kind}.${shardOf(address)}.${this.revision}.${address}.${place}.>`;
+    return `${this.root}.${product.place}.${shardOf(address)}.${this.revision}.${address}.${place}.>`;
   }
 
   /** Reads a product's subject back; undefined when it is none. */
@@ -198,12 +181,12 @@ export class Subjects {
 
   /** One part of something that lies in parts; `name` is the whole's, one token. */
   part(shard: number, name: string, index: number): string {
-    return `${this.root}.parts.${shard}.${this.revision}.${checkRequestId(name)}.${index}`;
+    return `${this.root}.${parts.place}.${shard}.${this.revision}.${checkRequestId(name)}.${index}`;
   }
 
   /** All parts of one name. */
   partsOf(shard: number, name: string): string {
-    return `${this.root}.parts.${shard}.${this.revision}.${checkRequestId(name)}.>`;
+    return `${this.root}.${parts.place}.${shard}.${this.revision}.${checkRequestId(name)}.>`;
   }
 
   /** The stream of tombstones. */

@@ -3,7 +3,9 @@ export interface EventQueueOptions<T> {
   readonly join?: (last: T, next: T) => T | undefined;
   /** Unread events beyond which writers are asked to wait; without it they never are. */
   readonly most?: number;
-  /** Called when the reader leaves before the end. */
+  /** Its abort is as if the reader left: the events end, without an error, and what is unread is dropped. */
+  readonly signal?: AbortSignal;
+  /** Called when the reader leaves before the end; not when the signal was aborted from the start. */
   readonly onAbandoned?: () => void;
 }
 
@@ -21,6 +23,8 @@ export class EventQueue<T> implements AsyncIterableIterator<T, void> {
 
   constructor(options: EventQueueOptions<T> = {}) {
     this.#options = options;
+    if (options.signal?.aborted) this.#ending = {};
+    else options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 
   /** @returns false, and drops the event, after the end */
@@ -89,6 +93,8 @@ export class EventQueue<T> implements AsyncIterableIterator<T, void> {
     return this;
   }
 
+  readonly #onAbort = (): void => void this.return();
+
   #close(ending: { readonly error?: unknown }): void {
     if (this.#ending !== undefined) return;
     this.#ending = ending;
@@ -102,6 +108,7 @@ export class EventQueue<T> implements AsyncIterableIterator<T, void> {
   }
 
   #finish(): void {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
     this.#read?.resolve({ done: true, value: undefined });
     this.#read = undefined;
     this.#tellRoom();

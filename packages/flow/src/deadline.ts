@@ -1,4 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
+import { linkedAbort } from './linked-abort.js';
 
 /** setTimeout takes no longer delay; it would fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
@@ -19,24 +20,18 @@ export interface DeadlineSignal extends Disposable {
  * @param deadlineMs Unix ms; Infinity for none
  */
 export function signalWithDeadline(parent: AbortSignal | undefined, deadlineMs: number): DeadlineSignal {
-  const controller = new AbortController();
-  const onParentAbort = () => controller.abort(parent?.reason);
+  const stop = linkedAbort(parent);
   const onDeadline = () =>
-    controller.abort(new TesseraError('DEADLINE_EXCEEDED', 'the deadline passed before the work was complete'));
+    stop.abort(new TesseraError('DEADLINE_EXCEEDED', 'the deadline passed before the work was done'));
+  const leftMs = deadlineMs - Date.now();
   let timer: NodeJS.Timeout | undefined;
-  if (parent?.aborted) {
-    onParentAbort();
-  } else if (deadlineMs <= Date.now()) {
-    onDeadline();
-  } else {
-    parent?.addEventListener('abort', onParentAbort, { once: true });
-    if (deadlineMs - Date.now() <= maxTimerMs) timer = setTimeout(onDeadline, deadlineMs - Date.now());
-  }
+  if (leftMs <= 0) onDeadline();
+  else if (leftMs <= maxTimerMs && !stop.signal.aborted) timer = setTimeout(onDeadline, leftMs);
   return {
-    signal: controller.signal,
+    signal: stop.signal,
     [Symbol.dispose]() {
       clearTimeout(timer);
-      parent?.removeEventListener('abort', onParentAbort);
+      stop[Symbol.dispose]();
     },
   };
 }

@@ -1,9 +1,27 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { encodeTensor, Modality, Subjects, TesseraError, TokenRows } from '@tessera/protocol';
+import {
+  connectQueue,
+  encodeQueue,
+  encodeTensor,
+  Subjects,
+  TokenRows,
+  TesseraError,
+  visualTokens,
+} from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, counted, eventually, inAMinute, jobKey, newId, nobody, take } from '../testing/bus-test-support.js';
+import {
+  Cleanup,
+  counted,
+  eventually,
+  inAMinute,
+  jobKey,
+  newId,
+  nobody,
+  sendTokens,
+  take,
+} from '../testing/bus-test-support.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();
@@ -31,7 +49,7 @@ async function lying(prefix: string): Promise<number> {
 async function engine(options: Parameters<Cleanup['bus']>[1] = {}) {
   const prefix = options?.prefix ?? newId('t');
   const bus = await cleanup.bus(server.url, { ...options, prefix });
-  const inbox = await bus.openTokenInbox();
+  const inbox = await bus.openInbox(visualTokens);
   const to = (more = {}) => ({ deadlineMs: inAMinute(), deliverTo: inbox.address, timings, ...more });
   return { bus, inbox, prefix, to };
 }
@@ -46,18 +64,18 @@ async function publishPart(
   const { js } = await raw();
   const message = { key: jobKey('a'), tile: 0, part: 0, parts: 2, rows: undefined, timings: [], ...part };
   const at = { requestId: 'a', item: 0, tile: message.tile, part: subjectPart };
-  const subject = new Subjects(prefix, 'r1').product('tokens', address, at);
+  const subject = new Subjects(prefix, 'r1').product(visualTokens, address, at);
   await js.publish(subject, TokenRows.encode(message).finish(), { headers: headers() });
 }
 
 test('tiles arrive as they become complete, with their timings, and leave the stream', async () => {
   const { bus, inbox, prefix, to } = await engine();
   const reading = take(inbox.receive('a', cleanup.signal()), 2);
-  await bus.publishTokens(jobKey('a'), 0, counted(4, 8), to());
-  await bus.publishTokens(jobKey('a', 1, 1), 3, counted(2, 8, 50), to());
+  await sendTokens(bus, jobKey('a'), 0, counted(4, 8), to());
+  await sendTokens(bus, jobKey('a', 1, 1), 3, counted(2, 8, 50), to());
   expect(await reading).toMatchObject([
-    { kind: 'tile', item: 0, tile: 0, attempt: 1, tokens: counted(4, 8), timings },
-    { kind: 'tile', item: 1, tile: 3, attempt: 1, tokens: counted(2, 8, 50), timings },
+    { kind: 'tensor', item: 0, tile: 0, attempt: 1, tensor: counted(4, 8), timings },
+    { kind: 'tensor', item: 1, tile: 3, attempt: 1, tensor: counted(2, 8, 50), timings },
   ]);
   await eventually(async () => (await lying(prefix)) === 0, 'nothing is left');
 });
@@ -69,13 +87,13 @@ test('many requests share one consumer, and each gets its own', async () => {
   const readings = requests.map((id) => take(inbox.receive(id, cleanup.signal()), 2));
   await Promise.all(
     requests.flatMap((id, index) =>
-      [0, 1].map((tile) => bus.publishTokens(jobKey(id), tile, counted(1, 8, index * 2 + tile), to())),
+      [0, 1].map((tile) => sendTokens(bus, jobKey(id), tile, counted(1, 8, index * 2 + tile), to())),
     ),
   );
   expect((await jsm.streams.info(`${prefix}_v2_tokens_0`)).state.consumer_count).toBe(1);
   for (const [index, reading] of readings.entries()) {
     const tiles = (await reading).toSorted((one, other) => one.tile - other.tile);
-    expect(tiles).toMatchObject([0, 1].map((tile) => ({ tile, tokens: counted(1, 8, index * 2 + tile) })));
+    expect(tiles).toMatchObject([0, 1].map((tile) => ({ tile, tensor: counted(1, 8, index * 2 + tile) })));
   }
   await eventually(async () => (await lying(prefix)) === 0, 'nothing is left');
 });
@@ -86,28 +104,28 @@ test('a tensor over the part limit travels in parts, whatever the size of a part
   const connector = await cleanup.bus(server.url, { prefix, limits: { partBytes: 1024 } });
   const large = counted(1500, 512);
   const reading = take(inbox.receive('a', cleanup.signal()), 1);
-  await connector.publishTokens(jobKey('a'), 0, large, to());
+  await sendTokens(connector, jobKey('a'), 0, large, to());
   const [tile] = await reading;
-  expect(tile).toMatchObject({ kind: 'tile', timings });
-  expect(tile?.kind === 'tile' && tile.tokens.shape).toEqual([1500, 512]);
-  expect(tile?.kind === 'tile' && Buffer.compare(bytesOf(tile.tokens.data), bytesOf(large.data))).toBe(0);
+  expect(tile).toMatchObject({ kind: 'tensor', timings });
+  expect(tile?.kind === 'tensor' && tile.tensor.shape).toEqual([1500, 512]);
+  expect(tile?.kind === 'tensor' && Buffer.compare(bytesOf(tile.tensor.data), bytesOf(large.data))).toBe(0);
 });
 
 test('what comes before its request is open waits for it; what comes after its end is thrown away', async () => {
   const dropped: string[] = [];
   const observer = { dropped: (_kind: string, reason: string) => dropped.push(reason) };
   const { bus, inbox, prefix, to } = await engine({ observer });
-  await bus.publishTokens(jobKey('a'), 0, counted(1, 8), to());
-  await bus.publishTokens(jobKey('b'), 0, counted(1, 8, 9), to());
+  await sendTokens(bus, jobKey('a'), 0, counted(1, 8), to());
+  await sendTokens(bus, jobKey('b'), 0, counted(1, 8, 9), to());
   const [tile] = await take(inbox.receive('a', cleanup.signal()), 1);
-  expect(tile).toMatchObject({ tile: 0, tokens: counted(1, 8) });
+  expect(tile).toMatchObject({ tile: 0, tensor: counted(1, 8) });
   // `take` left, so the request has ended.
-  await bus.publishTokens(jobKey('a'), 1, counted(1, 8), to());
+  await sendTokens(bus, jobKey('a'), 1, counted(1, 8), to());
   await eventually(() => dropped.length === 1, 'the late one is thrown away');
   expect(dropped).toEqual(['stale']);
   // That of the request which is not open yet is still there.
   expect(await lying(prefix)).toBe(1);
-  expect(await take(inbox.receive('b', cleanup.signal()), 1)).toMatchObject([{ tokens: counted(1, 8, 9) }]);
+  expect(await take(inbox.receive('b', cleanup.signal()), 1)).toMatchObject([{ tensor: counted(1, 8, 9) }]);
   await eventually(async () => (await lying(prefix)) === 0, 'nothing is left');
 });
 
@@ -128,8 +146,8 @@ test('duplicates, disorder, corrupt parts and mixed attempts give each tile once
   await publish({ key: jobKey('a', 2), part: 1, rows: rows(108) });
   await publish({ tile: 1, part: 0, parts: 1, rows: rows(5) });
   expect(await reading).toMatchObject([
-    { tile: 0, attempt: 1, tokens: counted(2, 8) },
-    { tile: 1, attempt: 1, tokens: counted(1, 8, 5) },
+    { tile: 0, attempt: 1, tensor: counted(2, 8) },
+    { tile: 1, attempt: 1, tensor: counted(1, 8, 5) },
   ]);
   expect(drops).toEqual(['duplicate', 'corrupt', 'corrupt', 'duplicate']);
 });
@@ -138,7 +156,7 @@ test('a connector that does its tile twice stores it once', async () => {
   const prefix = newId('t');
   const bus = await cleanup.bus(server.url, { prefix });
   for (let i = 0; i < 2; i++) {
-    await bus.publishTokens(jobKey('a'), 0, counted(2, 8), { deadlineMs: inAMinute(), deliverTo: nobody, timings });
+    await sendTokens(bus, jobKey('a'), 0, counted(2, 8), { deadlineMs: inAMinute(), deliverTo: nobody, timings });
   }
   expect(await lying(prefix)).toBe(1);
 });
@@ -147,15 +165,15 @@ test('a failure is told once, and not when the tile came from another attempt be
   const { bus, inbox, to } = await engine();
   const error = new TesseraError('TENSOR_INVALID', 'odd');
   const reading = take(inbox.receive('a', cleanup.signal()), 3);
-  await bus.publishFailure('connect', jobKey('a'), 1, error, to());
-  await bus.publishFailure('connect', jobKey('a'), 1, error, to());
-  await bus.publishTokens(jobKey('a', 2), 1, counted(2, 8), to());
-  await bus.publishFailure('connect', jobKey('a', 3), 1, error, to());
-  await bus.publishTokens(jobKey('a'), 2, counted(2, 8), to());
+  await bus.publishFailure(connectQueue, jobKey('a'), 1, error, to());
+  await bus.publishFailure(connectQueue, jobKey('a'), 1, error, to());
+  await sendTokens(bus, jobKey('a', 2), 1, counted(2, 8), to());
+  await bus.publishFailure(connectQueue, jobKey('a', 3), 1, error, to());
+  await sendTokens(bus, jobKey('a'), 2, counted(2, 8), to());
   expect(await reading).toMatchObject([
     { kind: 'failure', tile: 1, attempt: 1, code: 'TENSOR_INVALID', message: 'odd', stage: 'connector' },
-    { kind: 'tile', tile: 1, attempt: 2 },
-    { kind: 'tile', tile: 2 },
+    { kind: 'tensor', tile: 1, attempt: 2 },
+    { kind: 'tensor', tile: 2 },
   ]);
 });
 
@@ -163,7 +181,7 @@ test('the failure of an old attempt ends a newer one only if it cannot get bette
   const { bus, inbox, to } = await engine();
   const reading = take(inbox.receive('a', cleanup.signal(), { fromAttempt: 2 }), 2);
   const fail = (attempt: number, tile: number, error: TesseraError) =>
-    bus.publishFailure('connect', jobKey('a', attempt), tile, error, to());
+    bus.publishFailure(connectQueue, jobKey('a', attempt), tile, error, to());
   await fail(1, 0, new TesseraError('DELIVERY_EXHAUSTED', 'four workers died'));
   await fail(1, 1, new TesseraError('STAGE_UNAVAILABLE', 'away'));
   await fail(1, 2, new TesseraError('MEDIA_CORRUPT', 'cut'));
@@ -184,12 +202,12 @@ test('receiving ends with the signal, and a closed inbox leaves neither consumer
   await expect(
     (async () => {
       const news = inbox.receive('b', cleanup.signal());
-      await bus.publishTokens(jobKey('b'), 0, counted(2, 8), to());
+      await sendTokens(bus, jobKey('b'), 0, counted(2, 8), to());
       for await (const _ of news) throw new Error('the reader fails');
     })(),
   ).rejects.toThrow('the reader fails');
   expect(await take(inbox.receive('a', AbortSignal.abort()), 1)).toEqual([]);
-  await bus.publishTokens(jobKey('nobody'), 0, counted(2, 8), to());
+  await sendTokens(bus, jobKey('nobody'), 0, counted(2, 8), to());
   await inbox.close();
   const { state } = await jsm.streams.info(`${prefix}_v2_tokens_0`);
   expect(state).toMatchObject({ consumer_count: 0, messages: 0 });
@@ -200,21 +218,21 @@ test('a consumer that is deleted under its inbox is made again', async () => {
   const { jsm } = await raw();
   const reading = take(inbox.receive('a', cleanup.signal()), 1);
   await jsm.consumers.delete(`${prefix}_v2_tokens_0`, inbox.address);
-  await bus.publishTokens(jobKey('a'), 0, counted(2, 8), to());
+  await sendTokens(bus, jobKey('a'), 0, counted(2, 8), to());
   expect(await reading).toMatchObject([{ tile: 0 }]);
 });
 
 test('a full stream makes its maker wait until its reader has made room', async () => {
   const full: string[] = [];
   const observer = { queueFull: (kind: string) => full.push(kind) };
-  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, tokens: 60_000, drawings: 1e6, parts: 1e6 };
+  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 60_000, drawings: 1e6, parts: 1e6 };
   const { bus, inbox, prefix, to } = await engine({ observer, limits: { maxBytes, partBytes: 16_000 } });
   // Nobody listens to this one: what is sent there fills the stream.
   const elsewhere = to({ deliverTo: nobody });
-  for (let tile = 0; tile < 3; tile++) await bus.publishTokens(jobKey('x'), tile, counted(60, 128), elsewhere);
+  for (let tile = 0; tile < 3; tile++) await sendTokens(bus, jobKey('x'), tile, counted(60, 128), elsewhere);
   const sent: number[] = [];
   const sending = [0, 1, 2, 3].map(async (tile) => {
-    await bus.publishTokens(jobKey('a'), tile, counted(60, 128), to());
+    await sendTokens(bus, jobKey('a'), tile, counted(60, 128), to());
     sent.push(tile);
   });
   await eventually(() => full.length === 4, 'the stream refuses, and all four wait');
@@ -233,28 +251,28 @@ test('features ride in the job when small, else in parts that are gone when they
   const parts = async () => (await jsm.streams.info(`${prefix}_v2_parts_0`)).state.messages;
   const signal = cleanup.signal();
   const options = { deadlineMs: inAMinute() };
-  const small = await bus.featuresRef(jobKey('a'), 0, counted(4, 8), options);
+  const small = await bus.storeTensor(jobKey('a'), 0, counted(4, 8), options);
   expect(small.stored).toBeUndefined();
-  expect((await bus.takeFeatures(small, signal)).tensor).toEqual(counted(4, 8));
+  expect((await bus.takeTensor(small, signal)).tensor).toEqual(counted(4, 8));
   const large = counted(1500, 512);
-  const reference = await bus.featuresRef(jobKey('a'), 1, large, options);
+  const reference = await bus.storeTensor(jobKey('a'), 1, large, options);
   expect(reference.stored?.sequences).toHaveLength(3);
   // A job that is done twice stores its features once.
-  expect(await bus.featuresRef(jobKey('a'), 1, large, options)).toEqual(reference);
+  expect(await bus.storeTensor(jobKey('a'), 1, large, options)).toEqual(reference);
   expect(await parts()).toBe(3);
-  const { tensor, taken } = await bus.takeFeatures(reference, signal);
+  const { tensor, taken } = await bus.takeTensor(reference, signal);
   expect(tensor.shape).toEqual([1500, 512]);
   expect(Buffer.compare(bytesOf(tensor.data), bytesOf(large.data))).toBe(0);
   expect(await parts()).toBe(3);
   await taken();
   expect(await parts()).toBe(0);
-  const error = await bus.takeFeatures(reference, signal).catch((reason) => reason);
+  const error = await bus.takeTensor(reference, signal).catch((reason) => reason);
   expect(error).toMatchObject({ code: 'STAGE_UNAVAILABLE', retryable: true });
 });
 
 test('features of a job that is thrown away go with it, and so does what was stored when its request ended', async () => {
   const prefix = newId('t');
-  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, tokens: 1e6, drawings: 1e6, parts: 200_000 };
+  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 1e6, drawings: 1e6, parts: 200_000 };
   let full = 0;
   const bus = await cleanup.bus(server.url, {
     prefix,
@@ -264,24 +282,21 @@ test('features of a job that is thrown away go with it, and so does what was sto
   const { jsm } = await raw();
   const parts = async () => (await jsm.streams.info(`${prefix}_v2_parts_0`)).state.messages;
   const to = { deadlineMs: inAMinute(), deliverTo: nobody };
-  const job = (requestId: string) => ({ key: jobKey(requestId), tile: 0, encoder: undefined });
-  await bus.publishConnectJob(job('a'), counted(128, 512), to);
+  const queue = async (requestId: string, signal?: AbortSignal) => {
+    const key = jobKey(requestId);
+    const features = await bus.storeTensor(key, 0, counted(128, 512), { ...to, signal });
+    return await bus.publish(connectQueue, { key, tile: 0, features, encoder: undefined }, { ...to, signal });
+  };
+  await queue('a');
   expect(await parts()).toBe(9);
   const leaving = new AbortController();
-  const stuck = bus.publishConnectJob(job('b'), counted(128, 512), { ...to, signal: leaving.signal });
+  const stuck = queue('b', leaving.signal);
   await eventually(() => full > 0, 'there is no room for the second');
   leaving.abort();
   await expect(stuck).rejects.toMatchObject({ code: 'CANCELLED' });
   expect(await parts()).toBe(9);
   await bus.cancel('a');
-  void bus.work('connect', {
-    slots: 1,
-    signal: cleanup.signal(),
-    discard: async ({ features }) => {
-      if (features !== undefined) await bus.discardFeatures(features);
-    },
-    handler: async () => {},
-  });
+  void bus.work(connectQueue, { slots: 1, signal: cleanup.signal(), handler: async () => {} });
   await eventually(async () => (await parts()) === 0, 'they are gone with the job');
 });
 
@@ -289,13 +304,13 @@ test('features whose number is another message by now are not taken for it', asy
   const bus = await cleanup.bus(server.url, { limits: { partBytes: 64 } });
   const signal = cleanup.signal();
   const options = { deadlineMs: inAMinute() };
-  const first = await bus.featuresRef(jobKey('a', 1), 0, counted(8, 8), options);
-  const second = await bus.featuresRef(jobKey('a', 2), 0, counted(8, 8, 100), options);
-  expect((await bus.takeFeatures(second, signal)).tensor).toEqual(counted(8, 8, 100));
+  const first = await bus.storeTensor(jobKey('a', 1), 0, counted(8, 8), options);
+  const second = await bus.storeTensor(jobKey('a', 2), 0, counted(8, 8, 100), options);
+  expect((await bus.takeTensor(second, signal)).tensor).toEqual(counted(8, 8, 100));
   const stored = first.stored && { ...first.stored, sequences: second.stored?.sequences ?? [] };
-  await expect(bus.takeFeatures({ ...first, stored }, signal)).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE' });
+  await expect(bus.takeTensor({ ...first, stored }, signal)).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE' });
   const tooFew = first.stored && { ...first.stored, sequences: first.stored.sequences.slice(0, 1) };
-  await expect(bus.takeFeatures({ ...first, stored: tooFew }, signal)).rejects.toMatchObject({
+  await expect(bus.takeTensor({ ...first, stored: tooFew }, signal)).rejects.toMatchObject({
     code: 'TENSOR_INVALID',
   });
 });
@@ -303,37 +318,40 @@ test('features whose number is another message by now are not taken for it', asy
 test('tensors over the limits are refused where they are made', async () => {
   const bus = await cleanup.bus(server.url, { limits: { partBytes: 64, maxTensorBytes: 1024 } });
   const options = { deadlineMs: inAMinute(), deliverTo: nobody, timings };
-  await expect(bus.publishTokens(jobKey('a'), 0, counted(2, 40), options)).rejects.toMatchObject({
+  await expect(sendTokens(bus, jobKey('a'), 0, counted(2, 40), options)).rejects.toMatchObject({
     code: 'MESSAGE_TOO_LARGE',
     message: expect.stringContaining('64 bytes'),
   });
-  await expect(bus.publishTokens(jobKey('a'), 0, counted(100, 8), options)).rejects.toMatchObject({
+  await expect(sendTokens(bus, jobKey('a'), 0, counted(100, 8), options)).rejects.toMatchObject({
     code: 'MESSAGE_TOO_LARGE',
     message: expect.stringContaining('1024 bytes'),
   });
 });
 
-test('whether work on a tile goes on is seen in either queue and on the way', async () => {
+test('whether work on a tile goes on is seen in its queues and on the way', async () => {
   const { bus, inbox, to } = await engine();
-  const at = { requestId: 'a', item: 0, tile: 2, firstTile: 0 };
-  const underWay = () => bus.isTileUnderWay(at, inbox.address);
+  const at = { requestId: 'a', item: 0, tile: 2 };
+  const underWay = async () =>
+    (await bus.isQueued(encodeQueue, { ...at, tile: 0 })) ||
+    (await bus.isQueued(connectQueue, at)) ||
+    (await bus.isSent(visualTokens, at, inbox.address));
   expect(await underWay()).toBe(false);
-  const job = await bus.publishJob(
-    'encode',
+  const job = await bus.publish(
+    encodeQueue,
     { key: jobKey('a'), media: undefined, modality: Modality.IMAGE, size: undefined, firstTile: 0, tileCount: 4 },
     to(),
   );
   expect(await underWay()).toBe(true);
-  await bus.withdrawJob(job);
+  await bus.withdraw(job);
   expect(await underWay()).toBe(false);
-  await bus.publishJob('connect', { key: jobKey('a'), tile: 2, features: undefined, encoder: undefined }, to());
+  await bus.publish(connectQueue, { key: jobKey('a'), tile: 2, features: undefined, encoder: undefined }, to());
   expect(await underWay()).toBe(true);
   const connecting = new AbortController();
-  const working = bus.work('connect', {
+  const working = bus.work(connectQueue, {
     slots: 1,
     signal: connecting.signal,
     handler: async (_job, { deliverTo, deadlineMs }) => {
-      await bus.publishTokens(jobKey('a'), 2, counted(1, 8), { deadlineMs, deliverTo, timings });
+      await sendTokens(bus, jobKey('a'), 2, counted(1, 8), { deadlineMs, deliverTo, timings });
       connecting.abort();
     },
   });

@@ -1,4 +1,4 @@
-import { abortable } from '@tessera/service';
+import { abortable } from './abort.js';
 
 /** The source's items until the signal aborts, and then an end instead of an error. */
 export async function* untilAborted<Item>(source: AsyncIterable<Item>, signal: AbortSignal): AsyncGenerator<Item> {

@@ -83,3 +83,37 @@ test('writers wait while more is unread than may be, until it is fetched or nobo
   await queue.return();
   await waiting;
 });
+
+test('an abort ends a reader that waits, and one that has not read all, as if it had left', async () => {
+  for (const unread of [[], [1, 2]]) {
+    const onAbandoned = vi.fn();
+    const controller = new AbortController();
+    const queue = new EventQueue<number>({ signal: controller.signal, onAbandoned });
+    const reading = unread.length === 0 ? all(queue) : undefined;
+    for (const event of unread) queue.put(event);
+    controller.abort();
+    expect(queue.put(3)).toBe(false);
+    expect(await (reading ?? all(queue))).toEqual([]);
+    expect(onAbandoned).toHaveBeenCalledTimes(1);
+  }
+});
+
+test('an abort after the end changes nothing', async () => {
+  const onAbandoned = vi.fn();
+  const controller = new AbortController();
+  const queue = new EventQueue<number>({ signal: controller.signal, onAbandoned });
+  queue.put(1);
+  queue.fail(new Error('away'));
+  controller.abort();
+  expect(await queue.next()).toEqual({ done: false, value: 1 });
+  await expect(queue.next()).rejects.toThrow('away');
+  expect(onAbandoned).not.toHaveBeenCalled();
+});
+
+test('a queue whose signal is aborted from the start is over, and was never begun', async () => {
+  const onAbandoned = vi.fn();
+  const queue = new EventQueue<number>({ signal: AbortSignal.abort(), onAbandoned });
+  expect(queue.put(1)).toBe(false);
+  expect(await all(queue)).toEqual([]);
+  expect(onAbandoned).not.toHaveBeenCalled();
+});

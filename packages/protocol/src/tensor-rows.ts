@@ -1,4 +1,5 @@
-import { bytesPerElement, type Float32Tensor, TesseraError, tensor } from '@tessera/protocol';
+import { TesseraError } from './errors.js';
+import { bytesPerElement, elementCount, type Float32Tensor, tensor } from './tensor.js';
 
 /** How many rows of a tensor fit one part, as float16. */
 function rowsPerPart(rowElements: number, partBytes: number): number {
@@ -57,4 +58,17 @@ export function joinRows(parts: readonly Float32Tensor[]): Float32Tensor {
     offset += part.data.length;
   }
   return tensor('float32', [rows, ...rest], data);
+}
+
+/**
+ * Refuses a tensor that takes too much on its way, as float16.
+ * @throws TesseraError MESSAGE_TOO_LARGE
+ */
+export function checkTensorBytes(shape: readonly number[], maxBytes: number): void {
+  const bytes = elementCount(shape) * bytesPerElement.float16;
+  if (bytes <= maxBytes) return;
+  throw new TesseraError(
+    'MESSAGE_TOO_LARGE',
+    `a tensor of shape [${shape.join(', ')}] takes ${bytes} bytes: the limit is ${maxBytes} bytes`,
+  );
 }

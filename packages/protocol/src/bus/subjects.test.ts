@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { connectQueue, encodeQueue, visualTokens } from './declarations.js';
 import { headerNumber } from './headers.js';
 import { defaultStreamLimits, maxStoredBytes, streamPlan, totalStreamBytes } from './streams.js';
 import { inboxAddress, Subjects, shardOf } from './subjects.js';
@@ -8,17 +9,17 @@ const address = inboxAddress(2, 'abcdef0123456789');
 
 test('a job says what it is about, and is read back', () => {
   const at = { requestId: 'req_1-a', item: 2, tile: 3 };
-  expect(subjects.job('encode', at)).toBe('tessera.v2.encode.r1.req_1-a.2.3');
+  expect(subjects.job(encodeQueue, at)).toBe('tessera.v2.encode.r1.req_1-a.2.3');
   expect(subjects.parseJob('tessera.v2.encode.r1.req_1-a.2.3')).toEqual(at);
 });
 
 test('a product says for whom it is, and is read back', () => {
   const at = { requestId: 'req_1-a', item: 2, tile: 3, part: 4 };
-  const subject = subjects.product('tokens', address, at);
+  const subject = subjects.product(visualTokens, address, at);
   expect(subject).toBe('tessera.v2.tokens.2.r1.2-abcdef0123456789.req_1-a.2.3.4');
   expect(subjects.parseProduct(subject)).toEqual({ ...at, address });
   expect(subjects.parseProduct(subject.replace(/\d$/, 'failure'))).toMatchObject({ part: 'failure' });
-  expect(subjects.shardOf('tokens', address)).toBe('tessera_v2_tokens_2');
+  expect(subjects.shardOf(visualTokens, address)).toBe('tessera_v2_tokens_2');
 });
 
 test('what is no subject of ours is not read', () => {
@@ -39,8 +40,8 @@ test('what is no subject of ours is not read', () => {
 test('names that would change the meaning of a subject are refused', () => {
   for (const requestId of ['', 'a.b', '*', '>', 'a b', 'a\n', 'ä']) {
     const refused = expect.objectContaining({ code: 'REQUEST_INVALID' });
-    expect(() => subjects.job('encode', { requestId, item: 0, tile: 0 })).toThrow(refused);
-    expect(() => subjects.product('tokens', address, { requestId, item: 0, tile: 0, part: 0 })).toThrow(refused);
+    expect(() => subjects.job(encodeQueue, { requestId, item: 0, tile: 0 })).toThrow(refused);
+    expect(() => subjects.product(visualTokens, address, { requestId, item: 0, tile: 0, part: 0 })).toThrow(refused);
     expect(() => subjects.cancel(requestId)).toThrow(refused);
     expect(() => subjects.tombstone(requestId)).toThrow(refused);
     expect(() => subjects.part(0, requestId, 0)).toThrow(refused);
@@ -85,7 +86,7 @@ test('the plan has a refusing queue for each kind of job and revision, and nothi
 });
 
 test('the queues of any revision are known by their names', () => {
-  expect(subjects.revisionOfQueue(new Subjects('tessera', 'r2').queue('connect'))).toBe('r2');
+  expect(subjects.revisionOfQueue(new Subjects('tessera', 'r2').queue(connectQueue))).toBe('r2');
   for (const name of ['tessera_v2_tokens_0', 'tessera_v2_cancelled', 'tessera_v2_encode_', 'other_v2_encode_r1']) {
     expect(subjects.revisionOfQueue(name)).toBeUndefined();
   }

@@ -1,4 +1,6 @@
-import { type JobKind, jobKinds, productKinds, type StreamKind, type Subjects } from './subjects.js';
+import { type DeclaredQueue, queues, type StreamKind, spreadStreams } from './declarations.js';
+import type { SpreadDeclaration, StreamDeclaration } from './stream-declaration.js';
+import type { Subjects } from './subjects.js';
 
 const kib = 1024;
 const mib = 1024 * kib;
@@ -34,17 +36,16 @@ export interface StreamLimits {
   readonly revisionIdleMs: number;
 }
 
+/** The most bytes of each kind of stream, as a rule says. */
+export function maxBytesOf(rule: (declaration: StreamDeclaration<StreamKind>) => number): Record<StreamKind, number> {
+  const entries = [...queues, ...spreadStreams].map((declaration) => [declaration.name, rule(declaration)]);
+  return Object.fromEntries(entries) as Record<StreamKind, number>;
+}
+
 export const defaultStreamLimits: StreamLimits = {
   partBytes: 512 * kib,
   maxJobs: 4096,
-  maxBytes: {
-    encode: 128 * mib,
-    connect: 128 * mib,
-    generate: 32 * mib,
-    tokens: 192 * mib,
-    drawings: 64 * mib,
-    parts: 256 * mib,
-  },
+  maxBytes: maxBytesOf((declaration) => declaration.maxBytes),
   shards: 1,
   replicas: 1,
   maxTombstoneBytes: 16 * mib,
@@ -74,18 +75,16 @@ const revisionBytes = mib;
 
 /** The memory that a server must allow for all streams of a deployment that serves so many revisions at a time. */
 export function totalStreamBytes(limits: StreamLimits, revisions = 1): number {
-  const { maxBytes } = limits;
-  const queues = jobKinds.reduce((sum, kind) => sum + maxBytes[kind], 0);
-  const shared = [...productKinds, 'parts' as const].reduce((sum, kind) => sum + maxBytes[kind], 0);
-  return revisions * queues + shared + limits.maxTombstoneBytes + revisionBytes;
+  const bytesOf = (declarations: readonly StreamDeclaration<StreamKind>[]): number =>
+    declarations.reduce((sum, { name }) => sum + limits.maxBytes[name], 0);
+  return revisions * bytesOf(queues) + bytesOf(spreadStreams) + limits.maxTombstoneBytes + revisionBytes;
 }
 
 /** One stream as it is to be, in memory: what is lost is made again by an attempt. */
 export interface StreamSpec {
   readonly name: string;
   readonly subjects: readonly string[];
-  /** A work queue drops a message when it is acknowledged; `limits` keeps it until it is deleted or old. */
-  readonly retention: 'workqueue' | 'limits';
+  readonly retention: SpreadDeclaration['retention'];
   /**
    * A full queue refuses (`new`), so what was admitted never vanishes. A full stream of products or parts refuses too:
    * its maker waits, which is better than a tile that disappears while its engine waits for it. Tombstones and signs of
@@ -128,23 +127,23 @@ export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan
     maxAgeMs: limits.maxDeadlineMs,
     dedupWindowMs: Math.min(limits.dedupWindowMs, limits.maxDeadlineMs),
   } as const;
-  const queue = (kind: JobKind): StreamSpec => ({
+  const queueStream = (queue: DeclaredQueue): StreamSpec => ({
     ...common,
-    name: subjects.queue(kind),
-    subjects: [subjects.queueSubjects(kind)],
+    name: subjects.queue(queue),
+    subjects: [subjects.queueSubjects(queue)],
     retention: 'workqueue',
-    maxBytes: limits.maxBytes[kind],
+    maxBytes: limits.maxBytes[queue.name],
     maxMessages: limits.maxJobs,
   });
-  const spread = [...productKinds, 'parts' as const].flatMap((kind) =>
+  const overShards = spreadStreams.flatMap((kind) =>
     Array.from(
       { length: limits.shards },
       (_, shard): StreamSpec => ({
         ...common,
         name: subjects.shard(kind, shard),
         subjects: [subjects.shardSubjects(kind, shard)],
-        retention: kind === 'parts' ? 'limits' : 'workqueue',
-        maxBytes: Math.floor(limits.maxBytes[kind] / limits.shards),
+        retention: kind.retention,
+        maxBytes: Math.floor(limits.maxBytes[kind.name] / limits.shards),
       }),
     ),
   );
@@ -157,8 +156,8 @@ export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan
   } as const;
   return {
     streams: [
-      ...jobKinds.map(queue),
-      ...spread,
+      ...queues.map(queueStream),
+      ...overShards,
       {
         ...small,
         name: subjects.tombstones(),
@@ -174,10 +173,10 @@ export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan
         dedupWindowMs: Math.min(limits.dedupWindowMs, limits.revisionIdleMs),
       },
     ],
-    consumers: jobKinds.map((kind) => ({
-      stream: subjects.queue(kind),
+    consumers: queues.map((queue) => ({
+      stream: subjects.queue(queue),
       durable: subjects.workers,
-      filterSubject: subjects.queueSubjects(kind),
+      filterSubject: subjects.queueSubjects(queue),
       ackWaitMs: limits.ackWaitMs,
       maxAckPending: limits.maxAckPending,
       maxWaitingPulls: limits.maxWaitingPulls,

@@ -1,0 +1,7 @@
+export * from './abort.js';
+export * from './abort-error.js';
+export * from './deadline.js';
+export { EventQueue, type EventQueueOptions } from './event-queue.js';
+export { type LinkedAbort, linkedAbort } from './linked-abort.js';
+export { mapOrdered } from './map-ordered.js';
+export { untilAborted } from './until-aborted.js';

@@ -1,0 +1,103 @@
+import { parts, products, queues, spreadStreams } from './declarations.js';
+import type { BusRole } from './roles.js';
+import type { SpreadDeclaration } from './stream-declaration.js';
+import type { StreamLimits } from './streams.js';
+import type { Subjects } from './subjects.js';
+
+/** Subjects that a user of NATS may send to and listen on; nothing else. */
+export interface Permissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+/** Answers requests: cancels them, looks after their jobs, and tidies what dead processes left. */
+const leader: BusRole = 'gateway';
+/** Announces itself to the leader. */
+const announcer: BusRole = 'llm';
+
+/** Where a service's answers come in: apart from those of others, so that it cannot listen to theirs. */
+export function inboxPrefix(role: string): string {
+  return `_INBOX_${role.replaceAll(/[^A-Za-z0-9_-]/g, '_')}`;
+}
+
+/**
+ * What a service of one revision must be allowed on NATS. Each process makes the streams that it needs, so all of them may;
+ * but each may only pull its own jobs, send what it makes, and hear what is meant for it.
+ * @param limits those of the deployment: its streams are named by number
+ */
+export function permissionsOf(
+  role: BusRole,
+  subjects: Subjects,
+  { shards }: Pick<StreamLimits, 'shards'>,
+): Permissions {
+  const works = queues.filter(({ worker }) => worker === role);
+  const fills = queues.filter(({ producers }) => producers.includes(role));
+  const api = (...rest: string[]): string => ['$JS.API', ...rest].join('.');
+  const of = (kind: SpreadDeclaration): string[] =>
+    Array.from({ length: shards }, (_, shard) => subjects.shard(kind, shard));
+  const into = (kind: SpreadDeclaration): string[] =>
+    Array.from({ length: shards }, (_, shard) => subjects.shardSubjects(kind, shard));
+
+  const publish = new Set<string>();
+  const subscribe = new Set<string>();
+  const allow = (...patterns: readonly string[]): void => {
+    for (const pattern of patterns) publish.add(pattern);
+  };
+
+  const all = [
+    ...queues.map((queue) => subjects.queue(queue)),
+    ...spreadStreams.flatMap(of),
+    subjects.tombstones(),
+    subjects.revisions(),
+  ];
+  allow(api('INFO'), api('STREAM.NAMES'));
+  for (const stream of all) allow(...['INFO', 'CREATE', 'UPDATE'].map((verb) => api('STREAM', verb, stream)));
+  for (const queue of queues) {
+    const consumer = [subjects.queue(queue), subjects.workers] as const;
+    allow(api('CONSUMER.INFO', ...consumer), api('CONSUMER.CREATE', ...consumer));
+    allow(api('CONSUMER.CREATE', ...consumer, subjects.queueSubjects(queue)));
+    allow(api('CONSUMER.DURABLE.CREATE', ...consumer));
+  }
+  // Any of them may find that a request was cancelled, and says that its revision is served.
+  allow(api('DIRECT.GET', subjects.tombstones(), subjects.tombstone()), subjects.revisionAlive(subjects.revision));
+  subscribe.add(`${inboxPrefix(role)}.>`).add(subjects.cancel());
+
+  for (const queue of works) {
+    const stream = subjects.queue(queue);
+    allow(api('CONSUMER.MSG.NEXT', stream, subjects.workers), `$JS.ACK.${stream}.${subjects.workers}.>`);
+    // What comes of its jobs, and their failures.
+    allow(...into(queue.product));
+  }
+  for (const queue of fills) allow(subjects.queueSubjects(queue));
+  for (const stream of products.filter(({ consumer }) => consumer === role).flatMap(of)) {
+    allow(...['INFO', 'CREATE', 'DELETE'].map((verb) => api('CONSUMER', verb, stream, '*')));
+    allow(api('CONSUMER.CREATE', stream, '*', '>'), api('CONSUMER.MSG.NEXT', stream, '*'), `$JS.ACK.${stream}.>`);
+    allow(api('STREAM.PURGE', stream));
+  }
+  const stores = fills.some(({ usesParts }) => usesParts);
+  const takes = works.some(({ usesParts }) => usesParts);
+  if (stores) allow(...into(parts));
+  for (const stream of of(parts)) {
+    if (takes) allow(api('DIRECT.GET', stream));
+    // Who stored them may drop them too: one by one when they were taken, by their name when nobody will.
+    if (stores || takes) allow(api('STREAM.MSG.DELETE', stream), api('STREAM.PURGE', stream));
+  }
+  if (role === announcer) allow(subjects.engines());
+  if (role === leader) {
+    subscribe.add(subjects.engines());
+    allow(subjects.cancel(), subjects.tombstone());
+    // Whether what comes of its jobs is under way, and which jobs are not wanted any more.
+    for (const { product } of fills) {
+      const makers = queues.filter((queue) => queue.product === product).map((queue) => subjects.queue(queue));
+      for (const stream of [...makers, ...of(product)])
+        allow(api('DIRECT.GET', stream), api('DIRECT.GET', stream, '>'));
+    }
+    for (const queue of fills) allow(api('STREAM.MSG.DELETE', subjects.queue(queue)));
+    // What dead processes and revisions left.
+    for (const stream of products.flatMap(of)) {
+      allow(api('STREAM.PURGE', stream), api('CONSUMER.INFO', stream, '*'));
+    }
+    allow(api('STREAM.DELETE', '*'));
+  }
+  return { publish: [...publish], subscribe: [...subscribe] };
+}
