@@ -1,6 +1,12 @@
 import type { Bus, JobContext, NatsSettings } from '@tessera/bus';
 import { sleep } from '@tessera/flow';
-import type { DeclaredQueue, JobMessage, ModelInfo, TesseraError } from '@tessera/protocol';
+import {
+  type DeclaredQueue,
+  type JobMessage,
+  type ModelInfo,
+  type TesseraError,
+  WeightFormat,
+} from '@tessera/protocol';
 import type { CommonSettings, GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
 import type { Admission } from './admission.js';
 import { connectBus } from './connect-bus.js';
@@ -42,7 +48,8 @@ export async function startStage<Job extends JobMessage>(options: StageOptions<J
   const { queue, model, context } = options;
   const kind = queue.name;
   const { metrics, readiness, drain } = context;
-  metrics.gauge('tessera_model_info').set({ name: model.name, revision: model.revision, weights: model.weights }, 1);
+  const { name, revision } = model;
+  metrics.gauge('tessera_model_info').set({ name, revision, weights: WeightFormat[model.weights].toLowerCase() }, 1);
   const bus = await connectBus(context, model.revision, { takes: queue, onlyForJobs: true });
   let stage: Stage<Job>;
   try {

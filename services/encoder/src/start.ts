@@ -1,7 +1,7 @@
 import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import { SvgLane } from '@tessera/media';
-import { Modality, TesseraError } from '@tessera/protocol';
+import { encodeQueue, Modality, TesseraError } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { encoderSettings, mediaLimits } from './config.js';

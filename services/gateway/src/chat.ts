@@ -4,6 +4,7 @@ import type { Bus, ProductInbox } from '@tessera/bus';
 import { EventQueue, type LinkedAbort, linkedAbort } from '@tessera/flow';
 import {
   type ChatStart,
+  type DrawingEvent,
   type MediaPart,
   type ModelInfo,
   type PromptConversation,
@@ -12,7 +13,6 @@ import {
   RequestState,
   TesseraError,
 } from '@tessera/protocol';
-import { EventQueue } from '@tessera/service';
 import { Arrivals } from './admission/arrivals.js';
 import type { ClientLimits } from './admission/client-limits.js';
 import type { RequestAdmission } from './admission/request-admission.js';
@@ -25,7 +25,6 @@ import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './intak
 import { withinPause } from './intake/within-pause.js';
 import { EncodeDispatch, encodeJobs } from './routing/encode-dispatch.js';
 import type { EnginePool } from './routing/engine-pool.js';
-import { type LinkedAbort, linkedAbort } from './routing/linked-abort.js';
 import { RoutedRequest } from './routing/routed-request.js';
 
 export interface ChatLimits extends ConversationLimits, IntakeLimits {

@@ -1,7 +1,7 @@
 import type { Bus, EngineDirectory } from '@tessera/bus';
 import { sleep } from '@tessera/flow';
 import { RequestState } from '@tessera/protocol';
-import { type Metrics, type ServiceContext, type ServiceSettings, sleep } from '@tessera/service';
+import type { Metrics, ServiceContext, ServiceSettings } from '@tessera/service';
 import { nextStates, stateName } from './answer/request-lifecycle.js';
 import type { ChatDependencies } from './chat.js';
 

@@ -2,6 +2,7 @@ import { type Bundle, modelInfo, readBundle } from '@tessera/bundle';
 import { defaultMediaLimits } from '@tessera/media';
 import {
   type ChatServiceDescribeResponse,
+  drawingEvents,
   durationOf,
   Modality,
   type Model,

@@ -5,6 +5,7 @@ import { Bus } from '@tessera/bus';
 import { llm } from '@tessera/llm';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
+  encodeQueue,
   FinishReason,
   GenerateRequest,
   type GenerateResponse,
@@ -15,6 +16,7 @@ import {
   Stage,
   TesseraError,
   TextOptions,
+  visualTokens,
   WeightFormat,
 } from '@tessera/protocol';
 import { createClient, type RunningService, startService, type TesseraClient } from '@tessera/service';

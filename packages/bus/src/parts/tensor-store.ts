@@ -8,7 +8,6 @@ import {
   type JobKey,
   type TensorRef,
   TesseraError,
-  TokenRows,
 } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import type { PublishOptions } from '../streams/publisher.js';

@@ -5,9 +5,10 @@ import {
   connectQueue,
   encodeQueue,
   encodeTensor,
+  Modality,
   Subjects,
-  TokenRows,
   TesseraError,
+  TokenRows,
   visualTokens,
 } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';

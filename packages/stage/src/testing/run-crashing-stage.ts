@@ -1,5 +1,5 @@
 import { natsSettings } from '@tessera/bus';
-import { connectQueue, TesseraError } from '@tessera/protocol';
+import { connectQueue, TesseraError, WeightFormat } from '@tessera/protocol';
 import { commonSettings, runService } from '@tessera/service';
 import { Admission } from '../admission.js';
 import { stageSettings } from '../stage-settings.js';
@@ -18,7 +18,7 @@ await runService({
   start: (context) =>
     startStage({
       queue: connectQueue,
-      model: { name: 'none', revision: 'crashing', weights: 'float32' },
+      model: { name: 'none', revision: 'crashing', weights: WeightFormat.FLOAT32 },
       context,
       build: async () => {
         const { promise: crashed, crash } = crashable();

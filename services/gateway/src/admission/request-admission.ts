@@ -1,6 +1,5 @@
 import { remainingMs } from '@tessera/flow';
 import { type JobKind, TesseraError } from '@tessera/protocol';
-import { remainingMs } from '@tessera/service';
 import type { EnginePool } from '../routing/engine-pool.js';
 import { AnswerTimes, type WrittenAnswer } from './answer-times.js';
 import { DrawingShare } from './drawing-share.js';

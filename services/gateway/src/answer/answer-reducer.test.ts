@@ -1,9 +1,9 @@
 import {
+  type DrawingEvent,
   durationMs,
   durationOf,
   FinishReason,
   type GenerateResponse,
-  type DrawingEvent,
   Modality,
   RequestState,
   Stage,

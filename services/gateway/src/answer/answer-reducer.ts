@@ -1,9 +1,9 @@
 import {
   type AnswerEvent,
+  type DrawingEvent,
   durationMs,
   durationOf,
   type GenerateResponse,
-  type DrawingEvent,
   Modality,
   type ModalityTokens,
   RequestState,

@@ -1,6 +1,6 @@
 import type { Bus } from '@tessera/bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { Modality } from '@tessera/protocol';
+import { encodeQueue, Modality } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { testBus } from '../testing/test-bus.js';
 import { EncodeDispatch, type EncodeItem, encodeJobs } from './encode-dispatch.js';

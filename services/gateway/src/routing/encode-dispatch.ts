@@ -1,6 +1,15 @@
 import type { Bus, MediaHold, QueuedJob } from '@tessera/bus';
-import { type ErrorCode, jobRoutes, type MediaSize, type Modality, TesseraError } from '@tessera/protocol';
-import { remainingMs, sleep } from '@tessera/service';
+import { remainingMs, sleep } from '@tessera/flow';
+import {
+  connectQueue,
+  type ErrorCode,
+  encodeQueue,
+  type JobPlace,
+  type MediaSize,
+  type Modality,
+  TesseraError,
+  visualTokens,
+} from '@tessera/protocol';
 
 /** One media item as the encoder needs it. */
 export interface EncodeItem {
@@ -205,8 +214,8 @@ export class EncodeDispatch {
     state.hold ??= this.bus.holdMedia(item.bytes, item.digest);
     const media = await state.hold.blob({ deadlineMs, signal, again });
     const key = { requestId, attempt, item: item.item };
-    const job = await this.bus.publishJob(
-      'encode',
+    const job = await this.bus.publish(
+      encodeQueue,
       { key, media, modality: item.modality, size: item.size, firstTile, tileCount },
       { deadlineMs, signal, deliverTo },
     );

@@ -1,8 +1,7 @@
 import { type Bus, EngineRoster, type ProductInbox } from '@tessera/bus';
 import { EventQueue } from '@tessera/flow';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { type DrawingEvent, Modality, SegmentRole, TesseraError, TextOptions } from '@tessera/protocol';
-import { EventQueue } from '@tessera/service';
+import { type DrawingEvent, drawingEvents, Modality, SegmentRole, TesseraError, TextOptions } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
 import type { AnswerEventBody } from '../answer/answer-reducer.js';

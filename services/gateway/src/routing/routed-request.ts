@@ -1,12 +1,12 @@
 import type { Bus, ProductInbox, StageFailure } from '@tessera/bus';
 import { abortable, EventQueue, linkedAbort } from '@tessera/flow';
 import {
+  type DrawingEvent,
   type DrawOptions,
   durationMs,
   type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
-  type DrawingEvent,
   type PromptConversation,
   type PromptSegmentNeeded,
   RequestState,
@@ -21,7 +21,6 @@ import type { RequestLifecycle } from '../answer/request-lifecycle.js';
 import type { PlannedItem } from '../intake/media-plan.js';
 import type { EncodeDispatch } from './encode-dispatch.js';
 import type { EngineLease, EnginePool } from './engine-pool.js';
-import { linkedAbort } from './linked-abort.js';
 
 /** A request whose media are whole and planned: all that an attempt needs. */
 export interface PreparedRequest {

@@ -163,7 +163,7 @@ export class EngineCore {
     }
     this.#sequences.set(requestId, sequence);
     this.#scheduler.add(sequence);
-    sink.event({ type: 'admitted', promptTokens: prompt.tokenIds.length, byModality: prompt.byModality });
+    sink.put({ type: 'admitted', promptTokens: prompt.tokenIds.length, byModality: prompt.byModality });
     this.#scheduleTileRequest(sequence);
     this.#wake?.();
   }

@@ -6,7 +6,7 @@ import { Detokenizer, type WrittenText } from '../text/detokenizer.js';
 import type { TokenBytes } from '../text/token-bytes.js';
 import { ConditionWindow } from './condition-window.js';
 import type { EngineRequest, SequenceTiming } from './engine.js';
-import type { EventSink } from './event-queue.js';
+import type { EventSink } from './engine-events.js';
 import { ReservedTiles } from './reserved-tiles.js';
 
 /** What sequences of one model have in common. */
