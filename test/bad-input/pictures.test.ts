@@ -40,7 +40,7 @@ describe('refused by the gateway from the header', () => {
       return ended;
     });
     expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code, domain: 'tessera' });
-    expect(end.message).toContain('media_id "shown"');
+    expect(end.message).toContain('media "shown"');
   });
 
   test('the error names the limit', async () => {
@@ -53,7 +53,7 @@ test('a picture cut in the midst of its pixels is MEDIA_CORRUPT', async () => {
   const whole = sample('apple');
   const end = await leavesNoTrace(deployment, () => askAbout(whole.subarray(0, Math.floor(whole.length / 2))));
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_CORRUPT', domain: 'tessera' });
-  expect(end.message).toBe('media_id "shown": the PNG picture is cut or damaged');
+  expect(end.message).toBe('media "shown": the PNG picture is cut or damaged');
 });
 
 test('a picture whose header lies about its size is MEDIA_CORRUPT', async () => {
@@ -69,7 +69,7 @@ test('one bad picture among good ones is the one that is named', async () => {
     return await chat.close().ended;
   });
   expect(end.code).toBe('MEDIA_NOT_RECOGNISED');
-  expect(end.message).toContain('media_id "bad"');
+  expect(end.message).toContain('media "bad"');
 });
 
 test('one damaged picture among good ones is the one that is named, though only decoding tells', async () => {
@@ -82,7 +82,7 @@ test('one damaged picture among good ones is the one that is named, though only 
     return await chat.close().ended;
   });
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_CORRUPT' });
-  expect(end.message).toBe('media_id "bad": the PNG picture is cut or damaged');
+  expect(end.message).toBe('media "bad": the PNG picture is cut or damaged');
 });
 
 test('a drawing that takes too much is refused by its name, for good', async () => {
@@ -92,7 +92,7 @@ test('a drawing that takes too much is refused by its name, for good', async () 
   const end = await leavesNoTrace(deployment, async () => askAbout(Buffer.from(slow)));
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_TOO_LARGE' });
   expect(end.retryAfterMs).toBeUndefined();
-  expect(end.message).toMatch(/^media_id "shown": the SVG takes more computing to draw than the limit of 1000 ms/);
+  expect(end.message).toMatch(/^media "shown": the SVG takes more computing to draw than the limit of 1000 ms/);
 });
 
 test('a picture of exactly the pixel limit is answered', async () => {
