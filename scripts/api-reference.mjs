@@ -68,7 +68,7 @@ function messageSections(message, path, say, outer) {
     row(
       `\`${field.name}\``,
       field.number,
-      fieldType(field),
+      fieldType(field, message),
       oneofOf(message, field),
       say(...path, inMessage.fields, index),
     ),
@@ -81,7 +81,7 @@ function messageSections(message, path, say, outer) {
   return [
     section(name, text, ['Field', 'Number', 'Type', 'Present', 'Meaning'], rows),
     ...message.nestedType.flatMap((nested, index) =>
-      messageSections(nested, [...path, inMessage.messages, index], say, `${name}.`),
+      nested.options?.mapEntry ? [] : messageSections(nested, [...path, inMessage.messages, index], say, `${name}.`),
     ),
     ...message.enumType.map((each, index) => enumSection(each, [...path, inMessage.enums, index], say, `${name}.`)),
   ];
@@ -103,7 +103,14 @@ function row(...cells) {
   return `| ${cells.map((cell) => String(cell).replaceAll('|', '\\|')).join(' | ')} |`;
 }
 
-function fieldType(field) {
+function fieldType(field, message) {
+  const entry = message.nestedType.find(
+    ({ name, options }) => options?.mapEntry && field.typeName.endsWith(`.${name}`),
+  );
+  if (entry !== undefined) {
+    const [key, value] = entry.field.map((each) => fieldType(each, entry).replaceAll('`', ''));
+    return `\`map<${key}, ${value}>\``;
+  }
   const type = field.typeName === '' ? `\`${Type[field.type].toLowerCase()}\`` : typeLink(field.typeName);
   return field.label === Label.REPEATED ? `repeated ${type}` : type;
 }
@@ -115,8 +122,9 @@ function oneofOf(message, field) {
   return isOneOf ? `one of \`${message.oneofDecl[field.oneofIndex].name}\`` : '';
 }
 
-/** `.tessera.v1.ChatStart` as a link to its section. */
+/** `.tessera.v1.ChatStart` as a link to its section; types of protobuf's own have none. */
 function typeLink(typeName) {
+  if (!typeName.startsWith('.tessera.v1.')) return `\`${typeName.slice(1)}\``;
   const name = typeName.replace(/^\.tessera\.v1\./, '');
   return `[${name}](#${name.toLowerCase().replaceAll('.', '')})`;
 }
