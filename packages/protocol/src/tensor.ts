@@ -1,4 +1,5 @@
 import { TesseraError } from './errors.js';
+import { narrowToFloat16, widenFloat16 } from './float16.js';
 
 /** Element types that cross a graph or a wire. Names are ONNX's. */
 export type DType = 'float32' | 'float16' | 'int64' | 'int32' | 'uint8' | 'int8' | 'bool';
@@ -50,63 +51,14 @@ export function tensor<D extends DType>(dtype: D, shape: readonly number[], data
   return { dtype, shape, data };
 }
 
-const scratchFloat = new Float32Array(1);
-const scratchBits = new Uint32Array(scratchFloat.buffer);
-
-/** Rounds to the nearest float16, ties to even; beyond 65504 it becomes infinity, as IEEE 754 says. */
-function halfBits(value: number): number {
-  scratchFloat[0] = value;
-  const bits = scratchBits[0] as number;
-  const sign = (bits >>> 16) & 0x8000;
-  const magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00;
-  if (magnitude >= 0x477ff000) return sign | 0x7c00;
-  if (magnitude < 0x38800000) {
-    // Subnormal: the unit is 2^-24, and rounding a double that small is exact.
-    const units = Math.abs(value) * 16777216;
-    const floor = Math.floor(units);
-    const rest = units - floor;
-    return sign | (rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor);
-  }
-  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
-  return sign | ((rounded - 0x38000000) >>> 13);
-}
-
-let halfTable: Float32Array | undefined;
-
-/** All 65536 values once: a table look-up is faster than bit arithmetic for whole tensors. */
-function halfValues(): Float32Array {
-  if (halfTable !== undefined) return halfTable;
-  halfTable = new Float32Array(65536);
-  for (let bits = 0; bits < 65536; bits++) {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >>> 10) & 31;
-    const mantissa = bits & 1023;
-    halfTable[bits] =
-      exponent === 0
-        ? sign * mantissa * 2 ** -24
-        : exponent === 31
-          ? mantissa
-            ? Number.NaN
-            : sign * Number.POSITIVE_INFINITY
-          : sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
-  }
-  return halfTable;
-}
-
 /** float32 to float16, the form in which features and visual tokens travel. */
 export function toFloat16(source: Float32Tensor): Float16Tensor {
-  const data = new Uint16Array(source.data.length);
-  for (let i = 0; i < data.length; i++) data[i] = halfBits(source.data[i] as number);
-  return { dtype: 'float16', shape: source.shape, data };
+  return { dtype: 'float16', shape: source.shape, data: narrowToFloat16(source.data) };
 }
 
 /** float16 to float32, exactly. */
 export function toFloat32(source: Float16Tensor): Float32Tensor {
-  const values = halfValues();
-  const data = new Float32Array(source.data.length);
-  for (let i = 0; i < data.length; i++) data[i] = values[source.data[i] as number] as number;
-  return { dtype: 'float32', shape: source.shape, data };
+  return { dtype: 'float32', shape: source.shape, data: widenFloat16(source.data) };
 }
 
 const arrayTypes = {

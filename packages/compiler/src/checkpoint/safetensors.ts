@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { TesseraError } from '@tessera/protocol';
+import { TesseraError, widenFloat16 } from '@tessera/protocol';
 import { z } from 'zod';
 
 /** The format's own limit on its header. */
@@ -43,30 +43,24 @@ export interface TensorInfo {
   readonly bytes: number;
 }
 
-function widenBfloat16(source: Uint8Array, target: Float32Array): void {
-  const from = new Uint16Array(source.buffer, source.byteOffset, source.length / 2);
-  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = (from[i] as number) << 16;
-}
+/** A chunk begins where memory was allotted, or a whole number of elements behind: it is aligned. */
+const asUint16 = ({ buffer, byteOffset, length }: Uint8Array): Uint16Array =>
+  new Uint16Array(buffer, byteOffset, length / 2);
 
-function widenFloat16(source: Uint8Array, target: Float32Array): void {
-  const from = new Uint16Array(source.buffer, source.byteOffset, source.length / 2);
-  for (let i = 0; i < target.length; i++) {
-    const bits = from[i] as number;
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >>> 10) & 31;
-    const fraction = bits & 1023;
-    if (exponent === 31) target[i] = fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    else if (exponent === 0) target[i] = sign * fraction * 2 ** -24;
-    else target[i] = sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  }
-}
-
-function widenFloat32(source: Uint8Array, target: Float32Array): void {
-  new Uint8Array(target.buffer, target.byteOffset, target.byteLength).set(source);
-}
-
-const widen = { F32: widenFloat32, F16: widenFloat16, BF16: widenBfloat16 };
+/** How the bytes of each type become float32, exactly. */
+const widen = {
+  F32: (source: Uint8Array, target: Float32Array) => {
+    new Uint8Array(target.buffer, target.byteOffset, target.byteLength).set(source);
+  },
+  F16: (source: Uint8Array, target: Float32Array) => {
+    widenFloat16(asUint16(source), target);
+  },
+  BF16: (source: Uint8Array, target: Float32Array) => {
+    const from = asUint16(source);
+    const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+    for (let i = 0; i < bits.length; i++) bits[i] = (from[i] as number) << 16;
+  },
+};
 
 /** Checks that tensors fill the data section exactly, one after another, and places them in the file. */
 function placeTensors(entries: z.infer<typeof header>, dataStart: number, fileBytes: number): TensorInfo[] {
