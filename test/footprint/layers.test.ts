@@ -10,9 +10,9 @@ import { importsOf, packageFile, packageOf, sourcesOf, workspaces } from '../sup
 const layers: readonly (readonly string[])[] = [
   ['packages/protocol'],
   ['packages/flow'],
-  ['packages/bundle', 'packages/inference', 'packages/media', 'packages/service'],
+  ['packages/bundle', 'packages/inference', 'packages/service'],
   ['packages/compiler', 'packages/nats-server'],
-  ['packages/bus'],
+  ['packages/bus', 'packages/media'],
   ['packages/stage'],
   ['services/encoder', 'services/connector', 'services/llm', 'services/generator', 'services/gateway'],
   ['packages/cli'],

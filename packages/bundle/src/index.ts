@@ -1,3 +1,4 @@
 export * from './manifest.js';
 export * from './model-info.js';
+export * from './preprocessing.js';
 export * from './read-bundle.js';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { preprocessingSchema } from './preprocessing.js';
 
 /** The one version of bundle.json that this code writes and reads. */
 export const bundleFormatVersion = 1;
@@ -15,7 +16,6 @@ const finite = z.number();
 /** A file name inside the bundle: one level, so nothing can reach out of the folder. */
 const fileName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'is not a plain file name');
 const size = z.strictObject({ height: count, width: count });
-const channels = z.array(finite).length(3);
 
 /** encoder.onnx: pixel_values float32 [batch, 3, height, width] -> features float32 [batch, patches, width]. */
 const encoderSection = z.strictObject({ graph: fileName, inputSize: size, patches: count, width: count });
@@ -81,26 +81,6 @@ const generatorSection = z.strictObject({
   predictionType: z.enum(['sample', 'epsilon', 'velocity']),
 });
 
-/** How a decoded picture becomes pixel_values: (value * rescaleFactor - mean) / std for each of R, G, B. */
-const preprocessingSection = z.strictObject({
-  /** Transparency is laid on this colour, and padding filled with it: RGB, 0 to 255. */
-  background: z.array(z.number().int().min(0).max(255)).length(3),
-  size,
-  resample: z.enum(['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming']),
-  /** pad: to the aspect ratio with the background; crop: the centre; stretch: neither. */
-  fit: z.enum(['pad', 'crop', 'stretch']),
-  rescaleFactor: finite.positive(),
-  mean: channels,
-  std: channels,
-  highResolution: z.strictObject({
-    /** resize: one view of `size`; tile: parts of tileSize, row by row, and the whole as a thumbnail first. */
-    mode: z.enum(['resize', 'tile']),
-    tileSize: count,
-    maxTiles: count,
-    thumbnail: z.boolean(),
-  }),
-});
-
 /** Defaults for a request that does not say. */
 const generationSection = z.strictObject({
   maxNewTokens: count,
@@ -137,7 +117,7 @@ export const bundleManifest = z
     llm: llmSection,
     generator: generatorSection.optional(),
     /** Present where an encoder is. */
-    preprocessing: preprocessingSection.optional(),
+    preprocessing: preprocessingSchema.optional(),
     generation: generationSection,
   })
   .superRefine((manifest, context) => {
@@ -171,5 +151,4 @@ export type EncoderSection = z.infer<typeof encoderSection>;
 export type ConnectorSection = z.infer<typeof connectorSection>;
 export type LlmSection = z.infer<typeof llmSection>;
 export type GeneratorSection = z.infer<typeof generatorSection>;
-export type PreprocessingSection = z.infer<typeof preprocessingSection>;
 export type GenerationSection = z.infer<typeof generationSection>;

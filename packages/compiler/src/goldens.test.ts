@@ -8,10 +8,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SafetensorsFile } from './checkpoint/safetensors.js';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { Decoder, greedy, type MediaRows } from './testing/decoder.js';
-import { demoDir, type GoldenCase, goldenCases, openGoldens, relativeError } from './testing/goldens.js';
+import { demoDir, type GoldenCase, goldens, openGoldens } from './testing/demo-model.js';
+import { relativeErrors } from './testing/relative-error.js';
 import { sample } from './testing/sampler.js';
 
-/** Relative errors, as testing/goldens.ts defines them. */
+/** Relative errors, as testing/relative-error.ts defines them. */
 interface Tolerance {
   /** Of the largest difference, and of the L2 norm, for every tensor. */
   readonly max: number;
@@ -63,7 +64,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
   const bound = bounds[weights];
   let root = '';
   let bundle: Bundle;
-  let goldens: SafetensorsFile;
+  let reference: SafetensorsFile;
   let cases: GoldenCase[];
   const sessions = new Map<StageName, Session>();
   const session = (stage: StageName): Session => sessions.get(stage) as Session;
@@ -72,8 +73,8 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     root = await mkdtemp(join(tmpdir(), 'tessera-goldens-'));
     await compileCheckpoint(demoDir, join(root, 'demo'), { weights });
     bundle = await readBundle(join(root, 'demo'));
-    goldens = await openGoldens();
-    cases = await goldenCases();
+    reference = await openGoldens();
+    cases = (await goldens()).cases;
     for (const stage of ['encoder', 'connector', 'llm', 'generator'] as const) {
       const path = bundle.file(bundle.stage(stage).graph);
       sessions.set(stage, await createSession(path, { threads: 1, device: 'cpu' }));
@@ -82,7 +83,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
 
   afterAll(async () => {
     for (const opened of sessions.values()) await opened.release();
-    await goldens.close();
+    await reference.close();
     await rm(root, { recursive: true, force: true });
   });
 
@@ -91,7 +92,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     private readonly errors: { name: string; max: number; l2: number }[] = [];
 
     async compare(name: string, actual: Float32Array): Promise<void> {
-      this.errors.push({ name, ...relativeError(actual, await goldens.read(name)) });
+      this.errors.push({ name, ...relativeErrors(actual, await reference.read(name)) });
     }
 
     expectWithin(tolerance: Tolerance): void {
@@ -112,7 +113,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     const { inputSize, patches, width } = bundle.stage('encoder');
     const seam = new Seam();
     for (const picture of pictures()) {
-      const pixels = await goldens.read(`${picture}.pixel_values`);
+      const pixels = await reference.read(`${picture}.pixel_values`);
       const input = tensor('float32', [1, 3, inputSize.height, inputSize.width], pixels);
       const { features } = await session('encoder').run({ pixel_values: input }, ['features']);
       expect(features?.shape).toEqual([1, patches, width]);
@@ -123,7 +124,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
 
   test('visual tokens of every picture, in one batch', async () => {
     const { patches, width, tokens, llmWidth } = bundle.stage('connector');
-    const all = await Promise.all(pictures().map((picture) => goldens.read(`${picture}.features`)));
+    const all = await Promise.all(pictures().map((picture) => reference.read(`${picture}.features`)));
     const input = tensor('float32', [all.length, patches, width], Float32Array.from(all.flatMap((one) => [...one])));
     const { visual_tokens } = await session('connector').run({ features: input }, ['visual_tokens']);
     expect(visual_tokens?.shape).toEqual([all.length, tokens, llmWidth]);
@@ -140,7 +141,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     if (!one.image) return undefined;
     const pad = bundle.stage('llm').tokens.mediaPad;
     const positions = one.input_ids.flatMap((id, column) => (id === pad ? [[0, column]] : []));
-    return { embeddings: await goldens.read(`${one.id.split('.')[0]}.visual_tokens`), positions };
+    return { embeddings: await reference.read(`${one.id.split('.')[0]}.visual_tokens`), positions };
   }
 
   test('hidden states of every position, logits, and the greedy answer, of every case', async () => {
@@ -159,13 +160,13 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     expect(same.length).toBeGreaterThanOrEqual(bound.sameAnswers);
   });
 
-  const drawings = (): string[] => cases.map((one) => one.id).filter((id) => goldens.tensors.has(`${id}.image`));
+  const drawings = (): string[] => cases.map((one) => one.id).filter((id) => reference.tensors.has(`${id}.image`));
 
   test('one call of the generator, from noise at sigma 0.75', async () => {
     const { channels, height, width, conditionLength, conditionWidth, numTrainTimesteps } = bundle.stage('generator');
     const seam = new Seam();
     for (const id of drawings()) {
-      const [noise, condition] = await Promise.all([goldens.read(`${id}.noise`), goldens.read(`${id}.condition`)]);
+      const [noise, condition] = await Promise.all([reference.read(`${id}.noise`), reference.read(`${id}.condition`)]);
       const { predicted } = await session('generator').run(
         {
           sample: tensor('float32', [1, channels, height, width], noise),
@@ -185,7 +186,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     const nullCondition = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
     const seam = new Seam();
     for (const id of drawings()) {
-      const [noise, condition] = await Promise.all([goldens.read(`${id}.noise`), goldens.read(`${id}.condition`)]);
+      const [noise, condition] = await Promise.all([reference.read(`${id}.noise`), reference.read(`${id}.condition`)]);
       const options = { noise, condition, nullCondition, steps: 20, guidance: 1.5 };
       await seam.compare(`${id}.image`, await sample(session('generator'), section, options));
     }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { inspectCheckpoint } from './inspect-checkpoint.js';
-import { demoDir } from './testing/goldens.js';
+import { demoDir } from './testing/demo-model.js';
 import { ones, writeSafetensors } from './testing/write-safetensors.js';
 
 const qwenVlDir = fileURLToPath(new URL('../fixtures/qwen-vl', import.meta.url));

@@ -1,10 +1,12 @@
-import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
+import type { BundleManifest, LlmSection, Preprocessing, StageName } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 import { parseConfig } from './config.js';
+import { generationFromConfig } from './generation-config.js';
 import type { ModelPlan, StageFamilies } from './models/model-plan.js';
 import { tokenId } from './models/token-ids.js';
-import { normaliseGeneration, normalisePreprocessing } from './normalise-configs.js';
+import { preprocessingFromConfig } from './preprocessor-config.js';
+import type { VisionEncoder } from './vision/encoder.js';
 
 /** The small files of a checkpoint, parsed; undefined where there is none. */
 export interface CheckpointConfigs {
@@ -37,6 +39,19 @@ function specialTokens(plan: ModelPlan, tokenizerFile: unknown): LlmSection['tok
   return Object.fromEntries(Object.entries(all).filter(([, id]) => id !== undefined));
 }
 
+function encoderPreprocessing({ inputSize }: VisionEncoder, config: unknown): Preprocessing {
+  if (config === undefined) {
+    throw new TesseraError('CHECKPOINT_INVALID', 'preprocessor_config.json is missing; the encoder needs it');
+  }
+  const preprocessing = preprocessingFromConfig(config);
+  const { height, width } = preprocessing.size;
+  if (height !== inputSize.height || width !== inputSize.width) {
+    const message = `preprocessor_config.json.size: gives ${height}x${width}; the encoder takes ${inputSize.height}x${inputSize.width}`;
+    throw new TesseraError('CHECKPOINT_INVALID', message);
+  }
+  return preprocessing;
+}
+
 /** What the manifest says of a model before any file of it is written. */
 export function manifestSections(
   plan: ModelPlan,
@@ -44,11 +59,8 @@ export function manifestSections(
   configs: CheckpointConfigs,
 ): Pick<BundleManifest, StageName | 'preprocessing' | 'generation'> {
   const { encoder, connector, llm, generator } = families;
-  const { generation, eosTokenIds } = normaliseGeneration(configs.generation);
+  const { generation, eosTokenIds } = generationFromConfig(configs.generation);
   const { layers, hiddenSize, heads, kvHeads, headDim, vocabSize, maxPositions } = llm.family;
-  if (encoder && configs.preprocessor === undefined) {
-    throw new TesseraError('CHECKPOINT_INVALID', 'preprocessor_config.json is missing; the encoder needs it');
-  }
   return {
     ...(encoder && {
       encoder: {
@@ -57,7 +69,7 @@ export function manifestSections(
         patches: encoder.family.patches,
         width: encoder.family.width,
       },
-      preprocessing: normalisePreprocessing(configs.preprocessor),
+      preprocessing: encoderPreprocessing(encoder.family, configs.preprocessor),
     }),
     ...(connector && {
       connector: {

@@ -1,3 +1,4 @@
+import type { Preprocessing } from '@tessera/bundle';
 import type { Float32Tensor } from '@tessera/protocol';
 import { type DecodeOptions, decodeImage } from './image/decode-image.js';
 import { preprocessImageTile } from './image/preprocess-image.js';
@@ -5,15 +6,12 @@ import { probeImage } from './image/probe-image.js';
 import type { MediaInfo, MediaRaster } from './media-info.js';
 import type { MediaLimits } from './media-limits.js';
 import type { PlannedTile } from './plan-tiles.js';
-import type { Preprocessing } from './preprocessing.js';
 
 export { encodePng } from './image/encode-png.js';
 export { defaultSvgLane, SvgLane, type SvgLaneOptions } from './image/svg-lane.js';
 export * from './media-info.js';
 export { defaultMediaLimits, type MediaLimits } from './media-limits.js';
 export * from './plan-tiles.js';
-export * from './preprocessing.js';
-export { preprocessingFromConfig } from './preprocessing-from-config.js';
 export { justWait, type WhileWaiting } from './while-waiting.js';
 export type { DecodeOptions };
 

@@ -1,6 +1,6 @@
+import type { Preprocessing } from '@tessera/bundle';
 import { expect, test } from 'vitest';
 import { planTiles } from './plan-tiles.js';
-import type { Preprocessing } from './preprocessing.js';
 
 function tiling(highResolution: Partial<Preprocessing['highResolution']> = {}): Preprocessing {
   return {

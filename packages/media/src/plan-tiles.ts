@@ -1,4 +1,4 @@
-import type { Preprocessing } from './preprocessing.js';
+import type { Preprocessing } from '@tessera/bundle';
 
 /** Which marker token stands before a tile's visual tokens. */
 export type TileMarker = 'none' | 'thumbnail' | 'tile';

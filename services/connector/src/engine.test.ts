@@ -1,8 +1,9 @@
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ConnectorEngine } from './engine.js';
-import { demoBundle, golden, relativeError } from './testing/demo-model.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -27,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => session.release());
 
 test('gives the reference tokens, and in a batch what it gives alone', async () => {
-  const features = await Promise.all(pictures.map((name) => golden(`${name}.features`)));
+  const features = await Promise.all(pictures.map((name) => goldenTensor(`${name}.features`)));
   const alone = engineOf(1);
   const together = engineOf(pictures.length);
   const one = await Promise.all(features.map((tile) => alone.connect(tile, never)));
@@ -35,7 +36,7 @@ test('gives the reference tokens, and in a batch what it gives alone', async () 
   const all = await Promise.all(features.map((tile) => together.connect(tile, never)));
   expect(batches).toEqual([pictures.length]);
   for (const [at, name] of pictures.entries()) {
-    const reference = await golden(`${name}.visual_tokens`);
+    const reference = await goldenTensor(`${name}.visual_tokens`);
     expect(relativeError(one[at]?.result as Float32Tensor, reference), name).toBeLessThan(2e-3);
     expect(relativeError(all[at]?.result as Float32Tensor, one[at]?.result as Float32Tensor)).toBeLessThan(rounding);
   }

@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   ConnectorServiceDefinition,
@@ -13,7 +15,6 @@ import {
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connector } from './start.js';
-import { demoBundle, golden, relativeError } from './testing/demo-model.js';
 
 const tolerance = 2e-3 + 2 * 2 ** -11;
 let nats: NatsServer;
@@ -60,8 +61,8 @@ async function connect(tensors: Iterable<TensorPart | undefined>, options = {}):
 }
 
 async function expectRight(): Promise<void> {
-  const [response] = await connect([onePart(await golden('apple.features'), 'float16')]);
-  expect(relativeError(visualTokens(response), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+  const [response] = await connect([onePart(await goldenTensor('apple.features'), 'float16')]);
+  expect(relativeError(visualTokens(response), await goldenTensor('apple.visual_tokens'))).toBeLessThan(tolerance);
 }
 
 test('says what it holds', async () => {
@@ -71,19 +72,19 @@ test('says what it holds', async () => {
 test('answers each tile in order, in either precision', async () => {
   const names = ['apple', 'cat', 'rocket', 'pair', 'count'];
   const tensors = await Promise.all(
-    names.map(async (name, at) => onePart(await golden(`${name}.features`), at % 2 ? 'float16' : 'float32')),
+    names.map(async (name, at) => onePart(await goldenTensor(`${name}.features`), at % 2 ? 'float16' : 'float32')),
   );
   const responses = await connect(tensors);
   expect(responses).toHaveLength(names.length);
   for (const [at, name] of names.entries()) {
-    expect(relativeError(visualTokens(responses[at]), await golden(`${name}.visual_tokens`)), name).toBeLessThan(
+    expect(relativeError(visualTokens(responses[at]), await goldenTensor(`${name}.visual_tokens`)), name).toBeLessThan(
       tolerance,
     );
   }
 });
 
 test('a tensor may come in any number of parts, between two that come whole', async () => {
-  const [apple, cat] = [await golden('apple.features'), await golden('cat.features')];
+  const [apple, cat] = [await goldenTensor('apple.features'), await goldenTensor('cat.features')];
   const { data, ...first } = onePart(cat, 'float32');
   const cut = Array.from({ length: Math.ceil(data.length / 5000) }, (_, at): TensorPart => {
     const piece = { data: data.subarray(at * 5000, (at + 1) * 5000), last: (at + 1) * 5000 >= data.length };
@@ -92,7 +93,7 @@ test('a tensor may come in any number of parts, between two that come whole', as
   const responses = await connect([onePart(apple, 'float16'), ...cut, onePart(apple, 'float16')]);
   const names = ['apple', 'cat', 'apple'];
   for (const [at, name] of names.entries()) {
-    const expected = await golden(`${name}.visual_tokens`);
+    const expected = await goldenTensor(`${name}.visual_tokens`);
     expect(relativeError(visualTokens(responses[at]), expected), name).toBeLessThan(tolerance);
   }
   await expect(connect(cut.slice(0, 2))).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
@@ -128,13 +129,13 @@ test('a message over the limit of the connection is refused by its name', async 
 });
 
 test('a deadline of 1 ms ends the call by its name, and the next is right', async () => {
-  const tile = onePart(await golden('apple.features'), 'float16');
+  const tile = onePart(await goldenTensor('apple.features'), 'float16');
   await expect(connect([tile], { timeoutMs: 1 })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   await expectRight();
 });
 
 test('a client that leaves half-way is forgotten', async () => {
-  const tile = onePart(await golden('apple.features'), 'float16');
+  const tile = onePart(await goldenTensor('apple.features'), 'float16');
   const leaving = new AbortController();
   async function* open(): AsyncGenerator<ConnectRequest> {
     yield { features: tile };
@@ -154,7 +155,7 @@ test('a client that leaves half-way is forgotten', async () => {
 test('a drain answers what was received, then ends an open stream by its name', async () => {
   const draining = await start();
   const other = createClient(ConnectorServiceDefinition, draining.grpcAddress);
-  const tile = onePart(await golden('apple.features'), 'float16');
+  const tile = onePart(await goldenTensor('apple.features'), 'float16');
   let close: () => void = () => {};
   const closed = new Promise<void>((resolve) => {
     close = resolve;

@@ -1,5 +1,7 @@
 import type { Bundle } from '@tessera/bundle';
 import { Bus, type BusLimits, type ReceivedTensor, type StageFailure } from '@tessera/bus';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { createSession } from '@tessera/inference';
 import { startNatsServer } from '@tessera/nats-server';
 import {
@@ -17,7 +19,6 @@ import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
 import { ConnectorEngine } from './engine.js';
 import { connector } from './start.js';
-import { demoBundle, golden, relativeError } from './testing/demo-model.js';
 import { connectJobHandler } from './worker.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
@@ -90,7 +91,7 @@ const inline = (features: Float32Tensor): TensorRef => ({
 test('a job becomes visual tokens, with what both stages measured', async () => {
   await using stage = await deployment();
   await stage.start();
-  await stage.queue('one', inline(await golden('apple.features')));
+  await stage.queue('one', inline(await goldenTensor('apple.features')));
   const outcome = await stage.firstOutcome('one');
   expect(outcome).toMatchObject({
     kind: 'tensor',
@@ -98,20 +99,20 @@ test('a job becomes visual tokens, with what both stages measured', async () => 
     tile: 0,
     timings: [encoderTiming, { stage: 'connector', busyMs: expect.any(Number), endedAtMs: expect.any(Number) }],
   });
-  expect(relativeError(await stage.tokensOf('one'), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+  expect(relativeError(await stage.tokensOf('one'), await goldenTensor('apple.visual_tokens'))).toBeLessThan(tolerance);
 });
 
 test('features and tokens over the limit of a message travel in parts', async () => {
   await using stage = await deployment({ partBytes: 4096 });
   await stage.start({ 'nats.partBytes': 1024 });
   const key = { requestId: 'parts', attempt: 0, item: 0 };
-  const features = await golden('cat.features');
+  const features = await goldenTensor('cat.features');
   const reference = await stage.bus.storeTensor(key, 0, features, { deadlineMs: Date.now() + 60_000 });
   expect(reference.stored?.sequences).toHaveLength(5);
   await stage.queue('parts', reference);
   await stage.queue('inline', inline(features));
   const tokens = await stage.tokensOf('parts');
-  expect(relativeError(tokens, await golden('cat.visual_tokens'))).toBeLessThan(tolerance);
+  expect(relativeError(tokens, await goldenTensor('cat.visual_tokens'))).toBeLessThan(tolerance);
   expect(relativeError(tokens, await stage.tokensOf('inline'))).toBeLessThan(rounding);
 });
 
@@ -119,7 +120,7 @@ test('tiles of different requests share batches, and get what they get alone', a
   const names = ['apple', 'cat', 'rocket', 'pair'];
   const run = async (settings: Partial<ConnectorSettings>) => {
     await using stage = await deployment();
-    for (const name of names) await stage.queue(name, inline(await golden(`${name}.features`)));
+    for (const name of names) await stage.queue(name, inline(await goldenTensor(`${name}.features`)));
     const service = await stage.start(settings);
     const tokens = await Promise.all(names.map((name) => stage.tokensOf(name)));
     const { values } = await service.metrics.histogram('tessera_batch_size').get();
@@ -136,7 +137,7 @@ test('tiles of different requests share batches, and get what they get alone', a
 test('bad features fail in the place of the tokens, and the next tile is right', async () => {
   await using stage = await deployment();
   await stage.start();
-  const good = await golden('apple.features');
+  const good = await goldenTensor('apple.features');
   await stage.queue('shape', inline(tensor('float32', [18, 256], good.data.slice(0, 18 * 256))));
   expect(await stage.firstOutcome('shape')).toMatchObject({
     kind: 'failure',
@@ -151,13 +152,15 @@ test('bad features fail in the place of the tokens, and the next tile is right',
   expect(await stage.firstOutcome('nowhere')).toMatchObject({ kind: 'failure', code: 'TENSOR_INVALID' });
 
   await stage.queue('good', inline(good));
-  expect(relativeError(await stage.tokensOf('good'), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+  expect(relativeError(await stage.tokensOf('good'), await goldenTensor('apple.visual_tokens'))).toBeLessThan(
+    tolerance,
+  );
 });
 
 test('features whose parts are gone are tried again, and then given up by name', async () => {
   await using stage = await deployment();
   await stage.start();
-  const { tensor: features } = inline(await golden('apple.features'));
+  const { tensor: features } = inline(await goldenTensor('apple.features'));
   await stage.queue('gone', { tensor: features, stored: { shard: 0, name: 'gone', sequences: [7n, 8n] } });
   expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
 });
@@ -184,24 +187,28 @@ async function workerOf(bus: Bus) {
 test('a tile whose features cannot be read is no longer waited for', async () => {
   await using stage = await deployment({ retryDelayMs: 1 });
   await using _worker = await workerOf(stage.bus);
-  const { tensor: features } = inline(await golden('apple.features'));
+  const { tensor: features } = inline(await goldenTensor('apple.features'));
   await stage.queue('gone', { tensor: features, stored: { shard: 0, name: 'gone', sequences: [7n, 8n] } });
   expect(await stage.firstOutcome('gone')).toMatchObject({ kind: 'failure', code: 'DELIVERY_EXHAUSTED' });
   await stage.queue('good', { tensor: features, stored: undefined });
-  expect(relativeError(await stage.tokensOf('good'), await golden('apple.visual_tokens'))).toBeLessThan(tolerance);
+  expect(relativeError(await stage.tokensOf('good'), await goldenTensor('apple.visual_tokens'))).toBeLessThan(
+    tolerance,
+  );
 });
 
 test('features in parts stay until their tokens are sent, and are gone with the job', async () => {
   await using stage = await deployment({ partBytes: 4096, retryDelayMs: 1 });
   const key = { requestId: 'parts', attempt: 0, item: 0 };
   const deadlineMs = Date.now() + 60_000;
-  const reference = await stage.bus.storeTensor(key, 0, await golden('cat.features'), { deadlineMs });
+  const reference = await stage.bus.storeTensor(key, 0, await goldenTensor('cat.features'), { deadlineMs });
   const publish = vi.spyOn(stage.bus, 'send');
   publish.mockRejectedValueOnce(new TesseraError('STAGE_UNAVAILABLE', 'the stream is away'));
   {
     await using _worker = await workerOf(stage.bus);
     await stage.queue('parts', reference);
-    expect(relativeError(await stage.tokensOf('parts'), await golden('cat.visual_tokens'))).toBeLessThan(tolerance);
+    expect(relativeError(await stage.tokensOf('parts'), await goldenTensor('cat.visual_tokens'))).toBeLessThan(
+      tolerance,
+    );
   }
   expect(publish).toHaveBeenCalledTimes(2);
   await expect(stage.bus.takeTensor(reference, new AbortController().signal)).rejects.toMatchObject({
@@ -211,7 +218,7 @@ test('features in parts stay until their tokens are sent, and are gone with the 
 
 test('two connectors share the queue, and one may leave in the middle', async () => {
   await using stage = await deployment();
-  const features = inline(await golden('apple.features'));
+  const features = inline(await goldenTensor('apple.features'));
   const requests = Array.from({ length: 24 }, (_, number) => `drain${number}`);
   const leaving = await stage.start({ 'jobs.slots': 1 });
   await stage.start({ 'jobs.slots': 1 });

@@ -1,8 +1,9 @@
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { createSession, createThreadSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EncoderEngine } from './engine.js';
-import { demoBundle, golden, relativeError } from './testing/demo-model.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -25,8 +26,8 @@ function engineOf(session: Session, maxBatch: number): EncoderEngine {
 beforeAll(async () => {
   const bundle = await demoBundle();
   session = await createSession(bundle.file(bundle.stage('encoder').graph), options);
-  pixels = await Promise.all(pictures.map((name) => golden(`${name}.pixel_values`)));
-  features = await Promise.all(pictures.map((name) => golden(`${name}.features`)));
+  pixels = await Promise.all(pictures.map((name) => goldenTensor(`${name}.pixel_values`)));
+  features = await Promise.all(pictures.map((name) => goldenTensor(`${name}.features`)));
 });
 
 afterAll(() => session.release());

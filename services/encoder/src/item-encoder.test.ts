@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Preprocessing } from '@tessera/bundle';
+import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { createSession, type Session } from '@tessera/inference';
-import { defaultMediaLimits, type Preprocessing, SvgLane, type WhileWaiting } from '@tessera/media';
+import { defaultMediaLimits, SvgLane, type WhileWaiting } from '@tessera/media';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EncoderEngine } from './engine.js';
 import { type EncodeCall, type EncodedTile, ItemEncoder, type ItemEncoderOptions } from './item-encoder.js';
-import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
 import { slowSvg } from './testing/slow-svg.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
@@ -53,7 +55,7 @@ beforeAll(async () => {
   const bundle = await demoBundle();
   preprocessing = bundle.manifest.preprocessing as Preprocessing;
   session = await createSession(bundle.file(bundle.stage('encoder').graph), { threads: 1, device: 'cpu' });
-  apple = await readFile(`${demoDir}samples/apple.png`);
+  apple = await readFile(`${demoDir}/samples/apple.png`);
 });
 
 afterAll(async () => {
@@ -65,7 +67,7 @@ test('a picture file becomes the reference features', async () => {
   const [tile, ...others] = await encodeAll(encoderOf(), { bytes: apple });
   expect(others).toEqual([]);
   expect(tile).toMatchObject({ tiles: 1, tile: { index: 0, marker: 'none' } });
-  expect(relativeError((tile as EncodedTile).features, await golden('apple.features'))).toBeLessThan(2e-3);
+  expect(relativeError((tile as EncodedTile).features, await goldenTensor('apple.features'))).toBeLessThan(2e-3);
 });
 
 test('a picture in tiles comes in their order, and a range of them is the same tiles', async () => {

@@ -1,3 +1,4 @@
+import type { Preprocessing } from '@tessera/bundle';
 import { mapOrdered } from '@tessera/flow';
 import {
   decodeMedia,
@@ -6,7 +7,6 @@ import {
   type MediaLimits,
   type MediaRaster,
   type PlannedTile,
-  type Preprocessing,
   planTiles,
   preprocessTile,
   probeMedia,

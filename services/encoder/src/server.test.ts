@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type EncodeRequest,
@@ -12,7 +14,6 @@ import {
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoder } from './start.js';
-import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
 
 const maxMediaBytes = 2 * 1024 * 1024;
 let nats: NatsServer;
@@ -24,7 +25,7 @@ let revision: string;
 beforeAll(async () => {
   const bundle = await demoBundle();
   revision = bundle.manifest.revision;
-  apple = await readFile(`${demoDir}samples/apple.png`);
+  apple = await readFile(`${demoDir}/samples/apple.png`);
   nats = await startNatsServer();
   service = await startService(encoder, {
     'model.dir': bundle.dir,
@@ -64,7 +65,7 @@ async function expectRight(): Promise<void> {
   expect(response).toMatchObject({ segment: { index: 0, role: SegmentRole.WHOLE, place }, segments: 1 });
   const features = new TensorCollector(36 * 256, 'features').add(response?.features);
   if (features === undefined) throw new Error('the features have more than one part');
-  expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + 2 ** -11);
+  expect(relativeError(features, await goldenTensor('apple.features'))).toBeLessThan(2e-3 + 2 ** -11);
 }
 
 test('says what it holds', async () => {

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Bundle } from '@tessera/bundle';
 import { Bus, type ReceivedTensor, type StageFailure } from '@tessera/bus';
+import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { startNatsServer } from '@tessera/nats-server';
 import {
   type ConnectJob,
@@ -19,7 +21,6 @@ import { startService } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';
-import { demoBundle, demoDir, golden, relativeError } from './testing/demo-model.js';
 import { slowSvg } from './testing/slow-svg.js';
 
 let bundle: Bundle;
@@ -95,7 +96,7 @@ async function deployment() {
   };
 }
 
-const picture = (name: string) => readFile(`${demoDir}samples/${name}.png`);
+const picture = (name: string) => readFile(`${demoDir}/samples/${name}.png`);
 /** The samples' size. */
 const size = { width: 96, height: 96 };
 
@@ -109,7 +110,7 @@ test('a job becomes a connect job with the features and what was measured', asyn
   expect(job?.encoder?.busyMs).toBeGreaterThan(0);
   expect(job?.features?.stored).toBeUndefined();
   const { tensor: features } = await stage.bus.takeTensor(job?.features as TensorRef, never);
-  expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
+  expect(relativeError(features, await goldenTensor('apple.features'))).toBeLessThan(2e-3 + float16Error);
 });
 
 test('tiles of different requests share batches, and get what they get alone', async () => {
@@ -144,7 +145,7 @@ test('features over the limit of a message travel in parts', async () => {
   // 36 rows of 512 bytes.
   expect(job?.features?.stored?.sequences).toHaveLength(5);
   const { tensor: features } = await stage.bus.takeTensor(job?.features as TensorRef, never);
-  expect(relativeError(features, await golden('cat.features'))).toBeLessThan(2e-3 + float16Error);
+  expect(relativeError(features, await goldenTensor('cat.features'))).toBeLessThan(2e-3 + float16Error);
 });
 
 test('media too large for a message comes in parts', async () => {
@@ -155,7 +156,7 @@ test('media too large for a message comes in parts', async () => {
   await stage.untilJobs(1);
   const [job] = stage.jobs;
   const { tensor: features } = await stage.bus.takeTensor(job?.features as TensorRef, never);
-  expect(relativeError(features, await golden('apple.features'))).toBeLessThan(2e-3 + float16Error);
+  expect(relativeError(features, await goldenTensor('apple.features'))).toBeLessThan(2e-3 + float16Error);
 });
 
 test('bad media fails in the place of its tokens, and the next picture is right', async () => {

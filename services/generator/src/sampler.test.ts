@@ -1,10 +1,11 @@
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, TesseraError, tensor } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { GeneratorEngine, type GeneratorModel } from './engine.js';
 import { readModel } from './read-model.js';
 import { type Drawing, Sampler, type SamplerLimits } from './sampler.js';
-import { demoBundle, golden, relativeError } from './testing/demo-model.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -34,7 +35,7 @@ beforeAll(async () => {
   const bundle = await demoBundle();
   model = await readModel(bundle);
   session = await createSession(bundle.file(bundle.stage('generator').graph), { threads: 1, device: 'cpu' });
-  condition = await golden('text.2.condition');
+  condition = await goldenTensor('text.2.condition');
 });
 
 afterAll(() => session.release());
@@ -44,9 +45,9 @@ test.each(['text.2', 'text.3'])(
   async (name) => {
     const engine = new GeneratorEngine(session, model);
     const [given, noise, image] = await Promise.all(
-      ['condition', 'noise', 'image'].map((what) => golden(`${name}.${what}`)),
+      ['condition', 'noise', 'image'].map((what) => goldenTensor(`${name}.${what}`)),
     );
-    const predicted = await golden(`${name}.predicted_sigma_0.75`);
+    const predicted = await goldenTensor(`${name}.predicted_sigma_0.75`);
     const [row] = await engine.predict([
       { sample: noise?.data as Float32Array, sigma: 0.75, condition: given?.data as Float32Array },
     ]);

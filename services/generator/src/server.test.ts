@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   DataType,
@@ -13,7 +14,6 @@ import {
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generator } from './start.js';
-import { demoBundle, golden } from './testing/demo-model.js';
 
 let nats: NatsServer;
 let dir: string;
@@ -25,7 +25,7 @@ const start = () => startService(generator, { 'model.dir': dir, 'nats.url': nats
 
 beforeAll(async () => {
   dir = (await demoBundle()).dir;
-  condition = await golden('text.3.condition');
+  condition = await goldenTensor('text.3.condition');
   nats = await startNatsServer();
   service = await start();
   client = createClient(GeneratorServiceDefinition, service.grpcAddress);

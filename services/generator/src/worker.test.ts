@@ -1,5 +1,6 @@
 import type { Bundle } from '@tessera/bundle';
 import { Bus, type StageFailure } from '@tessera/bus';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { startNatsServer } from '@tessera/nats-server';
 import {
   type DrawingEvent,
@@ -15,7 +16,6 @@ import { startService } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import type { GeneratorSettings } from './config.js';
 import { generator } from './start.js';
-import { demoBundle, golden } from './testing/demo-model.js';
 import { isReported } from './worker.js';
 
 let bundle: Bundle;
@@ -23,7 +23,7 @@ let condition: Float32Tensor;
 
 beforeAll(async () => {
   bundle = await demoBundle();
-  condition = await golden('text.2.condition');
+  condition = await goldenTensor('text.2.condition');
 });
 
 /** A NATS server with a generator's neighbours: what queues jobs for it, and what reads its events. */

@@ -2,6 +2,7 @@
 
 import { readBundle } from '@tessera/bundle';
 import { Bus } from '@tessera/bus';
+import { demoBundleDir, type GoldenCase, goldens, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { llm } from '@tessera/llm';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
@@ -22,7 +23,6 @@ import {
 import { createClient, type RunningService, startService, type TesseraClient } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asked, user, wholePicture } from './testing/demo-engine.js';
-import { demoBundleDir, type GoldenCase, goldens, goldenTensors } from './testing/demo-model.js';
 
 let nats: NatsServer;
 let bus: Bus;
@@ -93,7 +93,7 @@ async function collect(responses: AsyncIterable<GenerateResponse>) {
 }
 
 async function publishPicture(key: JobKey, name: string, deliverTo = inbox): Promise<void> {
-  const tokens = (await goldenTensors([`${name}.visual_tokens`])).get(`${name}.visual_tokens`);
+  const tokens = await goldenTensor(`${name}.visual_tokens`);
   if (tokens === undefined) throw new Error(`no picture ${name}`);
   const timings = [{ stage: 'encoder', queueMs: 1, busyMs: 2, endedAtMs: 3 }];
   await bus.send(

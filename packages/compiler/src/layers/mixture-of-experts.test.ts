@@ -2,7 +2,7 @@ import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { Module } from '../checkpoint/parameters.js';
 import { GraphBuilder } from '../graph/index.js';
-import { relativeError } from '../testing/goldens.js';
+import { relativeErrors } from '../testing/relative-error.js';
 import { InventedParameters, runGraph } from '../testing/run-graph.js';
 import { gatedMlp } from './gated-mlp.js';
 import { mixtureOfExperts } from './mixture-of-experts.js';
@@ -67,7 +67,7 @@ test.each([true, false])('each row gets the sum of its experts, shares normalise
       scores.subarray(row * experts, (row + 1) * experts),
     ] as const;
     const actual = result.data.subarray(row * width, (row + 1) * width);
-    expect(relativeError(actual, await reference(...own, normalize)).max).toBeLessThan(1e-5);
+    expect(relativeErrors(actual, await reference(...own, normalize)).max).toBeLessThan(1e-5);
   }
 });
 
@@ -82,5 +82,5 @@ test('a row alone gets what it gets among others', async () => {
     Float32Tensor,
     Float32Tensor,
   ];
-  expect(relativeError(single.data, whole.data.slice(7 * width, 8 * width)).max).toBeLessThan(1e-6);
+  expect(relativeErrors(single.data, whole.data.slice(7 * width, 8 * width)).max).toBeLessThan(1e-6);
 });

@@ -7,7 +7,8 @@ import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compileCheckpoint } from '../compile-checkpoint.js';
 import { argmax, Decoder } from '../testing/decoder.js';
-import { demoDir, goldenCases, openGoldens, relativeError } from '../testing/goldens.js';
+import { demoDir, goldens, openGoldens } from '../testing/demo-model.js';
+import { relativeErrors } from '../testing/relative-error.js';
 
 const capacity = 64;
 const steps = 3;
@@ -37,7 +38,7 @@ describe.each(['float32', 'int8'] as const)('llm.onnx in %s gives each sequence 
     llm = bundle.stage('llm');
     session = await createSession(bundle.file(llm.graph), { threads: 1, device: 'cpu' });
     alone = [];
-    for (const { input_ids: prompt } of (await goldenCases()).filter((one) => !one.image)) {
+    for (const { input_ids: prompt } of (await goldens()).cases.filter((one) => !one.image)) {
       const single = decoder(1);
       const logits = [(await single.step([0], [prompt])).logits.data];
       const next: number[] = [];
@@ -86,7 +87,7 @@ describe.each(['float32', 'int8'] as const)('llm.onnx in %s gives each sequence 
     await single.step([0], [prompt.slice(0, cut)]);
     const rest = await single.step([0], [prompt.slice(cut)]);
     // A chunk of one token takes the attention kernel of decoding, which rounds in another order.
-    expect(relativeError(rest.logits.data, logits[0] as Float32Array).max).toBeLessThan(
+    expect(relativeErrors(rest.logits.data, logits[0] as Float32Array).max).toBeLessThan(
       weights === 'int8' ? 2e-3 : 1e-5,
     );
   });
@@ -97,7 +98,7 @@ describe.each(['float32', 'int8'] as const)('llm.onnx in %s gives each sequence 
       const single = decoder(1);
       await single.step([0], [prompt], { capacity: 0 });
       const decoded = await single.step([0], [[next[0] as number]], { capacity: shown });
-      expect(relativeError(decoded.logits.data, logits[1] as Float32Array).max).toBeLessThan(1e-5);
+      expect(relativeErrors(decoded.logits.data, logits[1] as Float32Array).max).toBeLessThan(1e-5);
     }
     const single = decoder(1);
     await single.step([0], [prompt]);
@@ -112,10 +113,10 @@ describe.each(['float32', 'int8'] as const)('llm.onnx in %s gives each sequence 
   });
 
   test('media rows stand where media_positions says, in any sequence of the batch', async () => {
-    const goldens = await openGoldens();
-    const [picture] = (await goldenCases()).filter((one) => one.image);
-    const visual = await goldens.read(`${picture?.id.split('.')[0]}.visual_tokens`);
-    await goldens.close();
+    const reference = await openGoldens();
+    const [picture] = (await goldens()).cases.filter((one) => one.image);
+    const visual = await reference.read(`${picture?.id.split('.')[0]}.visual_tokens`);
+    await reference.close();
     const ids = picture?.input_ids ?? [];
     const columns = ids.flatMap((id, column) => (id === llm.tokens.mediaPad ? [column] : []));
     const single = await decoder(1).step([0], [ids], {

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Checkpoint } from '../checkpoint/checkpoint.js';
 import { DeclaredParameters, Module } from '../checkpoint/parameters.js';
 import { GraphBuilder, type Value } from '../graph/index.js';
-import { demoDir, goldenCases, openGoldens, relativeError } from '../testing/goldens.js';
+import { demoDir, goldens, openGoldens } from '../testing/demo-model.js';
+import { relativeErrors } from '../testing/relative-error.js';
 import { runGraph } from '../testing/run-graph.js';
 import { type AttentionInputs, causalLmGraph, type LanguageModel } from './causal-lm.js';
 import { qwen3Moe } from './qwen3-moe.js';
@@ -51,12 +52,12 @@ function shard(
 }
 
 test('the model cut between two layers, in two graphs, gives what the whole gives', async () => {
-  const one = (await goldenCases()).find(({ image }) => !image);
+  const one = (await goldens()).cases.find(({ image }) => !image);
   const ids = one?.input_ids ?? [];
   const seq = ids.length;
-  const goldens = await openGoldens();
-  const expected = await goldens.read(`${one?.id}.hidden`);
-  await goldens.close();
+  const reference = await openGoldens();
+  const expected = await reference.read(`${one?.id}.hidden`);
+  await reference.close();
   const empty = tensor('float32', [1, model.kvHeads, 0, model.headDim], new Float32Array(0));
   const feeds = (from: number, to: number, input: Record<string, Tensor>): Record<string, Tensor> => ({
     ...input,
@@ -92,7 +93,7 @@ test('the model cut between two layers, in two graphs, gives what the whole give
   const [result] = (await runGraph(second, 'hidden', [feeds(cut, model.layers, { hidden_in: between })])) as [
     Float32Tensor,
   ];
-  expect(relativeError(result.data, expected).max).toBeLessThan(2e-3);
+  expect(relativeErrors(result.data, expected).max).toBeLessThan(2e-3);
 });
 
 test('one expert in a graph of its own, for any number of rows, none among them', async () => {
@@ -106,7 +107,7 @@ test('one expert in a graph of its own, for any number of rows, none among them'
     { rows: tensor('float32', [1, model.hiddenSize], values.slice(2 * model.hiddenSize)) },
     { rows: tensor('float32', [0, model.hiddenSize], new Float32Array(0)) },
   ])) as [Float32Tensor, Float32Tensor, Float32Tensor];
-  expect(relativeError(last.data, three.data.slice(2 * model.hiddenSize)).max).toBeLessThan(1e-4);
+  expect(relativeErrors(last.data, three.data.slice(2 * model.hiddenSize)).max).toBeLessThan(1e-4);
   expect(none.shape).toEqual([0, model.hiddenSize]);
   const needed = g.weights.flatMap(({ tensors }) => tensors.map(({ value }) => value.name));
   expect(needed.every((name) => name.startsWith('language_model.model.layers.3.mlp.experts.5.'))).toBe(true);

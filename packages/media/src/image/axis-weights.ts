@@ -1,4 +1,4 @@
-import type { ResampleFilter } from '../preprocessing.js';
+import type { ResampleFilter } from '@tessera/bundle';
 import { kernels } from './kernels.js';
 import type { AxisPlacement } from './place-view.js';
 

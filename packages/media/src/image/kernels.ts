@@ -1,4 +1,4 @@
-import type { ResampleFilter } from '../preprocessing.js';
+import type { ResampleFilter } from '@tessera/bundle';
 
 export interface Kernel {
   /** Half the width of the filter, in output pixels. */

@@ -1,5 +1,5 @@
+import type { Preprocessing } from '@tessera/bundle';
 import type { PlannedTile } from '../plan-tiles.js';
-import type { Preprocessing } from '../preprocessing.js';
 
 /** One direction of a view: the same for columns and rows. All in pixels. */
 export interface AxisPlacement {

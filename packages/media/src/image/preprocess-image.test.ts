@@ -1,7 +1,7 @@
+import type { Preprocessing } from '@tessera/bundle';
 import { expect, test } from 'vitest';
 import type { ImageRaster } from '../media-info.js';
 import { planTiles } from '../plan-tiles.js';
-import type { Preprocessing } from '../preprocessing.js';
 import { preprocessImageTile } from './preprocess-image.js';
 
 const preprocessing: Preprocessing = {

@@ -1,7 +1,7 @@
+import type { Preprocessing } from '@tessera/bundle';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import type { ImageRaster } from '../media-info.js';
 import type { PlannedTile } from '../plan-tiles.js';
-import type { Preprocessing } from '../preprocessing.js';
 import { placeView } from './place-view.js';
 import { resample } from './resample.js';
 

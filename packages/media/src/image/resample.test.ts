@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
+import type { Preprocessing, ResampleFilter } from '@tessera/bundle';
 import { expect, test } from 'vitest';
 import type { ImageRaster } from '../media-info.js';
 import type { PlannedTile } from '../plan-tiles.js';
-import type { Preprocessing, ResampleFilter } from '../preprocessing.js';
 import { placeView } from './place-view.js';
 import { resample } from './resample.js';
 

@@ -1,6 +1,6 @@
+import type { ResampleFilter } from '@tessera/bundle';
 import { throwIfAborted } from '@tessera/flow';
 import type { ImageRaster } from '../media-info.js';
-import type { ResampleFilter } from '../preprocessing.js';
 import { type AxisWeights, axisWeights, weightBits } from './axis-weights.js';
 import type { ViewPlacement } from './place-view.js';
 

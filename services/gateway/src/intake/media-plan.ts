@@ -1,4 +1,5 @@
-import { type ImageFormat, type MediaLimits, type Preprocessing, planTiles, probeMedia } from '@tessera/media';
+import type { Preprocessing } from '@tessera/bundle';
+import { type ImageFormat, type MediaLimits, planTiles, probeMedia } from '@tessera/media';
 import { Modality, type PromptSegment, quoted, SegmentRole, TesseraError } from '@tessera/protocol';
 import type { EncodeItem } from '../routing/encode-dispatch.js';
 import type { ReceivedMedia } from './media-intake.js';

@@ -1,7 +1,7 @@
+import { type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, TesseraError } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Answer, collect, DemoEngine, user } from '../testing/demo-engine.js';
-import { type GoldenCase, goldens } from '../testing/demo-model.js';
 import type { EngineRequest } from './engine.js';
 
 let demo: DemoEngine;

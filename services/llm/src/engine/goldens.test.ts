@@ -1,7 +1,7 @@
+import { type GoldenCase, goldens, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, Modality } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DemoEngine } from '../testing/demo-engine.js';
-import { type GoldenCase, goldens, goldenTensors } from '../testing/demo-model.js';
 
 let demo: DemoEngine;
 let cases: readonly GoldenCase[];
@@ -47,7 +47,7 @@ test('all cases at once give the same ids', async () => {
 
 test.each(['text.2', 'text.3'])('the condition of %s', async (id) => {
   const golden = cases.find((one) => one.id === id) as GoldenCase;
-  const reference = (await goldenTensors([`${id}.condition`])).get(`${id}.condition`);
+  const reference = await goldenTensor(`${id}.condition`);
   const { drawings } = await demo.start(golden);
   expect(drawings).toHaveLength(1);
   const actual = drawings[0]?.data ?? new Float32Array();

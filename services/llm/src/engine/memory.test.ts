@@ -1,11 +1,11 @@
 import { readBundle } from '@tessera/bundle';
+import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, GenerateRequest } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import type { KvStorage } from '../kv/kv-storage.js';
 import type { ModelRunner } from '../model/model-runner.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
-import { demoBundleDir, goldens } from '../testing/demo-model.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import { engineRequest } from './engine-request.js';
 import { LlmEngine } from './llm-engine.js';

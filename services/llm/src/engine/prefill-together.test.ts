@@ -1,6 +1,6 @@
+import { type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { collect, DemoEngine } from '../testing/demo-engine.js';
-import { type GoldenCase, goldens } from '../testing/demo-model.js';
 
 let demo: DemoEngine;
 let cases: readonly GoldenCase[];

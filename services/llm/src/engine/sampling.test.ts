@@ -1,9 +1,9 @@
 import type { BundleManifest } from '@tessera/bundle';
+import { demoBundleDir, type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, type Float32Tensor, GenerateRequest } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { ModelRunner } from '../model/model-runner.js';
 import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
-import { demoBundleDir, type GoldenCase, goldens } from '../testing/demo-model.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import type { EngineRequest } from './engine.js';
 import { engineRequest } from './engine-request.js';

@@ -1,7 +1,7 @@
+import { type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { type Float32Tensor, Modality, SegmentRole, TesseraError } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Answer, assistant, collect, DemoEngine, pictureOf, user, wholePicture } from '../testing/demo-engine.js';
-import { type GoldenCase, goldens } from '../testing/demo-model.js';
 import type { EngineEvent, EngineRequest } from './engine.js';
 
 let demo: DemoEngine;

@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { type Bundle, readBundle } from '@tessera/bundle';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { demoBundleDir } from '../testing/demo-model.js';
 import { defaultKvBytes, kvBudget, memoryLimit } from './kv-budget.js';
 
 let bundle: Bundle;

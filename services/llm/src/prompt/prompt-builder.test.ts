@@ -1,8 +1,8 @@
 import { readBundle } from '@tessera/bundle';
+import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
 import { Modality, type PromptMedia, type PromptMessage, Role, SegmentRole } from '@tessera/protocol';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { asked, assistant, message, pictureOf, user, wholePicture } from '../testing/demo-engine.js';
-import { demoBundleDir, goldens } from '../testing/demo-model.js';
 import { ChatTemplate } from './chat-template.js';
 import { loadPromptBuilder } from './load-prompt-builder.js';
 import { PromptBuilder } from './prompt-builder.js';

@@ -1,4 +1,5 @@
 import { type BundleManifest, readBundle } from '@tessera/bundle';
+import { demoBundleDir, type GoldenCase, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import {
   type Float32Tensor,
   GenerateRequest,
@@ -18,7 +19,6 @@ import { LlmEngine } from '../engine/llm-engine.js';
 import { kvBudget } from '../kv/kv-budget.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
-import { demoBundleDir, type GoldenCase, goldenTensors } from './demo-model.js';
 
 export const testLimits: EngineLimits = {
   maxRunning: 16,
@@ -110,8 +110,8 @@ export class DemoEngine {
     });
     const { contextTokens } = kvBudget(bundle, options.kvBytes);
     const names = ['apple', 'cat', 'rocket', 'pair', 'count'];
-    const tensors = await goldenTensors(names.map((name) => `${name}.visual_tokens`));
-    const pictures = new Map(names.map((name) => [name, tensors.get(`${name}.visual_tokens`) as Float32Tensor]));
+    const tensors = await Promise.all(names.map((name) => goldenTensor(`${name}.visual_tokens`)));
+    const pictures = new Map(names.map((name, at) => [name, tensors[at] as Float32Tensor]));
     return new DemoEngine(
       new LlmEngine(options),
       await loadPromptBuilder(bundle, contextTokens),

@@ -1,5 +1,5 @@
+import { goldens } from '@tessera/compiler/testing/demo-model';
 import { expect, test } from 'vitest';
-import { goldens } from './demo-model.js';
 import { FirmnessCheck } from './firm-answers.js';
 
 // What tests sample and compare over different paths of arithmetic. A new one belongs here; where it is not firm, take

@@ -1,10 +1,10 @@
 import { readBundle } from '@tessera/bundle';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { engineCoreOptions } from '../engine/create-engine-core.js';
 import { LlmEngine } from '../engine/llm-engine.js';
 import type { ModelRunner } from '../model/model-runner.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { type Answer, collect, DemoEngine, testLimits, user, wholePicture } from './demo-engine.js';
-import { demoBundleDir } from './demo-model.js';
 
 /** Several times what kernels and CPUs differ by (docs/architecture.md, "What is equal to what"): share of the peak. */
 const roundingNoise = 3e-6;

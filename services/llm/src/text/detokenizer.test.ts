@@ -1,8 +1,8 @@
 import { readBundle } from '@tessera/bundle';
+import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
 import { beforeAll, expect, test } from 'vitest';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { TextTokenizer } from '../prompt/text-tokenizer.js';
-import { demoBundleDir, goldens } from '../testing/demo-model.js';
 import { Detokenizer, type WrittenText } from './detokenizer.js';
 import { TokenBytes } from './token-bytes.js';
 

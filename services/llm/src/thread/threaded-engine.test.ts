@@ -1,9 +1,9 @@
 // Threads run built JavaScript, so the engine under test is the built one.
+import { demoBundleDir, type GoldenCase, goldens, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { Llm, type LlmEngine, type ThreadedEngine } from '@tessera/llm';
 import { GenerateRequest, TesseraError, TextOptions } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asked, collect, testLimits, user, wholePicture } from '../testing/demo-engine.js';
-import { demoBundleDir, type GoldenCase, goldens, goldenTensors } from '../testing/demo-model.js';
 
 let llm: Llm<ThreadedEngine>;
 let cases: readonly GoldenCase[];
@@ -25,7 +25,7 @@ const ask = (partial: Partial<GenerateRequest>): GenerateRequest =>
 const soon = (): number => Date.now() + 60_000;
 
 test('the thread answers as the engine in this one does, while this thread stays free', async () => {
-  const picture = (await goldenTensors(['apple.visual_tokens'])).get('apple.visual_tokens');
+  const picture = await goldenTensor('apple.visual_tokens');
   if (picture === undefined) throw new Error('no picture');
   let turns = 0;
   const timer = setInterval(() => turns++, 1);

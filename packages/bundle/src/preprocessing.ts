@@ -7,7 +7,7 @@ const side = z.number().int().min(1).max(8192);
 export const resampleFilters = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'] as const;
 export type ResampleFilter = (typeof resampleFilters)[number];
 
-/** Checks that plain data is `Preprocessing`, wherever it was stored. Unknown fields are errors. */
+/** How a decoded picture becomes pixel_values: the manifest says it, packages/media does it. */
 export const preprocessingSchema = z
   .strictObject({
     /** Transparency is laid on this colour and padding filled with it: R, G, B of 0 to 255. */
@@ -22,7 +22,7 @@ export const preprocessingSchema = z
     mean: perChannel,
     std: z.array(z.number().positive()).length(3),
     highResolution: z.strictObject({
-      /** resize: one view of `size`. tile: parts of tileSize, and the whole before them where `thumbnail` says so. */
+      /** resize: one view of `size`. tile: parts of tileSize, row by row, and the whole before them where `thumbnail` says so. */
       mode: z.enum(['resize', 'tile']),
       tileSize: side,
       maxTiles: z.number().int().min(1).max(256),
@@ -40,5 +40,4 @@ export const preprocessingSchema = z
     }
   });
 
-/** How a picture becomes pixel_values. */
 export type Preprocessing = z.infer<typeof preprocessingSchema>;
