@@ -4,6 +4,7 @@ export type {
   BusObserver,
   BusOptions,
 } from './bus-options.js';
+export { type ConnectBusOptions, connectBus } from './connect-bus.js';
 export { shownUrl } from './connection/bus-connection.js';
 export type { BusCredentials } from './connection/bus-credentials.js';
 export type { BusLogger } from './connection/bus-logger.js';
@@ -12,7 +13,7 @@ export { type Announcer, EngineDirectory } from './engines/engine-directory.js';
 export { type EngineListener, type EngineNews, EngineRoster, type KnownEngine } from './engines/engine-roster.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, WorkOptions } from './jobs/worker.js';
-export { busLimits, type NatsSettings, natsSettings } from './nats-settings.js';
+export { type NatsSettings, natsSettings } from './nats-settings.js';
 export type { MediaHold } from './parts/media-store.js';
 export type { TakenTensor } from './parts/tensor-store.js';
 export type { ProductInbox, ReceiveOptions } from './products/product-inbox.js';

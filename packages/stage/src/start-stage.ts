@@ -1,4 +1,4 @@
-import type { Bus, JobContext, NatsSettings } from '@tessera/bus';
+import { type Bus, connectBus, type JobContext, type NatsSettings } from '@tessera/bus';
 import { sleep } from '@tessera/flow';
 import {
   type DeclaredQueue,
@@ -9,7 +9,6 @@ import {
 } from '@tessera/protocol';
 import type { CommonSettings, GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
 import type { Admission } from './admission.js';
-import { connectBus } from './connect-bus.js';
 import type { StageSettings } from './stage-settings.js';
 
 /** What a pulling stage is made of, besides the bus. */

@@ -14,7 +14,7 @@ import {
   type WhileWaiting,
 } from '@tessera/media';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
-import { Budget } from '@tessera/stage';
+import { Budget } from './budget.js';
 import type { EncoderEngine } from './engine.js';
 
 export interface ItemEncoderOptions {

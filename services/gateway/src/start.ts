@@ -1,4 +1,5 @@
 import { type Bundle, modelInfo, readBundle } from '@tessera/bundle';
+import { connectBus } from '@tessera/bus';
 import { defaultMediaLimits } from '@tessera/media';
 import {
   type ChatServiceDescribeResponse,
@@ -16,7 +17,6 @@ import {
   type ServiceParts,
   type Settings,
 } from '@tessera/service';
-import { connectBus } from '@tessera/stage';
 import { ClientLimits } from './admission/client-limits.js';
 import { RequestAdmission } from './admission/request-admission.js';
 import { sampleQueues } from './admission/sample-queues.js';

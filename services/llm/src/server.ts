@@ -13,11 +13,11 @@ import {
 import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
 import type { GenerateAdmission } from './admission.js';
 import type { EngineEvent } from './engine/engine.js';
+import type { EngineLinks } from './engine-links.js';
 import { EngineSpans } from './engine-spans.js';
 import type { Llm } from './llm.js';
 import type { LlmMetrics } from './metrics.js';
 import { withDrain } from './with-drain.js';
-import type { EngineLinks } from './worker.js';
 
 export interface LlmServerOptions {
   readonly llm: Llm;

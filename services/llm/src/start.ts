@@ -1,15 +1,14 @@
 import { modelInfo } from '@tessera/bundle';
-import type { Announcer } from '@tessera/bus';
+import { type Announcer, connectBus } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
 import { visualTokens } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
-import { connectBus } from '@tessera/stage';
 import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
+import { EngineLinks } from './engine-links.js';
 import { Llm } from './llm.js';
 import { LlmMetrics } from './metrics.js';
 import { llmService } from './server.js';
-import { EngineLinks } from './worker.js';
 
 /** The LLM as a service: give it to `runService` or `startService`. */
 export const llm: Service<typeof llmSettings> = {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { defaultMediaLimits, preprocessingSchema } from '@tessera/media';
+import { preprocessingSchema } from '@tessera/bundle';
+import { defaultMediaLimits } from '@tessera/media';
 import { Media, SegmentRole, TesseraError } from '@tessera/protocol';
 import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';

@@ -1,15 +1,12 @@
-import {
-  Bus,
-  type BusCredentials,
-  type BusObserver,
-  busLimits,
-  type JobOutcome,
-  type NatsSettings,
-  shownUrl,
-} from '@tessera/bus';
 import { sleep } from '@tessera/flow';
 import { type DeclaredQueue, TesseraError } from '@tessera/protocol';
 import type { CommonSettings, Metrics, ServiceContext, Settings } from '@tessera/service';
+import { Bus } from './bus.js';
+import type { BusObserver } from './bus-options.js';
+import { shownUrl } from './connection/bus-connection.js';
+import type { BusCredentials } from './connection/bus-credentials.js';
+import type { JobOutcome } from './jobs/job-outcome.js';
+import { busLimits, type NatsSettings } from './nats-settings.js';
 
 export interface ConnectBusOptions {
   /** The queue that the service takes jobs from, if it takes any. */

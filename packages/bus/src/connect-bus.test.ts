@@ -1,6 +1,5 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
-import { natsSettings } from '@tessera/bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { LlmServiceDefinition } from '@tessera/protocol';
 import { commonSettings, grpcService, type Service, startService } from '@tessera/service';
@@ -10,6 +9,7 @@ import { createChannel, createClient } from 'nice-grpc';
 import { HealthDefinition } from 'nice-grpc-server-health';
 import { expect, test } from 'vitest';
 import { connectBus } from './connect-bus.js';
+import { natsSettings } from './nats-settings.js';
 
 const settings = { ...commonSettings, ...natsSettings };
 
