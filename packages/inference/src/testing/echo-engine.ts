@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import { hostEngine } from '../engine-thread-host.js';
+import { hostEngine } from '../thread/engine-thread-host.js';
 
 /** The calls of the engine below, which engine-thread.test.ts starts in a thread. */
 export type EchoCalls = {

@@ -31,11 +31,7 @@ export type CallNews = { readonly call: number } & (
 
 /** From the engine's thread. */
 export type EngineNews =
-  | { readonly type: 'ready' }
-  /** The engine could not be made; the thread ends. */
-  | { readonly type: 'refused'; readonly error: WireError }
   /** What one step brought. */
   | { readonly type: 'step'; readonly news: readonly CallNews[]; readonly stats: EngineStats }
   | { readonly type: 'stepFailed'; readonly error: WireError }
-  | { readonly type: 'drained' }
-  | { readonly type: 'closed' };
+  | { readonly type: 'drained' };

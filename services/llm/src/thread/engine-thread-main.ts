@@ -1,23 +1,20 @@
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { fromWireError, toWireError } from '@tessera/inference';
-import { TesseraError } from '@tessera/protocol';
+import { fromWireError, type HostPort, hostInThread, toWireError } from '@tessera/inference';
 import { type EngineConfig, engineCoreOptions } from '../engine/create-engine-core.js';
 import { EngineCore } from '../engine/engine-core.js';
 import type { EventSink } from '../engine/engine-events.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 /**
- * The engine's thread: runs the steps, which block it, and takes in commands between them. News of one step leaves as
- * one message.
+ * The engine in its thread: runs the steps, which block it, and takes in commands between them. News of one step leaves
+ * as one message.
  */
-class EngineThreadHost {
+class SteppingEngine {
   #outbox: CallNews[] = [];
 
   constructor(
-    private readonly port: MessagePort,
+    private readonly port: HostPort<EngineNews>,
     private readonly core: EngineCore,
   ) {
-    port.on('message', (command: EngineCommand) => this.#obey(command));
     core.done.catch((error: unknown) => {
       this.#flush();
       // An engine that cannot compute must not look alive: this ends the thread, and the process with it.
@@ -27,7 +24,7 @@ class EngineThreadHost {
     });
   }
 
-  #obey(command: EngineCommand): void {
+  obey(command: EngineCommand): void {
     switch (command.type) {
       case 'submit':
         this.core.submit(command.request, this.#sink(command.call));
@@ -46,13 +43,15 @@ class EngineThreadHost {
         break;
       }
       case 'drain':
-        void this.core.drain().then(() => this.#leave({ type: 'drained' }));
+        void this.core.drain().then(() => {
+          this.#flush();
+          this.port.tell({ type: 'drained' });
+        });
         break;
       case 'close':
         void this.core.close().then(() => {
-          this.#leave({ type: 'closed' });
-          // Without an open port nothing keeps the thread alive, and it ends by itself.
-          this.port.close();
+          this.#flush();
+          this.port.end();
         });
         break;
     }
@@ -75,24 +74,13 @@ class EngineThreadHost {
     const news = this.#outbox;
     if (news.length === 0) return;
     this.#outbox = [];
-    this.port.postMessage({ type: 'step', news, stats: this.core.stats() } satisfies EngineNews);
-  }
-
-  #leave(last: EngineNews): void {
-    this.#flush();
-    this.port.postMessage(last);
+    this.port.tell({ type: 'step', news, stats: this.core.stats() });
   }
 }
 
-if (parentPort === null) throw new TesseraError('INTERNAL', 'the engine is hosted in a worker thread only');
-const port = parentPort;
-const tell = (news: EngineNews): void => port.postMessage(news);
-try {
-  const options = await engineCoreOptions(workerData as EngineConfig);
-  const onStepFailed = (error: unknown): void => tell({ type: 'stepFailed', error: toWireError(error) });
-  new EngineThreadHost(port, new EngineCore({ ...options, onStepFailed }));
-  tell({ type: 'ready' });
-} catch (reason) {
-  tell({ type: 'refused', error: toWireError(reason) });
-  port.close();
-}
+await hostInThread<EngineConfig, EngineCommand, EngineNews>(async (config, port) => {
+  const options = await engineCoreOptions(config);
+  const onStepFailed = (error: unknown): void => port.tell({ type: 'stepFailed', error: toWireError(error) });
+  const engine = new SteppingEngine(port, new EngineCore({ ...options, onStepFailed }));
+  return (command) => engine.obey(command);
+});

@@ -1,7 +1,6 @@
-import { Worker } from 'node:worker_threads';
 import type { EventQueue } from '@tessera/flow';
-import { fromWireError, toWireError } from '@tessera/inference';
-import { TesseraError } from '@tessera/protocol';
+import { fromWireError, toWireError, WorkerThread } from '@tessera/inference';
+import type { TesseraError } from '@tessera/protocol';
 import type { EngineConfig } from '../engine/create-engine-core.js';
 import type {
   CancelOptions,
@@ -36,54 +35,25 @@ export interface ThreadedEngineOptions {
   readonly onStepFailed?: (error: TesseraError) => void;
 }
 
-/** An engine in a thread of its own, so that its steps do not block the caller's. */
+/**
+ * An engine in a thread of its own, so that its steps do not block the caller's. Its thread answers no calls one by one:
+ * commands go in between steps, and each step brings news of many requests.
+ */
 export class ThreadedEngine implements Engine {
-  /** Resolves, with what ended it, when the thread ends without `close`; the service must exit then. */
-  readonly crashed: Promise<TesseraError>;
-  readonly #worker: Worker;
+  readonly #thread: WorkerThread<EngineCommand, EngineNews>;
   readonly #options: ThreadedEngineOptions;
   readonly #calls = new Map<number, EventQueue<EngineEvent>>();
-  readonly #exited: Promise<void>;
   readonly #drained: (() => void)[] = [];
   #nextCall = 1;
   #stats = noStats;
-  #closing = false;
-  #failure: TesseraError | undefined;
-  #onStarted: ((refusal: TesseraError | undefined) => void) | undefined;
 
-  private constructor(worker: Worker, options: ThreadedEngineOptions) {
-    this.#worker = worker;
+  private constructor(config: EngineConfig, options: ThreadedEngineOptions) {
     this.#options = options;
-    let cause: unknown;
-    worker.on('message', (news: EngineNews) => this.#hear(news));
-    worker.on('error', (error) => {
-      cause = error;
-    });
-    let crash: (error: TesseraError) => void;
-    this.crashed = new Promise((resolve) => {
-      crash = resolve;
-    });
-    this.#exited = new Promise((resolve) => {
-      worker.once('exit', (exitCode) => {
-        const why = cause instanceof Error ? cause.message : `exit code ${exitCode}`;
-        // Retryable: another engine can write the same answer.
-        this.#failure = new TesseraError('STAGE_UNAVAILABLE', `the thread of the llm engine ended: ${why}`, { cause });
-        this.#onStarted?.(this.#failure);
-        for (const queue of this.#calls.values()) queue.fail(this.#failure);
-        this.#calls.clear();
-        this.#stats = {
-          ...this.#stats,
-          running: 0,
-          waiting: 0,
-          waitingForTiles: 0,
-          slotsInUse: 0,
-          heldTiles: 0,
-          cacheUsage: 0,
-        };
-        for (const resolveDrain of this.#drained.splice(0)) resolveDrain();
-        if (!this.#closing) crash(this.#failure);
-        resolve();
-      });
+    this.#thread = new WorkerThread(new URL('./engine-thread-main.js', import.meta.url), {
+      name: 'llm',
+      init: config,
+      onNews: (news) => this.#hear(news),
+      onEnd: (failure) => this.#lose(failure),
     });
   }
 
@@ -92,24 +62,26 @@ export class ThreadedEngine implements Engine {
    * @throws TesseraError what loading failed with
    */
   static async start(config: EngineConfig, options: ThreadedEngineOptions = {}): Promise<ThreadedEngine> {
-    const entry = new URL('./engine-thread-main.js', import.meta.url);
-    const engine = new ThreadedEngine(new Worker(entry, { name: 'llm-engine', workerData: config }), options);
-    const refusal = await new Promise<TesseraError | undefined>((resolve) => {
-      engine.#onStarted = resolve;
-    });
-    if (refusal !== undefined) throw refusal;
+    const engine = new ThreadedEngine(config, options);
+    await engine.#thread.ready;
     return engine;
+  }
+
+  /** Resolves, with what ended it, when the thread ends without `close`; the service must exit then. */
+  get crashed(): Promise<TesseraError> {
+    return this.#thread.crashed;
   }
 
   submit(request: EngineRequest): AsyncIterable<EngineEvent> {
     const call = this.#nextCall++;
     const { requestId, attempt } = request;
     const queue = engineEvents(() => this.cancel(requestId, { attempt }));
-    if (this.#failure !== undefined) {
-      queue.fail(this.#failure);
+    const { failure } = this.#thread;
+    if (failure !== undefined) {
+      queue.fail(failure);
     } else {
       this.#calls.set(call, queue);
-      this.#send({ type: 'submit', call, request });
+      this.#thread.send({ type: 'submit', call, request });
     }
     return queue;
   }
@@ -118,15 +90,17 @@ export class ThreadedEngine implements Engine {
     const { shape, data } = tile.tokens;
     // A copy of its own moves; a view would be sent with all that lies around it.
     const moved = data.slice();
-    this.#send({ type: 'tile', tile: { ...tile, tokens: { dtype: 'float32', shape, data: moved } } }, [moved.buffer]);
+    this.#thread.send({ type: 'tile', tile: { ...tile, tokens: { dtype: 'float32', shape, data: moved } } }, [
+      moved.buffer,
+    ]);
   }
 
   failTile({ requestId, item, tile, attempt, error }: TileFailure): void {
-    this.#send({ type: 'failTile', requestId, item, tile, attempt, error: toWireError(error) });
+    this.#thread.send({ type: 'failTile', requestId, item, tile, attempt, error: toWireError(error) });
   }
 
   cancel(requestId: string, { attempt, reason }: CancelOptions = {}): void {
-    this.#send({ type: 'cancel', requestId, attempt, error: reason && toWireError(reason) });
+    this.#thread.send({ type: 'cancel', requestId, attempt, error: reason && toWireError(reason) });
   }
 
   /** As of the last step that told anything. */
@@ -135,31 +109,33 @@ export class ThreadedEngine implements Engine {
   }
 
   async drain(): Promise<void> {
-    if (this.#failure !== undefined) return;
+    if (this.#thread.failure !== undefined) return;
     const drained = new Promise<void>((resolve) => this.#drained.push(resolve));
-    this.#send({ type: 'drain' });
+    this.#thread.send({ type: 'drain' });
     await drained;
   }
 
-  async close(): Promise<void> {
-    this.#closing = true;
-    this.#send({ type: 'close' });
-    await this.#exited;
+  close(): Promise<void> {
+    return this.#thread.end({ type: 'close' });
   }
 
-  #send(command: EngineCommand, transfer: ArrayBuffer[] = []): void {
-    if (this.#failure === undefined) this.#worker.postMessage(command, transfer);
+  #lose(failure: TesseraError): void {
+    for (const queue of this.#calls.values()) queue.fail(failure);
+    this.#calls.clear();
+    this.#stats = {
+      ...this.#stats,
+      running: 0,
+      waiting: 0,
+      waitingForTiles: 0,
+      slotsInUse: 0,
+      heldTiles: 0,
+      cacheUsage: 0,
+    };
+    for (const resolve of this.#drained.splice(0)) resolve();
   }
 
   #hear(message: EngineNews): void {
     switch (message.type) {
-      case 'ready':
-        this.#onStarted?.(undefined);
-        break;
-      case 'refused':
-        this.#closing = true;
-        this.#onStarted?.(fromWireError(message.error));
-        break;
       case 'step':
         this.#stats = message.stats;
         for (const news of message.news) this.#deliver(news);
@@ -169,8 +145,6 @@ export class ThreadedEngine implements Engine {
         break;
       case 'drained':
         for (const resolve of this.#drained.splice(0)) resolve();
-        break;
-      case 'closed':
         break;
     }
   }

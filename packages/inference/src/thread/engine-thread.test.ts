@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
+import type { EchoCalls } from '../testing/echo-engine.js';
 import { EngineThread } from './engine-thread.js';
-import type { EchoCalls } from './testing/echo-engine.js';
 
 // Threads run built JavaScript.
-const entry = new URL('../dist/testing/echo-engine.js', import.meta.url);
+const entry = new URL('../../dist/testing/echo-engine.js', import.meta.url);
 const start = (refuse: boolean) => EngineThread.start<EchoCalls>(entry, { name: 'echo', init: { refuse } });
 
 test('answers calls, and moves the buffers that it is told to', async () => {

@@ -1,6 +1,6 @@
 import type { Tensor, TesseraError } from '@tessera/protocol';
+import type { Session, SessionOptions } from '../session.js';
 import { EngineThread } from './engine-thread.js';
-import type { Session, SessionOptions } from './session.js';
 
 /** What the thread is started with. */
 export interface SessionInit {
@@ -46,7 +46,7 @@ export async function createThreadSession(
   options: SessionOptions,
 ): Promise<ThreadSession> {
   const init: SessionInit = { graphPath, options };
-  const entry = new URL('./engine-thread-session-main.js', import.meta.url);
+  const entry = new URL('./thread-session-main.js', import.meta.url);
   const thread = await EngineThread.start<SessionCalls>(entry, { name, init });
   const { inputs, outputs } = await thread.call('names', undefined);
   return {

@@ -1,6 +1,6 @@
+import { createSession } from '../session.js';
 import { hostEngine } from './engine-thread-host.js';
-import { movableBuffers, type SessionCalls, type SessionInit } from './engine-thread-session.js';
-import { createSession } from './session.js';
+import { movableBuffers, type SessionCalls, type SessionInit } from './thread-session.js';
 
 await hostEngine<SessionInit, SessionCalls>(async ({ graphPath, options }) => {
   const session = await createSession(graphPath, options);
