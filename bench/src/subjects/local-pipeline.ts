@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import type { Bundle } from '@tessera/bundle';
-import { ConnectorEngine } from '@tessera/connector';
-import { EncoderEngine } from '@tessera/encoder';
-import { createSession, type SessionOptions } from '@tessera/inference';
+import { connectorPorts } from '@tessera/connector';
+import { encoderPorts } from '@tessera/encoder';
+import { BatchedGraph, createSession, type SessionOptions } from '@tessera/inference';
 import { type EngineLimits, Llm, type LlmEngine } from '@tessera/llm';
 import { decodeMedia, type MediaInfo, type PlannedTile, planTiles, preprocessTile, probeMedia } from '@tessera/media';
 import {
@@ -21,7 +21,7 @@ import { AnswerClock, type TimedAnswer } from './timed-answer.js';
 /** One thread a graph, as the services have by default. */
 const session: SessionOptions = { threads: 1, device: 'cpu' };
 /** Nothing waits for company: the least that the classes can take. */
-const batch = { maxBatch: 8, waitMs: 0, maxWaiting: 64 };
+const batch = { what: 'tiles', maxBatch: 8, waitMs: 0, maxWaiting: 64 };
 /** The services' defaults. */
 const limits: EngineLimits = {
   maxRunning: 16,
@@ -47,14 +47,14 @@ export interface PlannedPicture {
 }
 
 /**
- * The engine classes of the services, called one after the other in this thread: no process, no message, no copy between
+ * The graphs and engines of the services, called one after the other in this thread: no process, no message, no copy between
  * them. What being distributed is measured against.
  */
 export class LocalPipeline implements AsyncDisposable {
   private constructor(
     private readonly bundle: Bundle,
-    private readonly encoder: EncoderEngine,
-    private readonly connector: ConnectorEngine,
+    private readonly encoder: BatchedGraph,
+    private readonly connector: BatchedGraph,
     readonly llm: Llm<LlmEngine>,
     private readonly release: () => Promise<void>,
   ) {}
@@ -67,8 +67,8 @@ export class LocalPipeline implements AsyncDisposable {
     const llm = await Llm.inProcess({ modelDir: bundle.dir, session, limits });
     return new LocalPipeline(
       bundle,
-      new EncoderEngine(encoderSession, encoderModel, batch),
-      new ConnectorEngine(connectorSession, connectorModel, batch),
+      new BatchedGraph(encoderSession, { ...batch, ...encoderPorts(encoderModel) }),
+      new BatchedGraph(connectorSession, { ...batch, ...connectorPorts(connectorModel) }),
       llm,
       async () => {
         await llm.close();
@@ -123,9 +123,9 @@ export class LocalPipeline implements AsyncDisposable {
     clock.mark('decoded');
     const pixels = await preprocessTile(raster, tile, preprocessing);
     clock.mark('prepared');
-    const { result: features } = await this.encoder.encode(pixels, never);
+    const { result: features } = await this.encoder.run(pixels, never);
     clock.mark('encoded');
-    const { result: tokens } = await this.connector.connect(features, never);
+    const { result: tokens } = await this.connector.run(features, never);
     clock.mark('connected');
     return tokens;
   }

@@ -8,11 +8,15 @@ export interface GraphPort {
   readonly shape: readonly number[];
 }
 
-export interface BatchedGraphOptions extends BatchLimits {
-  /** What an item is, in the words of an error: "tiles". */
-  readonly what: string;
+/** What a graph makes of what. */
+export interface GraphPorts {
   readonly input: GraphPort;
   readonly output: GraphPort;
+}
+
+export interface BatchedGraphOptions extends BatchLimits, GraphPorts {
+  /** What an item is, in the words of an error: "tiles". */
+  readonly what: string;
   onBatch?(batch: { readonly size: number; readonly busyMs: number }): void;
 }
 

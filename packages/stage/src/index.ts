@@ -1,4 +1,10 @@
 export { Admission } from './admission.js';
-export { StageMeter } from './stage-meter.js';
-export { batchWaitSetting, computeSettings, stageSettings } from './stage-settings.js';
-export { type Stage, type StageOptions, startStage } from './start-stage.js';
+export { jobTiming } from './job-timing.js';
+export { computeSettings, stageSettings, tileStageSettings } from './stage-settings.js';
+export {
+  type GraphStageOptions,
+  type GraphStageParts,
+  type GraphStageWork,
+  startGraphStage,
+} from './start-graph-stage.js';
+export { startTileStage, type TileStageOptions } from './start-tile-stage.js';

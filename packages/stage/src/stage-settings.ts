@@ -1,4 +1,5 @@
-import { setting } from '@tessera/service';
+import { natsSettings } from '@tessera/bus';
+import { commonSettings, setting } from '@tessera/service';
 import { z } from 'zod';
 
 export interface StageDefaults {
@@ -13,6 +14,7 @@ export interface StageDefaults {
 const positive = z.int().min(1);
 
 export type StageSettings = ReturnType<typeof stageSettings>;
+export type TileStageSettings = ReturnType<typeof tileStageSettings>;
 
 /** The settings of every service that computes: all but the gateway. */
 export const computeSettings = {
@@ -27,9 +29,11 @@ export const computeSettings = {
   }),
 };
 
-/** The settings that every pulling stage has, with its own defaults. */
+/** All settings that every pulling stage has, with its own defaults. */
 export function stageSettings({ what, maxBatch, maxWaiting, slots, maxCalls }: StageDefaults) {
   return {
+    ...commonSettings,
+    ...natsSettings,
     ...computeSettings,
     'batch.max': setting(positive.max(1024), {
       default: maxBatch,
@@ -50,10 +54,13 @@ export function stageSettings({ what, maxBatch, maxWaiting, slots, maxCalls }: S
   };
 }
 
-/** The setting of stages whose batches wait for company. */
-export const batchWaitSetting = {
-  'batch.waitMs': setting(z.int().min(0).max(1000), {
-    default: 2,
-    description: 'Time that a batch waits for tiles that are being read or prepared at that moment, in milliseconds.',
-  }),
-};
+/** All settings of a stage that computes tiles: its batches wait for company. */
+export function tileStageSettings(defaults: Omit<StageDefaults, 'what'>) {
+  return {
+    ...stageSettings({ ...defaults, what: 'tiles' }),
+    'batch.waitMs': setting(z.int().min(0).max(1000), {
+      default: 2,
+      description: 'Time that a batch waits for tiles that are being read or prepared at that moment, in milliseconds.',
+    }),
+  };
+}

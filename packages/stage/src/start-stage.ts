@@ -1,4 +1,4 @@
-import { type Bus, connectBus, type JobContext, type NatsSettings } from '@tessera/bus';
+import { type Bus, connectBus, type JobContext } from '@tessera/bus';
 import { sleep } from '@tessera/flow';
 import {
   type DeclaredQueue,
@@ -7,7 +7,7 @@ import {
   type TesseraError,
   WeightFormat,
 } from '@tessera/protocol';
-import type { CommonSettings, GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
+import type { GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
 import type { Admission } from './admission.js';
 import type { StageSettings } from './stage-settings.js';
 
@@ -31,7 +31,7 @@ export interface Stage<Job extends JobMessage> {
 export interface StageOptions<Job extends JobMessage> {
   readonly queue: DeclaredQueue<Job>;
   readonly model: ModelInfo;
-  readonly context: ServiceContext<CommonSettings & NatsSettings & StageSettings>;
+  readonly context: ServiceContext<StageSettings>;
   build(bus: Bus): Promise<Stage<Job>>;
 }
 

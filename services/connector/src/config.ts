@@ -1,13 +1,7 @@
-import { natsSettings } from '@tessera/bus';
-import { commonSettings, type Settings } from '@tessera/service';
-import { batchWaitSetting, stageSettings } from '@tessera/stage';
+import type { Settings } from '@tessera/service';
+import { tileStageSettings } from '@tessera/stage';
 
 /** The connector's settings. */
-export const connectorSettings = {
-  ...commonSettings,
-  ...natsSettings,
-  ...stageSettings({ what: 'tiles', maxBatch: 32, maxWaiting: 1024, slots: 32, maxCalls: 64 }),
-  ...batchWaitSetting,
-};
+export const connectorSettings = tileStageSettings({ maxBatch: 32, maxWaiting: 1024, slots: 32, maxCalls: 64 });
 
 export type ConnectorSettings = Settings<typeof connectorSettings>;

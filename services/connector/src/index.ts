@@ -1,3 +1,3 @@
 export { type ConnectorSettings, connectorSettings } from './config.js';
-export * from './engine.js';
+export { connectorPorts } from './graph.js';
 export { connector } from './start.js';

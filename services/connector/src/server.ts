@@ -1,4 +1,5 @@
 import { mapOrdered, untilAborted } from '@tessera/flow';
+import type { BatchedGraph } from '@tessera/inference';
 import {
   ConnectorServiceDefinition,
   type ConnectorServiceDescribeResponse,
@@ -11,11 +12,10 @@ import {
 } from '@tessera/protocol';
 import { type GrpcService, grpcService } from '@tessera/service';
 import type { Admission } from '@tessera/stage';
-import type { ConnectorEngine } from './engine.js';
 
 export interface ConnectorServerOptions {
   readonly description: ConnectorServiceDescribeResponse;
-  readonly engine: ConnectorEngine;
+  readonly tiles: BatchedGraph;
   readonly admission: Admission;
   /** Tiles of one call that are in work at one time. */
   readonly tilesAtOnce: number;
@@ -31,7 +31,7 @@ function inFeatures(reason: unknown): never {
 
 /** The connector's gRPC door, for callers who want this stage alone. */
 export function connectorService(options: ConnectorServerOptions): GrpcService {
-  const { description, engine, admission, tilesAtOnce, drain } = options;
+  const { description, tiles, admission, tilesAtOnce, drain } = options;
 
   async function* connect(
     requests: AsyncIterable<ConnectRequest>,
@@ -41,7 +41,7 @@ export function connectorService(options: ConnectorServerOptions): GrpcService {
     // A caller may keep its stream open for ever; a drain does not wait for that.
     const received = wholeTensors(untilAborted(requests, drain), description.patches * description.width);
     const connected = mapOrdered(received, tilesAtOnce, signal, (features, tileSignal) =>
-      engine.connect(features, tileSignal).catch(inFeatures),
+      tiles.run(features, tileSignal).catch(inFeatures),
     );
     for await (const { result } of connected) {
       for (const visualTokens of encodeTensorParts(result, 'float16')) yield { visualTokens };

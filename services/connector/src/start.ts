@@ -1,10 +1,9 @@
-import { modelInfo, readBundle } from '@tessera/bundle';
-import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { readBundle } from '@tessera/bundle';
 import { connectQueue } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
-import { Admission, StageMeter, startStage } from '@tessera/stage';
+import { startTileStage } from '@tessera/stage';
 import { connectorSettings } from './config.js';
-import { ConnectorEngine } from './engine.js';
+import { connectorPorts } from './graph.js';
 import { connectorService } from './server.js';
 import { connectJobHandler } from './worker.js';
 
@@ -13,41 +12,22 @@ export const connector: Service<typeof connectorSettings> = {
   name: 'connector',
   settings: connectorSettings,
   start: async (context) => {
-    const { settings, metrics, drain } = context;
+    const { settings, drain } = context;
     const bundle = await readBundle(settings['model.dir'], ['connector']);
-    const model = bundle.stage('connector');
-    const info = modelInfo(bundle.manifest);
-    return startStage({
+    const { patches, width, tokens, llmWidth } = bundle.stage('connector');
+    const maxBatch = settings['batch.max'];
+    return startTileStage({
+      stage: 'connector',
       queue: connectQueue,
-      model: info,
+      bundle,
       context,
-      build: async (bus) => {
-        const session = await createThreadSession('connector', bundle.file(model.graph), sessionOptions(settings));
-        const meter = new StageMeter(metrics, 'connector');
-        const engine = new ConnectorEngine(session, model, {
-          maxBatch: settings['batch.max'],
-          waitMs: settings['batch.waitMs'],
-          maxWaiting: settings['batch.maxWaiting'],
-          onBatch: (batch) => {
-            meter.batch(batch);
-            metrics.counter('tessera_tiles_total').inc({ stage: 'connector' }, batch.size);
-          },
-        });
-        const admission = new Admission('Connect calls', settings['calls.max'], drain);
-        const { patches, width, tokens, llmWidth } = model;
-        const tilesAtOnce = settings['batch.max'];
-        const description = { model: info, patches, width, tokenCount: tokens, llmWidth, maxBatch: tilesAtOnce };
+      calls: 'Connect calls',
+      ports: connectorPorts({ patches, width, tokens, llmWidth }),
+      build: (tiles, { model, bus, admission }) => {
+        const description = { model, patches, width, tokenCount: tokens, llmWidth, maxBatch };
         return {
-          handle: connectJobHandler(bus, engine),
-          slots: settings['jobs.slots'],
-          services: [connectorService({ description, engine, admission, tilesAtOnce, drain })],
-          admission,
-          crashed: session.crashed,
-          release: async () => {
-            await engine.close();
-            await session.release();
-            meter.stop();
-          },
+          handle: connectJobHandler(bus, tiles),
+          service: connectorService({ description, tiles, admission, tilesAtOnce: maxBatch, drain }),
         };
       },
     });

@@ -1,9 +1,8 @@
 import type { Bundle } from '@tessera/bundle';
-import { Bus, type BusLimits, type ReceivedTensor, type StageFailure } from '@tessera/bus';
+import type { Bus, BusLimits } from '@tessera/bus';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
-import { createSession } from '@tessera/inference';
-import { startNatsServer } from '@tessera/nats-server';
+import { BatchedGraph, createSession } from '@tessera/inference';
 import {
   type ConnectJob,
   connectQueue,
@@ -12,12 +11,12 @@ import {
   type TensorRef,
   TesseraError,
   tensor,
-  visualTokens,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
+import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
-import { ConnectorEngine } from './engine.js';
+import { connectorPorts } from './graph.js';
 import { connector } from './start.js';
 import { connectJobHandler } from './worker.js';
 
@@ -33,52 +32,22 @@ beforeAll(async () => {
   bundle = await demoBundle();
 });
 
-/** A NATS server with a connector's neighbours: what queues jobs for it, and what reads its tokens. */
+/** A connector's neighbours: what queues jobs for it, and what reads its tokens. */
 async function deployment(limits: Partial<BusLimits> = {}) {
-  const nats = await startNatsServer();
-  const { revision } = bundle.manifest;
-  const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test', limits });
-  await bus.setup();
-  const inbox = await bus.openInbox(visualTokens);
-  const outcomes = new Map<string, Promise<ReceivedTensor | StageFailure | undefined>>();
-  const stop = new AbortController();
-  const services: { stop(): Promise<void> }[] = [];
+  const testbed = await stageTestbed(bundle, limits);
   return {
-    bus,
-    async start(settings: Partial<ConnectorSettings> = {}) {
-      const service = await startService(connector, {
-        'model.dir': bundle.dir,
-        'nats.url': nats.url,
-        'log.level': 'silent',
-        ...settings,
-      });
-      services.push(service);
-      return service;
-    },
+    ...testbed,
+    start: (settings: Partial<ConnectorSettings> = {}) =>
+      testbed.start((given) => startService(connector, { ...given, ...settings })),
     async queue(requestId: string, features: TensorRef) {
       const key = { requestId, attempt: 0, item: 0 };
       const job: ConnectJob = { key, tile: 0, features, encoder: encoderTiming };
-      await bus.publish(connectQueue, job, { deadlineMs: Date.now() + 60_000, deliverTo: inbox.address });
-    },
-    /** What comes first in the place of a request's tokens. */
-    firstOutcome(requestId: string): Promise<ReceivedTensor | StageFailure | undefined> {
-      const known = outcomes.get(requestId);
-      if (known !== undefined) return known;
-      const news = inbox.receive(requestId, stop.signal)[Symbol.asyncIterator]();
-      const first = news.next().then(({ value }) => value as ReceivedTensor | StageFailure | undefined);
-      outcomes.set(requestId, first);
-      return first;
+      await testbed.bus.publish(connectQueue, job, { deadlineMs: Date.now() + 60_000, deliverTo: testbed.engine });
     },
     async tokensOf(requestId: string): Promise<Float32Tensor> {
-      const outcome = await this.firstOutcome(requestId);
+      const outcome = await testbed.firstOutcome(requestId);
       if (outcome?.kind !== 'tensor') throw new Error(`no tokens: ${JSON.stringify(outcome)}`);
       return outcome.tensor;
-    },
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await Promise.all(services.map((service) => service.stop()));
-      await bus.close();
-      await nats.stop();
     },
   };
 }
@@ -170,15 +139,16 @@ async function workerOf(bus: Bus) {
   const model = bundle.stage('connector');
   const session = await createSession(bundle.file(model.graph), { threads: 1, device: 'cpu' });
   // Whoever waits for a tile that was announced waits for ever here.
-  const engine = new ConnectorEngine(session, model, { maxBatch: 8, waitMs: 2 ** 31 - 1, maxWaiting: 8 });
+  const limits = { what: 'tiles', maxBatch: 8, waitMs: 2 ** 31 - 1, maxWaiting: 8 };
+  const tiles = new BatchedGraph(session, { ...connectorPorts(model), ...limits });
   const stop = new AbortController();
-  const working = bus.work(connectQueue, { slots: 4, signal: stop.signal, handler: connectJobHandler(bus, engine) });
+  const working = bus.work(connectQueue, { slots: 4, signal: stop.signal, handler: connectJobHandler(bus, tiles) });
   return {
     /** Finishes what is at work. */
     async [Symbol.asyncDispose]() {
       stop.abort();
       await working;
-      await engine.close();
+      await tiles.close();
       await session.release();
     },
   };

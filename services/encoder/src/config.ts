@@ -1,15 +1,11 @@
-import { natsSettings } from '@tessera/bus';
 import { defaultMediaLimits, defaultSvgLane, type MediaLimits } from '@tessera/media';
-import { commonSettings, type Settings, setting } from '@tessera/service';
-import { batchWaitSetting, stageSettings } from '@tessera/stage';
+import { type Settings, setting } from '@tessera/service';
+import { tileStageSettings } from '@tessera/stage';
 import { z } from 'zod';
 
 /** The encoder's settings. */
 export const encoderSettings = {
-  ...commonSettings,
-  ...natsSettings,
-  ...stageSettings({ what: 'tiles', maxBatch: 8, maxWaiting: 512, slots: 8, maxCalls: 32 }),
-  ...batchWaitSetting,
+  ...tileStageSettings({ maxBatch: 8, maxWaiting: 512, slots: 8, maxCalls: 32 }),
   'media.maxBytes': setting(z.int().min(1), {
     default: defaultMediaLimits.maxBytes,
     description: 'The most bytes of one media item.',

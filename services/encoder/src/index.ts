@@ -1,4 +1,4 @@
 export { type EncoderSettings, encoderSettings } from './config.js';
-export * from './engine.js';
+export { encoderPorts } from './graph.js';
 export * from './item-encoder.js';
 export { encoder } from './start.js';

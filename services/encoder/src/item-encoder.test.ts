@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Preprocessing } from '@tessera/bundle';
 import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
-import { createSession, type Session } from '@tessera/inference';
+import { BatchedGraph, createSession, type Session } from '@tessera/inference';
 import { defaultMediaLimits, SvgLane, type WhileWaiting } from '@tessera/media';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { EncoderEngine } from './engine.js';
+import { encoderPorts } from './graph.js';
 import { type EncodeCall, type EncodedTile, ItemEncoder, type ItemEncoderOptions } from './item-encoder.js';
 import { slowSvg } from './testing/slow-svg.js';
 
@@ -25,9 +25,9 @@ let preprocessing: Preprocessing;
 let apple: Uint8Array;
 
 function encoderOf(changes: Partial<Preprocessing> = {}, options: Partial<ItemEncoderOptions> = {}): ItemEncoder {
-  const model = { inputSize: { height: 96, width: 96 }, patches: 36, width: 256 };
-  const engine = new EncoderEngine(session, model, { maxBatch: 4, waitMs: 2, maxWaiting: 16 });
-  return new ItemEncoder(engine, {
+  const ports = encoderPorts({ inputSize: { height: 96, width: 96 }, patches: 36, width: 256 });
+  const graph = new BatchedGraph(session, { ...ports, what: 'tiles', maxBatch: 4, waitMs: 2, maxWaiting: 16 });
+  return new ItemEncoder(graph, {
     preprocessing: { ...preprocessing, ...changes },
     limits: defaultMediaLimits,
     maxPixelsInFlight: 1_000_000,

@@ -1,5 +1,6 @@
 import type { Preprocessing } from '@tessera/bundle';
 import { mapOrdered } from '@tessera/flow';
+import type { BatchedGraph } from '@tessera/inference';
 import {
   decodeMedia,
   justWait,
@@ -15,7 +16,6 @@ import {
 } from '@tessera/media';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
 import { Budget } from './budget.js';
-import type { EncoderEngine } from './engine.js';
 
 export interface ItemEncoderOptions {
   readonly preprocessing: Preprocessing;
@@ -59,7 +59,7 @@ export class ItemEncoder {
   private readonly memory: Budget;
 
   constructor(
-    private readonly engine: EncoderEngine,
+    private readonly graph: BatchedGraph,
     private readonly options: ItemEncoderOptions,
   ) {
     this.memory = new Budget(options.maxPixelsInFlight * 3);
@@ -67,7 +67,7 @@ export class ItemEncoder {
 
   /**
    * Encodes the tiles of an item, in order.
-   * @throws TesseraError what probing, decoding and the engine throw; MEDIA_CORRUPT when the size is not the expected one;
+   * @throws TesseraError what probing, decoding and the graph throw; MEDIA_CORRUPT when the size is not the expected one;
    *   REQUEST_INVALID when the range is not within the plan
    */
   async *encode(call: EncodeCall): AsyncGenerator<EncodedTile> {
@@ -102,10 +102,10 @@ export class ItemEncoder {
     // A drawing waits its turn, and may be slow: it holds no memory that others could use, and keeps no batch waiting.
     const isDrawing = info.format === 'svg';
     using _memory = isDrawing ? undefined : await takeMemory();
-    using comingSoon = isDrawing ? undefined : this.engine.announce();
+    using comingSoon = isDrawing ? undefined : this.graph.announce();
     const raster = await this.decode(call, info, waiting);
     using _drawn = isDrawing ? await takeMemory() : undefined;
-    using coming = comingSoon ?? this.engine.announce();
+    using coming = comingSoon ?? this.graph.announce();
     const decodeMs = performance.now() - decodeFrom - waitMs;
 
     const range = tiles.slice(firstTile, firstTile + tileCount);
@@ -116,7 +116,7 @@ export class ItemEncoder {
       const pixelValues = await preprocessTile(raster, tile, preprocessing, tileSignal);
       const prepareMs = performance.now() - prepareFrom + (isFirst ? decodeMs : 0);
       if (++prepared === range.length) coming[Symbol.dispose]();
-      const { result, queueMs, busyMs } = await this.engine.encode(pixelValues, tileSignal);
+      const { result, queueMs, busyMs } = await this.graph.run(pixelValues, tileSignal);
       return {
         tile,
         tiles: tiles.length,

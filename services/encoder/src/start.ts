@@ -1,11 +1,10 @@
-import { modelInfo, readBundle } from '@tessera/bundle';
-import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { readBundle } from '@tessera/bundle';
 import { SvgLane } from '@tessera/media';
 import { encodeQueue, Modality, TesseraError } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
-import { Admission, StageMeter, startStage } from '@tessera/stage';
+import { startTileStage } from '@tessera/stage';
 import { encoderSettings, mediaLimits } from './config.js';
-import { EncoderEngine } from './engine.js';
+import { encoderPorts } from './graph.js';
 import { ItemEncoder } from './item-encoder.js';
 import { encoderService } from './server.js';
 import { encodeJobHandler } from './worker.js';
@@ -15,65 +14,47 @@ export const encoder: Service<typeof encoderSettings> = {
   name: 'encoder',
   settings: encoderSettings,
   start: async (context) => {
-    const { settings, metrics, drain } = context;
+    const { settings } = context;
     const bundle = await readBundle(settings['model.dir'], ['encoder']);
-    const model = bundle.stage('encoder');
+    const { inputSize, patches, width } = bundle.stage('encoder');
     const { preprocessing } = bundle.manifest;
     if (preprocessing === undefined) {
       // The manifest's schema forbids it; TypeScript does not know that the two come together.
       throw new TesseraError('CHECKPOINT_INVALID', `the model ${bundle.manifest.name} says nothing of preprocessing`);
     }
-    const info = modelInfo(bundle.manifest);
-    return startStage({
+    const maxBatch = settings['batch.max'];
+    return startTileStage({
+      stage: 'encoder',
       queue: encodeQueue,
-      model: info,
+      bundle,
       context,
-      build: async (bus) => {
-        const session = await createThreadSession('encoder', bundle.file(model.graph), sessionOptions(settings));
-        const meter = new StageMeter(metrics, 'encoder');
-        const engine = new EncoderEngine(session, model, {
-          maxBatch: settings['batch.max'],
-          waitMs: settings['batch.waitMs'],
-          maxWaiting: settings['batch.maxWaiting'],
-          onBatch: (batch) => {
-            meter.batch(batch);
-            metrics.counter('tessera_tiles_total').inc({ stage: 'encoder' }, batch.size);
-          },
-        });
-        const maxMediaBytes = settings['media.maxBytes'];
+      calls: 'Encode calls',
+      ports: encoderPorts({ inputSize, patches, width }),
+      build: (tiles, { model, bus, admission }) => {
         const svgLane = new SvgLane({
           processes: settings['media.svgProcesses'],
           maxWaiting: settings['media.svgMaxWaiting'],
         });
-        const itemEncoder = new ItemEncoder(engine, {
+        const encoder = new ItemEncoder(tiles, {
           preprocessing,
           limits: mediaLimits(settings),
           maxPixelsInFlight: settings['media.maxPixelsInFlight'],
           svgLane,
-          tilesAtOnce: settings['batch.max'],
+          tilesAtOnce: maxBatch,
         });
-        const admission = new Admission('Encode calls', settings['calls.max'], drain);
         const description = {
-          model: info,
+          model,
           modalities: [Modality.IMAGE],
-          tileHeight: model.inputSize.height,
-          tileWidth: model.inputSize.width,
-          patches: model.patches,
-          width: model.width,
-          maxBatch: settings['batch.max'],
+          tileHeight: inputSize.height,
+          tileWidth: inputSize.width,
+          patches,
+          width,
+          maxBatch,
         };
         return {
-          handle: encodeJobHandler(bus, itemEncoder),
-          slots: settings['jobs.slots'],
-          services: [encoderService({ description, encoder: itemEncoder, admission, maxMediaBytes })],
-          admission,
-          crashed: session.crashed,
-          release: async () => {
-            await engine.close();
-            svgLane.close();
-            await session.release();
-            meter.stop();
-          },
+          handle: encodeJobHandler(bus, encoder),
+          service: encoderService({ description, encoder, admission, maxMediaBytes: settings['media.maxBytes'] }),
+          close: () => svgLane.close(),
         };
       },
     });

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Bundle } from '@tessera/bundle';
-import { Bus, type ReceivedTensor, type StageFailure } from '@tessera/bus';
 import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
-import { startNatsServer } from '@tessera/nats-server';
 import {
   type ConnectJob,
   connectQueue,
@@ -15,9 +13,9 @@ import {
   type MediaSize,
   Modality,
   type TensorRef,
-  visualTokens,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
+import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';
@@ -32,12 +30,10 @@ beforeAll(async () => {
   bundle = await demoBundle();
 });
 
-/** A NATS server with an encoder's neighbours: what queues jobs for it, and what takes those that it makes. */
+/** An encoder's neighbours: what queues jobs for it, and what takes those that it makes. */
 async function deployment() {
-  const nats = await startNatsServer();
-  const { revision } = bundle.manifest;
-  const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test' });
-  await bus.setup();
+  const testbed = await stageTestbed(bundle);
+  const { bus } = testbed;
   const stop = new AbortController();
   const jobs: ConnectJob[] = [];
   const arrived: (() => void)[] = [];
@@ -49,49 +45,27 @@ async function deployment() {
       for (const wake of arrived.splice(0)) wake();
     },
   });
-  const inbox = await bus.openInbox(visualTokens);
-  const outcomes = new Map<string, Promise<ReceivedTensor | StageFailure | undefined>>();
-  const services: { stop(): Promise<void> }[] = [];
   return {
-    bus,
+    ...testbed,
     jobs,
-    async start(settings: Partial<EncoderSettings> = {}) {
-      const service = await startService(encoder, {
-        'model.dir': bundle.dir,
-        'nats.url': nats.url,
-        'log.level': 'silent',
-        ...settings,
-      });
-      services.push(service);
-      return service;
-    },
+    start: (settings: Partial<EncoderSettings> = {}) =>
+      testbed.start((given) => startService(encoder, { ...given, ...settings })),
     async queue(requestId: string, bytes: Uint8Array, size: MediaSize, changes: Partial<EncodeJob> = {}) {
       const deadlineMs = Date.now() + 60_000;
       const hold = bus.holdMedia(bytes, createHash('sha256').update(bytes).digest('hex'));
       const media = await hold.blob({ deadlineMs });
       const key = { requestId, attempt: 0, item: 0 };
       const job = { key, media, modality: Modality.IMAGE, size, firstTile: 0, tileCount: 1, ...changes };
-      await bus.publish(encodeQueue, job, { deadlineMs, deliverTo: inbox.address });
+      await bus.publish(encodeQueue, job, { deadlineMs, deliverTo: testbed.engine });
     },
     /** Resolves once so many connect jobs have come. */
     async untilJobs(count: number) {
       while (jobs.length < count) await new Promise<void>((resolve) => arrived.push(resolve));
     },
-    /** What comes first in the place of a request's tokens. */
-    firstOutcome(requestId: string): Promise<ReceivedTensor | StageFailure | undefined> {
-      const known = outcomes.get(requestId);
-      if (known !== undefined) return known;
-      const news = inbox.receive(requestId, stop.signal)[Symbol.asyncIterator]();
-      const first = news.next().then(({ value }) => value as ReceivedTensor | StageFailure | undefined);
-      outcomes.set(requestId, first);
-      return first;
-    },
     async [Symbol.asyncDispose]() {
-      for (const service of services) await service.stop();
       stop.abort();
       await working;
-      await bus.close();
-      await nats.stop();
+      await testbed[Symbol.asyncDispose]();
     },
   };
 }

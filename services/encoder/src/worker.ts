@@ -1,5 +1,6 @@
 import type { Bus, JobContext } from '@tessera/bus';
-import { connectQueue, type EncodeJob, Modality, TesseraError } from '@tessera/protocol';
+import { connectQueue, type EncodeJob, encodeQueue, Modality, TesseraError } from '@tessera/protocol';
+import { jobTiming } from '@tessera/stage';
 import type { ItemEncoder } from './item-encoder.js';
 
 /**
@@ -19,12 +20,7 @@ export function encodeJobHandler(bus: Bus, encoder: ItemEncoder) {
     const { idle: whileWaiting } = context;
     for await (const encoded of encoder.encode({ bytes, expectedSize: size, range, signal, whileWaiting })) {
       const tile = encoded.tile.index;
-      const timing = {
-        stage: 'encoder',
-        queueMs: context.queueMs + encoded.queueMs,
-        busyMs: encoded.busyMs,
-        endedAtMs: Date.now(),
-      };
+      const timing = jobTiming(encodeQueue, context, encoded);
       // Where the stream or the queue is full, it is others' work to empty it.
       const to = { deadlineMs, signal, deliverTo };
       const features = await context.waits(bus.storeTensor(key, tile, encoded.features, to));

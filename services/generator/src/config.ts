@@ -1,12 +1,9 @@
-import { natsSettings } from '@tessera/bus';
-import { commonSettings, type Settings, setting } from '@tessera/service';
+import { type Settings, setting } from '@tessera/service';
 import { stageSettings } from '@tessera/stage';
 import { z } from 'zod';
 
 /** The generator's settings. */
 export const generatorSettings = {
-  ...commonSettings,
-  ...natsSettings,
   ...stageSettings({ what: 'pictures', maxBatch: 4, maxWaiting: 64, slots: 8, maxCalls: 32 }),
   'draw.maxSteps': setting(z.int().min(1).max(10_000), {
     default: 200,

@@ -1,8 +1,7 @@
-import { modelInfo, readBundle } from '@tessera/bundle';
-import { createThreadSession, sessionOptions } from '@tessera/inference';
+import { readBundle } from '@tessera/bundle';
 import { generateQueue } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
-import { Admission, StageMeter, startStage } from '@tessera/stage';
+import { startGraphStage } from '@tessera/stage';
 import { generatorSettings } from './config.js';
 import { GeneratorEngine } from './engine.js';
 import { readModel } from './read-model.js';
@@ -15,18 +14,16 @@ export const generator: Service<typeof generatorSettings> = {
   name: 'generator',
   settings: generatorSettings,
   start: async (context) => {
-    const { settings, metrics, drain } = context;
+    const { settings, metrics } = context;
     const bundle = await readBundle(settings['model.dir'], ['generator']);
-    const model = await readModel(bundle);
-    const info = modelInfo(bundle.manifest);
-    return startStage({
+    const drawn = await readModel(bundle);
+    return startGraphStage({
+      stage: 'generator',
       queue: generateQueue,
-      model: info,
+      bundle,
       context,
-      build: async (bus) => {
-        const graph = bundle.file(bundle.stage('generator').graph);
-        const session = await createThreadSession('generator', graph, sessionOptions(settings));
-        const meter = new StageMeter(metrics, 'generator');
+      calls: 'Draw calls',
+      build: ({ model, session, bus, admission, meter }) => {
         const limits = {
           maxBatch: settings['batch.max'],
           maxWaiting: settings['batch.maxWaiting'],
@@ -34,7 +31,7 @@ export const generator: Service<typeof generatorSettings> = {
           maxGuidance: settings['draw.maxGuidance'],
         };
         const waiting = metrics.gauge('tessera_drawings_waiting');
-        const sampler = new Sampler(new GeneratorEngine(session, model), limits, {
+        const sampler = new Sampler(new GeneratorEngine(session, drawn), limits, {
           onBatch: (batch) => {
             meter.batch(batch);
             metrics.counter('tessera_denoise_steps_total').inc(batch.size);
@@ -42,10 +39,9 @@ export const generator: Service<typeof generatorSettings> = {
           onPicture: () => metrics.counter('tessera_drawings_total').inc(),
           onWaiting: (count) => waiting.set(count),
         });
-        const admission = new Admission('Draw calls', settings['calls.max'], drain);
-        const { height, width, conditionLength, conditionWidth, defaultSteps, defaultGuidance } = model;
+        const { height, width, conditionLength, conditionWidth, defaultSteps, defaultGuidance } = drawn;
         const description = {
-          model: info,
+          model,
           height,
           width,
           conditionLength,
@@ -58,15 +54,8 @@ export const generator: Service<typeof generatorSettings> = {
         return {
           handle: generateJobHandler(bus, sampler, settings['nats.partBytes']),
           expectedMs: ({ options }) => sampler.leastMs(options?.steps),
-          slots: settings['jobs.slots'],
-          services: [generatorService({ description, sampler, admission })],
-          admission,
-          crashed: session.crashed,
-          release: async () => {
-            await sampler.close();
-            await session.release();
-            meter.stop();
-          },
+          service: generatorService({ description, sampler, admission }),
+          close: () => sampler.close(),
         };
       },
     });

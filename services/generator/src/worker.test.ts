@@ -1,7 +1,6 @@
 import type { Bundle } from '@tessera/bundle';
-import { Bus, type StageFailure } from '@tessera/bus';
+import type { StageFailure } from '@tessera/bus';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { startNatsServer } from '@tessera/nats-server';
 import {
   type DrawingEvent,
   type DrawOptions,
@@ -13,6 +12,7 @@ import {
   tensor,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
+import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { beforeAll, expect, test } from 'vitest';
 import type { GeneratorSettings } from './config.js';
 import { generator } from './start.js';
@@ -26,35 +26,19 @@ beforeAll(async () => {
   condition = await goldenTensor('text.2.condition');
 });
 
-/** A NATS server with a generator's neighbours: what queues jobs for it, and what reads its events. */
+/** A generator's neighbours: what queues jobs for it, and what reads its events. */
 async function deployment() {
-  const nats = await startNatsServer();
-  const { revision } = bundle.manifest;
-  const connect = async () => {
-    const bus = await Bus.connect({ url: nats.url, prefix: 'tessera', revision, name: 'test' });
-    await bus.setup();
-    return bus;
-  };
-  const bus = await connect();
+  const testbed = await stageTestbed(bundle);
+  const { bus } = testbed;
   const inbox = await bus.openInbox(drawingEvents);
-  const stop = new AbortController();
   const heard = new Map<
     string,
     { events: (DrawingEvent | StageFailure)[]; news: AsyncIterator<DrawingEvent | StageFailure> }
   >();
-  const services: { stop(): Promise<void> }[] = [];
   return {
-    bus,
-    async start(settings: Partial<GeneratorSettings> = {}) {
-      const service = await startService(generator, {
-        'model.dir': bundle.dir,
-        'nats.url': nats.url,
-        'log.level': 'silent',
-        ...settings,
-      });
-      services.push(service);
-      return service;
-    },
+    ...testbed,
+    start: (settings: Partial<GeneratorSettings> = {}) =>
+      testbed.start((given) => startService(generator, { ...given, ...settings })),
     async queue(requestId: string, options: Partial<DrawOptions> = {}, changes: Partial<GenerateJob> = {}) {
       const key = { requestId, attempt: 0, item: 0 };
       const job = {
@@ -69,7 +53,7 @@ async function deployment() {
     async *events(requestId: string): AsyncGenerator<DrawingEvent | StageFailure> {
       const known = heard.get(requestId) ?? {
         events: [],
-        news: inbox.receive(requestId, stop.signal)[Symbol.asyncIterator](),
+        news: inbox.receive(requestId, testbed.signal)[Symbol.asyncIterator](),
       };
       heard.set(requestId, known);
       for (let at = 0; ; at++) {
@@ -94,12 +78,6 @@ async function deployment() {
         if (event.event?.$case === 'picturePart' && event.event.value.last) return events;
       }
       return events;
-    },
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await Promise.all(services.map((service) => service.stop()));
-      await bus.close();
-      await nats.stop();
     },
   };
 }

@@ -1,5 +1,13 @@
 import type { Bus, JobContext } from '@tessera/bus';
-import { type DrawingEvent, decodeTensor, drawingEvents, type GenerateJob, TesseraError } from '@tessera/protocol';
+import {
+  type DrawingEvent,
+  decodeTensor,
+  drawingEvents,
+  type GenerateJob,
+  generateQueue,
+  TesseraError,
+} from '@tessera/protocol';
+import { jobTiming } from '@tessera/stage';
 import { drawEvents } from './draw-events.js';
 import { pictureParts } from './picture-parts.js';
 import type { Sampler } from './sampler.js';
@@ -50,12 +58,7 @@ export function generateJobHandler(bus: Bus, sampler: Sampler, partBytes: number
       const { image, queueMs, busyMs } = event.picture;
       const encodeFrom = performance.now();
       const parts = await pictureParts(image, partBytes);
-      const timing = {
-        stage: 'generator',
-        queueMs: context.queueMs + queueMs,
-        busyMs: busyMs + performance.now() - encodeFrom,
-        endedAtMs: Date.now(),
-      };
+      const timing = jobTiming(generateQueue, context, { queueMs, busyMs: busyMs + performance.now() - encodeFrom });
       for (const part of parts) {
         await publish({ $case: 'picturePart', value: part }, part.last ? timing : undefined);
       }

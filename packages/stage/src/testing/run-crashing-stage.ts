@@ -1,15 +1,10 @@
-import { natsSettings } from '@tessera/bus';
 import { connectQueue, TesseraError, WeightFormat } from '@tessera/protocol';
-import { commonSettings, runService } from '@tessera/service';
+import { runService } from '@tessera/service';
 import { Admission } from '../admission.js';
 import { stageSettings } from '../stage-settings.js';
 import { startStage } from '../start-stage.js';
 
-const settings = {
-  ...commonSettings,
-  ...natsSettings,
-  ...stageSettings({ what: 'tiles', maxBatch: 1, maxWaiting: 1, slots: 1, maxCalls: 1 }),
-};
+const settings = stageSettings({ what: 'tiles', maxBatch: 1, maxWaiting: 1, slots: 1, maxCalls: 1 });
 
 /** A connector whose engine dies of its first job. */
 await runService({

@@ -1,9 +1,9 @@
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
-import { createSession, createThreadSession, type Session } from '@tessera/inference';
+import { BatchedGraph, createSession, createThreadSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { EncoderEngine } from './engine.js';
+import { encoderPorts } from './graph.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -17,10 +17,10 @@ let pixels: Float32Tensor[];
 let features: Float32Tensor[];
 const batches: number[] = [];
 
-function engineOf(session: Session, maxBatch: number): EncoderEngine {
-  const model = { inputSize: { height: 96, width: 96 }, patches: 36, width: 256 };
+function graphOf(session: Session, maxBatch: number): BatchedGraph {
+  const ports = encoderPorts({ inputSize: { height: 96, width: 96 }, patches: 36, width: 256 });
   const onBatch = ({ size }: { size: number }) => batches.push(size);
-  return new EncoderEngine(session, model, { maxBatch, waitMs: 50, maxWaiting: 16, onBatch });
+  return new BatchedGraph(session, { ...ports, what: 'tiles', maxBatch, waitMs: 50, maxWaiting: 16, onBatch });
 }
 
 beforeAll(async () => {
@@ -33,11 +33,11 @@ beforeAll(async () => {
 afterAll(() => session.release());
 
 test('gives the reference features, and in a batch what it gives alone', async () => {
-  const alone = engineOf(session, 1);
-  const together = engineOf(session, pictures.length);
-  const one = await Promise.all(pixels.map((tile) => alone.encode(tile, never)));
+  const alone = graphOf(session, 1);
+  const together = graphOf(session, pictures.length);
+  const one = await Promise.all(pixels.map((tile) => alone.run(tile, never)));
   batches.length = 0;
-  const all = await Promise.all(pixels.map((tile) => together.encode(tile, never)));
+  const all = await Promise.all(pixels.map((tile) => together.run(tile, never)));
   expect(batches).toEqual([pictures.length]);
   for (const [at, reference] of features.entries()) {
     expect(relativeError(one[at]?.result as Float32Tensor, reference), pictures[at]).toBeLessThan(2e-3);
@@ -49,12 +49,12 @@ test('a session in a thread computes the same, and its end leaves an error', asy
   const bundle = await demoBundle();
   const threaded = await createThreadSession('encoder', bundle.file(bundle.stage('encoder').graph), options);
   expect(threaded.inputNames).toEqual(['pixel_values']);
-  const engine = engineOf(threaded, 4);
-  const { result } = await engine.encode(pixels[0] as Float32Tensor, never);
-  expect(result.data).toEqual((await engineOf(session, 1).encode(pixels[0] as Float32Tensor, never)).result.data);
+  const graph = graphOf(threaded, 4);
+  const { result } = await graph.run(pixels[0] as Float32Tensor, never);
+  expect(result.data).toEqual((await graphOf(session, 1).run(pixels[0] as Float32Tensor, never)).result.data);
   expect(pixels[0]?.data.length, 'the caller keeps its tile').toBe(3 * 96 * 96);
   await threaded.release();
-  await expect(engine.encode(pixels[0] as Float32Tensor, never)).rejects.toMatchObject({ code: 'DRAINING' });
+  await expect(graph.run(pixels[0] as Float32Tensor, never)).rejects.toMatchObject({ code: 'DRAINING' });
 });
 
 test('a graph that is not there is an error, not an end of the process', async () => {
@@ -65,10 +65,10 @@ test('a graph that is not there is an error, not an end of the process', async (
 });
 
 test('a tile of another shape is refused before it meets others in a batch', async () => {
-  const engine = engineOf(session, 2);
-  const good = engine.encode(pixels[0] as Float32Tensor, never);
+  const graph = graphOf(session, 2);
+  const good = graph.run(pixels[0] as Float32Tensor, never);
   const bad = tensor('float32', [3, 48, 96], new Float32Array(3 * 48 * 96));
-  await expect(engine.encode(bad, never)).rejects.toMatchObject({
+  await expect(graph.run(bad, never)).rejects.toMatchObject({
     code: 'TENSOR_INVALID',
     message: 'pixel_values must be [3, 96, 96], not [3, 48, 96]',
   });

@@ -1,9 +1,9 @@
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
-import { createSession, type Session } from '@tessera/inference';
+import { BatchedGraph, createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ConnectorEngine } from './engine.js';
+import { connectorPorts } from './graph.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -14,10 +14,10 @@ const never = new AbortController().signal;
 let session: Session;
 const batches: number[] = [];
 
-function engineOf(maxBatch: number): ConnectorEngine {
-  const model = { patches: 36, width: 256, tokens: 9, llmWidth: 256 };
+function graphOf(maxBatch: number): BatchedGraph {
+  const ports = connectorPorts({ patches: 36, width: 256, tokens: 9, llmWidth: 256 });
   const onBatch = ({ size }: { size: number }) => batches.push(size);
-  return new ConnectorEngine(session, model, { maxBatch, waitMs: 50, maxWaiting: 16, onBatch });
+  return new BatchedGraph(session, { ...ports, what: 'tiles', maxBatch, waitMs: 50, maxWaiting: 16, onBatch });
 }
 
 beforeAll(async () => {
@@ -29,11 +29,11 @@ afterAll(() => session.release());
 
 test('gives the reference tokens, and in a batch what it gives alone', async () => {
   const features = await Promise.all(pictures.map((name) => goldenTensor(`${name}.features`)));
-  const alone = engineOf(1);
-  const together = engineOf(pictures.length);
-  const one = await Promise.all(features.map((tile) => alone.connect(tile, never)));
+  const alone = graphOf(1);
+  const together = graphOf(pictures.length);
+  const one = await Promise.all(features.map((tile) => alone.run(tile, never)));
   batches.length = 0;
-  const all = await Promise.all(features.map((tile) => together.connect(tile, never)));
+  const all = await Promise.all(features.map((tile) => together.run(tile, never)));
   expect(batches).toEqual([pictures.length]);
   for (const [at, name] of pictures.entries()) {
     const reference = await goldenTensor(`${name}.visual_tokens`);
@@ -44,7 +44,7 @@ test('gives the reference tokens, and in a batch what it gives alone', async () 
 
 test('features of another shape are refused', async () => {
   const bad = tensor('float32', [36, 128], new Float32Array(36 * 128));
-  await expect(engineOf(1).connect(bad, never)).rejects.toMatchObject({
+  await expect(graphOf(1).run(bad, never)).rejects.toMatchObject({
     code: 'TENSOR_INVALID',
     message: 'features must be [36, 256], not [36, 128]',
   });
