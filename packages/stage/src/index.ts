@@ -1,4 +1,5 @@
 export { Admission } from './admission.js';
+export { endWithEngine } from './end-with-engine.js';
 export { jobTiming } from './job-timing.js';
 export { computeSettings, stageSettings, tileStageSettings } from './stage-settings.js';
 export {

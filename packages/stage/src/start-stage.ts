@@ -9,6 +9,7 @@ import {
 } from '@tessera/protocol';
 import type { GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
 import type { Admission } from './admission.js';
+import { endWithEngine } from './end-with-engine.js';
 import type { StageSettings } from './stage-settings.js';
 
 /** What a pulling stage is made of, besides the bus. */
@@ -76,14 +77,9 @@ export async function startStage<Job extends JobMessage>(options: StageOptions<J
       }
     },
   });
-  let alive = true;
-  readiness.require({ what: 'its end, since the thread of its engine has ended', holds: () => alive });
-  void stage.crashed.then(async (error) => {
-    alive = false;
+  endWithEngine(stage.crashed, readiness, (error) => {
     stopPulling.abort(error);
-    await Promise.race([working, sleep(handBackMs)]).catch(() => {});
-    // Not caught on purpose: the process ends with it.
-    throw error;
+    return Promise.race([working, sleep(handBackMs)]);
   });
 
   return {

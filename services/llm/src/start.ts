@@ -3,6 +3,7 @@ import { type Announcer, connectBus } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
 import { visualTokens } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
+import { endWithEngine } from '@tessera/stage';
 import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { EngineLinks } from './engine-links.js';
@@ -29,13 +30,7 @@ export const llm: Service<typeof llmSettings> = {
       throw reason;
     });
     const inbox = await bus.openInbox(visualTokens);
-    let alive = true;
-    readiness.require({ what: 'its end, since the thread of its engine has ended', holds: () => alive });
-    // Not caught on purpose: without its engine the process must end, so that it is started again.
-    void engine.crashed.then((error) => {
-      alive = false;
-      throw error;
-    });
+    endWithEngine(engine.crashed, readiness);
     metrics.gauge('tessera_model_info').set({ name, revision, weights }, 1);
     const links = new EngineLinks(bus, inbox, engine);
     const llmMetrics = new LlmMetrics(metrics, engine);
