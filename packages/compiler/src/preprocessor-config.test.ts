@@ -80,7 +80,7 @@ test('a number without a crop is both sides, and steps may be switched off', () 
 });
 
 test('both sides are stretched to, and a crop of that size cuts nothing off; fit says otherwise', () => {
-  const both = { ...demo, fit: undefined, do_center_crop: true, crop_size: 96 };
+  const both = { ...demo, fit: null, do_center_crop: true, crop_size: 96 };
   expect(preprocessingFromConfig(both).fit).toBe('stretch');
   expect(preprocessingFromConfig({ ...both, fit: 'crop' }).fit).toBe('crop');
 });

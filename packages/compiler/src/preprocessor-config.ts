@@ -10,7 +10,7 @@ const ofNoMatter = z.unknown().optional();
 
 /**
  * Hugging Face's fields, and three of Tessera's own: `background_color`, `fit` and `high_resolution`. Any other field asks
- * for something that is not built, unless it is false or null.
+ * for something that is not built, unless it is false.
  */
 const processorConfig = z
   .object({
@@ -20,8 +20,8 @@ const processorConfig = z
     auto_map: ofNoMatter,
     _valid_processor_keys: ofNoMatter,
     /** Pictures have three channels here, whatever they had. */
-    do_convert_rgb: z.boolean().nullish(),
-    data_format: z.literal('channels_first').nullish(),
+    do_convert_rgb: z.boolean().optional(),
+    data_format: z.literal('channels_first').optional(),
     do_resize: z.literal(true, 'a picture that is not resized is not supported').default(true),
     /** As a number, which older files have, it is the shorter side where a crop follows, and both sides elsewhere. */
     size: z.union(
@@ -51,7 +51,7 @@ const processorConfig = z
       })
       .optional(),
   })
-  .catchall(z.union([z.literal(false), z.null()], 'is not supported'))
+  .catchall(z.literal(false, 'is not supported'))
   .superRefine(({ size, crop_size, do_center_crop, fit, do_normalize, image_mean, image_std }, context) => {
     const problem = (field: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [field], message });
@@ -75,6 +75,12 @@ function bothSides(size: Config['size']): Preprocessing['size'] {
   return 'shortest_edge' in size ? { height: size.shortest_edge, width: size.shortest_edge } : size;
 }
 
+/** Newer files name every field that their processor has, with null where nothing is said. */
+function withoutNulls(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null) return json;
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
+}
+
 /** A crop as large as the resized picture cuts nothing off where both sides were given. */
 function fitOf({ fit, do_center_crop, size }: Config): Preprocessing['fit'] {
   const isShorterSide = typeof size === 'number' || 'shortest_edge' in size;
@@ -87,7 +93,7 @@ function fitOf({ fit, do_center_crop, size }: Config): Preprocessing['fit'] {
  * @throws TesseraError CHECKPOINT_INVALID that names each field that is missing, wrong or not supported
  */
 export function preprocessingFromConfig(json: unknown): Preprocessing {
-  const config = parseConfig(processorConfig, json, fileName);
+  const config = parseConfig(processorConfig, withoutNulls(json), fileName);
   const size = bothSides(config.size);
   const high = config.high_resolution;
   const preprocessing = {
