@@ -2,7 +2,7 @@ import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import { connectQueue } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
-import { Admission, StageMeter, startStage } from '@tessera/stage';
+import { Admission, StageMeter, startStage, tilesTotal } from '@tessera/stage';
 import { connectorSettings } from './config.js';
 import { ConnectorEngine } from './engine.js';
 import { connectorService } from './server.js';
@@ -30,7 +30,7 @@ export const connector: Service<typeof connectorSettings> = {
           maxWaiting: settings['batch.maxWaiting'],
           onBatch: (batch) => {
             meter.batch(batch);
-            metrics.counter('tessera_tiles_total').inc({ stage: 'connector' }, batch.size);
+            metrics.counter(tilesTotal).inc({ stage: 'connector' }, batch.size);
           },
         });
         const admission = new Admission('Connect calls', settings['calls.max'], drain);

@@ -13,6 +13,7 @@ import {
   visualTokens,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
+import { metricValues } from '@tessera/service/testing/metric-values';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
 import { ConnectorEngine } from './engine.js';
@@ -122,7 +123,7 @@ test('tiles of different requests share batches, and get what they get alone', a
     for (const name of names) await stage.queue(name, inline(await golden(`${name}.features`)));
     const service = await stage.start(settings);
     const tokens = await Promise.all(names.map((name) => stage.tokensOf(name)));
-    const { values } = await service.metrics.histogram('tessera_batch_size').get();
+    const values = await metricValues(service.metrics, 'tessera_batch_size');
     return { tokens, batches: values.find(({ metricName }) => metricName === 'tessera_batch_size_count')?.value };
   };
   const alone = await run({ 'batch.max': 1 });

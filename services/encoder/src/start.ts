@@ -3,7 +3,7 @@ import { createThreadSession, sessionOptions } from '@tessera/inference';
 import { SvgLane } from '@tessera/media';
 import { encodeQueue, Modality, TesseraError } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
-import { Admission, StageMeter, startStage } from '@tessera/stage';
+import { Admission, StageMeter, startStage, tilesTotal } from '@tessera/stage';
 import { encoderSettings, mediaLimits } from './config.js';
 import { EncoderEngine } from './engine.js';
 import { ItemEncoder } from './item-encoder.js';
@@ -37,7 +37,7 @@ export const encoder: Service<typeof encoderSettings> = {
           maxWaiting: settings['batch.maxWaiting'],
           onBatch: (batch) => {
             meter.batch(batch);
-            metrics.counter('tessera_tiles_total').inc({ stage: 'encoder' }, batch.size);
+            metrics.counter(tilesTotal).inc({ stage: 'encoder' }, batch.size);
           },
         });
         const maxMediaBytes = settings['media.maxBytes'];

@@ -16,7 +16,7 @@ import {
   type ServiceParts,
   type Settings,
 } from '@tessera/service';
-import { connectBus } from '@tessera/stage';
+import { connectBus, modelInfoGauge } from '@tessera/stage';
 import { ClientLimits } from './admission/client-limits.js';
 import { RequestAdmission } from './admission/request-admission.js';
 import { sampleQueues } from './admission/sample-queues.js';
@@ -25,6 +25,7 @@ import { gatewaySettings } from './config.js';
 import { chatService } from './doors/chat-service.js';
 import { MediaBudget } from './intake/media-intake.js';
 import type { MediaModel } from './intake/media-plan.js';
+import { gatewayMediaBytes } from './metric-declarations.js';
 import { observeRequests } from './observe-requests.js';
 import { removeAbandonedInboxes } from './routing/abandoned-inboxes.js';
 import { EnginePool } from './routing/engine-pool.js';
@@ -61,10 +62,10 @@ export const gateway: Service<typeof gatewaySettings> = {
     const limits = limitsFrom(settings);
     const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
     context.metrics
-      .gauge('tessera_model_info')
+      .gauge(modelInfoGauge)
       .set({ name: model.name, revision: model.revision, weights: bundle.manifest.weights }, 1);
     void sampleQueues(bus, admission, watch.signal);
-    const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
+    const mediaBytes = context.metrics.gauge(gatewayMediaBytes);
     const chat = new Chat({
       bus,
       drawings,

@@ -1,7 +1,7 @@
 import { modelInfo, readBundle } from '@tessera/bundle';
 import { createThreadSession, sessionOptions } from '@tessera/inference';
 import { generateQueue } from '@tessera/protocol';
-import type { Service } from '@tessera/service';
+import { counterMetric, gaugeMetric, type Service } from '@tessera/service';
 import { Admission, StageMeter, startStage } from '@tessera/stage';
 import { generatorSettings } from './config.js';
 import { GeneratorEngine } from './engine.js';
@@ -9,6 +9,24 @@ import { readModel } from './read-model.js';
 import { Sampler } from './sampler.js';
 import { generatorService } from './server.js';
 import { generateJobHandler } from './worker.js';
+
+const denoiseStepsTotal = counterMetric('tessera_denoise_steps_total', {
+  unit: 'count',
+  help: 'Denoising steps computed, counted once for each drawing in the batch.',
+  from: 'generator',
+});
+
+const drawingsTotal = counterMetric('tessera_drawings_total', {
+  unit: 'count',
+  help: 'Drawings finished.',
+  from: 'generator',
+});
+
+const drawingsWaiting = gaugeMetric('tessera_drawings_waiting', {
+  unit: 'count',
+  help: 'Drawings that a generator has taken and that wait for a place in its batch.',
+  from: 'generator',
+});
 
 /** The generator as a service: give it to `runService` or `startService`. */
 export const generator: Service<typeof generatorSettings> = {
@@ -33,13 +51,13 @@ export const generator: Service<typeof generatorSettings> = {
           maxSteps: settings['draw.maxSteps'],
           maxGuidance: settings['draw.maxGuidance'],
         };
-        const waiting = metrics.gauge('tessera_drawings_waiting');
+        const waiting = metrics.gauge(drawingsWaiting);
         const sampler = new Sampler(new GeneratorEngine(session, model), limits, {
           onBatch: (batch) => {
             meter.batch(batch);
-            metrics.counter('tessera_denoise_steps_total').inc(batch.size);
+            metrics.counter(denoiseStepsTotal).inc(batch.size);
           },
-          onPicture: () => metrics.counter('tessera_drawings_total').inc(),
+          onPicture: () => metrics.counter(drawingsTotal).inc(),
           onWaiting: (count) => waiting.set(count),
         });
         const admission = new Admission('Draw calls', settings['calls.max'], drain);

@@ -3,10 +3,11 @@ import type { Announcer } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
 import { visualTokens } from '@tessera/protocol';
 import type { Service } from '@tessera/service';
-import { connectBus } from '@tessera/stage';
+import { connectBus, modelInfoGauge } from '@tessera/stage';
 import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { Llm } from './llm.js';
+import { kvCacheLimitBytes } from './metric-declarations.js';
 import { LlmMetrics } from './metrics.js';
 import { llmService } from './server.js';
 import { EngineLinks } from './worker.js';
@@ -37,11 +38,11 @@ export const llm: Service<typeof llmSettings> = {
       alive = false;
       throw error;
     });
-    metrics.gauge('tessera_model_info').set({ name, revision, weights }, 1);
+    metrics.gauge(modelInfoGauge).set({ name, revision, weights }, 1);
     const links = new EngineLinks(bus, inbox, engine);
     const llmMetrics = new LlmMetrics(metrics, engine);
     const { contextTokens } = model.budget;
-    metrics.gauge('tessera_kv_cache_limit_bytes').set(model.budget.bytes);
+    metrics.gauge(kvCacheLimitBytes).set(model.budget.bytes);
     const { maxRunning, maxWaiting } = config.limits;
     const description = {
       model: modelInfo(manifest),
