@@ -8,7 +8,7 @@ import { gatewaySettings } from '@tessera/gateway';
 import { generatorSettings } from '@tessera/generator';
 import { llmSettings } from '@tessera/llm';
 import { queues, spreadStreams } from '@tessera/protocol';
-import { describeMetrics, describeSettings } from '@tessera/service';
+import { declaredMetrics, describeSettings } from '@tessera/service';
 import { beforeAll, expect, test } from 'vitest';
 import { root } from '../support/deployment.js';
 import { documents } from '../support/documents.js';
@@ -79,7 +79,7 @@ test('every setting and every metric that the documents name in code type is the
   const prefixes = new Set([...keys].filter((key) => key.includes('.')).map((key) => key.split('.')[0]));
   const isSetting = (name: string): boolean => keys.has(name) || !prefixes.has(name.split('.')[0]);
   expect(unknown(/`([a-z]+\.[a-z][a-zA-Z]+)`/g, isSetting)).toEqual([]);
-  const metrics = describeMetrics().map(({ name }) => name);
+  const metrics = declaredMetrics().map(({ name }) => name);
   expect(unknown(/`(tessera_[a-z_]+)`/g, (name) => metrics.some((metric) => metric.startsWith(name)))).toEqual([]);
 });
 

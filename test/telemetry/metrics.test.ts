@@ -1,7 +1,7 @@
 import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
 import { generateQueue, Role, Subjects } from '@tessera/protocol';
-import { describeMetrics } from '@tessera/service';
+import { declaredMetrics } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
 import { atRest } from '../support/at-rest.js';
@@ -41,7 +41,7 @@ function beginDrawing(options: AskOptions): { leave(): void; left: Promise<unkno
 const metric = (service: ServiceName, name: string, labels?: Record<string, string>) =>
   deployment.metric(service, name, labels);
 
-test('each metric of the table is had by the services that the table says, and by no others', async () => {
+test('each metric is had by the services that its declaration says, and by no others', async () => {
   await ask(deployment.gateway, seeing, { draw: { steps: 2 } });
   const names = new Map<string, string[]>();
   for (const service of serviceNames) {
@@ -50,7 +50,7 @@ test('each metric of the table is had by the services that the table says, and b
       names.set(name, [...(names.get(name) ?? []), service]);
     }
   }
-  for (const { name, from } of describeMetrics()) {
+  for (const { name, from } of declaredMetrics()) {
     const expected = from === 'every service' ? [...serviceNames] : from.split(', ');
     expect([...(names.get(name) ?? [])].sort(), name).toEqual(expected.sort());
   }

@@ -1,11 +1,10 @@
 import { sleep } from '@tessera/flow';
 import { type DeclaredQueue, TesseraError } from '@tessera/protocol';
-import type { CommonSettings, Metrics, ServiceContext, Settings } from '@tessera/service';
+import type { CommonSettings, ServiceContext, Settings } from '@tessera/service';
 import { Bus } from './bus.js';
-import type { BusObserver } from './bus-options.js';
 import { shownUrl } from './connection/bus-connection.js';
 import type { BusCredentials } from './connection/bus-credentials.js';
-import type { JobOutcome } from './jobs/job-outcome.js';
+import { countWork } from './count-work.js';
 import { busLimits, type NatsSettings } from './nats-settings.js';
 
 export interface ConnectBusOptions {
@@ -13,42 +12,6 @@ export interface ConnectBusOptions {
   readonly takes?: DeclaredQueue;
   /** Whether the service's calls are answered without NATS. */
   readonly onlyForJobs?: boolean;
-}
-
-/** Why work was for nothing, by how its delivery ended. One that is done was for something. */
-const wasteReasons: Readonly<Partial<Record<JobOutcome, 'cancelled' | 'late' | 'failed'>>> = {
-  cancelled: 'cancelled',
-  late: 'late',
-  failed: 'failed',
-  exhausted: 'failed',
-  retried: 'failed',
-};
-
-/** Counts what is published, and the jobs of the queue that this service takes from; the bus itself counts the rest. */
-function countWork(metrics: Metrics, queue: DeclaredQueue | undefined): BusObserver {
-  const bytes = metrics.counter('tessera_bytes_total');
-  const traffic: BusObserver = {
-    published: (stream, count) => bytes.inc({ kind: stream, direction: 'out' }, count),
-    received: (stream, count) => bytes.inc({ kind: stream, direction: 'in' }, count),
-  };
-  if (queue === undefined) return traffic;
-  const { name: kind, worker: stage } = queue;
-  const jobs = metrics.counter('tessera_jobs_total');
-  const stalled = metrics.counter('tessera_jobs_stalled_total');
-  const queueSeconds = metrics.histogram('tessera_queue_seconds');
-  const jobSeconds = metrics.histogram('tessera_job_seconds');
-  const wasted = metrics.counter('tessera_wasted_seconds_total');
-  return {
-    ...traffic,
-    jobStalled: () => stalled.inc({ kind }),
-    jobEnded: (_kind, outcome, { queueMs, busyMs }) => {
-      jobs.inc({ kind, outcome });
-      queueSeconds.observe({ kind }, queueMs / 1000);
-      jobSeconds.observe({ kind }, busyMs / 1000);
-      const reason = wasteReasons[outcome];
-      if (reason !== undefined) wasted.inc({ stage, reason }, busyMs / 1000);
-    },
-  };
 }
 
 /** Pauses between attempts to reach NATS; the last one goes on. */

@@ -13,10 +13,19 @@ export * from './settings/setting.js';
 export { portTrouble, steadyPort } from './steady-port.js';
 export * from './telemetry/describe-metrics.js';
 export * from './telemetry/log.js';
-export * from './telemetry/metric-table.js';
+export {
+  type CounterMetric,
+  counterMetric,
+  declaredMetrics,
+  type GaugeMetric,
+  gaugeMetric,
+  type HistogramMetric,
+  histogramMetric,
+} from './telemetry/metric.js';
 export * from './telemetry/metrics.js';
+export * from './telemetry/shared-metrics.js';
 export { type SpanRow, spansMarkdown, spanTable } from './telemetry/span-table.js';
 export { failSpan, inSpan, type Span, type SpanOptions, startSpan, within } from './telemetry/spans.js';
 export { currentTraceparent, parseTraceparent, withTraceparent } from './telemetry/trace.js';
 export { tracingVariablesMarkdown } from './telemetry/tracing.js';
-export { hasUnknownFields } from './unknown-fields.js';
+export { hasUnknownFields, unknownFieldsTotal } from './unknown-fields.js';

@@ -1,4 +1,12 @@
 import { TesseraError } from '@tessera/protocol';
+import { counterMetric } from './telemetry/metric.js';
+
+export const unknownFieldsTotal = counterMetric('tessera_unknown_fields_total', {
+  unit: 'count',
+  help: 'Messages with fields that this release does not know: a newer one sent them. What is known of them was used.',
+  labels: ['message'],
+  from: 'every service',
+});
 
 /** Deeper than any message of the contract; a bound for the walk all the same. */
 const maxDepth = 32;

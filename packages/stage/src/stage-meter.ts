@@ -1,4 +1,12 @@
-import type { Metrics } from '@tessera/service';
+import { busyRatio, busySecondsTotal, histogramMetric, type Metrics } from '@tessera/service';
+
+const batchSize = histogramMetric('tessera_batch_size', {
+  unit: 'count',
+  help: 'Rows computed together: tiles or pictures.',
+  labels: ['stage'],
+  buckets: [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128],
+  from: 'encoder, connector, generator',
+});
 
 const windowMs = 5000;
 
@@ -25,8 +33,8 @@ export class StageMeter {
   /** Counts a batch that was computed. */
   batch({ size, busyMs }: ComputedBatch): void {
     const { metrics, stage } = this;
-    metrics.histogram('tessera_batch_size').observe({ stage }, size);
-    metrics.counter('tessera_busy_seconds_total').inc({ stage }, busyMs / 1000);
+    metrics.histogram(batchSize).observe({ stage }, size);
+    metrics.counter(busySecondsTotal).inc({ stage }, busyMs / 1000);
     this.busyMs += busyMs;
   }
 
@@ -38,7 +46,7 @@ export class StageMeter {
     const now = performance.now();
     const passedMs = now - this.windowFrom;
     const ratio = passedMs > 0 ? Math.min(1, this.busyMs / passedMs) : 0;
-    this.metrics.gauge('tessera_busy_ratio').set({ stage: this.stage }, ratio);
+    this.metrics.gauge(busyRatio).set({ stage: this.stage }, ratio);
     this.windowFrom = now;
     this.busyMs = 0;
   }

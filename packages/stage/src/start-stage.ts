@@ -7,10 +7,17 @@ import {
   type TesseraError,
   WeightFormat,
 } from '@tessera/protocol';
-import type { GrpcService, ServiceContext, ServiceParts } from '@tessera/service';
+import { type GrpcService, gaugeMetric, modelInfoGauge, type ServiceContext, type ServiceParts } from '@tessera/service';
 import type { Admission } from './admission.js';
 import { endWithEngine } from './end-with-engine.js';
 import type { StageSettings } from './stage-settings.js';
+
+const jobsRunning = gaugeMetric('tessera_jobs_running', {
+  unit: 'count',
+  help: 'Jobs in work.',
+  labels: ['kind'],
+  from: 'encoder, connector, generator',
+});
 
 /** What a pulling stage is made of, besides the bus. */
 export interface Stage<Job extends JobMessage> {
@@ -49,7 +56,7 @@ export async function startStage<Job extends JobMessage>(options: StageOptions<J
   const kind = queue.name;
   const { metrics, readiness, drain } = context;
   const { name, revision } = model;
-  metrics.gauge('tessera_model_info').set({ name, revision, weights: WeightFormat[model.weights].toLowerCase() }, 1);
+  metrics.gauge(modelInfoGauge).set({ name, revision, weights: WeightFormat[model.weights].toLowerCase() }, 1);
   const bus = await connectBus(context, model.revision, { takes: queue, onlyForJobs: true });
   let stage: Stage<Job>;
   try {
@@ -63,7 +70,7 @@ export async function startStage<Job extends JobMessage>(options: StageOptions<J
   const onDrain = (): void => stopPulling.abort(drain.reason);
   if (drain.aborted) onDrain();
   drain.addEventListener('abort', onDrain, { once: true });
-  const running = metrics.gauge('tessera_jobs_running');
+  const running = metrics.gauge(jobsRunning);
   const working = bus.work(queue, {
     slots: stage.slots,
     signal: stopPulling.signal,

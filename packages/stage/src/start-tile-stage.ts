@@ -1,6 +1,6 @@
 import { BatchedGraph, type GraphPorts } from '@tessera/inference';
 import type { JobMessage } from '@tessera/protocol';
-import type { ServiceContext, ServiceParts } from '@tessera/service';
+import { counterMetric, type ServiceContext, type ServiceParts } from '@tessera/service';
 import type { TileStageSettings } from './stage-settings.js';
 import {
   type GraphStageOptions,
@@ -8,6 +8,13 @@ import {
   type GraphStageWork,
   startGraphStage,
 } from './start-graph-stage.js';
+
+const tilesTotal = counterMetric('tessera_tiles_total', {
+  unit: 'count',
+  help: 'Tiles computed.',
+  labels: ['stage'],
+  from: 'encoder, connector',
+});
 
 export interface TileStageOptions<Job extends JobMessage>
   extends Omit<GraphStageOptions<Job>, 'stage' | 'context' | 'build'> {
@@ -35,7 +42,7 @@ export function startTileStage<Job extends JobMessage>(options: TileStageOptions
         maxWaiting: settings['batch.maxWaiting'],
         onBatch: (batch) => {
           parts.meter.batch(batch);
-          metrics.counter('tessera_tiles_total').inc({ stage }, batch.size);
+          metrics.counter(tilesTotal).inc({ stage }, batch.size);
         },
       });
       const work = build(tiles, parts);

@@ -13,6 +13,7 @@ import {
   type TensorPart,
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
+import { metricValues } from '@tessera/service/testing/metric-values';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connector } from './start.js';
 
@@ -145,9 +146,8 @@ test('a client that leaves half-way is forgotten', async () => {
   expect((await responses.next()).done).toBe(false);
   leaving.abort();
   await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
-  const running = service.metrics.gauge('tessera_grpc_requests_running');
-  const openCalls = async () =>
-    (await running.get()).values.find(({ labels }) => labels.method === 'Connect')?.value ?? 0;
+  const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
+  const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Connect')?.value ?? 0;
   while ((await openCalls()) > 0) await delay(5);
   await expectRight();
 });

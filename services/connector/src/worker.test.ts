@@ -14,6 +14,7 @@ import {
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
 import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
+import { metricValues } from '@tessera/service/testing/metric-values';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
 import { connectorPorts } from './graph.js';
@@ -92,7 +93,7 @@ test('tiles of different requests share batches, and get what they get alone', a
     for (const name of names) await stage.queue(name, inline(await goldenTensor(`${name}.features`)));
     const service = await stage.start(settings);
     const tokens = await Promise.all(names.map((name) => stage.tokensOf(name)));
-    const { values } = await service.metrics.histogram('tessera_batch_size').get();
+    const values = await metricValues(service.metrics, 'tessera_batch_size');
     return { tokens, batches: values.find(({ metricName }) => metricName === 'tessera_batch_size_count')?.value };
   };
   const alone = await run({ 'batch.max': 1 });

@@ -12,6 +12,7 @@ import {
   WeightFormat,
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
+import { metricValues } from '@tessera/service/testing/metric-values';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoder } from './start.js';
 
@@ -120,9 +121,8 @@ test('refuses calls over the limit, and forgets those whose client has left', as
       .next()
       .catch((error: unknown) => error),
   );
-  const running = service.metrics.gauge('tessera_grpc_requests_running');
-  const openCalls = async () =>
-    (await running.get()).values.find(({ labels }) => labels.method === 'Encode')?.value ?? 0;
+  const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
+  const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Encode')?.value ?? 0;
   while ((await openCalls()) < 2) await delay(5);
   await expect(encode(whole())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   leaving.abort();

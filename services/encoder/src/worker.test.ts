@@ -16,6 +16,7 @@ import {
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
 import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
+import { metricValues } from '@tessera/service/testing/metric-values';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';
@@ -98,7 +99,7 @@ test('tiles of different requests share batches, and get what they get alone', a
   }
   const service = await together.start({ 'batch.max': 4, 'batch.waitMs': 1000 });
   await Promise.all([alone.untilJobs(4), together.untilJobs(4)]);
-  const { values } = await service.metrics.histogram('tessera_batch_size').get();
+  const values = await metricValues(service.metrics, 'tessera_batch_size');
   const batches = values.find(({ metricName }) => metricName === 'tessera_batch_size_count')?.value;
   expect(batches).toBe(1);
   const featuresOf = (jobs: readonly ConnectJob[]) =>

@@ -1,9 +1,22 @@
 import type { Bus, EngineDirectory } from '@tessera/bus';
 import { sleep } from '@tessera/flow';
 import { RequestState } from '@tessera/protocol';
-import type { Metrics, ServiceContext, ServiceSettings } from '@tessera/service';
+import { type Metrics, type ServiceContext, type ServiceSettings, timeToFirstTokenSeconds } from '@tessera/service';
 import { nextStates, stateName } from './answer/request-lifecycle.js';
 import type { ChatDependencies } from './chat.js';
+import {
+  gatewayAttemptsTotal,
+  gatewayEngines,
+  gatewayRequestSeconds,
+  gatewayRequests,
+  gatewayRequestsTotal,
+  gatewayTransitionsTotal,
+  queueDepth,
+  queueOldestSeconds,
+  streamBytes,
+  streamMaxBytes,
+  streamMessages,
+} from './metric-declarations.js';
 
 /** How often NATS is asked how its queues and streams fare, in milliseconds. */
 const busPauseMs = 2000;
@@ -16,11 +29,11 @@ export type RequestObserver = Pick<ChatDependencies, 'onState' | 'onAttempt' | '
 
 /** Asks NATS how its queues and streams fare, and shows it: only a gateway does, since all would say the same. */
 function busGauges(metrics: Metrics, bus: Bus): () => Promise<void> {
-  const depth = metrics.gauge('tessera_queue_depth');
-  const oldest = metrics.gauge('tessera_queue_oldest_seconds');
-  const bytesHeld = metrics.gauge('tessera_stream_bytes');
-  const bytesAllowed = metrics.gauge('tessera_stream_max_bytes');
-  const messagesHeld = metrics.gauge('tessera_stream_messages');
+  const depth = metrics.gauge(queueDepth);
+  const oldest = metrics.gauge(queueOldestSeconds);
+  const bytesHeld = metrics.gauge(streamBytes);
+  const bytesAllowed = metrics.gauge(streamMaxBytes);
+  const messagesHeld = metrics.gauge(streamMessages);
   return async () => {
     const [queues, streams] = await Promise.all([bus.queueStates(), bus.streamStates()]);
     for (const { kind, waiting, oldestAgeMs } of queues) {
@@ -40,13 +53,13 @@ export function observeRequests<S extends ServiceSettings>(
   { metrics, log }: ServiceContext<S>,
   { bus, directory, signal }: { bus: Bus; directory: EngineDirectory; signal: AbortSignal },
 ): RequestObserver {
-  const inState = metrics.gauge('tessera_gateway_requests');
-  const transitions = metrics.counter('tessera_gateway_transitions_total');
-  const attempts = metrics.counter('tessera_gateway_attempts_total');
-  const ended = metrics.counter('tessera_gateway_requests_total');
-  const seconds = metrics.histogram('tessera_gateway_request_seconds');
-  const engines = metrics.gauge('tessera_gateway_engines');
-  const firstToken = metrics.histogram('tessera_time_to_first_token_seconds');
+  const inState = metrics.gauge(gatewayRequests);
+  const transitions = metrics.counter(gatewayTransitionsTotal);
+  const attempts = metrics.counter(gatewayAttemptsTotal);
+  const ended = metrics.counter(gatewayRequestsTotal);
+  const seconds = metrics.histogram(gatewayRequestSeconds);
+  const engines = metrics.gauge(gatewayEngines);
+  const firstToken = metrics.histogram(timeToFirstTokenSeconds);
   void (async () => {
     const observeBus = busGauges(metrics, bus);
     while (!signal.aborted) {

@@ -12,6 +12,7 @@ import {
 } from '@tessera/protocol';
 import {
   clientCredentials,
+  modelInfoGauge,
   type Service,
   type ServiceContext,
   type ServiceParts,
@@ -25,6 +26,7 @@ import { gatewaySettings } from './config.js';
 import { chatService } from './doors/chat-service.js';
 import { MediaBudget } from './intake/media-intake.js';
 import type { MediaModel } from './intake/media-plan.js';
+import { gatewayMediaBytes } from './metric-declarations.js';
 import { observeRequests } from './observe-requests.js';
 import { removeAbandonedInboxes } from './routing/abandoned-inboxes.js';
 import { EnginePool } from './routing/engine-pool.js';
@@ -61,10 +63,10 @@ export const gateway: Service<typeof gatewaySettings> = {
     const limits = limitsFrom(settings);
     const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
     context.metrics
-      .gauge('tessera_model_info')
+      .gauge(modelInfoGauge)
       .set({ name: model.name, revision: model.revision, weights: bundle.manifest.weights }, 1);
     void sampleQueues(bus, admission, watch.signal);
-    const mediaBytes = context.metrics.gauge('tessera_gateway_media_bytes');
+    const mediaBytes = context.metrics.gauge(gatewayMediaBytes);
     const chat = new Chat({
       bus,
       drawings,

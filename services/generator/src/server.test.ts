@@ -12,6 +12,7 @@ import {
   tensor,
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
+import { metricValues } from '@tessera/service/testing/metric-values';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generator } from './start.js';
 
@@ -124,7 +125,7 @@ test('a deadline ends a drawing by its name, at once or in its middle, and the n
 });
 
 test('a client that leaves half-way stops its drawing', async () => {
-  const steps = async () => (await service.metrics.counter('tessera_denoise_steps_total').get()).values[0]?.value ?? 0;
+  const steps = async () => (await metricValues(service.metrics, 'tessera_denoise_steps_total'))[0]?.value ?? 0;
   const before = await steps();
   const leaving = new AbortController();
   const responses = client
@@ -133,8 +134,8 @@ test('a client that leaves half-way stops its drawing', async () => {
   expect((await responses.next()).value?.event?.$case).toBe('progress');
   leaving.abort();
   await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
-  const running = service.metrics.gauge('tessera_grpc_requests_running');
-  const openCalls = async () => (await running.get()).values.find(({ labels }) => labels.method === 'Draw')?.value ?? 0;
+  const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
+  const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Draw')?.value ?? 0;
   while ((await openCalls()) > 0) await delay(5);
   await expectRight();
   expect((await steps()) - before).toBeLessThan(200);

@@ -1,6 +1,6 @@
 import { readBundle } from '@tessera/bundle';
 import { generateQueue } from '@tessera/protocol';
-import type { Service } from '@tessera/service';
+import { counterMetric, gaugeMetric, type Service } from '@tessera/service';
 import { startGraphStage } from '@tessera/stage';
 import { generatorSettings } from './config.js';
 import { GeneratorEngine } from './engine.js';
@@ -8,6 +8,24 @@ import { readModel } from './read-model.js';
 import { Sampler } from './sampler.js';
 import { generatorService } from './server.js';
 import { generateJobHandler } from './worker.js';
+
+const denoiseStepsTotal = counterMetric('tessera_denoise_steps_total', {
+  unit: 'count',
+  help: 'Denoising steps computed, counted once for each drawing in the batch.',
+  from: 'generator',
+});
+
+const drawingsTotal = counterMetric('tessera_drawings_total', {
+  unit: 'count',
+  help: 'Drawings finished.',
+  from: 'generator',
+});
+
+const drawingsWaiting = gaugeMetric('tessera_drawings_waiting', {
+  unit: 'count',
+  help: 'Drawings that a generator has taken and that wait for a place in its batch.',
+  from: 'generator',
+});
 
 /** The generator as a service: give it to `runService` or `startService`. */
 export const generator: Service<typeof generatorSettings> = {
@@ -30,13 +48,13 @@ export const generator: Service<typeof generatorSettings> = {
           maxSteps: settings['draw.maxSteps'],
           maxGuidance: settings['draw.maxGuidance'],
         };
-        const waiting = metrics.gauge('tessera_drawings_waiting');
+        const waiting = metrics.gauge(drawingsWaiting);
         const sampler = new Sampler(new GeneratorEngine(session, drawn), limits, {
           onBatch: (batch) => {
             meter.batch(batch);
-            metrics.counter('tessera_denoise_steps_total').inc(batch.size);
+            metrics.counter(denoiseStepsTotal).inc(batch.size);
           },
-          onPicture: () => metrics.counter('tessera_drawings_total').inc(),
+          onPicture: () => metrics.counter(drawingsTotal).inc(),
           onWaiting: (count) => waiting.set(count),
         });
         const { height, width, conditionLength, conditionWidth, defaultSteps, defaultGuidance } = drawn;

@@ -13,6 +13,7 @@ import {
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
 import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
+import { metricValues } from '@tessera/service/testing/metric-values';
 import { beforeAll, expect, test } from 'vitest';
 import type { GeneratorSettings } from './config.js';
 import { generator } from './start.js';
@@ -116,7 +117,7 @@ test('drawings of different requests share steps; a seed gives the same file alo
     const service = await stage.start(settings);
     const files = [];
     for (const at of seeds.keys()) files.push(file(await stage.drawing(`request${at}`)));
-    const { values } = await service.metrics.histogram('tessera_batch_size').get();
+    const values = await metricValues(service.metrics, 'tessera_batch_size');
     const value = (of: string) =>
       values.find(({ metricName }) => metricName === `tessera_batch_size_${of}`)?.value ?? 0;
     return { files, meanBatch: value('sum') / value('count') };
@@ -137,9 +138,9 @@ test('a cancel stops a drawing at its next step, and the place is free for anoth
   await stage.bus.cancel('cancelled');
   await stage.queue('next');
   expect(parts(await stage.drawing('next')).length).toBe(1);
-  const { values: steps } = await service.metrics.counter('tessera_denoise_steps_total').get();
+  const steps = await metricValues(service.metrics, 'tessera_denoise_steps_total');
   expect(steps[0]?.value).toBeLessThan(200);
-  const { values: outcomes } = await service.metrics.counter('tessera_jobs_total').get();
+  const outcomes = await metricValues(service.metrics, 'tessera_jobs_total');
   expect(outcomes).toContainEqual({ labels: { kind: 'generate', outcome: 'cancelled' }, value: 1 });
 });
 
@@ -169,7 +170,7 @@ test('a drain finishes the drawing under way; what waits goes to another generat
   for (const requestId of ['first', 'second', 'third']) await stage.queue(requestId, { steps: 12 });
   await stage.firstOutcome('first');
   await leaving.stop();
-  const { values } = await leaving.metrics.counter('tessera_drawings_total').get();
+  const values = await metricValues(leaving.metrics, 'tessera_drawings_total');
   expect(values[0]?.value).toBeLessThan(3);
   await stage.start();
   const files = [];

@@ -1,6 +1,23 @@
 import { TesseraError } from '@tessera/protocol';
-import type { Metrics } from '@tessera/service';
+import {
+  busyRatio,
+  busySecondsTotal,
+  type Metrics,
+  timeToFirstTokenSeconds,
+  wastedSecondsTotal,
+} from '@tessera/service';
 import type { Engine, EngineEvent, EngineStats } from './engine/engine.js';
+import {
+  decodeTokensTotal,
+  interTokenLatencySeconds,
+  kvCacheBytes,
+  kvCacheUsageRatio,
+  preemptionsTotal,
+  prefillTokensTotal,
+  requestsRunning,
+  requestsWaiting,
+  requestsWaitingForTiles,
+} from './metric-declarations.js';
 
 const sampleMs = 500;
 
@@ -24,9 +41,9 @@ export class LlmMetrics {
   constructor(metrics: Metrics, engine: Engine) {
     this.#metrics = metrics;
     this.#engine = engine;
-    this.#firstToken = metrics.histogram('tessera_time_to_first_token_seconds');
-    this.#interToken = metrics.histogram('tessera_inter_token_latency_seconds');
-    this.#wasted = metrics.counter('tessera_wasted_seconds_total');
+    this.#firstToken = metrics.histogram(timeToFirstTokenSeconds);
+    this.#interToken = metrics.histogram(interTokenLatencySeconds);
+    this.#wasted = metrics.counter(wastedSecondsTotal);
     this.#last = engine.stats();
     this.#timer = setInterval(() => this.#sample(), sampleMs).unref();
     this.#sample();
@@ -73,18 +90,18 @@ export class LlmMetrics {
     const stats = this.#engine.stats();
     const nowMs = performance.now();
     const metrics = this.#metrics;
-    metrics.gauge('tessera_requests_running').set(stats.running);
-    metrics.gauge('tessera_requests_waiting').set(stats.waiting);
-    metrics.gauge('tessera_requests_waiting_for_tiles').set(stats.waitingForTiles);
-    metrics.gauge('tessera_kv_cache_usage_ratio').set(stats.cacheUsage);
-    metrics.gauge('tessera_kv_cache_bytes').set(stats.cacheBytes);
-    metrics.counter('tessera_preemptions_total').inc(stats.preemptions - this.#last.preemptions);
-    metrics.counter('tessera_prefill_tokens_total').inc(stats.prefillTokens - this.#last.prefillTokens);
-    metrics.counter('tessera_decode_tokens_total').inc(stats.decodeTokens - this.#last.decodeTokens);
+    metrics.gauge(requestsRunning).set(stats.running);
+    metrics.gauge(requestsWaiting).set(stats.waiting);
+    metrics.gauge(requestsWaitingForTiles).set(stats.waitingForTiles);
+    metrics.gauge(kvCacheUsageRatio).set(stats.cacheUsage);
+    metrics.gauge(kvCacheBytes).set(stats.cacheBytes);
+    metrics.counter(preemptionsTotal).inc(stats.preemptions - this.#last.preemptions);
+    metrics.counter(prefillTokensTotal).inc(stats.prefillTokens - this.#last.prefillTokens);
+    metrics.counter(decodeTokensTotal).inc(stats.decodeTokens - this.#last.decodeTokens);
     const busyMs = stats.busyMs - this.#last.busyMs;
-    metrics.counter('tessera_busy_seconds_total').inc({ stage: 'llm' }, busyMs / 1000);
+    metrics.counter(busySecondsTotal).inc({ stage: 'llm' }, busyMs / 1000);
     const passedMs = Math.max(1, nowMs - this.#sampledMs);
-    metrics.gauge('tessera_busy_ratio').set({ stage: 'llm' }, Math.min(1, busyMs / passedMs));
+    metrics.gauge(busyRatio).set({ stage: 'llm' }, Math.min(1, busyMs / passedMs));
     this.#last = stats;
     this.#sampledMs = nowMs;
   }

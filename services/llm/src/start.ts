@@ -2,12 +2,13 @@ import { modelInfo } from '@tessera/bundle';
 import { type Announcer, connectBus } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
 import { visualTokens } from '@tessera/protocol';
-import type { Service } from '@tessera/service';
+import { modelInfoGauge, type Service } from '@tessera/service';
 import { endWithEngine } from '@tessera/stage';
 import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { EngineLinks } from './engine-links.js';
 import { Llm } from './llm.js';
+import { kvCacheLimitBytes } from './metric-declarations.js';
 import { LlmMetrics } from './metrics.js';
 import { llmService } from './server.js';
 
@@ -31,11 +32,11 @@ export const llm: Service<typeof llmSettings> = {
     });
     const inbox = await bus.openInbox(visualTokens);
     endWithEngine(engine.crashed, readiness);
-    metrics.gauge('tessera_model_info').set({ name, revision, weights }, 1);
+    metrics.gauge(modelInfoGauge).set({ name, revision, weights }, 1);
     const links = new EngineLinks(bus, inbox, engine);
     const llmMetrics = new LlmMetrics(metrics, engine);
     const { contextTokens } = model.budget;
-    metrics.gauge('tessera_kv_cache_limit_bytes').set(model.budget.bytes);
+    metrics.gauge(kvCacheLimitBytes).set(model.budget.bytes);
     const { maxRunning, maxWaiting } = config.limits;
     const description = {
       model: modelInfo(manifest),

@@ -1,13 +1,46 @@
-import type { Metrics } from '@tessera/service';
+import { counterMetric, gaugeMetric, type Metrics, unknownFieldsTotal } from '@tessera/service';
 import type { BusObserver } from '../bus-options.js';
+
+const natsConnected = gaugeMetric('tessera_nats_connected', {
+  unit: 'count',
+  help: '1 while NATS is connected, else 0.',
+  from: 'every service',
+});
+
+const natsReconnectsTotal = counterMetric('tessera_nats_reconnects_total', {
+  unit: 'count',
+  help: 'Times that the connection to NATS came back.',
+  from: 'every service',
+});
+
+const natsFullTotal = counterMetric('tessera_nats_full_total', {
+  unit: 'count',
+  help: 'Messages that had to wait because their stream was full.',
+  labels: ['kind'],
+  from: 'every service',
+});
+
+const natsFullSecondsTotal = counterMetric('tessera_nats_full_seconds_total', {
+  unit: 'seconds',
+  help: 'Time that messages waited for room on a full stream.',
+  labels: ['kind'],
+  from: 'every service',
+});
+
+const natsDroppedTotal = counterMetric('tessera_nats_dropped_total', {
+  unit: 'count',
+  help: 'Messages received and not used: duplicate, stale, corrupt or oversized.',
+  labels: ['reason'],
+  from: 'every service',
+});
 
 /** Counts what happens on the bus in a service's metrics. */
 export function busMetrics(metrics: Metrics): BusObserver {
-  const connected = metrics.gauge('tessera_nats_connected');
-  const reconnects = metrics.counter('tessera_nats_reconnects_total');
-  const full = metrics.counter('tessera_nats_full_total');
-  const fullSeconds = metrics.counter('tessera_nats_full_seconds_total');
-  const dropped = metrics.counter('tessera_nats_dropped_total');
+  const connected = metrics.gauge(natsConnected);
+  const reconnects = metrics.counter(natsReconnectsTotal);
+  const full = metrics.counter(natsFullTotal);
+  const fullSeconds = metrics.counter(natsFullSecondsTotal);
+  const dropped = metrics.counter(natsDroppedTotal);
   let wasConnected = false;
   return {
     connection(state) {
@@ -22,7 +55,7 @@ export function busMetrics(metrics: Metrics): BusObserver {
       fullSeconds.inc({ kind }, waitedMs / 1000);
     },
     unknownFields(kind) {
-      metrics.counter('tessera_unknown_fields_total').inc({ message: kind });
+      metrics.counter(unknownFieldsTotal).inc({ message: kind });
     },
     dropped(_kind, reason) {
       dropped.inc({ reason });

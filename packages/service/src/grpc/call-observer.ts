@@ -1,11 +1,33 @@
 import { type SpanContext, SpanStatusCode } from '@opentelemetry/api';
 import type { TesseraError } from '@tessera/protocol';
 import { type Metadata, Status } from 'nice-grpc-common';
+import { counterMetric, gaugeMetric, histogramMetric } from '../telemetry/metric.js';
 import type { Metrics } from '../telemetry/metrics.js';
 import { startSpan } from '../telemetry/spans.js';
 import { newTrace, parseTraceparent, traceparentHeader } from '../telemetry/trace.js';
 import { methodLabels } from './method-labels.js';
 import { OpenCalls } from './open-calls.js';
+
+const grpcRequestsTotal = counterMetric('tessera_grpc_requests_total', {
+  unit: 'count',
+  help: 'Calls that ended, by their gRPC status.',
+  labels: ['service', 'method', 'code'],
+  from: 'every service',
+});
+
+const grpcRequestsRunning = gaugeMetric('tessera_grpc_requests_running', {
+  unit: 'count',
+  help: 'Calls that are open.',
+  labels: ['service', 'method'],
+  from: 'every service',
+});
+
+const grpcRequestSeconds = histogramMetric('tessera_grpc_request_seconds', {
+  unit: 'seconds',
+  help: 'Duration of a call, from its headers to its status.',
+  labels: ['service', 'method'],
+  from: 'every service',
+});
 
 /** A call that is counted as running. */
 export interface ObservedCall {
@@ -23,9 +45,9 @@ export class CallObserver {
   readonly #duration;
 
   constructor(metrics: Metrics) {
-    this.#total = metrics.counter('tessera_grpc_requests_total');
-    this.#running = metrics.gauge('tessera_grpc_requests_running');
-    this.#duration = metrics.histogram('tessera_grpc_request_seconds');
+    this.#total = metrics.counter(grpcRequestsTotal);
+    this.#running = metrics.gauge(grpcRequestsRunning);
+    this.#duration = metrics.histogram(grpcRequestSeconds);
   }
 
   begin(path: string, metadata: Metadata): ObservedCall {

@@ -7,7 +7,9 @@ import { listenError } from '../service/listen-error.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import type { Settings } from '../settings/setting.js';
 import type { Logger } from '../telemetry/log.js';
+import { counterMetric } from '../telemetry/metric.js';
 import type { Metrics } from '../telemetry/metrics.js';
+import { unknownFieldsTotal } from '../unknown-fields.js';
 import type { CallFacts } from './call-facts.js';
 import { callFrame } from './call-frame.js';
 import { CallObserver } from './call-observer.js';
@@ -20,6 +22,13 @@ import { methodLabels } from './method-labels.js';
 import { superviseCalls } from './supervise-calls.js';
 import { serverCredentials } from './tls-credentials.js';
 import { ignore, refuse } from './watch-fields.js';
+
+const grpcStreamsResetTotal = counterMetric('tessera_grpc_streams_reset_total', {
+  unit: 'count',
+  help: 'Streams reset because their caller read nothing: past the deadline, or for too long (stalled).',
+  labels: ['service', 'method', 'reason'],
+  from: 'every service',
+});
 
 export interface GrpcServerOptions {
   readonly name: string;
@@ -50,7 +59,7 @@ export class GrpcServer {
       if (service.onArrival !== undefined) doors.set(fullName(service), service.onArrival);
     const observer = new CallObserver(metrics);
     this.#observer = observer;
-    const resets = metrics.counter('tessera_grpc_streams_reset_total');
+    const resets = metrics.counter(grpcStreamsResetTotal);
     const supervisor = superviseCalls({
       records,
       limits: {
@@ -77,7 +86,7 @@ export class GrpcServer {
         ServerReflectionService,
         ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]),
       );
-    const unknown = metrics.counter('tessera_unknown_fields_total');
+    const unknown = metrics.counter(unknownFieldsTotal);
     const policies = { refuse, ignore: ignore((path) => unknown.inc({ message: path.slice(1) })) };
     for (const { definition, implementation, callers } of services) {
       const policy = settings['grpc.unknownFields'] ?? (callers === 'anyone' ? 'refuse' : 'ignore');

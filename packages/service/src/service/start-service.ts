@@ -7,11 +7,25 @@ import type { CommonSettings } from '../settings/common-settings.js';
 import { settingsFrom } from '../settings/load-settings.js';
 import type { Settings } from '../settings/setting.js';
 import { createLog, type Logger } from '../telemetry/log.js';
+import { gaugeMetric } from '../telemetry/metric.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { version } from '../version.js';
 import { startHttpServer } from './http-server.js';
 import { Readiness } from './readiness.js';
 import type { Service, ServiceSettings } from './service.js';
+
+const buildInfo = gaugeMetric('tessera_build_info', {
+  unit: 'info',
+  help: 'Always 1; the labels say what runs.',
+  labels: ['service', 'version'],
+  from: 'every service',
+});
+
+const readyGauge = gaugeMetric('tessera_ready', {
+  unit: 'count',
+  help: '1 while the service takes work, 0 while it starts or drains.',
+  from: 'every service',
+});
 
 export interface RunningService {
   readonly name: string;
@@ -54,7 +68,7 @@ export async function startService<S extends ServiceSettings>(
   const drain = new AbortController();
   // Every call in work may listen for the drain, in every service; admission bounds how many there are.
   setMaxListeners(0, drain.signal);
-  metrics.gauge('tessera_build_info').set({ service: name, version }, 1);
+  metrics.gauge(buildInfo).set({ service: name, version }, 1);
   const readiness = new Readiness();
   const http = await startHttpServer({
     host: common['metrics.host'],
@@ -127,7 +141,7 @@ function followReadiness(
   readiness: Readiness,
   { health, log, metrics }: { health: Health; log: Logger; metrics: Metrics },
 ): { stop(): void } {
-  const gauge = metrics.gauge('tessera_ready');
+  const gauge = metrics.gauge(readyGauge);
   let told = true;
   const follow = (): void => {
     const { ready, text } = readiness.report();

@@ -1,17 +1,12 @@
-import { type MetricRow, metricTable } from './metric-table.js';
+import { declaredMetrics } from './metric.js';
 
-/** One line of docs/metrics.md. */
-export type MetricDescription = MetricRow & { readonly name: string };
-
-export function describeMetrics(): MetricDescription[] {
-  return Object.entries(metricTable).map(([name, row]) => ({ name, ...row }));
-}
-
-/** A Markdown table of every metric. */
+/** A Markdown table of every metric that what is loaded declares, by name. */
 export function metricsMarkdown(): string {
-  const rows = describeMetrics().map(
-    (row) =>
-      `| \`${row.name}\` | ${row.type} | ${row.unit} | ${row.labels.map((label) => `\`${label}\``).join(', ')} | ${row.from} | ${row.help} |`,
-  );
+  const rows = declaredMetrics()
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+    .map(
+      ({ name, type, unit, labels, from, help }) =>
+        `| \`${name}\` | ${type} | ${unit} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${from} | ${help} |`,
+    );
   return ['| Metric | Type | Unit | Labels | From | Meaning |', '|---|---|---|---|---|---|', ...rows].join('\n');
 }

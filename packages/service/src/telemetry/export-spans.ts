@@ -13,9 +13,9 @@ import {
   type SpanExporter,
 } from '@opentelemetry/sdk-trace-base';
 import { sleep } from '@tessera/flow';
+import type { Counter } from 'prom-client';
 import { version } from '../version.js';
 import type { Logger } from './log.js';
-import type { Metrics } from './metrics.js';
 
 // Loaded by tracing.ts alone, and only when there is an endpoint: nobody else pays for these libraries.
 
@@ -25,11 +25,12 @@ export interface Tracing {
   stop(withinMs: number): Promise<void>;
 }
 
-export interface TracingOptions {
+export interface ExportOptions {
   /** encoder, connector, llm, generator, gateway. */
   readonly service: string;
   readonly log: Logger;
-  readonly metrics: Metrics;
+  /** Counts spans by their outcome. */
+  readonly counter: Counter<'outcome'>;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -59,7 +60,7 @@ class WatchedExporter implements SpanExporter {
  * Makes the spans of this process go to the collector that the environment names. They wait in a bounded queue and leave
  * in batches; a collector that is away costs spans, never a request.
  */
-export function exportSpans({ service, log, metrics, env }: TracingOptions): Tracing {
+export function exportSpans({ service, log, counter, env }: ExportOptions): Tracing {
   const protocol = env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL;
   if (protocol && protocol !== 'http/protobuf') {
     log.warn({ protocol }, 'spans are sent as http/protobuf, whatever OTEL_EXPORTER_OTLP_PROTOCOL says');
@@ -69,7 +70,6 @@ export function exportSpans({ service, log, metrics, env }: TracingOptions): Tra
   const note = (message: string): void => library.debug(message);
   diag.setLogger({ error: note, warn: note, info: note, debug: note, verbose: note }, DiagLogLevel.WARN);
 
-  const counter = metrics.counter('tessera_spans_total');
   for (const outcome of ['exported', 'failed'] as const) counter.inc({ outcome }, 0);
   let isFailing = false;
   const exporter = new WatchedExporter(new OTLPTraceExporter(), (outcome, spans, error) => {

@@ -1,30 +1,39 @@
 import { errorTable } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { describeErrors, errorsMarkdown } from '../describe-errors.js';
-import { describeMetrics, metricsMarkdown } from './describe-metrics.js';
+import { counterMetric } from './metric.js';
 import { Metrics } from './metrics.js';
 
-test('every name keeps the rules: prefix, base unit, _total for counters only, no request ids', () => {
-  for (const { name, type, unit, labels, buckets } of describeMetrics()) {
-    expect(name).toMatch(/^tessera_[a-z_]+$/);
-    expect(name.endsWith('_total'), name).toBe(type === 'counter');
-    if (unit === 'seconds' || unit === 'bytes' || unit === 'ratio') expect(name).toContain(`_${unit}`);
-    expect(buckets !== undefined, name).toBe(type === 'histogram');
-    expect(labels.join()).not.toContain('request');
-  }
+const eaten = counterMetric('tessera_apples_eaten_total', {
+  unit: 'count',
+  help: 'Apples eaten.',
+  labels: ['kind'],
+  from: 'nobody',
 });
+const drunk = counterMetric('tessera_apples_drunk_total', { unit: 'count', help: 'As juice.', from: 'nobody' });
 
 test('asking for a metric twice gives the same one, and a registry shows only what was asked for', async () => {
   const metrics = new Metrics();
-  metrics.counter('tessera_tiles_total').inc({ stage: 'encoder' }, 2);
-  metrics.counter('tessera_tiles_total').inc({ stage: 'encoder' });
+  metrics.counter(eaten).inc({ kind: 'red' }, 2);
+  metrics.counter(eaten).inc({ kind: 'red' });
   const text = await metrics.registry.metrics();
-  expect(text).toContain('tessera_tiles_total{stage="encoder"} 3');
-  expect(text).not.toContain('tessera_decode_tokens_total');
+  expect(text).toContain('tessera_apples_eaten_total{kind="red"} 3');
+  expect(text).not.toContain(drunk.name);
 });
 
-test('the documents have a line for each metric and each error', () => {
-  for (const { name } of describeMetrics()) expect(metricsMarkdown()).toContain(`| \`${name}\` |`);
+test('a label that was not declared, and a metric of another type, do not compile', () => {
+  const metrics = new Metrics();
+  // @ts-expect-error: the label is `kind`
+  expect(() => metrics.counter(eaten).inc({ colour: 'red' })).toThrow();
+  // @ts-expect-error: it has no labels
+  expect(() => metrics.counter(drunk).inc({ kind: 'red' })).toThrow();
+  // @ts-expect-error: it is a counter
+  metrics.gauge(eaten);
+  // @ts-expect-error: counters end in _total
+  counterMetric('tessera_apples', { unit: 'count', help: '', from: '' });
+});
+
+test('the document has a line for each error', () => {
   expect(describeErrors().map((row) => row.code)).toEqual(Object.keys(errorTable));
   for (const { code, whatToDo } of describeErrors()) {
     expect(errorsMarkdown()).toMatch(new RegExp(`\\| \`${code}\` \\|.*\\|`));

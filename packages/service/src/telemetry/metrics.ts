@@ -1,5 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { type LabelOf, type MetricName, type MetricNameOf, type MetricRow, metricTable } from './metric-table.js';
+import type { CounterMetric, GaugeMetric, HistogramMetric } from './metric.js';
+
+/** The labels that a metric takes. (With `never` prom-client's types take any label; so none stands as one without a name.) */
+type Labels<Label extends string> = [Label] extends [never] ? '' : Label;
 
 /**
  * The metrics of one service. Each has a registry of its own, so several services can live in one process.
@@ -8,20 +11,19 @@ import { type LabelOf, type MetricName, type MetricNameOf, type MetricRow, metri
 export class Metrics {
   readonly registry = new Registry();
 
-  counter<N extends MetricNameOf<'counter'>>(name: N): Counter<LabelOf<N>> {
-    const known = this.registry.getSingleMetric(name) as Counter<LabelOf<N>> | undefined;
-    return known ?? new Counter(this.#configuration<N>(name));
+  counter<Label extends string>(metric: CounterMetric<Label>): Counter<Labels<Label>> {
+    const known = this.registry.getSingleMetric(metric.name) as Counter<Labels<Label>> | undefined;
+    return known ?? new Counter(this.#configuration(metric));
   }
 
-  gauge<N extends MetricNameOf<'gauge'>>(name: N): Gauge<LabelOf<N>> {
-    const known = this.registry.getSingleMetric(name) as Gauge<LabelOf<N>> | undefined;
-    return known ?? new Gauge(this.#configuration<N>(name));
+  gauge<Label extends string>(metric: GaugeMetric<Label>): Gauge<Labels<Label>> {
+    const known = this.registry.getSingleMetric(metric.name) as Gauge<Labels<Label>> | undefined;
+    return known ?? new Gauge(this.#configuration(metric));
   }
 
-  histogram<N extends MetricNameOf<'histogram'>>(name: N): Histogram<LabelOf<N>> {
-    const known = this.registry.getSingleMetric(name) as Histogram<LabelOf<N>> | undefined;
-    const row: MetricRow = metricTable[name];
-    return known ?? new Histogram({ ...this.#configuration<N>(name), buckets: [...(row.buckets ?? [])] });
+  histogram<Label extends string>(metric: HistogramMetric<Label>): Histogram<Labels<Label>> {
+    const known = this.registry.getSingleMetric(metric.name) as Histogram<Labels<Label>> | undefined;
+    return known ?? new Histogram({ ...this.#configuration(metric), buckets: [...metric.buckets] });
   }
 
   /** Adds what Node itself knows (memory, CPU, event loop, garbage collection); once a process is enough. */
@@ -29,8 +31,15 @@ export class Metrics {
     collectDefaultMetrics({ register: this.registry, prefix: 'tessera_' });
   }
 
-  #configuration<N extends MetricName>(name: N) {
-    const row: MetricRow = metricTable[name];
-    return { name, help: row.help, labelNames: [...row.labels] as LabelOf<N>[], registers: [this.registry] };
+  #configuration<Label extends string>({
+    name,
+    help,
+    labels,
+  }: {
+    name: string;
+    help: string;
+    labels: readonly Label[];
+  }) {
+    return { name, help, labelNames: [...labels] as Labels<Label>[], registers: [this.registry] };
   }
 }

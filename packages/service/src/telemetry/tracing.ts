@@ -1,4 +1,18 @@
-import type { Tracing, TracingOptions } from './export-spans.js';
+import type { ExportOptions, Tracing } from './export-spans.js';
+import { counterMetric } from './metric.js';
+import type { Metrics } from './metrics.js';
+
+// Here and not beside the exporter, which is loaded only where there is a collector.
+const spansTotal = counterMetric('tessera_spans_total', {
+  unit: 'count',
+  help: 'Spans that were sent to the collector (exported) or lost because it did not take them (failed). Only where traces are exported.',
+  labels: ['outcome'],
+  from: 'every service',
+});
+
+interface TracingOptions extends Omit<ExportOptions, 'counter'> {
+  readonly metrics: Metrics;
+}
 
 /** OpenTelemetry's own variables that mean something here; docs/traces.md is made from this. */
 const tracingVariables: Readonly<Record<string, string>> = {
@@ -28,10 +42,10 @@ function isWanted(env: TracingOptions['env']): boolean {
 }
 
 /** Begins to export the spans of this process, once, if its environment says where to; else nothing is even loaded. */
-export async function startTracing(options: TracingOptions): Promise<Tracing | undefined> {
+export async function startTracing({ metrics, ...options }: TracingOptions): Promise<Tracing | undefined> {
   if (!isWanted(options.env)) return undefined;
   const { exportSpans } = await import('./export-spans.js');
-  return exportSpans(options);
+  return exportSpans({ ...options, counter: metrics.counter(spansTotal) });
 }
 
 /** A Markdown table of the variables. */

@@ -1,0 +1,81 @@
+import { counterMetric, gaugeMetric, histogramMetric } from '@tessera/service';
+
+export const gatewayRequests = gaugeMetric('tessera_gateway_requests', {
+  unit: 'count',
+  help: 'Requests that are in a state of the request state machine.',
+  labels: ['state'],
+  from: 'gateway',
+});
+
+export const gatewayTransitionsTotal = counterMetric('tessera_gateway_transitions_total', {
+  unit: 'count',
+  help: 'Times that a request entered a state.',
+  labels: ['state'],
+  from: 'gateway',
+});
+
+export const gatewayRequestsTotal = counterMetric('tessera_gateway_requests_total', {
+  unit: 'count',
+  help: 'Requests that ended, by error code; OK if without one.',
+  labels: ['code'],
+  from: 'gateway',
+});
+
+export const gatewayRequestSeconds = histogramMetric('tessera_gateway_request_seconds', {
+  unit: 'seconds',
+  help: 'Time from accepting a request to its last event.',
+  from: 'gateway',
+});
+
+export const gatewayAttemptsTotal = counterMetric('tessera_gateway_attempts_total', {
+  unit: 'count',
+  help: 'Times that a request was sent to an engine again.',
+  from: 'gateway',
+});
+
+export const gatewayEngines = gaugeMetric('tessera_gateway_engines', {
+  unit: 'count',
+  help: 'Engines heard of lately.',
+  from: 'gateway',
+});
+
+export const gatewayMediaBytes = gaugeMetric('tessera_gateway_media_bytes', {
+  unit: 'bytes',
+  help: 'Bytes of media held for requests in flight.',
+  from: 'gateway',
+});
+
+export const queueDepth = gaugeMetric('tessera_queue_depth', {
+  unit: 'count',
+  help: 'Jobs that wait in a work queue, over the whole fleet.',
+  labels: ['kind'],
+  from: 'gateway',
+});
+
+export const queueOldestSeconds = gaugeMetric('tessera_queue_oldest_seconds', {
+  unit: 'seconds',
+  help: 'Age of the oldest job of a queue that is not done, waiting or in work; 0 when there is none. It grows without end where a stage is missing.',
+  labels: ['kind'],
+  from: 'gateway',
+});
+
+export const streamBytes = gaugeMetric('tessera_stream_bytes', {
+  unit: 'bytes',
+  help: 'Bytes that a stream or bucket on NATS holds.',
+  labels: ['stream'],
+  from: 'gateway',
+});
+
+export const streamMaxBytes = gaugeMetric('tessera_stream_max_bytes', {
+  unit: 'bytes',
+  help: 'Bytes that it may hold; a stream near it holds up those who publish to it.',
+  labels: ['stream'],
+  from: 'gateway',
+});
+
+export const streamMessages = gaugeMetric('tessera_stream_messages', {
+  unit: 'count',
+  help: 'Messages that a stream or bucket on NATS holds.',
+  labels: ['stream'],
+  from: 'gateway',
+});

@@ -1,0 +1,61 @@
+import { counterMetric, gaugeMetric, histogramMetric } from '@tessera/service';
+
+export const requestsRunning = gaugeMetric('tessera_requests_running', {
+  unit: 'count',
+  help: 'Sequences that hold a KV slot.',
+  from: 'llm',
+});
+
+export const requestsWaiting = gaugeMetric('tessera_requests_waiting', {
+  unit: 'count',
+  help: 'Sequences that have all that they need but a slot.',
+  from: 'llm',
+});
+
+export const requestsWaitingForTiles = gaugeMetric('tessera_requests_waiting_for_tiles', {
+  unit: 'count',
+  help: 'Sequences without a slot whose visual tokens are still being made.',
+  from: 'llm',
+});
+
+export const kvCacheUsageRatio = gaugeMetric('tessera_kv_cache_usage_ratio', {
+  unit: 'ratio',
+  help: 'What running sequences can come to need of the KV cache, as a share of its limit: 0 to 1.',
+  from: 'llm',
+});
+
+export const kvCacheBytes = gaugeMetric('tessera_kv_cache_bytes', {
+  unit: 'bytes',
+  help: 'Bytes that the KV cache holds.',
+  from: 'llm',
+});
+
+export const kvCacheLimitBytes = gaugeMetric('tessera_kv_cache_limit_bytes', {
+  unit: 'bytes',
+  help: 'Bytes that the KV cache may take: kv.maxBytes, or what the memory leaves.',
+  from: 'llm',
+});
+
+export const preemptionsTotal = counterMetric('tessera_preemptions_total', {
+  unit: 'count',
+  help: 'Sequences waiting for visual tokens that lost their slot to one that had all of its own.',
+  from: 'llm',
+});
+
+export const interTokenLatencySeconds = histogramMetric('tessera_inter_token_latency_seconds', {
+  unit: 'seconds',
+  help: 'Time between two tokens of a sequence.',
+  from: 'llm',
+});
+
+export const prefillTokensTotal = counterMetric('tessera_prefill_tokens_total', {
+  unit: 'count',
+  help: 'Prompt positions computed.',
+  from: 'llm',
+});
+
+export const decodeTokensTotal = counterMetric('tessera_decode_tokens_total', {
+  unit: 'count',
+  help: 'Tokens written.',
+  from: 'llm',
+});
