@@ -2,6 +2,7 @@ import {
   ChatServiceDefinition,
   ChatStart,
   FinishReason,
+  type Media,
   Modality,
   type RespondResponse,
   Role,
@@ -109,6 +110,62 @@ test.each<[why: string, code: string, field: string, start: () => StartInput]>([
 ])('Respond refuses %s, by the name of its field', async (_, code, field, start) => {
   const { error } = await leavesNoTrace(deployment, () => respond(start()));
   expect(error).toMatchObject({ code, options: { field } });
+});
+
+async function* uploadOf(bytes: Uint8Array, declaration: Partial<Media> = {}) {
+  const start = { name: 'a', source: { $case: 'parts' as const, value: {} }, ...declaration };
+  yield { body: { $case: 'start' as const, value: start } };
+  yield { body: { $case: 'mediaPart' as const, value: { name: 'a', data: bytes, last: true } } };
+}
+
+test('what was uploaded once is named by its digest in later requests', async () => {
+  const picture = sample('apple');
+  const uploaded = await client.upload(uploadOf(picture));
+  expect(uploaded).toMatchObject({
+    modality: Modality.IMAGE,
+    mimeType: 'image/png',
+    sizeBytes: BigInt(picture.length),
+  });
+  expect(uploaded.expireTime?.getTime()).toBeGreaterThan(Date.now());
+  const media = [{ name: 'a', source: { $case: 'digest' as const, value: uploaded.digest } }];
+  for (let turn = 0; turn < 2; turn++) {
+    const { text, error } = await leavesNoTrace(deployment, () => respond(question('What is this?', ['a'], { media })));
+    expect(error).toBeUndefined();
+    expect(text).toBe('This is a red apple.');
+  }
+});
+
+test('a digest that nobody uploaded is MEDIA_MISSING', async () => {
+  const source = { $case: 'digest' as const, value: `sha256:${'0'.repeat(64)}` };
+  const { error } = await respond(question('What?', ['a'], { media: [{ name: 'a', source }] }));
+  expect(error).toMatchObject({ code: 'MEDIA_MISSING', options: { field: 'media[0].digest' } });
+});
+
+test.each<[why: string, code: string, field: string | undefined, upload: () => AsyncIterable<object>]>([
+  [
+    'another type than its bytes have',
+    'REQUEST_INVALID',
+    'start.mime_type',
+    () => uploadOf(sample('cat'), { mimeType: 'image/gif' }),
+  ],
+  ['another size', 'REQUEST_INVALID', 'start.size_bytes', () => uploadOf(sample('cat'), { sizeBytes: 3n })],
+  ['sound', 'UNSUPPORTED', 'start.modality', () => uploadOf(sample('cat'), { modality: Modality.AUDIO })],
+  [
+    'bytes of its own',
+    'REQUEST_INVALID',
+    'start.source',
+    () => uploadOf(sample('cat'), { source: { $case: 'inline', value: sample('cat') } }),
+  ],
+  ['what is no picture', 'MEDIA_NOT_RECOGNISED', undefined, () => uploadOf(Buffer.from('no picture'))],
+])('an upload with %s is refused', async (_, code, field, upload) => {
+  const refusal = await leavesNoTrace(deployment, () =>
+    client.upload(upload()).then(
+      () => undefined,
+      (reason: TesseraError) => reason,
+    ),
+  );
+  expect(refusal).toMatchObject({ code });
+  expect(refusal?.options.field).toBe(field);
 });
 
 test('a size that is over the limit is refused before a byte of it is sent', async () => {

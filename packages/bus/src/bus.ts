@@ -30,6 +30,7 @@ import { Worker, type WorkOptions } from './jobs/worker.js';
 import { type MediaHold, MediaStore } from './parts/media-store.js';
 import { endsForGood, PartStore } from './parts/part-store.js';
 import { type TakenTensor, TensorStore } from './parts/tensor-store.js';
+import { type FoundUpload, type Upload, UploadStore } from './parts/upload-store.js';
 import { eventAssemblies } from './products/event-assembly.js';
 import { removeInbox } from './products/inbox.js';
 import { ProductInbox } from './products/product-inbox.js';
@@ -79,6 +80,7 @@ export class Bus {
   private readonly cancellation: Cancellation;
   private readonly tensors: TensorStore;
   private readonly media: MediaStore;
+  private readonly uploads: UploadStore;
   private readonly closing = new AbortController();
   private readonly inboxes: { close(): Promise<void> }[] = [];
   private applied = false;
@@ -91,6 +93,7 @@ export class Bus {
     const parts = new PartStore(connection, this.publisher);
     this.tensors = new TensorStore(connection, parts);
     this.media = new MediaStore(connection, parts);
+    this.uploads = new UploadStore(connection, this.publisher);
     connection.onReconnect(() => {
       this.streamsThere = false;
       void this.restore().catch(() => {});
@@ -343,6 +346,23 @@ export class Bus {
    */
   async takeTensor(reference: TensorRef, signal: AbortSignal): Promise<TakenTensor> {
     return this.tensors.take(reference, signal);
+  }
+
+  /**
+   * Keeps a media item for requests that will name it by its digest, whichever gateway they come to.
+   * @returns until when it may be named, Unix ms
+   * @throws TesseraError QUEUE_FULL when there is no room for it; DEADLINE_EXCEEDED, CANCELLED
+   */
+  async upload(upload: Upload, options: PublishOptions): Promise<number> {
+    return this.uploads.put(upload, options);
+  }
+
+  /**
+   * What was uploaded under a digest (hex); undefined when there is nothing (any more).
+   * @throws TesseraError STAGE_UNAVAILABLE when it cannot be found out
+   */
+  async findUpload(digest: string, signal: AbortSignal): Promise<FoundUpload | undefined> {
+    return this.uploads.find(digest, signal);
   }
 
   /**

@@ -16,6 +16,7 @@ export type { JobContext, WorkOptions } from './jobs/worker.js';
 export { type NatsSettings, natsSettings } from './nats-settings.js';
 export type { MediaHold } from './parts/media-store.js';
 export type { TakenTensor } from './parts/tensor-store.js';
+export type { FoundUpload, Upload } from './parts/upload-store.js';
 export type { ProductInbox, ReceiveOptions } from './products/product-inbox.js';
 export type { StageFailure } from './products/stage-failure.js';
 export type { ReceivedTensor } from './products/tensor-assembly.js';

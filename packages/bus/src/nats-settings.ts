@@ -23,7 +23,7 @@ const bytesSetting = ({ name, contents, maxBytes }: StreamDeclaration<StreamKind
     setting(positive.min(64 * 1024), { default: maxBytes, description: `Bytes of ${contents}${suffix}.` }),
   ] as const;
 
-/** One for each queue, for each product, and for the parts. */
+/** One for each queue, for each product, for the parts and for the uploads. */
 const bytesSettings = Object.fromEntries([
   ...queues.map((queue) => bytesSetting(queue)),
   ...spreadStreams.map((declaration) => bytesSetting(declaration, ', all streams together')),
@@ -104,6 +104,10 @@ export const natsSettings = {
     description: 'Jobs that may wait in each queue of a model revision.',
   }),
   ...bytesSettings,
+  'nats.uploadMs': setting(positive.min(1000), {
+    default: defaultBusLimits.uploadMs,
+    description: 'How long an upload may be named by requests, in milliseconds.',
+  }),
   'nats.queueWaitMs': setting(positive, {
     default: defaultBusLimits.queueWaitMs,
     description: 'How long a job waits for room in a full queue before it is refused, in milliseconds.',
@@ -147,6 +151,7 @@ export function busLimits(settings: Settings<NatsSettings>, maxDeadlineMs: numbe
     maxJobs: settings['nats.maxJobs'],
     maxBytes: maxBytesOf(({ name }) => settings[bytesKey(name)]),
     maxDeadlineMs,
+    uploadMs: settings['nats.uploadMs'],
     queueWaitMs: settings['nats.queueWaitMs'],
     ackWaitMs: settings['nats.ackWaitMs'],
     stallMs: settings['nats.stallMs'],

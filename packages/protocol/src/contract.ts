@@ -44,10 +44,6 @@ export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
     asksFor: ({ media }) => media.some(({ detail }) => detail === MediaDetail.LOW),
     what: 'MEDIA_DETAIL_LOW',
   },
-  {
-    field: 'media[].digest',
-    asksFor: ({ media }) => media.some(({ source }) => source?.$case === 'digest'),
-  },
   { field: 'choices', asksFor: ({ choices }) => choices !== undefined && choices > 1, what: 'more than 1' },
   { field: 'output_modalities', asksFor: ({ outputModalities }) => outputModalities.length > 0 },
   { field: 'tools', asksFor: ({ tools }) => tools !== undefined },
@@ -55,7 +51,7 @@ export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
 ];
 
 /** Methods of the front door that are laid down and not built. */
-export const unbuiltMethods: readonly string[] = ['Upload', 'Resume'];
+export const unbuiltMethods: readonly string[] = ['Resume'];
 
 /** @throws TesseraError UNSUPPORTED naming the first field that asks for what is not built */
 export function refuseUnbuilt<T>(message: T, fields: readonly UnbuiltField<T>[], path = ''): void {

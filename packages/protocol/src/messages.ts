@@ -4,6 +4,7 @@ export * from './generated/tessera/bus/v1/engines.js';
 export * from './generated/tessera/bus/v1/jobs.js';
 export * from './generated/tessera/bus/v1/products.js';
 export * from './generated/tessera/bus/v1/timing.js';
+export * from './generated/tessera/bus/v1/uploads.js';
 export * from './generated/tessera/v1/answer.js';
 // Each generated file with a stream exports this name; one explicit export settles which.
 export type { ServerStreamingMethodResult } from './generated/tessera/v1/chat.js';

@@ -5,6 +5,7 @@ import { EventQueue, type LinkedAbort, linkedAbort } from '@tessera/flow';
 import {
   type ChatStart,
   type DrawingEvent,
+  type Media,
   type MediaPart,
   type ModelInfo,
   type PromptConversation,
@@ -12,6 +13,7 @@ import {
   quoted,
   RequestState,
   TesseraError,
+  type UploadResponse,
 } from '@tessera/protocol';
 import { Arrivals } from './admission/arrivals.js';
 import type { ClientLimits } from './admission/client-limits.js';
@@ -22,6 +24,7 @@ import { type Conversation, type ConversationLimits, checkConversation } from '.
 import { unlessLeaving } from './intake/leaving.js';
 import { type IntakeLimits, MediaIntake } from './intake/media-intake.js';
 import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './intake/media-plan.js';
+import { takeUpload } from './intake/take-upload.js';
 import { withinPause } from './intake/within-pause.js';
 import { EncodeDispatch, encodeJobs } from './routing/encode-dispatch.js';
 import type { EnginePool } from './routing/engine-pool.js';
@@ -149,6 +152,29 @@ export class Chat {
     return events;
   }
 
+  /**
+   * Keeps a media item for later requests, which name it by its digest.
+   * @param parts read until the item is whole
+   * @throws TesseraError of the error table
+   */
+  async upload(start: Media, parts: AsyncIterable<MediaPart>, call: ChatCall): Promise<UploadResponse> {
+    const { bus, clients, limits, media } = this.dependencies;
+    call.arrival?.[Symbol.dispose]();
+    this.refuseFull();
+    if (media === undefined) throw new TesseraError('UNSUPPORTED', 'this model takes text only');
+    using place = clients.enter(call.client);
+    this.active++;
+    try {
+      return await takeUpload(start, parts[Symbol.asyncIterator](), call, {
+        bus,
+        budget: place.budget,
+        limits: { ...limits, maxPixels: limits.mediaPixels },
+      });
+    } finally {
+      this.leave();
+    }
+  }
+
   private async run(
     start: ChatStart,
     parts: AsyncIterable<MediaPart>,
@@ -220,9 +246,13 @@ export class Chat {
         this.cleanUp(requestId, encodes, request.leavesWork || (!complete && this.dependencies.canDraw));
       }
       this.dependencies.onEnd({ requestId, state: lifecycle.state, durationMs: lifecycle.nowMs(), error: failure });
-      this.active--;
-      if (this.active === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
+      this.leave();
     }
+  }
+
+  private leave(): void {
+    this.active--;
+    if (this.active === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
   }
 
   private async receive(
@@ -233,6 +263,7 @@ export class Chat {
     const { signal } = stop;
     const { limits, media } = this.dependencies;
     intake.takeInline();
+    await intake.takeUploads((digest) => this.dependencies.bus.findUpload(digest, signal), signal);
     const incoming = parts[Symbol.asyncIterator]();
     while (!intake.complete) {
       const part = await withinPause(incoming.next(), limits.pauseMs, signal);

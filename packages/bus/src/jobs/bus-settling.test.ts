@@ -59,7 +59,15 @@ test('a job that failed stays in its queue until its failure is on the stream', 
   const prefix = newId('t');
   const { nc, answers } = await answersTo(prefix);
   let full = 0;
-  const maxBytes = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 20_000, drawings: 1e6, parts: 1e6 };
+  const maxBytes = {
+    encode: 1e6,
+    connect: 1e6,
+    generate: 1e6,
+    visual_tokens: 20_000,
+    drawings: 1e6,
+    parts: 1e6,
+    uploads: 1e6,
+  };
   const bus = await cleanup.bus(server.url, { prefix, limits: { maxBytes }, observer: { queueFull: () => full++ } });
   const inbox = await bus.openInbox(visualTokens);
   const reading = take(inbox.receive('a', cleanup.signal()), 1);

@@ -1,7 +1,7 @@
 import { JetStreamApiError } from '@nats-io/jetstream';
 import { headers, type MsgHdrs } from '@nats-io/transport-node';
 import { remainingMs, signalWithDeadline, sleep } from '@tessera/flow';
-import { maxMessageBytes, messageHeaders, queues, type StreamKind, TesseraError } from '@tessera/protocol';
+import { maxMessageBytes, messageHeaders, queues, type StreamKind, TesseraError, uploads } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import { StreamGate, type Turn } from './stream-gate.js';
@@ -54,7 +54,7 @@ export class Publisher {
 
   /**
    * Publishes and waits for the acknowledgement. While NATS is away it waits for it; while the stream is full it waits
-   * up to `queueWaitMs` for jobs, and until the deadline for what stages made, whose makers have nothing better to do.
+   * up to `queueWaitMs` for jobs and uploads, and until the deadline for what stages made, whose makers have nothing better to do.
    * @throws TesseraError MESSAGE_TOO_LARGE, QUEUE_FULL, DEADLINE_EXCEEDED, CANCELLED
    */
   async publish(message: OutgoingMessage, options: PublishOptions): Promise<Stored> {
@@ -126,7 +126,7 @@ export class Publisher {
   }
 
   /**
-   * Waits for this publisher's turn; a sender of jobs no longer than `queueWaitMs`.
+   * Waits for this publisher's turn; a sender of jobs or uploads no longer than `queueWaitMs`.
    * @throws TesseraError QUEUE_FULL; the signal's reason
    */
   private async turnOf(
@@ -136,13 +136,18 @@ export class Publisher {
     signal: AbortSignal,
   ): Promise<void> {
     const queue = queues.find(({ name }) => name === kind);
-    if (fullSince === undefined || queue === undefined) return await passed(turn.next(signal));
+    const hasPatience = queue === undefined && kind !== uploads.name;
+    if (fullSince === undefined || hasPatience) return await passed(turn.next(signal));
     const leftMs = this.connection.limits.queueWaitMs - (performance.now() - fullSince);
     using patience = signalWithDeadline(signal, Date.now() + leftMs);
     try {
       await turn.next(patience.signal);
     } catch (reason) {
       if (signal.aborted) throw asTesseraError(reason);
+      if (queue === undefined) {
+        const options = { retryAfterMs: 10_000 };
+        throw new TesseraError('QUEUE_FULL', `there is no room for more uploads (${stream} is full)`, options);
+      }
       const { worker: stage } = queue;
       throw new TesseraError('QUEUE_FULL', `the queue of the ${stage} (${stream}) is full`, {
         retryAfterMs: 1000,

@@ -23,6 +23,7 @@ export const smallStreams: Partial<BusLimits> = {
     visual_tokens: 16 * mib,
     drawings: 16 * mib,
     parts: 16 * mib,
+    uploads: 16 * mib,
   },
   maxTombstoneBytes: mib,
 };

@@ -82,18 +82,29 @@ export const parts: SpreadDeclaration<'parts'> = {
   contents: 'media and features larger than a part, until they are taken',
   maxBytes: 256 * mib,
   retention: 'limits',
+  keptFor: 'request',
+};
+
+/** Media that callers uploaded, for requests that name them by their digest. */
+export const uploads: SpreadDeclaration<'uploads'> = {
+  name: 'uploads',
+  place: 'uploads',
+  contents: 'media that were uploaded for later requests',
+  maxBytes: 128 * mib,
+  retention: 'limits',
+  keptFor: 'upload',
 };
 
 export const queues = [encodeQueue, connectQueue, generateQueue] as const;
 export const products = [visualTokens, drawingEvents] as const;
-export const spreadStreams = [...products, parts] as const;
+export const spreadStreams = [...products, parts, uploads] as const;
 
 /** The name of each queue. */
 export type JobKind = (typeof queues)[number]['name'];
 /** The name of each product. */
 export type ProductKind = (typeof products)[number]['name'];
 /** The name of each kind of stream that carries jobs, products or parts. */
-export type StreamKind = JobKind | ProductKind | 'parts';
+export type StreamKind = JobKind | ProductKind | 'parts' | 'uploads';
 
 export type DeclaredQueue<Job extends JobMessage = JobMessage> = Queue<Job, JobKind, ProductKind>;
 export type DeclaredProduct<Content extends ProductContent = ProductContent> = Product<Content, ProductKind>;

@@ -1,4 +1,4 @@
-import { parts, products, queues, spreadStreams } from './declarations.js';
+import { parts, products, queues, spreadStreams, uploads } from './declarations.js';
 import type { BusRole } from './roles.js';
 import type { SpreadDeclaration } from './stream-declaration.js';
 import type { StreamLimits } from './streams.js';
@@ -93,6 +93,9 @@ export function permissionsOf(
         allow(api('DIRECT.GET', stream), api('DIRECT.GET', stream, '>'));
     }
     for (const queue of fills) allow(api('STREAM.MSG.DELETE', subjects.queue(queue)));
+    // Uploads are stored and found by whichever gateway is asked.
+    allow(...into(uploads));
+    for (const stream of of(uploads)) allow(api('DIRECT.GET', stream), api('DIRECT.GET', stream, '>'));
     // What dead processes and revisions left.
     for (const stream of products.flatMap(of)) {
       allow(api('STREAM.PURGE', stream), api('CONSUMER.INFO', stream, '*'));

@@ -62,12 +62,13 @@ export interface EventProduct<Event extends ProductEvent, Name extends string = 
 }
 
 /** What a declaration says beyond how its product is cut into messages. */
-type Declared<Name extends string> = Omit<Product<ProductContent, Name>, 'pieces' | 'retention'>;
+type Declared<Name extends string> = Omit<Product<ProductContent, Name>, 'pieces' | 'retention' | 'keptFor'>;
 
 export function tensorProduct<Name extends string>(declared: Declared<Name>): TensorProduct<Name> {
   return {
     ...declared,
     retention: 'workqueue',
+    keptFor: 'request',
     delivery: 'tensor',
     *pieces({ key, tile, tensor, timings }, { partBytes, maxTensorBytes }) {
       checkTensorBytes(tensor.shape, maxTensorBytes);
@@ -87,6 +88,7 @@ export function eventProduct<Event extends ProductEvent, Name extends string>(
   return {
     ...declared,
     retention: 'workqueue',
+    keptFor: 'request',
     delivery: 'events',
     pieces: (event) => [{ tile: 0, part: event.sequence, payload: declared.message.encode(event).finish() }],
   };

@@ -20,4 +20,6 @@ export interface StreamDeclaration<Name extends string = string> {
 export interface SpreadDeclaration<Name extends string = string> extends StreamDeclaration<Name> {
   /** A work queue drops a message when it is acknowledged; `limits` keeps it until it is deleted or old. */
   readonly retention: 'workqueue' | 'limits';
+  /** How long a message is kept that nobody takes: as long as a request may last, or as uploads are kept. */
+  readonly keptFor: 'request' | 'upload';
 }

@@ -24,6 +24,8 @@ export interface StreamLimits {
   readonly maxTombstoneBytes: number;
   /** The longest deadline that a request may have: nothing is kept for longer. */
   readonly maxDeadlineMs: number;
+  /** How long an upload may be named by requests. */
+  readonly uploadMs: number;
   /** How long a delivered job, or product, may go without a sign of its receiver before it is delivered again. */
   readonly ackWaitMs: number;
   /** The most jobs that a stage's whole fleet may hold at once: the server counts over all replicas. */
@@ -50,6 +52,7 @@ export const defaultStreamLimits: StreamLimits = {
   replicas: 1,
   maxTombstoneBytes: 16 * mib,
   maxDeadlineMs: 600_000,
+  uploadMs: 3_600_000,
   ackWaitMs: 5000,
   maxAckPending: 65_536,
   maxWaitingPulls: 16_384,
@@ -118,14 +121,15 @@ export interface StreamPlan {
 }
 
 export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan {
+  /** A server remembers ids no longer than messages. */
+  const keptFor = (maxAgeMs: number) => ({ maxAgeMs, dedupWindowMs: Math.min(limits.dedupWindowMs, maxAgeMs) });
   const common = {
     discard: 'new',
     replicas: limits.replicas,
     maxMessages: -1,
     maxMessagesPerSubject: -1,
     maxMessageBytes: maxStoredBytes(limits),
-    maxAgeMs: limits.maxDeadlineMs,
-    dedupWindowMs: Math.min(limits.dedupWindowMs, limits.maxDeadlineMs),
+    ...keptFor(limits.maxDeadlineMs),
   } as const;
   const queueStream = (queue: DeclaredQueue): StreamSpec => ({
     ...common,
@@ -143,6 +147,9 @@ export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan
         name: subjects.shard(kind, shard),
         subjects: [subjects.shardSubjects(kind, shard)],
         retention: kind.retention,
+        // An upload that comes again takes the place of what was.
+        maxMessagesPerSubject: kind.keptFor === 'upload' ? 1 : -1,
+        ...keptFor(kind.keptFor === 'upload' ? limits.uploadMs : limits.maxDeadlineMs),
         maxBytes: Math.floor(limits.maxBytes[kind.name] / limits.shards),
       }),
     ),
@@ -169,8 +176,7 @@ export function streamPlan(subjects: Subjects, limits: StreamLimits): StreamPlan
         name: subjects.revisions(),
         subjects: [subjects.revisionAlive()],
         maxBytes: revisionBytes,
-        maxAgeMs: limits.revisionIdleMs,
-        dedupWindowMs: Math.min(limits.dedupWindowMs, limits.revisionIdleMs),
+        ...keptFor(limits.revisionIdleMs),
       },
     ],
     consumers: queues.map((queue) => ({

@@ -1,6 +1,6 @@
 import { TesseraError } from '../errors.js';
 import { quoted } from '../outside-text.js';
-import { parts, queues } from './declarations.js';
+import { parts, queues, uploads } from './declarations.js';
 import type { SpreadDeclaration, StreamDeclaration } from './stream-declaration.js';
 
 /** Stands where a part's number would: the message is a Failure and takes the place of the product. */
@@ -187,6 +187,14 @@ export class Subjects {
   /** All parts of one name. */
   partsOf(shard: number, name: string): string {
     return `${this.root}.${parts.place}.${shard}.${this.revision}.${checkRequestId(name)}.>`;
+  }
+
+  /**
+   * A message of an upload: its head, which says what it is, or one of its parts. An upload is of no revision.
+   * @param digest hex
+   */
+  upload(shard: number, digest: string, part: number | 'head'): string {
+    return `${this.root}.${uploads.place}.${shard}.${checkRequestId(digest)}.${part}`;
   }
 
   /** The stream of tombstones. */

@@ -14,6 +14,9 @@ import {
 
 const invalid = TesseraError.invalidField;
 
+/** Of the declarations of media. */
+type MediaDeclarationLimits = Pick<ConversationLimits, 'mediaItems' | 'itemBytes'>;
+
 export interface ConversationLimits {
   readonly messages: number;
   readonly textCharacters: number;
@@ -34,6 +37,9 @@ export interface Conversation {
   readonly draw: DrawOptions;
   readonly templateArguments: ChatStart['templateArguments'];
 }
+
+/** Names an upload. */
+const uploadDigest = /^sha256:[0-9a-f]{64}$/;
 
 /** Characters of a name, of a person's as of a media item's. */
 const maxNameLength = 256;
@@ -66,7 +72,8 @@ export function checkConversation(start: ChatStart, limits: ConversationLimits):
   };
 }
 
-function checkMedia(media: readonly Media[], limits: ConversationLimits): void {
+/** @throws TesseraError as checkConversation, about the declarations alone */
+export function checkMedia(media: readonly Media[], limits: MediaDeclarationLimits): void {
   if (media.length > limits.mediaItems) {
     throw new TesseraError(
       'MEDIA_TOO_MANY',
@@ -81,7 +88,10 @@ function checkMedia(media: readonly Media[], limits: ConversationLimits): void {
     if (name.length > maxNameLength) throw invalid(`${where}.name`, `is longer than ${maxNameLength} characters`);
     if (names.has(name)) throw invalid(`${where}.name`, `is ${quoted(name)}, as that of an item before`);
     names.add(name);
-    if (source === undefined) throw invalid(where, 'does not say where its bytes are; use parts or inline');
+    if (source === undefined) throw invalid(where, 'does not say where its bytes are; use parts, inline or digest');
+    if (source.$case === 'digest' && !uploadDigest.test(source.value)) {
+      throw invalid(`${where}.digest`, 'is not `sha256:` and 64 hex digits, as Upload gives them');
+    }
     const size = source.$case === 'inline' ? BigInt(source.value.length) : sizeBytes;
     if (size !== undefined && size > BigInt(limits.itemBytes)) {
       throw new TesseraError(

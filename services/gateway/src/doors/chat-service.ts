@@ -1,6 +1,5 @@
 import {
   type AnswerEvent,
-  type ChatRequest,
   ChatServiceDefinition,
   type ChatServiceDescribeResponse,
   type ChatStart,
@@ -27,10 +26,18 @@ export interface ChatServiceOptions {
   readonly clientKey: string | undefined;
 }
 
-/** A conversation, and what follows it on the same stream. */
-interface Question {
-  readonly start: ChatStart;
+/** What a call begins with, and what follows it on the same stream. */
+interface Question<Start = ChatStart> {
+  readonly start: Start;
   readonly parts: AsyncIterable<MediaPart>;
+}
+
+/** One message of a stream that begins with `start`. */
+interface Streamed<Start> {
+  readonly body?:
+    | { readonly $case: 'start'; readonly value: Start }
+    | { readonly $case: 'mediaPart'; readonly value: MediaPart }
+    | undefined;
 }
 
 /** Renders the chat core as gRPC. */
@@ -81,15 +88,17 @@ export function chatService(
       },
       chat: (requests, context) => answer((signal) => streamed(requests, pauseMs, signal), context),
       respond: ({ start }, context) => answer(async () => inOneMessage(start), context),
-      async upload() {
-        throw notBuilt('Upload');
+      upload: async (requests, context) => {
+        const { signal, deadlineMs, arrival } = context;
+        const { start, parts } = await streamed(requests, pauseMs, signal);
+        return chat.upload(start, parts, { client: clientName(context, clientKey), signal, deadlineMs, arrival });
       },
       // biome-ignore lint/correctness/useYield: the contract has a stream here.
       async *resume() {
         throw notBuilt('Resume');
       },
     },
-    { onArrival: (path) => (/\/(Chat|Respond)$/.test(path) ? chat.arrive() : undefined) },
+    { onArrival: (path) => (/\/(Chat|Respond|Upload)$/.test(path) ? chat.arrive() : undefined) },
   );
 }
 
@@ -107,7 +116,12 @@ function listModels(
   return { models: model === undefined ? [] : [model], nextPageToken: '' };
 }
 
-async function streamed(requests: AsyncIterable<ChatRequest>, pauseMs: number, signal: AbortSignal): Promise<Question> {
+/** What a client streams: `start`, then parts. */
+async function streamed<Start>(
+  requests: AsyncIterable<Streamed<Start>>,
+  pauseMs: number,
+  signal: AbortSignal,
+): Promise<Question<Start>> {
   const incoming = requests[Symbol.asyncIterator]();
   return { start: await firstMessage(incoming, pauseMs, signal), parts: mediaParts(incoming) };
 }
@@ -126,11 +140,11 @@ function inOneMessage(start: ChatStart | undefined): Question {
 
 async function* nothingMore(): AsyncGenerator<never> {}
 
-async function firstMessage(
-  requests: AsyncIterator<ChatRequest>,
+async function firstMessage<Start>(
+  requests: AsyncIterator<Streamed<Start>>,
   pauseMs: number,
   signal: AbortSignal,
-): Promise<ChatStart> {
+): Promise<Start> {
   const first = await withinPause(requests.next(), pauseMs, signal);
   if (first.done === true) {
     await unlessLeaving(signal);
@@ -140,7 +154,7 @@ async function firstMessage(
   return first.value.body.value;
 }
 
-async function* mediaParts(requests: AsyncIterator<ChatRequest>): AsyncGenerator<MediaPart> {
+async function* mediaParts(requests: AsyncIterator<Streamed<unknown>>): AsyncGenerator<MediaPart> {
   for (let next = await requests.next(); next.done !== true; next = await requests.next()) {
     if (next.value.body?.$case !== 'mediaPart')
       throw invalid('media_part', 'after `start` only `media_part` may be sent');

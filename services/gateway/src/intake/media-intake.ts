@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { FoundUpload } from '@tessera/bus';
 import { type Media, type MediaPart, quoted, TesseraError } from '@tessera/protocol';
 import { GrowingBytes } from './growing-bytes.js';
 
@@ -68,7 +69,7 @@ export class MediaIntake {
   private readonly items = new Map<string, Item>();
   private held = 0;
 
-  /** @param media each with its source; none by digest */
+  /** @param media each with its source */
   constructor(
     media: readonly Media[],
     private readonly limits: IntakeLimits,
@@ -85,6 +86,35 @@ export class MediaIntake {
       const { source } = item.declaration;
       if (source?.$case !== 'inline') continue;
       this.append(item, source.value);
+      item.complete = true;
+    }
+  }
+
+  /**
+   * Takes the bytes of items that were uploaded before.
+   * @param find by digest, hex
+   * @throws TesseraError MEDIA_MISSING when one is not there (any more); MEDIA_TOO_LARGE, QUEUE_FULL, STAGE_UNAVAILABLE
+   */
+  async takeUploads(find: (digest: string) => Promise<FoundUpload | undefined>, signal: AbortSignal): Promise<void> {
+    for (const item of this.items.values()) {
+      const { source, name } = item.declaration;
+      if (source?.$case !== 'digest') continue;
+      const field = `media[${item.index}].digest`;
+      const found = await find(source.value.replace(/^sha256:/, ''));
+      if (found === undefined) {
+        const why = 'is not among the uploads, or not any more; upload it again';
+        throw new TesseraError('MEDIA_MISSING', `media ${quoted(name)} ${why}`, { field });
+      }
+      if (found.size > this.limits.itemBytes) {
+        throw new TesseraError(
+          'MEDIA_TOO_LARGE',
+          `media ${quoted(name)} has ${found.size} bytes; the limit of one media item is ${this.limits.itemBytes}`,
+          { field },
+        );
+      }
+      // Asked for before there is memory for them.
+      this.take(found.size);
+      item.received.append(await found.read(signal));
       item.complete = true;
     }
   }
@@ -162,8 +192,12 @@ export class MediaIntake {
   }
 
   private append(item: Item, data: Uint8Array): void {
-    this.budget.take(data.length);
-    this.held += data.length;
+    this.take(data.length);
     item.received.append(data);
+  }
+
+  private take(bytes: number): void {
+    this.budget.take(bytes);
+    this.held += bytes;
   }
 }

@@ -53,7 +53,7 @@ export async function planMedia(
     itemOf.set(name, item);
     byDigest.set(digest, item);
     const info = await named({ name, declared }, () => probeMedia(bytes, limits));
-    checkMimeType(mimeType, info.format, declared);
+    checkMimeType(mimeType, info.format, `media[${declared}].mime_type`);
     if (known !== undefined) continue;
     const size = { width: info.width, height: info.height };
     const segments = planTiles(size, model.preprocessing).tiles.map((tile) => ({
@@ -66,11 +66,16 @@ export async function planMedia(
   return { items, itemOf };
 }
 
-function checkMimeType(said: string, format: ImageFormat, declared: number): void {
+/**
+ * @param said what a declaration says; empty: nothing
+ * @returns the format's own name
+ * @throws TesseraError REQUEST_INVALID in the field when that is another type
+ */
+export function checkMimeType(said: string, format: ImageFormat, field: string): string {
+  const [found = '', ...others] = mimeTypes[format];
   const type = said.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  if (type === '' || mimeTypes[format].includes(type)) return;
-  const found = mimeTypes[format][0];
-  throw TesseraError.invalidField(`media[${declared}].mime_type`, `is ${quoted(said)}, but the bytes are ${found}`);
+  if (type === '' || type === found || others.includes(type)) return found;
+  throw TesseraError.invalidField(field, `is ${quoted(said)}, but the bytes are ${found}`);
 }
 
 /** Says in the error which of the request's media it is about. */

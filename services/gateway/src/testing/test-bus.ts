@@ -11,7 +11,15 @@ export async function testBus(url: string, limits: Partial<BusLimits> = {}): Pro
     revision: 'r1',
     name: 'test',
     limits: {
-      maxBytes: { encode: mib, connect: mib, generate: mib, visual_tokens: mib, drawings: mib, parts: mib },
+      maxBytes: {
+        encode: mib,
+        connect: mib,
+        generate: mib,
+        visual_tokens: mib,
+        drawings: mib,
+        parts: mib,
+        uploads: mib,
+      },
       maxTombstoneBytes: mib,
       ...limits,
     },

@@ -1,0 +1,88 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { jetstream } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { Modality, Subjects } from '@tessera/protocol';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { Cleanup, eventually, inAMinute, newId } from '../testing/bus-test-support.js';
+import type { Upload } from './upload-store.js';
+
+let server: NatsServer;
+const cleanup = new Cleanup();
+
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterEach(async () => {
+  await cleanup.run();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+function upload(size: number): Upload {
+  const bytes = randomBytes(size);
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  return { bytes, digest, modality: Modality.IMAGE, mimeType: 'image/png' };
+}
+
+const soon = () => ({ deadlineMs: inAMinute() });
+
+test.each([1, 512 * 1024, 1_500_000])(
+  'an upload of %i bytes is found by any gateway, whatever its revision',
+  async (size) => {
+    const prefix = newId('t');
+    const one = await cleanup.bus(server.url, { prefix, revision: 'r1' });
+    const other = await cleanup.bus(server.url, { prefix, revision: 'r2' });
+    const sent = upload(size);
+    const expiresAtMs = await one.upload(sent, soon());
+    const found = await other.findUpload(sent.digest, cleanup.signal());
+    expect(found).toMatchObject({ size, modality: Modality.IMAGE, mimeType: 'image/png' });
+    expect(Math.abs((found?.expiresAtMs ?? 0) - expiresAtMs)).toBeLessThan(60_000);
+    expect(Buffer.compare((await found?.read(cleanup.signal())) ?? Buffer.alloc(0), sent.bytes)).toBe(0);
+    expect(await other.findUpload(upload(1).digest, cleanup.signal())).toBeUndefined();
+  },
+);
+
+test('an upload goes when it is old; one that comes again lives on, and takes no more room', async () => {
+  const bus = await cleanup.bus(server.url, { limits: { uploadMs: 1500 } });
+  const [old, young] = [upload(1000), upload(1000)];
+  await bus.upload(old, soon());
+  await bus.upload(young, soon());
+  const bytes = async () => (await bus.streamStates()).find(({ name }) => name.includes('uploads'))?.bytes ?? 0;
+  const before = await bytes();
+  const again = setInterval(() => void bus.upload(young, soon()).catch(() => undefined), 200);
+  cleanup.add(() => clearInterval(again));
+  await eventually(
+    async () => (await bus.findUpload(old.digest, cleanup.signal())) === undefined,
+    'the old one is gone',
+  );
+  expect(await bus.findUpload(young.digest, cleanup.signal())).toBeDefined();
+  expect(await bytes()).toBeLessThanOrEqual(before);
+});
+
+test('without room an upload is refused, and those that are there stay', async () => {
+  const some = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 1e6, drawings: 1e6, parts: 1e6 };
+  const limits = { maxBytes: { ...some, uploads: 1e6 }, queueWaitMs: 100 };
+  const bus = await cleanup.bus(server.url, { limits });
+  const first = upload(700_000);
+  await bus.upload(first, soon());
+  await expect(bus.upload(upload(700_000), soon())).rejects.toMatchObject({
+    code: 'QUEUE_FULL',
+    message: expect.stringContaining('no room for more uploads'),
+  });
+  const found = await bus.findUpload(first.digest, cleanup.signal());
+  expect(await found?.read(cleanup.signal())).toHaveLength(700_000);
+});
+
+test('bytes that are not those of the digest are no upload', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const sent = upload(10);
+  await bus.upload(sent, soon());
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  await jetstream(nc).publish(new Subjects(prefix, 'r1').upload(0, sent.digest, 0), randomBytes(10));
+  const found = await bus.findUpload(sent.digest, cleanup.signal());
+  await expect(found?.read(cleanup.signal())).rejects.toMatchObject({ code: 'MEDIA_MISSING' });
+});

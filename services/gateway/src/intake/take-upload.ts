@@ -1,0 +1,77 @@
+import type { Bus } from '@tessera/bus';
+import { type MediaLimits, probeMedia } from '@tessera/media';
+import {
+  ChatStart,
+  type Media,
+  type MediaPart,
+  Modality,
+  refuseUnbuilt,
+  TesseraError,
+  type UploadResponse,
+  unbuiltRequestFields,
+} from '@tessera/protocol';
+import { checkMedia } from '../conversation/check-conversation.js';
+import { type ByteBudget, type IntakeLimits, MediaIntake } from './media-intake.js';
+import { checkMimeType } from './media-plan.js';
+import { withinPause } from './within-pause.js';
+
+export interface UploadDependencies {
+  readonly bus: Bus;
+  readonly budget: ByteBudget;
+  readonly limits: IntakeLimits & Pick<MediaLimits, 'maxPixels'> & { readonly pauseMs: number };
+}
+
+/** An upload has one item, whose declaration is `start`. */
+function aboutStart(reason: unknown): TesseraError {
+  const { code, message, options } = TesseraError.from(reason);
+  const said = (text: string): string => text.replaceAll('media[0]', 'start');
+  return new TesseraError(code, said(message), {
+    ...options,
+    ...(options.field === undefined ? {} : { field: said(options.field) }),
+  });
+}
+
+/**
+ * Takes one media item in, sees from its header that it can be shown, and keeps it for later requests.
+ * @throws TesseraError what a request with the item would be refused for; QUEUE_FULL when there is no room for it
+ */
+export async function takeUpload(
+  start: Media,
+  parts: AsyncIterator<MediaPart>,
+  { signal, deadlineMs }: { readonly signal: AbortSignal; readonly deadlineMs: number },
+  { bus, budget, limits }: UploadDependencies,
+): Promise<UploadResponse> {
+  const intake = new MediaIntake([start], limits, budget);
+  try {
+    refuseUnbuilt(ChatStart.fromPartial({ media: [start] }), unbuiltRequestFields);
+    checkMedia([start], { mediaItems: 1, itemBytes: limits.itemBytes });
+    if (start.source?.$case !== 'parts') {
+      throw TesseraError.invalidField('start.source', 'must be parts: what is uploaded follows on the stream');
+    }
+    while (!intake.complete) {
+      const part = await withinPause(parts.next(), limits.pauseMs, signal);
+      if (part.done === true) break;
+      intake.add(part.value);
+    }
+    signal.throwIfAborted();
+    const [received] = intake.finish();
+    if (received === undefined) throw new TesseraError('INTERNAL', 'an upload without an item');
+    const { bytes, digest } = received;
+    const info = await probeMedia(bytes, { maxBytes: limits.itemBytes, maxPixels: limits.maxPixels });
+    const mimeType = checkMimeType(start.mimeType, info.format, 'start.mime_type');
+    const modality = Modality.IMAGE;
+    const expiresAtMs = await bus.upload({ bytes, digest, modality, mimeType }, { deadlineMs, signal });
+    return {
+      digest: `sha256:${digest}`,
+      sizeBytes: BigInt(bytes.length),
+      modality,
+      mimeType,
+      expireTime: new Date(expiresAtMs),
+    };
+  } catch (reason) {
+    signal.throwIfAborted();
+    throw aboutStart(reason);
+  } finally {
+    intake.release();
+  }
+}
