@@ -7,7 +7,13 @@ import {
   type TesseraError,
   WeightFormat,
 } from '@tessera/protocol';
-import { type GrpcService, gaugeMetric, modelInfoGauge, type ServiceContext, type ServiceParts } from '@tessera/service';
+import {
+  type GrpcService,
+  gaugeMetric,
+  modelInfoGauge,
+  type ServiceContext,
+  type ServiceParts,
+} from '@tessera/service';
 import type { Admission } from './admission.js';
 import { endWithEngine } from './end-with-engine.js';
 import type { StageSettings } from './stage-settings.js';

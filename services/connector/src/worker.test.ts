@@ -13,8 +13,8 @@ import {
   tensor,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
-import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
 import { connectorPorts } from './graph.js';

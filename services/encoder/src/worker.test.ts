@@ -15,8 +15,8 @@ import {
   type TensorRef,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
-import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';

@@ -12,8 +12,8 @@ import {
   tensor,
 } from '@tessera/protocol';
 import { startService } from '@tessera/service';
-import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { beforeAll, expect, test } from 'vitest';
 import type { GeneratorSettings } from './config.js';
 import { generator } from './start.js';
