@@ -8,6 +8,7 @@ import { gateway } from '@tessera/gateway';
 import { generator } from '@tessera/generator';
 import { llm } from '@tessera/llm';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { defaultStreamLimits, totalStreamBytes } from '@tessera/protocol';
 import { commonSettings, createLog, type Service, type ServiceSettings, startService } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundleCache, demoModel, root } from '../support/deployment.js';
@@ -72,4 +73,9 @@ test('every setting that a service declares is read by it or by what it stands o
   await look(generator);
   await look(gateway);
   expect(idle).toEqual([]);
+});
+
+test('the README says how much memory NATS must have for the streams at their defaults', () => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8').replaceAll(/\s+/g, ' ');
+  expect(readme).toContain(`at least ${totalStreamBytes(defaultStreamLimits) / 2 ** 20} MiB of memory for the streams`);
 });

@@ -62,7 +62,7 @@ test('prefixes and revisions that look alike share no name and no subject', () =
   expect(new Set(names).size).toBe(names.length);
 });
 
-test('the plan has a refusing queue for each kind of job and revision, and nothing outlives the longest deadline', () => {
+test('the plan has a refusing queue for each kind of job and revision, and nothing but uploads outlives the longest deadline', () => {
   const plan = streamPlan(subjects, { ...defaultStreamLimits, shards: 2 });
   expect(plan.streams.map(({ name, retention, discard }) => [name, retention, discard])).toEqual([
     ['tessera_v2_encode_r1', 'workqueue', 'new'],
@@ -74,11 +74,14 @@ test('the plan has a refusing queue for each kind of job and revision, and nothi
     ['tessera_v2_drawings_1', 'workqueue', 'new'],
     ['tessera_v2_parts_0', 'limits', 'new'],
     ['tessera_v2_parts_1', 'limits', 'new'],
+    ['tessera_v2_uploads_0', 'limits', 'new'],
+    ['tessera_v2_uploads_1', 'limits', 'new'],
     ['tessera_v2_cancelled', 'limits', 'old'],
     ['tessera_v2_revisions', 'limits', 'old'],
   ]);
   for (const stream of plan.streams.slice(0, -1)) {
-    expect(stream.maxAgeMs).toBe(defaultStreamLimits.maxDeadlineMs);
+    const { uploadMs, maxDeadlineMs } = defaultStreamLimits;
+    expect(stream.maxAgeMs).toBe(stream.name.includes('uploads') ? uploadMs : maxDeadlineMs);
     expect(stream.dedupWindowMs).toBeLessThanOrEqual(stream.maxAgeMs);
   }
   const planned = plan.streams.reduce((sum, { maxBytes }) => sum + maxBytes, 0);
