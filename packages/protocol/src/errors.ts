@@ -193,6 +193,7 @@ export const errorTable = {
   },
 } as const satisfies Record<string, ErrorRow>;
 
+/** A code of the error table, docs/errors.md. */
 export type ErrorCode = keyof typeof errorTable;
 
 export function isErrorCode(value: string): value is ErrorCode {
@@ -204,6 +205,7 @@ export class TesseraError extends Error {
   override readonly name = 'TesseraError';
 
   constructor(
+    /** What failed: a code of the table. */
     readonly code: ErrorCode,
     message: string,
     readonly options: {
