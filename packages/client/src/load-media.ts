@@ -14,7 +14,6 @@ export async function loadMedia(source: MediaSource, options: FetchOptions, sign
   try {
     return await readFile(source.file, { signal });
   } catch (cause) {
-    if (signal.aborted) throw signal.reason;
     throw new TesseraError('REQUEST_INVALID', `${source.file} cannot be read: ${(cause as Error).message}`, { cause });
   }
 }

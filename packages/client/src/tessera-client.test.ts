@@ -65,3 +65,12 @@ test('a server that is not there is told as such', async () => {
   using client = connect('127.0.0.1:1', { retry: { maxAttempts: 1 } });
   await expect(client.describe()).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE', retryable: true });
 });
+
+test('a client that went out of use makes no calls', async () => {
+  await using gateway = await scriptedGateway({ listModels: () => ({ models: [] }) });
+  const open = () => {
+    using client = connect(gateway.address);
+    return client;
+  };
+  await expect(open().listModels()).rejects.toThrow('shut down');
+});
