@@ -1,10 +1,10 @@
 // The main job on the embedded model: starts everything, shows it three pictures, asks for a drawing, stops everything.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { callChat, formatTimeline } from '@tessera/cli';
-import { Role } from '@tessera/protocol';
+import { formatTimeline } from '@tessera/cli';
+import { connect } from '@tessera/client';
 
 const root = resolve(import.meta.dirname, '..');
 const samples = join(root, 'models/demo/samples');
@@ -39,31 +39,18 @@ async function startStack() {
   return { gateway, ended, stop: () => up.kill('SIGTERM') };
 }
 
-async function ask(gateway, { image, text }, signal) {
-  const media = new Map();
-  const content = [];
-  if (image) {
-    media.set(image, readFileSync(join(samples, image)));
-    content.push({ part: { $case: 'mediaId', value: image } });
-  }
-  content.push({ part: { $case: 'text', value: text } });
+async function ask(client, { image, text }, signal) {
   process.stdout.write(`\n${image ? `[${image}] ` : ''}${text}\n> `);
-  const answer = await callChat(
-    {
-      address: gateway,
-      messages: [{ role: Role.USER, content }],
-      media,
-      draw: { seed: 7n },
-      timeoutMs: 120_000,
-      signal,
-    },
-    {
-      onText: (piece) => process.stdout.write(piece),
-      onDrawProgress: (step, steps) => process.stdout.write(step === steps ? ` [${steps} steps]` : '.'),
-    },
-  );
+  const content = [...(image ? [{ image: { file: join(samples, image) } }] : []), text];
+  const stream = client.chat({ messages: [{ role: 'user', content }], draw: { seed: 7 } }, { signal });
+  for await (const event of stream) {
+    if (event.type === 'text') process.stdout.write(event.text);
+    if (event.type === 'draw_progress')
+      process.stdout.write(event.step === event.steps ? ` [${event.steps} steps]` : '.');
+  }
+  const answer = await stream.answer();
   process.stdout.write('\n');
-  console.log(formatTimeline(answer.finished.spans));
+  console.log(formatTimeline(answer.timeline));
   for (const picture of answer.pictures) {
     mkdirSync(outDir, { recursive: true });
     const file = join(outDir, 'drawing.png');
@@ -78,13 +65,15 @@ process.on('SIGTERM', () => interrupt.abort(new Error('interrupted')));
 
 console.log('starting NATS and the services:');
 const stack = await startStack();
+const client = connect(stack.gateway);
 let failed = false;
 try {
-  for (const question of questions) await ask(stack.gateway, question, interrupt.signal);
+  for (const question of questions) await ask(client, question, interrupt.signal);
 } catch (reason) {
   console.error(`\ndemo failed: ${reason.message}`);
   failed = true;
 } finally {
+  client.close();
   stack.stop();
   const status = await stack.ended;
   console.log(`\nall services drained and stopped (status ${status})`);

@@ -1,5 +1,5 @@
-// Writes the documents that are made from the code: the API, errors, metrics, traces, configuration, permissions, request
-// states.
+// Writes the documents that are made from the code: the API, the client, errors, metrics, traces, configuration,
+// permissions, request states.
 // With --check it writes nothing and fails when one of them is out of date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -19,6 +19,7 @@ import {
   tracingVariablesMarkdown,
 } from '@tessera/service';
 import { apiMarkdown, publicFiles } from './api-reference.mjs';
+import { clientMarkdown } from './client-reference.mjs';
 import { contractMarkdown } from './contract-table.mjs';
 
 const docs = resolve(import.meta.dirname, '../docs');
@@ -60,6 +61,13 @@ those of [errors.md](errors.md). Each server also answers gRPC's health and refl
 (\`proto/tessera/bus/v1\`) is no part of this: it changes with the version of the bus.
 
 ${apiMarkdown(publicFiles())}`,
+  'client.md': `${made}
+# @tessera/client
+
+Every public symbol of the client for TypeScript, from its comments in packages/client. How they are used stands in
+[its README](../packages/client/README.md) and in [examples](../examples/README.md).
+
+${clientMarkdown()}`,
   'contract.md': `${made}
 # The front door, field by field
 

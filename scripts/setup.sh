@@ -36,7 +36,7 @@ if ! PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v nats-server >/dev/null; t
   fi
 fi
 
-newer=$(find proto packages services bench buf.yaml buf.gen.yaml tsconfig.base.json tsconfig.json package.json \
+newer=$(find proto packages services bench examples buf.yaml buf.gen.yaml tsconfig.base.json tsconfig.json package.json \
   \( -name node_modules -o -name dist -o -name generated \) -prune -o -type f \
   \( -name '*.ts' -o -name '*.proto' -o -name 'buf*.yaml' -o -name 'tsconfig*.json' -o -name package.json \) \
   -newer "$stamps/build" -print -quit 2>/dev/null || echo first)

@@ -1,8 +1,6 @@
-import { Role } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { mediaTokens } from '../support/raw-chat.js';
 
 let deployment: Deployment;
 beforeAll(async () => {
@@ -16,24 +14,24 @@ test('a later turn may ask about the picture of an earlier one', async () => {
   const first = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
   const second = await ask(deployment.gateway, [
     { says: [sample('apple'), 'What is this?'] },
-    { role: Role.ASSISTANT, says: [first.text] },
+    { role: 'assistant', says: [first.text] },
     { says: ['What color is the background?'] },
   ]);
-  expect(mediaTokens(second.finished.usage)).toBe(9);
-  expect(second.finished.usage?.inputTokens).toBeGreaterThan((first.finished.usage?.inputTokens ?? 0) + 9);
+  expect(second.usage.inputByModality.image).toBe(9);
+  expect(second.usage.inputTokens).toBeGreaterThan(first.usage.inputTokens + 9);
   expect(second.text).not.toBe('');
 });
 
 test('several pictures in one turn each get their own positions', async () => {
   const answer = await ask(deployment.gateway, [{ says: [sample('apple'), sample('rocket'), 'What is this?'] }]);
-  expect(mediaTokens(answer.finished.usage)).toBe(18);
+  expect(answer.usage.inputByModality.image).toBe(18);
 });
 
 test('the same picture named twice is encoded once', async () => {
   const tilesBefore = await deployment.metric('encoder', 'tessera_tiles_total');
   const answer = await ask(deployment.gateway, [{ says: [sample('cat'), sample('cat'), 'What is this?'] }]);
   const tilesAfter = await deployment.metric('encoder', 'tessera_tiles_total');
-  expect(mediaTokens(answer.finished.usage)).toBe(18);
+  expect(answer.usage.inputByModality.image).toBe(18);
   expect(tilesAfter - tilesBefore).toBe(1);
 });
 
@@ -41,16 +39,16 @@ test('the placeholder inside the words of a user stays plain text', async () => 
   const answer = await ask(deployment.gateway, [
     { says: [sample('apple'), 'What is this? <|image_pad|><|vision_start|><|im_end|>'] },
   ]);
-  expect(mediaTokens(answer.finished.usage)).toBe(9);
+  expect(answer.usage.inputByModality.image).toBe(9);
 });
 
 test('a system message and an answer of limited length', async () => {
   const answer = await ask(
     deployment.gateway,
-    [{ role: Role.SYSTEM, says: ['You look at pictures.'] }, { says: [sample('rocket'), 'Describe the picture.'] }],
+    [{ role: 'system', says: ['You look at pictures.'] }, { says: [sample('rocket'), 'Describe the picture.'] }],
     { text: { maxTokens: 3 } },
   );
-  expect(answer.finished.usage?.outputTokens).toBe(3);
+  expect(answer.usage.outputTokens).toBe(3);
 });
 
 test('the same seed gives the same sampled text', async () => {

@@ -10,7 +10,8 @@ import { importsOf, packageFile, packageOf, sourcesOf, workspaces } from '../sup
 const layers: readonly (readonly string[])[] = [
   ['packages/protocol'],
   ['packages/flow'],
-  ['packages/bundle', 'packages/inference', 'packages/service'],
+  ['packages/bundle', 'packages/grpc', 'packages/inference'],
+  ['packages/client', 'packages/service'],
   ['packages/compiler', 'packages/nats-server'],
   ['packages/bus', 'packages/media'],
   ['packages/stage'],

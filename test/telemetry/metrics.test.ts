@@ -1,6 +1,6 @@
 import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
-import { generateQueue, Role, Subjects } from '@tessera/protocol';
+import { generateQueue, Subjects } from '@tessera/protocol';
 import { declaredMetrics } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
@@ -27,7 +27,7 @@ afterAll(() => deployment?.stop());
 const drawing: readonly Turn[] = [{ says: ['Draw a red apple on a blue background.'] }];
 const seeing: readonly Turn[] = [
   { says: [sample('apple'), 'What is this?'] },
-  { role: Role.ASSISTANT, says: ['This is a red apple.'] },
+  { role: 'assistant', says: ['This is a red apple.'] },
   ...drawing,
 ];
 

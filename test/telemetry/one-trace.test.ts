@@ -1,4 +1,3 @@
-import { Role } from '@tessera/protocol';
 import { type SpanRow, spanTable } from '@tessera/service';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
@@ -38,7 +37,7 @@ test('a request with a picture and a drawing is one trace over all five services
     deployment.gateway,
     [
       { says: [sample('apple'), 'What is this?'] },
-      { role: Role.ASSISTANT, says: ['This is a red apple.'] },
+      { role: 'assistant', says: ['This is a red apple.'] },
       { says: ['Draw a red apple on a blue background.'] },
     ],
     { draw: { steps: 3 }, text: { temperature: 0, topP: 1, topK: 50, maxTokens: 64 } },
@@ -92,8 +91,8 @@ test('a request with a picture and a drawing is one trace over all five services
   expect(attributes('chat demo', 1)).toMatchObject({
     'gen_ai.operation.name': 'chat',
     'gen_ai.request.temperature': 0,
-    'gen_ai.usage.input_tokens': answer.finished.usage?.inputTokens,
-    'gen_ai.usage.output_tokens': answer.finished.usage?.outputTokens,
+    'gen_ai.usage.input_tokens': answer.usage.inputTokens,
+    'gen_ai.usage.output_tokens': answer.usage.outputTokens,
     'gen_ai.response.finish_reasons': ['end'],
     'tessera.usage.drawings': 1,
   });
@@ -112,7 +111,7 @@ test('a request with a picture and a drawing is one trace over all five services
     });
   }
   expect(attributes('tessera.v1.LlmService/Generate', 2)).toMatchObject({ 'rpc.status_code': 'OK' });
-  expect(attributes('engine decode', 1)['gen_ai.usage.output_tokens']).toBe(answer.finished.usage?.outputTokens);
+  expect(attributes('engine decode', 1)['gen_ai.usage.output_tokens']).toBe(answer.usage.outputTokens);
   expect(attributes('draw', 1)).toMatchObject({ 'tessera.draw.steps': 3, 'tessera.draw.queue_ms': expect.any(Number) });
   expect(JSON.stringify(trace)).not.toMatch(/red apple/);
 });

@@ -1,4 +1,3 @@
-export { type ChatAnswer, type ChatCallOptions, type ChatListener, callChat, type Picture } from './chat/chat-call.js';
 export { formatTimeline } from './chat/timeline.js';
 export { ChildService, type ServiceReady } from './up/child-service.js';
 export { type ServiceName, Stack, type StackOptions, serviceNames } from './up/stack.js';

@@ -193,6 +193,7 @@ export const errorTable = {
   },
 } as const satisfies Record<string, ErrorRow>;
 
+/** A code of the error table, docs/errors.md. */
 export type ErrorCode = keyof typeof errorTable;
 
 export function isErrorCode(value: string): value is ErrorCode {
@@ -204,6 +205,7 @@ export class TesseraError extends Error {
   override readonly name = 'TesseraError';
 
   constructor(
+    /** What failed: a code of the table. */
     readonly code: ErrorCode,
     message: string,
     readonly options: {
@@ -221,12 +223,34 @@ export class TesseraError extends Error {
     super(message, { cause: options.cause });
   }
 
+  /** What the error table says of the code. */
   get row(): ErrorRow {
     return errorTable[this.code];
   }
 
+  /** Whether the same call may succeed later without a change by the caller. */
   get retryable(): boolean {
     return this.row.retryable;
+  }
+
+  /** When trying again is worth it, in milliseconds from now; undefined where that is not known. */
+  get retryAfterMs(): number | undefined {
+    return this.options.retryAfterMs;
+  }
+
+  /** The path of the field that is wrong, such as `messages[0].content`. */
+  get field(): string | undefined {
+    return this.options.field;
+  }
+
+  /** The request that it is about, as the service that was called names it. */
+  get requestId(): string | undefined {
+    return this.options.requestId;
+  }
+
+  /** The stage whose failure it is, where that is not the one that was called. */
+  get stage(): string | undefined {
+    return this.options.stage;
   }
 
   /** The request breaks the contract in this field. The sentence begins with its path. */

@@ -1,6 +1,5 @@
 export * from './describe-errors.js';
 export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
-export type { CallTimes } from './grpc/client-call.js';
 export { type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
 export { clientCredentials, type TlsOptions } from './grpc/tls-credentials.js';

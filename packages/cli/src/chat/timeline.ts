@@ -1,18 +1,12 @@
-import { durationMs, type Span, spanWords } from '@tessera/protocol';
+import type { TimelineSpan } from '@tessera/client';
 
 const barWidth = 40;
 
 /** The time line of one request as text: a row for each thing a stage did, on one scale. */
-export function formatTimeline(spans: readonly Span[]): string {
-  const timed = spans.map((span) => ({
-    ...span,
-    ...spanWords(span),
-    startMs: durationMs(span.start),
-    durationMs: durationMs(span.duration),
-  }));
-  const shown = timed.filter((span) => span.stage !== 'gateway' && (span.name !== 'queue' || span.durationMs >= 0.5));
+export function formatTimeline(spans: readonly TimelineSpan[]): string {
+  const shown = spans.filter((span) => span.stage !== 'gateway' && (span.name !== 'queue' || span.durationMs >= 0.5));
   const rows = [...shown].sort((a, b) => a.startMs - b.startMs);
-  const endMs = Math.max(1, ...timed.map((span) => span.startMs + span.durationMs));
+  const endMs = Math.max(1, ...spans.map((span) => span.startMs + span.durationMs));
   return rows
     .map((span) => {
       const from = Math.min(barWidth - 1, Math.floor((span.startMs / endMs) * barWidth));

@@ -1,20 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
-import {
-  type ContentPart,
-  durationMs,
-  FinishReason,
-  Modality,
-  outsideText,
-  Role,
-  type Span,
-  spanWords,
-  TesseraError,
-  type Usage,
-} from '@tessera/protocol';
-import { type ChatAnswer, callChat } from '../chat/chat-call.js';
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type Answer, type ChatStream, connect, TesseraError } from '@tessera/client';
 import { requireWritable } from '../chat/output-file.js';
 import { formatTimeline } from '../chat/timeline.js';
+import { explained } from '../chat/unreachable.js';
 import { note, progress } from '../terminal.js';
 
 export interface AskOptions {
@@ -54,63 +43,55 @@ async function converse(
   question: string,
   options: AskOptions,
   signal: AbortSignal,
-): Promise<{ answer: ChatAnswer; files: string[] }> {
+): Promise<{ answer: Answer; files: string[] }> {
   if (options.out !== undefined) await requireWritable(resolve(options.out));
-  const { media, content } = await readImages(options.image);
-  if (question !== '') content.push({ part: { $case: 'text', value: question } });
-  const messages = [{ role: Role.USER, content }];
-  if (options.system !== undefined) {
-    messages.unshift({ role: Role.SYSTEM, content: [{ part: { $case: 'text', value: options.system } }] });
-  }
-  const bar = progress('drawing');
-  let wrote = false;
-  const answer = await callChat(
+  const { seed, maxTokens, temperature, steps, guidance, timeoutMs } = options;
+  const content = [...options.image.map((file) => ({ image: { file } })), ...(question === '' ? [] : [question])];
+  // Whoever calls from a shell decides there whether to try again; the exit status says whether it is worth it.
+  using client = connect(options.address, { retry: { maxAttempts: 1 } });
+  const stream = client.chat(
     {
-      address: options.address,
-      messages,
-      media,
-      text: { seed: options.seed, maxTokens: options.maxTokens, temperature: options.temperature },
-      draw: { seed: options.seed, steps: options.steps, guidance: options.guidance },
-      timeoutMs: options.timeoutMs,
-      signal,
+      messages: [
+        ...(options.system === undefined ? [] : [{ role: 'system' as const, content: options.system }]),
+        { role: 'user', content },
+      ],
+      text: { seed, maxTokens, temperature },
+      draw: { seed, steps, guidance },
     },
-    {
-      onText(text) {
-        if (options.json) return;
-        process.stdout.write(text);
-        wrote = true;
-      },
-      onMediaProgress: (step, steps) => bar.update(step, steps),
-    },
-  ).finally(() => {
-    bar.stop();
-    if (wrote) process.stdout.write('\n');
-  });
+    { timeoutMs, signal },
+  );
+  const answer = await show(stream, options);
   const files = await savePictures(answer, options.out);
   if (!options.json) for (const file of files) note(`drawing saved: ${file}`);
-  if (options.timeline && !options.json) note(formatTimeline(answer.finished.spans));
+  if (options.timeline && !options.json) note(formatTimeline(answer.timeline));
   return { answer, files };
 }
 
-async function readImages(
-  paths: readonly string[],
-): Promise<{ media: Map<string, Uint8Array>; content: ContentPart[] }> {
-  const media = new Map<string, Uint8Array>();
-  const content: ContentPart[] = [];
-  for (const [index, path] of paths.entries()) {
-    const name = outsideText(`${index}-${basename(path)}`, 256);
-    try {
-      media.set(name, await readFile(path));
-    } catch (reason) {
-      throw new TesseraError('REQUEST_INVALID', `${path} cannot be read: ${(reason as Error).message}`);
+/** Text goes to stdout as it comes. */
+async function show(stream: ChatStream, { json, address }: AskOptions): Promise<Answer> {
+  const bar = progress('drawing');
+  let isAccepted = false;
+  let wrote = false;
+  try {
+    for await (const event of stream) {
+      if (event.type === 'accepted') isAccepted = true;
+      if (event.type === 'draw_progress') bar.update(event.step, event.steps);
+      if (event.type !== 'text' || json) continue;
+      process.stdout.write(event.text);
+      wrote = true;
     }
-    content.push({ part: { $case: 'media', value: name } });
+    return await stream.answer();
+  } catch (reason) {
+    const error = TesseraError.from(reason);
+    throw isAccepted ? error : explained(error, address);
+  } finally {
+    bar.stop();
+    if (wrote) process.stdout.write('\n');
   }
-  return { media, content };
 }
 
 /** The first drawing goes to `out`, further ones beside it with a number. */
-async function savePictures(answer: ChatAnswer, out: string | undefined): Promise<string[]> {
+async function savePictures(answer: Answer, out: string | undefined): Promise<string[]> {
   const files: string[] = [];
   for (const [index, picture] of answer.pictures.entries()) {
     const first = resolve(out ?? `tessera-${answer.requestId}.png`);
@@ -121,34 +102,17 @@ async function savePictures(answer: ChatAnswer, out: string | undefined): Promis
   return files;
 }
 
-function printJson(answer: ChatAnswer, files: readonly string[]): void {
-  const { requestId, model, seed, text, reason, finished } = answer;
+function printJson(answer: Answer, files: readonly string[]): void {
+  const { requestId, model, seed, text, finishReason, usage, timeline } = answer;
   const value = {
     requestId,
-    model,
+    model: model.name,
     seed: String(seed),
     text,
-    finishReason: FinishReason[reason].toLowerCase(),
+    finishReason,
     pictures: files,
-    usage: finished.usage && plainUsage(finished.usage),
-    spans: finished.spans.map(plainSpan),
+    usage,
+    spans: timeline,
   };
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
-}
-
-function plainUsage({ inputTokens, cachedInputTokens, outputTokens, inputByModality, outputMedia }: Usage) {
-  const byModality = inputByModality.map(({ modality, tokenCount }) => [Modality[modality].toLowerCase(), tokenCount]);
-  return { inputTokens, cachedInputTokens, inputByModality: Object.fromEntries(byModality), outputTokens, outputMedia };
-}
-
-function plainSpan(span: Span) {
-  const { start, duration, media, segment, item } = span;
-  return {
-    ...spanWords(span),
-    startMs: durationMs(start),
-    durationMs: durationMs(duration),
-    media,
-    segment,
-    item,
-  };
 }

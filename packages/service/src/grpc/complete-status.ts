@@ -1,9 +1,8 @@
 import { Metadata, type ServerInterceptingCall } from '@grpc/grpc-js';
+import { detailsHeader, encodeStatus, maxMessageBytes, toServerError } from '@tessera/grpc';
 import { outsideText, TesseraError } from '@tessera/protocol';
 import { Status } from 'nice-grpc-common';
 import type { CallRecord } from './call-records.js';
-import { detailsHeader, encodeStatus } from './error-details.js';
-import { maxMessageBytes, toServerError } from './error-status.js';
 
 /** A status on its way out. */
 export type SentStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];

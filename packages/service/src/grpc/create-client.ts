@@ -1,20 +1,13 @@
-import { type ChannelCredentials, credentials as grpcCredentials, Client as RawClient } from '@grpc/grpc-js';
-import { type Client, type CompatServiceDefinition, createChannel, createClientFactory } from 'nice-grpc';
-import { type ClientMiddleware, Metadata } from 'nice-grpc-common';
-import { errorDetailsClientMiddleware } from 'nice-grpc-error-details';
-import { type CallTimes, openCall } from './client-call.js';
+import { credentials as grpcCredentials, Client as RawClient } from '@grpc/grpc-js';
+import { type CallTimes, type ChannelSettings, createGrpcClient } from '@tessera/grpc';
+import type { Client, CompatServiceDefinition } from 'nice-grpc';
+import { tracedCallOpener } from './client-call.js';
 import { fullName } from './grpc-service.js';
 import { type ReceiveOptions, receiver, type StreamingMethod } from './receive-stream.js';
 
-export interface ClientOptions {
+export interface ClientOptions extends ChannelSettings {
   /** For calls that say neither `deadlineMs` nor `timeoutMs`. 60 seconds if absent. */
   readonly defaultTimeoutMs?: number;
-  /** Largest message taken or sent; 4 MiB if absent. */
-  readonly maxMessageBytes?: number;
-  /** From `clientCredentials`; no TLS if absent. */
-  readonly credentials?: ChannelCredentials;
-  /** The name in the server's certificate where it is not that of the address. */
-  readonly serverName?: string;
 }
 
 /** A nice-grpc client whose errors are TesseraErrors. Close it when done with it. */
@@ -40,45 +33,14 @@ export type TesseraClient<Definition extends CompatServiceDefinition> = Client<D
 export function createClient<Definition extends CompatServiceDefinition>(
   definition: Definition,
   address: string,
-  options: ClientOptions = {},
+  { defaultTimeoutMs = 60_000, ...settings }: ClientOptions = {},
 ): TesseraClient<Definition> {
-  const maxMessageBytes = options.maxMessageBytes ?? 4 * 1024 * 1024;
-  const { credentials, serverName } = options;
-  const channel = createChannel(address, credentials, {
-    'grpc.max_receive_message_length': maxMessageBytes,
-    'grpc.max_send_message_length': maxMessageBytes,
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-    // A stage that comes back is found soon, not after gRPC's default of up to two minutes.
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 5_000,
-    ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
-  });
-  const defaultTimeoutMs = options.defaultTimeoutMs ?? 60_000;
-  const client = createClientFactory()
-    .use(errorDetailsClientMiddleware)
-    .use(tesseraMiddleware(address, defaultTimeoutMs))
-    .create(definition, channel);
-  const raw = new RawClient(address, credentials ?? grpcCredentials.createInsecure(), { channelOverride: channel });
+  const open = tracedCallOpener(address, defaultTimeoutMs);
+  const { client, channel } = createGrpcClient(definition, address, settings, open);
+  const credentials = settings.credentials ?? grpcCredentials.createInsecure();
+  const raw = new RawClient(address, credentials, { channelOverride: channel });
   return Object.assign(client, {
-    receive: receiver(raw, fullName({ definition }), address, defaultTimeoutMs),
+    receive: receiver(raw, fullName({ definition }), open),
     close: () => channel.close(),
   }) as TesseraClient<Definition>;
-}
-
-function tesseraMiddleware(address: string, defaultTimeoutMs: number): ClientMiddleware<CallTimes> {
-  return async function* tesseraCall(call, options) {
-    using opened = openCall(call.method.path, address, defaultTimeoutMs, options);
-    const metadata = Metadata(options.metadata);
-    for (const [key, value] of opened.headers) metadata.set(key, value);
-    try {
-      if (opened.signal.aborted) throw opened.signal.reason;
-      const { deadlineMs: _deadline, timeoutMs: _timeout, ...rest } = options;
-      const response = yield* call.next(call.request, { ...rest, metadata, signal: opened.signal });
-      opened.succeeded();
-      return response;
-    } catch (reason) {
-      throw opened.failed(reason);
-    }
-  };
 }

@@ -1,9 +1,9 @@
+import { toServerError } from '@tessera/grpc';
 import { TesseraError } from '@tessera/protocol';
 import { ServerError, type ServerMiddleware } from 'nice-grpc-common';
 import type { Logger } from '../telemetry/log.js';
 import { currentTraceId } from '../telemetry/trace.js';
 import type { CallRecord, CallRecords } from './call-records.js';
-import { toServerError } from './error-status.js';
 
 /** The call that failed. */
 export interface FailedCall {

@@ -1,3 +1,4 @@
+import { fromClientError } from '@tessera/grpc';
 import { type ErrorCode, errorTable, LlmServiceDefinition, TesseraError } from '@tessera/protocol';
 import { ClientError, createChannel, createClientFactory, Status } from 'nice-grpc';
 import {
@@ -10,7 +11,6 @@ import {
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, type Probe, startProbe } from '../testing/start-probe.js';
 import { createClient } from './create-client.js';
-import { fromClientError } from './error-status.js';
 
 let probe: Probe;
 beforeAll(async () => {

@@ -2,7 +2,7 @@ import type { ServerCredentials, ServerInterceptor } from '@grpc/grpc-js';
 import { readDescriptors } from '@tessera/protocol';
 import { type CompatServiceDefinition, createServer, type Server, type ServiceImplementation } from 'nice-grpc';
 import { errorDetailsServerMiddleware } from 'nice-grpc-error-details';
-import { ServerReflection, ServerReflectionService } from 'nice-grpc-server-reflection';
+import { ServerReflection } from 'nice-grpc-server-reflection';
 import { listenError } from '../service/listen-error.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import type { Settings } from '../settings/setting.js';
@@ -19,6 +19,7 @@ import { errorMiddleware } from './error-middleware.js';
 import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
 import { methodLabels } from './method-labels.js';
+import { reflectionServices } from './reflection-services.js';
 import { superviseCalls } from './supervise-calls.js';
 import { serverCredentials } from './tls-credentials.js';
 import { ignore, refuse } from './watch-fields.js';
@@ -80,12 +81,8 @@ export class GrpcServer {
     });
     const server = createServer(channelOptions(settings, supervisor)).use(errorDetailsServerMiddleware);
     server.with(errorMiddleware(name, log, records)).add(HealthDefinition, this.health.implementation);
-    server
-      .with(endAtDrain(drain))
-      .add(
-        ServerReflectionService,
-        ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]),
-      );
+    const reflection = ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]);
+    for (const definition of reflectionServices) server.with(endAtDrain(drain)).add(definition, reflection);
     const unknown = metrics.counter(unknownFieldsTotal);
     const policies = { refuse, ignore: ignore((path) => unknown.inc({ message: path.slice(1) })) };
     for (const { definition, implementation, callers } of services) {

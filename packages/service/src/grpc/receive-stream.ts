@@ -1,8 +1,7 @@
 import { type Client, type ClientReadableStream, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type CallOpener, type CallTimes, decodeDetails, detailsHeader } from '@tessera/grpc';
 import { ClientError } from 'nice-grpc-common';
 import { RichClientError } from 'nice-grpc-error-details';
-import { type CallTimes, openCall } from './client-call.js';
-import { decodeDetails, detailsHeader } from './error-details.js';
 
 /** How the messages of a stream are taken. */
 export interface ReceiveOptions<Response> extends CallTimes {
@@ -21,14 +20,14 @@ export interface StreamingMethod<Request, Response> {
 }
 
 /** What `receive` of a client is made of. @param service the full name */
-export function receiver(client: Client, service: string, address: string, defaultTimeoutMs: number) {
+export function receiver(client: Client, service: string, open: CallOpener) {
   return async <Request, Response>(
     { name, requestType, responseType }: StreamingMethod<Request, Response>,
     request: Request,
     { onMessage, ...options }: ReceiveOptions<Response>,
   ): Promise<void> => {
     const path = `/${service}/${name}`;
-    using opened = openCall(path, address, defaultTimeoutMs, options);
+    using opened = open(path, options);
     try {
       if (opened.signal.aborted) throw opened.signal.reason;
       const metadata = new Metadata();

@@ -1,8 +1,8 @@
 import { createChannel, createClient } from 'nice-grpc';
-import { ServerReflectionService } from 'nice-grpc-server-reflection';
 import reflection from 'nice-grpc-server-reflection/lib/proto/grpc/reflection/v1/reflection_pb.js';
 import { expect, test } from 'vitest';
 import { startProbe } from '../testing/start-probe.js';
+import { reflectionServices } from './reflection-services.js';
 
 const { ServerReflectionRequest } = reflection;
 type Question = InstanceType<typeof ServerReflectionRequest>;
@@ -11,10 +11,12 @@ async function* once(question: Question): AsyncGenerator<Question> {
   yield question;
 }
 
-async function answer(address: string, question: Question) {
+const [today] = reflectionServices;
+
+async function answer(address: string, question: Question, service: (typeof reflectionServices)[number] = today) {
   const channel = createChannel(address);
   try {
-    for await (const response of createClient(ServerReflectionService, channel).serverReflectionInfo(once(question))) {
+    for await (const response of createClient(service, channel).serverReflectionInfo(once(question))) {
       return response;
     }
   } finally {
@@ -23,17 +25,18 @@ async function answer(address: string, question: Question) {
   throw new Error('no answer');
 }
 
-test('lists the services that are served, health among them', async () => {
+test.each(reflectionServices)('lists the services that are served, health among them: version %#', async (version) => {
   await using probe = await startProbe();
-  const response = await answer(probe.service.grpcAddress, new ServerReflectionRequest().setListServices('*'));
+  const question = new ServerReflectionRequest().setListServices('*');
+  const response = await answer(probe.service.grpcAddress, question, version);
   const names = response.getListServicesResponse()?.getServiceList();
   expect(names?.map((each) => each.getName())).toEqual(['tessera.v1.LlmService', 'grpc.health.v1.Health']);
 });
 
 test.each([
   ['tessera.v1.LlmService', 'tessera/v1/llm.proto', 'Generate'],
-  ['tessera.v1.GenerateRequest', 'tessera/v1/llm.proto', 'delivered_token_ids'],
-  ['tessera.v1.ChatMessage', 'tessera/v1/chat.proto', 'ChatMessage'],
+  ['tessera.v1.GenerateRequest', 'tessera/v1/llm.proto', 'forced_token_ids'],
+  ['tessera.v1.ChatMessage', 'tessera/v1/conversation.proto', 'ChatMessage'],
   ['grpc.health.v1.Health', 'grpc/health/v1/health.proto', 'HealthCheckResponse'],
 ])('describes %s by its file', async (symbol, file, content) => {
   await using probe = await startProbe();
@@ -65,7 +68,7 @@ test('an open reflection stream does not hold the shutdown up', async () => {
     await open;
   }
   let answers = 0;
-  for await (const _ of createClient(ServerReflectionService, channel).serverReflectionInfo(endless())) {
+  for await (const _ of createClient(today, channel).serverReflectionInfo(endless())) {
     answers++;
     void probe.service.stop();
   }

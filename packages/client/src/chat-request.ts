@@ -1,0 +1,55 @@
+import type { Message } from './conversation.js';
+
+/** How an answer's text is written. What is absent is as the model's own defaults say. */
+export interface TextOptions {
+  /** The most tokens to write. */
+  readonly maxTokens?: number;
+  /** Divides the logits; 0 is greedy. */
+  readonly temperature?: number;
+  /** Sample from the smallest set of tokens whose probability reaches this. */
+  readonly topP?: number;
+  /** Sample from this many of the likeliest tokens. */
+  readonly topK?: number;
+  /** Makes tokens that stand in prompt or answer less likely, over 1, or likelier, below. */
+  readonly repetitionPenalty?: number;
+  /** The same seed gives the same text: a whole number below 2^64. Absent: one that the answer tells. */
+  readonly seed?: bigint | number;
+  /** Stop before any of these texts. */
+  readonly stop?: readonly string[];
+}
+
+/** How a picture is drawn. What is absent is as the model's own defaults say. */
+export interface DrawOptions {
+  /** Denoising steps. */
+  readonly steps?: number;
+  /** Classifier-free guidance: how closely the picture keeps to what was asked. */
+  readonly guidance?: number;
+  /** The seed of the noise; absent: the text's. */
+  readonly seed?: bigint | number;
+}
+
+/** A conversation to be answered, and how. */
+export interface ChatRequest {
+  /** The conversation, oldest first. */
+  readonly messages: readonly Message[];
+  /** The model's name; absent: the one that is served. */
+  readonly model?: string;
+  /** How to write. */
+  readonly text?: TextOptions;
+  /** How to draw, if the model draws. */
+  readonly draw?: DrawOptions;
+  /** The person for whom this is asked, as you call them; stands in the server's traces. */
+  readonly user?: string;
+  /** Whatever you want to find again in the `accepted` event: at most 16 entries, of at most 64 and 512 characters. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Variables for the model's chat template: any that JSON can write. */
+  readonly templateArguments?: Readonly<Record<string, unknown>>;
+}
+
+/** How one call is made. */
+export interface CallOptions {
+  /** Aborting it cancels the call, in every stage of the server. */
+  readonly signal?: AbortSignal;
+  /** How long the call may take in all, with fetching its pictures and trying again; absent: as `connect` was told. */
+  readonly timeoutMs?: number;
+}

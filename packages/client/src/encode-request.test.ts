@@ -1,0 +1,94 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MediaDetail, Role } from '@tessera/protocol';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ChatRequest } from './chat-request.js';
+import { encodeRequest, requestStream } from './encode-request.js';
+import { collect } from './testing/collect.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tessera-encode-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const encode = (request: ChatRequest) => encodeRequest(request, {}, new AbortController().signal);
+
+const text = (value: string) => ({ part: { $case: 'text', value } });
+const media = (value: string) => ({ part: { $case: 'media', value } });
+
+test('messages keep their order, words and roles', async () => {
+  const { start } = await encode({
+    messages: [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: ['What', ' is this?'] },
+    ],
+  });
+  expect(start.messages).toEqual([
+    { role: Role.SYSTEM, content: [text('Be brief.')] },
+    { role: Role.USER, content: [text('What'), text(' is this?')] },
+  ]);
+  expect(start.media).toEqual([]);
+});
+
+test('pictures are declared in the order in which they are shown, under their names, and the same object once', async () => {
+  const file = join(folder, 'apple.png');
+  await writeFile(file, 'a file');
+  const seen = { image: { file }, mimeType: 'image/png', detail: 'high' } as const;
+  const { start, media: sent } = await encode({
+    messages: [
+      { role: 'user', content: [seen, { image: { url: 'data:image/png;base64,AQID' } }, seen, 'What?'] },
+      { role: 'user', content: [{ image: { bytes: Buffer.from('bytes') }, name: 'mine' }, seen] },
+    ],
+  });
+  expect(start.messages?.map(({ content }) => content)).toEqual([
+    [media('0-apple.png'), media('1-image'), media('0-apple.png'), text('What?')],
+    [media('2-mine'), media('0-apple.png')],
+  ]);
+  const source = { $case: 'parts', value: {} };
+  expect(start.media).toEqual([
+    { name: '0-apple.png', mimeType: 'image/png', detail: MediaDetail.HIGH, sizeBytes: 6n, source },
+    { name: '1-image', sizeBytes: 3n, source },
+    { name: '2-mine', sizeBytes: 5n, source },
+  ]);
+  expect([...sent.values()].map(String)).toEqual(['a file', String(Buffer.from([1, 2, 3])), 'bytes']);
+});
+
+test('a file that cannot be read is named', async () => {
+  const file = join(folder, 'none.png');
+  const shown = encode({ messages: [{ role: 'user', content: [{ image: { file } }] }] });
+  await expect(shown).rejects.toMatchObject({
+    code: 'REQUEST_INVALID',
+    message: expect.stringContaining(`${file} cannot be read`),
+  });
+});
+
+test.each([
+  [3, 3n],
+  [2n ** 64n - 1n, 2n ** 64n - 1n],
+])('a seed of %s is sent', async (seed, sent) => {
+  const { start } = await encode({ messages: [], text: { seed }, draw: { seed } });
+  expect([start.text?.seed, start.draw?.seed]).toEqual([sent, sent]);
+});
+
+test.each([1.5, -1, 2 ** 60, 2n ** 64n, Number.NaN])('a seed of %s is refused', async (seed) => {
+  await expect(encode({ messages: [], text: { seed } })).rejects.toMatchObject({ field: 'text.seed' });
+  await expect(encode({ messages: [], draw: { seed } })).rejects.toMatchObject({ field: 'draw.seed' });
+});
+
+test('media travel in parts, the last one marked, an empty one too', async () => {
+  const bytes = Buffer.alloc(600_000, 7);
+  const { start, media: items } = await encode({
+    messages: [{ role: 'user', content: [{ image: { bytes } }, { image: { bytes: Buffer.alloc(0) } }] }],
+  });
+  const [first, ...parts] = await collect(requestStream({ start, media: items }));
+  expect(first?.body).toEqual({ $case: 'start', value: start });
+  const told = parts.flatMap(({ body }) => (body?.$case === 'mediaPart' ? [body.value] : []));
+  expect(told.map((part) => [part?.name, part?.data?.length, part?.last])).toEqual([
+    ['0-image', 262_144, false],
+    ['0-image', 262_144, false],
+    ['0-image', 75_712, true],
+    ['1-image', 0, true],
+  ]);
+});

@@ -1,0 +1,118 @@
+import {
+  type ChatRequest as ChatMessageIn,
+  type ChatStart,
+  MediaDetail,
+  outsideText,
+  Role,
+  TesseraError,
+} from '@tessera/protocol';
+import type { ChatRequest } from './chat-request.js';
+import type { FetchOptions } from './connect-options.js';
+import type { ImagePart, Message } from './conversation.js';
+import { loadMedia, sourceName } from './load-media.js';
+
+type StartInput = Parameters<typeof ChatStart.fromPartial>[0];
+type RequestInput = Parameters<typeof ChatMessageIn.fromPartial>[0];
+
+/** What a request sends: its first message, and the bytes of the media that it declares. */
+export interface EncodedRequest {
+  readonly start: StartInput;
+  readonly media: ReadonlyMap<string, Uint8Array>;
+}
+
+/** What goes upward on one call. */
+export type RequestStream = AsyncGenerator<RequestInput>;
+
+/** The size of the parts in which media are sent; the limit of one part is 512 KiB. */
+const partBytes = 256 * 1024;
+
+const maxNameBytes = 256;
+
+const roles = {
+  system: Role.SYSTEM,
+  user: Role.USER,
+  assistant: Role.ASSISTANT,
+  developer: Role.DEVELOPER,
+  tool: Role.TOOL,
+} as const satisfies Record<Message['role'], Role>;
+
+const details = { low: MediaDetail.LOW, high: MediaDetail.HIGH } as const;
+
+/**
+ * A request in the contract's form, its media read or fetched.
+ * @throws TesseraError
+ */
+export async function encodeRequest(
+  { messages, model, text, draw, user, metadata, templateArguments }: ChatRequest,
+  fetchOptions: FetchOptions,
+  signal: AbortSignal,
+): Promise<EncodedRequest> {
+  const names = nameImages(messages);
+  const media = await Promise.all(
+    [...names].map(async ([part, name]) => ({ part, name, bytes: await loadMedia(part.image, fetchOptions, signal) })),
+  );
+  return {
+    start: {
+      model,
+      messages: messages.map(({ role, content }) => ({
+        role: roles[role],
+        content: (typeof content === 'string' ? [content] : content).map((part) => ({
+          part:
+            typeof part === 'string'
+              ? { $case: 'text' as const, value: part }
+              : { $case: 'media' as const, value: names.get(part) as string },
+        })),
+      })),
+      media: media.map(({ part: { mimeType, detail }, name, bytes }) => ({
+        name,
+        mimeType,
+        detail: detail && details[detail],
+        sizeBytes: BigInt(bytes.length),
+        source: { $case: 'parts' as const, value: {} },
+      })),
+      text: text && { ...text, stop: [...(text.stop ?? [])], seed: seedOf(text.seed, 'text.seed') },
+      draw: draw && { ...draw, seed: seedOf(draw.seed, 'draw.seed') },
+      user,
+      metadata,
+      templateArguments,
+    },
+    media: new Map(media.map(({ name, bytes }) => [name, bytes])),
+  };
+}
+
+/** The messages of a call's upward stream: the conversation, then the parts of each media item. */
+export async function* requestStream({ start, media }: EncodedRequest): RequestStream {
+  yield { body: { $case: 'start', value: start } };
+  for (const [name, bytes] of media) {
+    let at = 0;
+    do {
+      const data = bytes.subarray(at, at + partBytes);
+      at += data.length;
+      yield { body: { $case: 'mediaPart', value: { name, data, last: at >= bytes.length } } };
+    } while (at < bytes.length);
+  }
+}
+
+/** A name for each picture that the messages show, unique in the request, that says where it is from. */
+function nameImages(messages: readonly Message[]): Map<ImagePart, string> {
+  const names = new Map<ImagePart, string>();
+  for (const { content } of messages) {
+    if (typeof content === 'string') continue;
+    for (const part of content) {
+      if (typeof part === 'string' || names.has(part)) continue;
+      const from = part.name ?? sourceName(part.image) ?? 'image';
+      names.set(part, outsideText(`${names.size}-${from}`, maxNameBytes));
+    }
+  }
+  return names;
+}
+
+function seedOf(seed: bigint | number | undefined, field: string): bigint | undefined {
+  if (seed === undefined) return undefined;
+  if (typeof seed === 'number' && !Number.isSafeInteger(seed)) {
+    throw TesseraError.invalidField(field, 'must be a whole number; a bigint where it is over 2^53');
+  }
+  const value = BigInt(seed);
+  if (value < 0n || value >= 2n ** 64n) throw TesseraError.invalidField(field, 'must be from 0 to 2^64 - 1');
+  return value;
+}

@@ -1,0 +1,28 @@
+export { type ErrorCode, TesseraError } from '@tessera/protocol';
+export type { Answer, Picture } from './answer.js';
+export type {
+  AcceptedEvent,
+  ChatEvent,
+  DrainEvent,
+  DrawProgressEvent,
+  FinishedEvent,
+  FinishReason,
+  ItemFinishedEvent,
+  ItemStartedEvent,
+  PictureEvent,
+  RequestState,
+  RetryingEvent,
+  SegmentEvent,
+  StateEvent,
+  TextEvent,
+  TextFinishedEvent,
+} from './chat-event.js';
+export type { CallOptions, ChatRequest, DrawOptions, TextOptions } from './chat-request.js';
+export type { ChatStream } from './chat-stream.js';
+export { connect } from './connect.js';
+export type { ConnectOptions, FetchOptions, RetryOptions, TlsOptions } from './connect-options.js';
+export type { ContentPart, ImagePart, MediaSource, Message, Role } from './conversation.js';
+export type { ChatLimits, Modality, Model, ModelDescription, ModelInfo } from './model.js';
+export type { TesseraClient } from './tessera-client.js';
+export type { TimelineSpan } from './timeline.js';
+export type { Usage } from './usage.js';

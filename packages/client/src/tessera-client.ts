@@ -1,0 +1,104 @@
+import { credentials } from '@grpc/grpc-js';
+import { callOpener, createGrpcClient, type GrpcClient } from '@tessera/grpc';
+import { ChatServiceDefinition, TesseraError } from '@tessera/protocol';
+import { Metadata } from 'nice-grpc-common';
+import { Call } from './call.js';
+import { chatEvents } from './chat-events.js';
+import type { CallOptions, ChatRequest } from './chat-request.js';
+import { ChatStream } from './chat-stream.js';
+import type { ConnectOptions } from './connect-options.js';
+import type { RequestStream } from './encode-request.js';
+import { limitsOf, type Model, type ModelDescription, modelOf } from './model.js';
+import { RetryPolicy } from './retry-policy.js';
+
+const defaultTimeoutMs = 120_000;
+
+/** A connection to a gateway. Get one from `connect`; `close` it, or declare it with `using`. */
+export class TesseraClient implements Disposable {
+  private readonly grpc: GrpcClient<typeof ChatServiceDefinition>;
+  private readonly retry: RetryPolicy;
+
+  /** @internal */
+  constructor(
+    address: string,
+    private readonly options: ConnectOptions,
+  ) {
+    this.retry = new RetryPolicy(options.retry);
+    this.grpc = openGrpc(address, options);
+  }
+
+  /**
+   * Asks for an answer. The call is made when its reading begins, and made again as `RetryOptions` says while nothing of
+   * the answer has come.
+   */
+  chat(request: ChatRequest, options: CallOptions = {}): ChatStream {
+    const open = () => this.open(options);
+    const send = (messages: RequestStream, call: Call) => this.grpc.client.chat(messages, this.terms(call));
+    return new ChatStream(chatEvents(request, open, send, this.options.fetch ?? {}));
+  }
+
+  /**
+   * Says what a model can do and what the limits of a request are.
+   * @param model its name; absent: the one that is served
+   * @throws TesseraError MODEL_NOT_FOUND, or that the server cannot be reached
+   */
+  async describe(model = '', options: CallOptions = {}): Promise<ModelDescription> {
+    using call = this.open(options);
+    const description = await call.run(() => this.grpc.client.describe({ model }, this.terms(call)));
+    if (description.model === undefined || description.limits === undefined) {
+      throw new TesseraError('INTERNAL', 'the server describes no model');
+    }
+    return { model: modelOf(description.model), limits: limitsOf(description.limits) };
+  }
+
+  /**
+   * The models that are served.
+   * @throws TesseraError that the server cannot be reached
+   */
+  async listModels(options: CallOptions = {}): Promise<Model[]> {
+    using call = this.open(options);
+    const models: Model[] = [];
+    let pageToken = '';
+    do {
+      const page = await call.run(() => this.grpc.client.listModels({ pageToken }, this.terms(call)));
+      models.push(...page.models.map(modelOf));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return models;
+  }
+
+  /** Ends the connection, and the calls that are under way. */
+  close(): void {
+    this.grpc.channel.close();
+  }
+
+  /** Closes. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  private open(options: CallOptions): Call {
+    return new Call(options, this.options.timeoutMs ?? defaultTimeoutMs, this.retry);
+  }
+
+  private terms({ signal, deadlineMs }: Call) {
+    return { signal, deadlineMs, metadata: Metadata(this.options.metadata) };
+  }
+}
+
+function openGrpc(address: string, { tls, timeoutMs }: ConnectOptions) {
+  try {
+    const { ca, cert, key, serverName } = tls === true || tls === undefined ? {} : tls;
+    const pem = (text: string | Uint8Array | undefined) => (text === undefined ? null : Buffer.from(text));
+    const settings =
+      tls === undefined ? {} : { credentials: credentials.createSsl(pem(ca), pem(key), pem(cert)), serverName };
+    return createGrpcClient(
+      ChatServiceDefinition,
+      address,
+      settings,
+      callOpener(address, timeoutMs ?? defaultTimeoutMs),
+    );
+  } catch (cause) {
+    throw new TesseraError('CONFIG_INVALID', `no client for ${address}: ${(cause as Error).message}`, { cause });
+  }
+}
