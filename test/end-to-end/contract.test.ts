@@ -1,3 +1,4 @@
+import { connect } from '@tessera/client';
 import {
   ChatServiceDefinition,
   ChatStart,
@@ -133,6 +134,18 @@ test('what was uploaded once is named by its digest in later requests', async ()
     expect(error).toBeUndefined();
     expect(text).toBe('This is a red apple.');
   }
+});
+
+test('the client uploads a picture, and shows it by its digest', async () => {
+  using caller = connect(deployment.gateway);
+  const { digest, mimeType, bytes } = await caller.upload({ bytes: sample('cat') });
+  expect({ mimeType, bytes }).toEqual({ mimeType: 'image/png', bytes: sample('cat').length });
+  const content = [{ image: { digest } }, 'What is this?'];
+  const { text } = await caller.chat({ messages: [{ role: 'user', content }] }).answer();
+  expect(text).toBe('This is a cat.');
+  await expect(caller.upload({ bytes: Buffer.from('no picture') })).rejects.toMatchObject({
+    code: 'MEDIA_NOT_RECOGNISED',
+  });
 });
 
 test('a digest that nobody uploaded is MEDIA_MISSING', async () => {

@@ -2,7 +2,13 @@
 export type Role = 'system' | 'user' | 'assistant' | 'developer' | 'tool';
 
 /** Where the bytes of a picture are: in a file, at hand, or behind an `http:`, `https:` or `data:` URL. */
-export type MediaSource = { readonly file: string } | { readonly bytes: Uint8Array } | { readonly url: string | URL };
+export type LocalMediaSource =
+  | { readonly file: string }
+  | { readonly bytes: Uint8Array }
+  | { readonly url: string | URL };
+
+/** Where they are, or the digest that `upload` gave for them. */
+export type MediaSource = LocalMediaSource | { readonly digest: string };
 
 /**
  * A picture that a message shows: JPEG, PNG, WebP, GIF, AVIF, TIFF or SVG. Show the same object again, in this message or

@@ -5,14 +5,16 @@ import {
   outsideText,
   Role,
   TesseraError,
+  type UploadRequest,
 } from '@tessera/protocol';
 import type { ChatRequest } from './chat-request.js';
 import type { FetchOptions } from './connect-options.js';
-import type { ImagePart, Message } from './conversation.js';
+import type { ImagePart, MediaSource, Message } from './conversation.js';
 import { loadMedia, sourceName } from './load-media.js';
 
 type StartInput = Parameters<typeof ChatStart.fromPartial>[0];
 type RequestInput = Parameters<typeof ChatMessageIn.fromPartial>[0];
+type UploadInput = Parameters<typeof UploadRequest.fromPartial>[0];
 
 /** What a request sends: its first message, and the bytes of the media that it declares. */
 export interface EncodedRequest {
@@ -49,7 +51,7 @@ export async function encodeRequest(
 ): Promise<EncodedRequest> {
   const names = nameImages(messages);
   const media = await Promise.all(
-    [...names].map(async ([part, name]) => ({ part, name, bytes: await loadMedia(part.image, fetchOptions, signal) })),
+    [...names].map(async ([part, name]) => ({ part, name, ...(await sourceOf(part.image, fetchOptions, signal)) })),
   );
   return {
     start: {
@@ -63,12 +65,12 @@ export async function encodeRequest(
               : { $case: 'media' as const, value: names.get(part) as string },
         })),
       })),
-      media: media.map(({ part: { mimeType, detail }, name, bytes }) => ({
+      media: media.map(({ part: { mimeType, detail }, name, bytes, source }) => ({
         name,
         mimeType,
         detail: detail && details[detail],
-        sizeBytes: BigInt(bytes.length),
-        source: { $case: 'parts' as const, value: {} },
+        sizeBytes: bytes && BigInt(bytes.length),
+        source,
       })),
       text: text && { ...text, stop: [...(text.stop ?? [])], seed: seedOf(text.seed, 'text.seed') },
       draw: draw && { ...draw, seed: seedOf(draw.seed, 'draw.seed') },
@@ -76,21 +78,38 @@ export async function encodeRequest(
       metadata,
       templateArguments,
     },
-    media: new Map(media.map(({ name, bytes }) => [name, bytes])),
+    media: new Map(media.flatMap(({ name, bytes }) => (bytes === undefined ? [] : [[name, bytes] as const]))),
   };
 }
 
 /** The messages of a call's upward stream: the conversation, then the parts of each media item. */
 export async function* requestStream({ start, media }: EncodedRequest): RequestStream {
   yield { body: { $case: 'start', value: start } };
-  for (const [name, bytes] of media) {
-    let at = 0;
-    do {
-      const data = bytes.subarray(at, at + partBytes);
-      at += data.length;
-      yield { body: { $case: 'mediaPart', value: { name, data, last: at >= bytes.length } } };
-    } while (at < bytes.length);
-  }
+  for (const [name, bytes] of media) yield* mediaParts(name, bytes);
+}
+
+/** The messages of an upload. */
+export async function* uploadStream(name: string, bytes: Uint8Array): AsyncGenerator<UploadInput> {
+  const start = { name, sizeBytes: BigInt(bytes.length), source: inParts };
+  yield { body: { $case: 'start', value: start } };
+  yield* mediaParts(name, bytes);
+}
+
+function* mediaParts(name: string, bytes: Uint8Array) {
+  let at = 0;
+  do {
+    const data = bytes.subarray(at, at + partBytes);
+    at += data.length;
+    yield { body: { $case: 'mediaPart' as const, value: { name, data, last: at >= bytes.length } } };
+  } while (at < bytes.length);
+}
+
+const inParts = { $case: 'parts' as const, value: {} };
+
+/** Where a request says that an item's bytes are; with them, unless the server has them. */
+async function sourceOf(image: MediaSource, fetchOptions: FetchOptions, signal: AbortSignal) {
+  if ('digest' in image) return { bytes: undefined, source: { $case: 'digest' as const, value: image.digest } };
+  return { bytes: await loadMedia(image, fetchOptions, signal), source: inParts };
 }
 
 /** A name for each picture that the messages show, unique in the request, that says where it is from. */

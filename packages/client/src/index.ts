@@ -21,8 +21,8 @@ export type { CallOptions, ChatRequest, DrawOptions, TextOptions } from './chat-
 export type { ChatStream } from './chat-stream.js';
 export { connect } from './connect.js';
 export type { ConnectOptions, FetchOptions, RetryOptions, TlsOptions } from './connect-options.js';
-export type { ContentPart, ImagePart, MediaSource, Message, Role } from './conversation.js';
+export type { ContentPart, ImagePart, LocalMediaSource, MediaSource, Message, Role } from './conversation.js';
 export type { ChatLimits, Modality, Model, ModelDescription, ModelInfo } from './model.js';
-export type { TesseraClient } from './tessera-client.js';
+export type { TesseraClient, UploadedMedia } from './tessera-client.js';
 export type { TimelineSpan } from './timeline.js';
 export type { Usage } from './usage.js';

@@ -1,14 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { TesseraError } from '@tessera/protocol';
 import type { FetchOptions } from './connect-options.js';
-import type { MediaSource } from './conversation.js';
+import type { LocalMediaSource, MediaSource } from './conversation.js';
 import { fetchBytes } from './fetch-bytes.js';
 
 /**
  * The bytes of a media item.
  * @throws TesseraError REQUEST_INVALID for what cannot be read or fetched, MEDIA_TOO_LARGE for more than may be fetched
  */
-export async function loadMedia(source: MediaSource, options: FetchOptions, signal: AbortSignal): Promise<Uint8Array> {
+export async function loadMedia(
+  source: LocalMediaSource,
+  options: FetchOptions,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   if ('bytes' in source) return source.bytes;
   if ('url' in source) return await fetchBytes(source.url, options, signal);
   try {

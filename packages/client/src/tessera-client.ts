@@ -7,11 +7,25 @@ import { chatEvents } from './chat-events.js';
 import type { CallOptions, ChatRequest } from './chat-request.js';
 import { ChatStream } from './chat-stream.js';
 import type { ConnectOptions } from './connect-options.js';
-import type { RequestStream } from './encode-request.js';
+import type { LocalMediaSource } from './conversation.js';
+import { type RequestStream, uploadStream } from './encode-request.js';
+import { loadMedia, sourceName } from './load-media.js';
 import { limitsOf, type Model, type ModelDescription, modelOf } from './model.js';
 import { RetryPolicy } from './retry-policy.js';
 
 const defaultTimeoutMs = 120_000;
+
+/** What a server keeps for later requests. */
+export interface UploadedMedia {
+  /** Names it: show it as `{ image: { digest } }`. */
+  readonly digest: string;
+  /** Its type, such as image/png. */
+  readonly mimeType: string;
+  /** How many bytes it has. */
+  readonly bytes: number;
+  /** Until when it may be named; another upload of the same bytes moves that on. */
+  readonly expiresAt: Date;
+}
 
 /** A connection to a gateway. Get one from `connect`; `close` it, or declare it with `using`. */
 export class TesseraClient implements Disposable {
@@ -65,6 +79,21 @@ export class TesseraClient implements Disposable {
       pageToken = page.nextPageToken;
     } while (pageToken !== '');
     return models;
+  }
+
+  /**
+   * Sends a picture once, for any number of requests that then show it as `{ digest }`, until it expires.
+   * @throws TesseraError what a request that shows it would be refused for, or that there is no room
+   */
+  async upload(source: LocalMediaSource, options: CallOptions = {}): Promise<UploadedMedia> {
+    using call = this.open(options);
+    const bytes = await loadMedia(source, this.options.fetch ?? {}, call.signal).catch((reason: unknown) => {
+      throw call.errorOf(reason);
+    });
+    const name = sourceName(source) ?? 'upload';
+    const uploaded = await call.run(() => this.grpc.client.upload(uploadStream(name, bytes), this.terms(call)));
+    const { digest, mimeType, expireTime } = uploaded;
+    return { digest, mimeType, bytes: Number(uploaded.sizeBytes), expiresAt: expireTime ?? new Date() };
   }
 
   /** Ends the connection, and the calls that are under way. */
