@@ -33,6 +33,7 @@ test('what the server asks for is waited for, and never less', () => {
 
 test('a pause over the longest, or over the deadline, is not waited for', () => {
   expect(new RetryPolicy({ maxPauseMs: 1000 }).pauseMs(fullFor(1001), 1, day)).toBeUndefined();
+  expect(new RetryPolicy({ maxPauseMs: 1000 }, () => 0).pauseMs(fullFor(1000), 1, day)).toBe(1000);
   expect(new RetryPolicy({}, () => 0).pauseMs(fullFor(1000), 1, 1000)).toBeUndefined();
   expect(new RetryPolicy({}, () => 0).pauseMs(fullFor(1000), 1, 1001)).toBe(1000);
 });
