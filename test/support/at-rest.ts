@@ -39,7 +39,7 @@ async function held(deployment: Deployment): Promise<string[]> {
 /** The consumers that there may be: each queue's, and one for each process that receives products. */
 const standing = /^(workers|\d+-[0-9a-f]{16})$/;
 
-/** What the streams hold besides tombstones and signs of life, and readers that came with a request. */
+/** What the streams hold besides tombstones, signs of life and uploads, and readers that came with a request. */
 async function messagesAndReaders(natsUrl: string): Promise<string[]> {
   const nats = await connect({ servers: natsUrl });
   try {
@@ -47,7 +47,7 @@ async function messagesAndReaders(natsUrl: string): Promise<string[]> {
     const found: string[] = [];
     for await (const { config, state } of manager.streams.list()) {
       const { name } = config;
-      if (name.endsWith('_cancelled') || name.endsWith('_revisions')) continue;
+      if (/_(cancelled|revisions|uploads_\d+)$/.test(name)) continue;
       if (state.messages > 0) found.push(`${name} holds ${state.messages} messages`);
       for await (const consumer of manager.consumers.list(name)) {
         if (!standing.test(consumer.name)) found.push(`${name} has the reader ${consumer.name}`);

@@ -24,7 +24,7 @@ export interface UploadDependencies {
 /** An upload has one item, whose declaration is `start`. */
 function aboutStart(reason: unknown): TesseraError {
   const { code, message, options } = TesseraError.from(reason);
-  const said = (text: string): string => text.replaceAll('media[0]', 'start');
+  const said = (text: string): string => text.replaceAll(/media\[0?\]/g, 'start');
   return new TesseraError(code, said(message), {
     ...options,
     ...(options.field === undefined ? {} : { field: said(options.field) }),
