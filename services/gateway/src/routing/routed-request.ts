@@ -46,7 +46,7 @@ export interface RoutedRequestDependencies {
 
 type Incoming =
   | { readonly from: 'engine'; readonly event: GenerateResponse['event'] }
-  | { readonly from: 'media'; readonly event: DrawingEvent | StageFailure };
+  | { readonly from: 'generator'; readonly event: DrawingEvent | StageFailure };
 
 /** What stages may have said before it is taken in; beyond it they wait. */
 const maxUnread = 64;
@@ -164,7 +164,7 @@ export class RoutedRequest {
       let finished = false;
       for await (const { from, event } of incoming) {
         if (event === undefined) continue;
-        if (from === 'media') {
+        if (from === 'generator') {
           this.onDrawing(event as DrawingEvent | StageFailure);
         } else {
           const engineEvent = event as NonNullable<GenerateResponse['event']>;
@@ -298,7 +298,7 @@ export class RoutedRequest {
       }
       if (first.done === true) throw engineEnded();
       // What this attempt takes no more is the next one's.
-      if (!incoming.put({ from: 'media', event: first.value })) return;
+      if (!incoming.put({ from: 'generator', event: first.value })) return;
       this.nextDrawingEvent = undefined;
       await incoming.room();
     }
