@@ -2,7 +2,7 @@ import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 
 /**
- * A file of a checkpoint, or a part of one, as its schema reads it. Fields that it does not name are ignored.
+ * A file of a checkpoint, or a part of one, as its schema reads it.
  * @throws TesseraError CHECKPOINT_INVALID naming the part and each wrong field
  */
 export function parseConfig<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
@@ -21,3 +21,9 @@ export const positive = z
 
 /** Of layers, experts and the like, which graphs are built for one by one. */
 export const pieces = positive.max(4096);
+
+/** A field that decides no number of what is computed here. */
+export const ofNoMatter = z.unknown().optional();
+
+/** Any field that a schema does not name: null and false ask for nothing, all else for what is not built. */
+export const notBuilt = z.union([z.null(), z.literal(false)], 'is not supported');

@@ -1,22 +1,26 @@
 import { z } from 'zod';
-import { parseConfig } from '../config.js';
+import { notBuilt, parseConfig } from '../config.js';
 import { byModelType } from '../families/family.js';
+import { pretrainedFields } from '../families/pretrained-fields.js';
 import { families } from '../families/registry.js';
 import { declareByGraphs, type ModelPlan, type StagePieces } from './model-plan.js';
 import { tokenId, tokenIds } from './token-ids.js';
 
-const tesseraConfig = z.object({
-  model_type: z.literal('tessera'),
-  image_token_id: tokenId,
-  vision_start_token_id: tokenId.optional(),
-  vision_end_token_id: tokenId.optional(),
-  generation_start_token_id: tokenId.optional(),
-  generation_end_token_id: tokenId.optional(),
-  vision_config: z.unknown(),
-  connector_config: z.unknown(),
-  text_config: z.looseObject({ eos_token_id: tokenIds }),
-  generator_config: z.unknown().optional(),
-});
+const tesseraConfig = z
+  .object({
+    ...pretrainedFields,
+    model_type: z.literal('tessera'),
+    image_token_id: tokenId,
+    vision_start_token_id: tokenId.optional(),
+    vision_end_token_id: tokenId.optional(),
+    generation_start_token_id: tokenId.optional(),
+    generation_end_token_id: tokenId.optional(),
+    vision_config: z.unknown(),
+    connector_config: z.unknown(),
+    text_config: z.looseObject({ eos_token_id: tokenIds }),
+    generator_config: z.unknown().optional(),
+  })
+  .catchall(notBuilt);
 
 /** Any encoder, connector, LLM and generator of the known families, put together. */
 export function tessera(config: unknown): ModelPlan {

@@ -1,12 +1,10 @@
 import { type Preprocessing, preprocessingSchema, resampleFilters } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
-import { parseConfig, positive } from '../../config.js';
+import { notBuilt, ofNoMatter, parseConfig, positive } from '../../config.js';
 
 const fileName = 'preprocessor_config.json';
 const heightWidth = z.strictObject({ height: positive, width: positive });
-/** What names the processor, or says how its own calls behave: nothing of it decides a pixel. */
-const ofNoMatter = z.unknown().optional();
 const perChannel = z.array(z.number()).length(3);
 
 /**
@@ -15,6 +13,7 @@ const perChannel = z.array(z.number()).length(3);
  */
 const processorConfig = z
   .object({
+    /** Names the processor, or says how its own calls behave. */
     image_processor_type: ofNoMatter,
     feature_extractor_type: ofNoMatter,
     processor_class: ofNoMatter,
@@ -52,7 +51,7 @@ const processorConfig = z
       })
       .optional(),
   })
-  .catchall(z.literal(false, 'is not supported'))
+  .catchall(notBuilt)
   .superRefine(({ size, crop_size, do_center_crop, fit, do_normalize, image_mean, image_std }, context) => {
     const problem = (field: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [field], message });

@@ -1,10 +1,12 @@
 import { z } from 'zod';
-import { pieces, positive } from '../../../config.js';
+import { notBuilt, ofNoMatter, pieces, positive } from '../../../config.js';
 import { activationName } from '../../../layers/index.js';
+import { pretrainedFields } from '../../pretrained-fields.js';
 
 /** Qwen3MoeConfig of transformers. */
 export const qwen3MoeConfig = z
   .object({
+    ...pretrainedFields,
     vocab_size: positive,
     hidden_size: positive,
     intermediate_size: positive.optional(),
@@ -21,12 +23,20 @@ export const qwen3MoeConfig = z
     rope_theta: z.number().positive(),
     rope_scaling: z.null('scaled rotary embeddings are not supported').optional(),
     use_sliding_window: z.literal(false, 'sliding windows are not supported').optional(),
+    /** Without use_sliding_window these two say nothing. */
+    sliding_window: ofNoMatter,
+    max_window_layers: ofNoMatter,
     rms_norm_eps: z.number().positive(),
     hidden_act: activationName,
     attention_bias: z.boolean().default(false),
     tie_word_embeddings: z.boolean().default(false),
     max_position_embeddings: positive,
+    /** Training. */
+    attention_dropout: ofNoMatter,
+    output_router_logits: ofNoMatter,
+    router_aux_loss_coef: ofNoMatter,
   })
+  .catchall(notBuilt)
   .refine(
     (config) => (config.mlp_only_layers.length === 0 && config.decoder_sparse_step === 1) || config.intermediate_size,
     { path: ['intermediate_size'], error: 'is needed where some layers have no experts' },

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
+import { elementCount, type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Checkpoint } from '../../../checkpoint/checkpoint.js';
 import { DeclaredParameters, Module } from '../../../checkpoint/parameters.js';
@@ -128,10 +128,57 @@ test('layers without experts, a head of its own and biases, where the config say
 test.each([
   [{ intermediate_size: undefined, mlp_only_layers: [0] }, /config.json.intermediate_size/],
   [{ rope_scaling: { type: 'yarn' } }, /config.json.rope_scaling: scaled rotary embeddings are not supported/],
+  [{ use_sliding_window: true }, /config.json.use_sliding_window: sliding windows are not supported/],
+  [{ layer_types: ['sliding_attention'] }, /config.json.layer_types: is not supported/],
+  [{ attention_bias: 'qkv' }, /config.json.attention_bias/],
+  [{ norm_topk_prob: undefined }, /config.json.norm_topk_prob/],
   [{ hidden_act: 'swish2' }, /config.json.hidden_act/],
   [{ num_experts: 0 }, /config.json.num_experts/],
   [{ num_experts: 2, num_experts_per_tok: 3 }, /config.json.num_experts_per_tok/],
   [{ num_attention_heads: 3 }, /config.json.num_attention_heads/],
 ])('a config with %o is refused', (changes, message) => {
   expect(() => qwen3Moe({ ...config, ...changes }, 'config.json')).toThrow(message);
+});
+
+test('takes the config of Qwen3-30B-A3B as it is published, and finds as many parameters in it as it has', () => {
+  const published = {
+    architectures: ['Qwen3MoeForCausalLM'],
+    attention_bias: false,
+    attention_dropout: 0.0,
+    bos_token_id: 151643,
+    decoder_sparse_step: 1,
+    eos_token_id: 151645,
+    head_dim: 128,
+    hidden_act: 'silu',
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    intermediate_size: 6144,
+    max_position_embeddings: 40960,
+    max_window_layers: 48,
+    mlp_only_layers: [],
+    model_type: 'qwen3_moe',
+    moe_intermediate_size: 768,
+    norm_topk_prob: true,
+    num_attention_heads: 32,
+    num_experts: 128,
+    num_experts_per_tok: 8,
+    num_hidden_layers: 48,
+    num_key_value_heads: 4,
+    output_router_logits: false,
+    rms_norm_eps: 1e-6,
+    rope_scaling: null,
+    rope_theta: 1000000.0,
+    router_aux_loss_coef: 0.001,
+    sliding_window: null,
+    tie_word_embeddings: false,
+    torch_dtype: 'bfloat16',
+    transformers_version: '4.51.0',
+    use_cache: true,
+    use_sliding_window: false,
+    vocab_size: 151936,
+  };
+  const source = new DeclaredParameters();
+  causalLmGraph(qwen3Moe(published, 'config.json'), new Module(source), 'float32');
+  const parameters = [...source.declared.values()].reduce((sum, shape) => sum + elementCount(shape), 0);
+  expect(parameters).toBe(30_532_122_624);
 });

@@ -52,3 +52,43 @@ test('a bottleneck narrows by four, and only a layer that changes the shape has 
   expect(source.declared.has('encoder.stages.1.layers.0.shortcut.convolution.weight')).toBe(true);
   expect(source.declared.has('encoder.stages.1.layers.1.shortcut.convolution.weight')).toBe(false);
 });
+
+test('takes the config of ResNet-50 as it is published', () => {
+  const published = {
+    architectures: ['ResNetForImageClassification'],
+    depths: [3, 4, 6, 3],
+    downsample_in_first_stage: false,
+    embedding_size: 64,
+    hidden_act: 'relu',
+    hidden_sizes: [256, 512, 1024, 2048],
+    id2label: { 0: 'tench, Tinca tinca' },
+    label2id: { 'tench, Tinca tinca': 0 },
+    layer_type: 'bottleneck',
+    model_type: 'resnet',
+    num_channels: 3,
+    out_features: ['stage4'],
+    out_indices: [4],
+    stage_names: ['stem', 'stage1', 'stage2', 'stage3', 'stage4'],
+    torch_dtype: 'float32',
+    transformers_version: '4.18.0.dev0',
+  };
+  expect(resnet(published, 'config').section).toEqual({
+    inputSize: { height: 224, width: 224 },
+    patches: 49,
+    width: 2048,
+  });
+});
+
+test.each([
+  ['num_channels', { num_channels: 1 }],
+  ['layer_type', { layer_type: 'preact' }],
+  ['hidden_act', { hidden_act: 'selu' }],
+  ['depths.0', { depths: [0, 2] }],
+  ['hidden_sizes', { depths: [1, 2, 1] }],
+  ['hidden_sizes', { hidden_sizes: [18, 32] }],
+  ['out_features', { out_features: ['stage1', 'stage2'] }],
+  ['out_indices', { out_indices: [1] }],
+  ['downsample_in_bottleneck', { downsample_in_bottleneck: 'yes' }],
+])('a config that asks for what is not built is refused by the field: %s', (field, changes) => {
+  expect(() => resnet({ ...config, ...changes }, 'config')).toThrow(`config.${field}: `);
+});
