@@ -43,7 +43,7 @@ const specialTokens = z.strictObject({
   tile: tokenId.optional(),
 });
 
-/** llm.onnx: its inputs and outputs are described beside the graph, in @tessera/compiler's llm/causal-lm.ts. */
+/** llm.onnx: its inputs and outputs are described beside the graph, in @tessera/compiler's stages/causal-lm.ts. */
 const llmSection = z.strictObject({
   graph: fileName,
   layers: count,

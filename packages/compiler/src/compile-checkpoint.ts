@@ -15,8 +15,8 @@ import { countParameters } from './count-parameters.js';
 import type { WeightPrecision } from './graph/index.js';
 import { weightBytes, writeGraph } from './graph/write-graph.js';
 import { graphFile, manifestSections, nullConditionFile } from './manifest-sections.js';
-import { modulePlaced, type StageFamilies, stageGraphs } from './models/model-plan.js';
-import { planModel } from './models/registry.js';
+import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
+import { planModel } from './models/plan-model.js';
 import { temporarySibling } from './temporary-sibling.js';
 
 export interface CompileProgress {
@@ -66,7 +66,7 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
   const config = await readJson(dir, 'config.json');
   if (config === undefined) throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, 'config.json')}: is missing`);
   const plan = planModel(config);
-  if (plan.families === undefined) {
+  if (plan.stages === undefined) {
     throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
   }
   const configs = {
@@ -74,11 +74,11 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
     preprocessor: await readJson(dir, 'preprocessor_config.json'),
     generation: await readJson(dir, 'generation_config.json'),
   };
-  const sections = manifestSections(plan, plan.families, configs);
+  const sections = manifestSections(plan, plan.stages, configs);
   const digest = options.digest ?? (await contentDigest(dir, weights, (path) => fileDigest(path, signal)));
   const checkpoint = await Checkpoint.open(dir);
   try {
-    await writeStages(checkpoint, plan.families, work, options);
+    await writeStages(checkpoint, plan.stages, work, options);
   } finally {
     await checkpoint.close();
   }
@@ -102,11 +102,11 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
 
 async function writeStages(
   checkpoint: Checkpoint,
-  families: StageFamilies,
+  stages: StagePieces,
   work: string,
   { weights, onProgress, signal }: CompileOptions,
 ): Promise<void> {
-  const builds = Object.entries(stageGraphs(families)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];
+  const builds = Object.entries(stageGraphs(stages)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];
   const graphs = builds.map(([stage, build]) => ({ stage, graph: build(checkpoint, weights) }));
   const totalBytes = graphs.reduce((sum, { graph }) => sum + weightBytes(graph), 0);
   let doneBytes = 0;
@@ -117,9 +117,9 @@ async function writeStages(
     };
     await writeGraph(graph, join(work, graphFile[stage]), { signal, onWritten });
   }
-  if (families.generator) {
-    const { family } = families.generator;
-    const values = await family.nullCondition(modulePlaced(checkpoint, families.generator)).read(signal);
+  if (stages.generator) {
+    const { pieces } = stages.generator;
+    const values = await pieces.nullCondition(modulePlaced(checkpoint, stages.generator)).read(signal);
     await writeFile(join(work, nullConditionFile), values);
   }
 }

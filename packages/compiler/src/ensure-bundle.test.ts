@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { declaredParameters } from './count-parameters.js';
 import { ensureBundle } from './ensure-bundle.js';
-import { planModel } from './models/registry.js';
+import { planModel } from './models/plan-model.js';
 import { temporarySibling, thisHost } from './temporary-sibling.js';
 import { ones, writeSafetensors } from './testing/write-safetensors.js';
 

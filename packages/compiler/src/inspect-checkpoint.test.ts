@@ -83,6 +83,16 @@ test.each([
     }),
     /vision_config.model_type is vgg; known are resnet/,
   ],
+  [
+    'a quantised model',
+    JSON.stringify({
+      model_type: 'tessera',
+      image_token_id: 1,
+      text_config: { eos_token_id: 1 },
+      quantization_config: { quant_method: 'gptq' },
+    }),
+    /config.json.quantization_config: is not supported/,
+  ],
   ['more layers than can be', '{"model_type":"qwen","num_hidden_layers":1e9}', /config.json.num_hidden_layers/],
   ['a wrong field', '{"model_type":"qwen3_moe","eos_token_id":1,"hidden_size":-4}', /hidden_size/],
 ])('%s is said to be wrong', async (_, config, message) => {

@@ -4,7 +4,7 @@ import { elementCount, TesseraError } from '@tessera/protocol';
 import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
 import type { TensorInfo } from './checkpoint/safetensors.js';
 import { declaredParameters } from './count-parameters.js';
-import { planModel } from './models/registry.js';
+import { planModel } from './models/plan-model.js';
 
 export interface StageInspection {
   readonly stage: StageName;
@@ -55,7 +55,7 @@ export async function inspectCheckpoint(dir: string): Promise<CheckpointInspecti
   return {
     modelType: plan.modelType,
     countedFrom: found ? 'weights' : 'config',
-    compilable: plan.families !== undefined,
+    compilable: plan.stages !== undefined,
     parameters,
     stages: counts.map((stage) => ({ ...stage, share: parameters === 0 ? 0 : stage.parameters / parameters })),
     differences: found ? compare(new Map(declared.flatMap(({ shapes }) => [...shapes])), found) : [],

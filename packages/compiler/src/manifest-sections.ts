@@ -1,12 +1,9 @@
-import type { BundleManifest, LlmSection, Preprocessing, StageName } from '@tessera/bundle';
-import { TesseraError } from '@tessera/protocol';
+import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
 import { z } from 'zod';
 import { parseConfig } from './config.js';
 import { generationFromConfig } from './generation-config.js';
-import type { ModelPlan, StageFamilies } from './models/model-plan.js';
+import type { ModelPlan, StagePieces } from './models/model-plan.js';
 import { tokenId } from './models/token-ids.js';
-import { preprocessingFromConfig } from './preprocessor-config.js';
-import type { VisionEncoder } from './vision/encoder.js';
 
 /** The small files of a checkpoint, parsed; undefined where there is none. */
 export interface CheckpointConfigs {
@@ -39,68 +36,27 @@ function specialTokens(plan: ModelPlan, tokenizerFile: unknown): LlmSection['tok
   return Object.fromEntries(Object.entries(all).filter(([, id]) => id !== undefined));
 }
 
-function encoderPreprocessing({ inputSize }: VisionEncoder, config: unknown): Preprocessing {
-  if (config === undefined) {
-    throw new TesseraError('CHECKPOINT_INVALID', 'preprocessor_config.json is missing; the encoder needs it');
-  }
-  const preprocessing = preprocessingFromConfig(config);
-  const { height, width } = preprocessing.size;
-  if (height !== inputSize.height || width !== inputSize.width) {
-    const message = `preprocessor_config.json.size: gives ${height}x${width}; the encoder takes ${inputSize.height}x${inputSize.width}`;
-    throw new TesseraError('CHECKPOINT_INVALID', message);
-  }
-  return preprocessing;
-}
-
-/** What the manifest says of a model before any file of it is written. */
+/** What the manifest says of a model before any file of it is written: each family's section, and what is of no family. */
 export function manifestSections(
   plan: ModelPlan,
-  families: StageFamilies,
+  { encoder, connector, llm, generator }: StagePieces,
   configs: CheckpointConfigs,
 ): Pick<BundleManifest, StageName | 'preprocessing' | 'generation'> {
-  const { encoder, connector, llm, generator } = families;
   const { generation, eosTokenIds } = generationFromConfig(configs.generation);
-  const { layers, hiddenSize, heads, kvHeads, headDim, vocabSize, maxPositions } = llm.family;
   return {
     ...(encoder && {
-      encoder: {
-        graph: graphFile.encoder,
-        inputSize: encoder.family.inputSize,
-        patches: encoder.family.patches,
-        width: encoder.family.width,
-      },
-      preprocessing: encoderPreprocessing(encoder.family, configs.preprocessor),
+      encoder: { graph: graphFile.encoder, ...encoder.pieces.section },
+      preprocessing: encoder.pieces.preprocessing(configs.preprocessor),
     }),
-    ...(connector && {
-      connector: {
-        graph: graphFile.connector,
-        patches: connector.family.patches,
-        width: connector.family.width,
-        tokens: connector.family.tokens,
-        llmWidth: connector.family.llmWidth,
-      },
-    }),
+    ...(connector && { connector: { graph: graphFile.connector, ...connector.pieces.section } }),
     llm: {
       graph: graphFile.llm,
-      ...{ layers, hiddenSize, heads, kvHeads, headDim, vocabSize, maxPositions },
+      ...llm.pieces.section,
       eosTokenIds: [...new Set([...plan.eosTokenIds, ...eosTokenIds])],
       tokens: specialTokens(plan, configs.tokenizer),
     },
     ...(generator && {
-      generator: {
-        graph: graphFile.generator,
-        nullCondition: nullConditionFile,
-        height: generator.family.height,
-        width: generator.family.width,
-        channels: generator.family.channels,
-        conditionLength: generator.family.conditionLength,
-        conditionWidth: generator.family.conditionWidth,
-        defaultSteps: generator.family.defaultSteps,
-        defaultGuidance: generator.family.defaultGuidance,
-        numTrainTimesteps: generator.family.numTrainTimesteps,
-        shift: generator.family.shift,
-        predictionType: generator.family.predictionType,
-      },
+      generator: { graph: graphFile.generator, nullCondition: nullConditionFile, ...generator.pieces.section },
     }),
     generation,
   };

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Module } from '../checkpoint/parameters.js';
+import { parameterValue } from '../layers/parameter-value.js';
 import { InventedParameters, runGraph } from '../testing/run-graph.js';
 import { add, mul } from './arithmetic.js';
 import { GraphBuilder } from './graph-builder.js';
-import { parameterValue } from './parameter-value.js';
 import { weightBytes, writeGraph } from './write-graph.js';
 
 let dir = '';

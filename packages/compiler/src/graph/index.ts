@@ -1,11 +1,5 @@
-export * from './activation.js';
 export * from './arithmetic.js';
-export * from './attention.js';
-export * from './convolution.js';
 export type { Value } from './graph-builder.js';
-export { GraphBuilder } from './graph-builder.js';
-export * from './linear.js';
-export * from './normalization.js';
-export * from './parameter-value.js';
+export { GraphBuilder, microsoft } from './graph-builder.js';
 export type { WeightPrecision } from './precision.js';
 export * from './shape.js';

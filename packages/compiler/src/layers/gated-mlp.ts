@@ -1,5 +1,14 @@
 import type { Module } from '../checkpoint/parameters.js';
-import { type ActivationName, activations, linear, mul, type Value } from '../graph/index.js';
+import { mul, type Value } from '../graph/index.js';
+import { type ActivationName, activations } from './activation.js';
+import { linear } from './linear.js';
+
+/** The three linear layers, wherever a checkpoint keeps them. */
+export interface GatedMlpModules {
+  readonly gate: Module;
+  readonly up: Module;
+  readonly down: Module;
+}
 
 export interface GatedMlpOptions {
   readonly width: number;
@@ -8,9 +17,9 @@ export interface GatedMlpOptions {
 }
 
 /** down(act(gate(x)) * up(x)), the feed-forward layer of LLaMA and its kin: x [..., width] -> [..., width]. */
-export function gatedMlp(x: Value, module: Module, { width, inner, activation }: GatedMlpOptions): Value {
+export function gatedMlp(x: Value, modules: GatedMlpModules, { width, inner, activation }: GatedMlpOptions): Value {
   const into = { from: width, to: inner, bias: false };
-  const gate = activations[activation](linear(x, module.at('gate_proj'), into));
-  const up = linear(x, module.at('up_proj'), into);
-  return linear(mul(gate, up), module.at('down_proj'), { from: inner, to: width, bias: false });
+  const gate = activations[activation](linear(x, modules.gate, into));
+  const up = linear(x, modules.up, into);
+  return linear(mul(gate, up), modules.down, { from: inner, to: width, bias: false });
 }

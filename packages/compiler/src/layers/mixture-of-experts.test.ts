@@ -18,7 +18,11 @@ function graph(normalize: boolean): GraphBuilder {
   const mixed = mixtureOfExperts(
     x,
     scores,
-    (index, rows) => gatedMlp(rows, root.at(`experts.${index}`), { width, inner, activation: 'silu' }),
+    (index, rows) => {
+      const module = root.at(`experts.${index}`);
+      const modules = { gate: module.at('gate_proj'), up: module.at('up_proj'), down: module.at('down_proj') };
+      return gatedMlp(rows, modules, { width, inner, activation: 'silu' });
+    },
     { experts, chosen, width, normalize },
   );
   g.output('y', mixed, 'float32', ['rows', width]);

@@ -1,3 +1,4 @@
+import type { Module } from '../checkpoint/parameters.js';
 import {
   cast,
   concat,
@@ -8,13 +9,15 @@ import {
   mul,
   reduceSum,
   reshape,
+  reshapeLike,
   shapeOf,
-  softmax,
   splitBy,
   topK,
   unsqueeze,
   type Value,
 } from '../graph/index.js';
+import { softmax } from './activation.js';
+import { linear } from './linear.js';
 
 export interface MixtureOfExpertsOptions {
   readonly experts: number;
@@ -63,4 +66,20 @@ export function mixtureOfExperts(
   const answers = pieces.map((rows, index) => g.scope(`experts.${index}`, () => expert(index, rows)));
   const returned = reshape(gather(concat(answers as [Value, ...Value[]], 0), back), [-1, chosen, width]);
   return reduceSum(mul(returned, unsqueeze(weights, 2)), 1, { keepDims: false });
+}
+
+/**
+ * A feed-forward layer of routed experts: x [batch, seq, width] -> the same. `router` has a `weight` [experts, width];
+ * it is not rounded, since that would send rows to other experts, for a saving of next to nothing.
+ */
+export function sparseMlp(
+  x: Value,
+  router: Module,
+  expert: (index: number, rows: Value) => Value,
+  options: MixtureOfExpertsOptions,
+): Value {
+  const { width, experts } = options;
+  const rows = reshape(x, [-1, width]);
+  const scores = linear(rows, router, { from: width, to: experts, bias: false, precision: 'float32' });
+  return reshapeLike(mixtureOfExperts(rows, scores, expert, options), x);
 }

@@ -1,4 +1,5 @@
-import type { GraphBuilder, RotaryTables } from '../graph/index.js';
+import type { GraphBuilder } from '../graph/index.js';
+import type { RotaryTables } from './attention.js';
 
 /** cos and sin of position * theta^(-2 i / headDim): the angles of rotary position embedding (Su et al. 2021). */
 export function rotaryTables(

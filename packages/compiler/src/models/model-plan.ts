@@ -1,21 +1,21 @@
 import type { StageName } from '@tessera/bundle';
 import { Module, type ParameterSource } from '../checkpoint/parameters.js';
-import { type Connector, connectorGraph } from '../connector/connector.js';
-import { type Generator, generatorGraph } from '../generator/generator.js';
 import type { GraphBuilder, WeightPrecision } from '../graph/index.js';
-import { causalLmGraph, type LanguageModel } from '../llm/causal-lm.js';
-import { encoderGraph, type VisionEncoder } from '../vision/encoder.js';
+import { type CausalLm, causalLmGraph } from '../stages/causal-lm.js';
+import { type Connector, connectorGraph } from '../stages/connector.js';
+import { type Generator, generatorGraph } from '../stages/generator.js';
+import { encoderGraph, type VisionEncoder } from '../stages/vision-encoder.js';
 
-/** A stage's family, and the name that its tensors lie under in the checkpoint ('' for none). */
-export interface Placed<Family> {
-  readonly family: Family;
+/** A stage's pieces, and the name that its tensors lie under in the checkpoint ('' for none). */
+export interface Placed<Pieces> {
+  readonly pieces: Pieces;
   readonly prefix: string;
 }
 
-export interface StageFamilies {
+export interface StagePieces {
   readonly encoder?: Placed<VisionEncoder>;
   readonly connector?: Placed<Connector>;
-  readonly llm: Placed<LanguageModel>;
+  readonly llm: Placed<CausalLm>;
   readonly generator?: Placed<Generator>;
 }
 
@@ -25,7 +25,7 @@ export interface ModelPlan {
   /** For each stage that the model has: asks the source for every parameter of it. */
   readonly declare: Readonly<Partial<Record<StageName, (source: ParameterSource) => void>>>;
   /** Absent where a family's parameters are known and its graph is not. */
-  readonly families?: StageFamilies;
+  readonly stages?: StagePieces;
   /** Ids of special tokens that the config names; others are found in tokenizer.json. */
   readonly tokens: Readonly<Record<string, number | undefined>>;
   readonly eosTokenIds: readonly number[];
@@ -39,30 +39,30 @@ export function modulePlaced(source: ParameterSource, { prefix }: Placed<unknown
 type Build = (source: ParameterSource, precision: WeightPrecision) => GraphBuilder;
 
 /** The stages' graphs, each still to be built. */
-export function stageGraphs(families: StageFamilies): Partial<Record<StageName, Build>> & { llm: Build } {
-  const { encoder, connector, llm, generator } = families;
+export function stageGraphs(stages: StagePieces): Partial<Record<StageName, Build>> & { llm: Build } {
+  const { encoder, connector, llm, generator } = stages;
   return {
     ...(encoder && {
-      encoder: (source, precision) => encoderGraph(encoder.family, modulePlaced(source, encoder), precision),
+      encoder: (source, precision) => encoderGraph(encoder.pieces, modulePlaced(source, encoder), precision),
     }),
     ...(connector && {
-      connector: (source, precision) => connectorGraph(connector.family, modulePlaced(source, connector), precision),
+      connector: (source, precision) => connectorGraph(connector.pieces, modulePlaced(source, connector), precision),
     }),
-    llm: (source, precision) => causalLmGraph(llm.family, modulePlaced(source, llm), precision),
+    llm: (source, precision) => causalLmGraph(llm.pieces, modulePlaced(source, llm), precision),
     ...(generator && {
-      generator: (source, precision) => generatorGraph(generator.family, modulePlaced(source, generator), precision),
+      generator: (source, precision) => generatorGraph(generator.pieces, modulePlaced(source, generator), precision),
     }),
   };
 }
 
 /** Declares the parameters of each stage by building its graph over a source that only listens. */
-export function declareByGraphs(families: StageFamilies): ModelPlan['declare'] {
+export function declareByGraphs(stages: StagePieces): ModelPlan['declare'] {
   const declare: Partial<Record<StageName, (source: ParameterSource) => void>> = {};
-  for (const [stage, build] of Object.entries(stageGraphs(families)) as [StageName, Build][]) {
+  for (const [stage, build] of Object.entries(stageGraphs(stages)) as [StageName, Build][]) {
     declare[stage] = (source) => {
       build(source, 'float32');
-      if (stage === 'generator' && families.generator) {
-        families.generator.family.nullCondition(modulePlaced(source, families.generator));
+      if (stage === 'generator' && stages.generator) {
+        stages.generator.pieces.nullCondition(modulePlaced(source, stages.generator));
       }
     };
   }

@@ -12,6 +12,7 @@ const qwenVlConfig = z.object({
   kv_channels: positive,
   num_attention_heads: positive,
   no_bias: z.boolean().default(true),
+  tie_word_embeddings: z.literal(false, 'a head that is tied to the embedding is not supported').default(false),
   visual: z.object({
     width: positive,
     layers: pieces,

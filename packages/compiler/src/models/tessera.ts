@@ -1,21 +1,26 @@
 import { z } from 'zod';
-import { byModelType, parseConfig } from '../config.js';
-import { connectorFamilies, generatorFamilies, llmFamilies, visionFamilies } from '../families.js';
-import { declareByGraphs, type ModelPlan, type StageFamilies } from './model-plan.js';
+import { notBuilt, parseConfig } from '../config.js';
+import { byModelType } from '../families/family.js';
+import { pretrainedFields } from '../families/pretrained-fields.js';
+import { families } from '../families/registry.js';
+import { declareByGraphs, type ModelPlan, type StagePieces } from './model-plan.js';
 import { tokenId, tokenIds } from './token-ids.js';
 
-const tesseraConfig = z.object({
-  model_type: z.literal('tessera'),
-  image_token_id: tokenId,
-  vision_start_token_id: tokenId.optional(),
-  vision_end_token_id: tokenId.optional(),
-  generation_start_token_id: tokenId.optional(),
-  generation_end_token_id: tokenId.optional(),
-  vision_config: z.unknown(),
-  connector_config: z.unknown(),
-  text_config: z.looseObject({ eos_token_id: tokenIds }),
-  generator_config: z.unknown().optional(),
-});
+const tesseraConfig = z
+  .object({
+    ...pretrainedFields,
+    model_type: z.literal('tessera'),
+    image_token_id: tokenId,
+    vision_start_token_id: tokenId.optional(),
+    vision_end_token_id: tokenId.optional(),
+    generation_start_token_id: tokenId.optional(),
+    generation_end_token_id: tokenId.optional(),
+    vision_config: z.unknown(),
+    connector_config: z.unknown(),
+    text_config: z.looseObject({ eos_token_id: tokenIds }),
+    generator_config: z.unknown().optional(),
+  })
+  .catchall(notBuilt);
 
 /** Any encoder, connector, LLM and generator of the known families, put together. */
 export function tessera(config: unknown): ModelPlan {
@@ -24,25 +29,23 @@ export function tessera(config: unknown): ModelPlan {
   const [vision, connector, llm, generator] = ['vision', 'connector', 'text', 'generator'].map(
     (part) => `config.json: ${part}_config`,
   ) as [string, string, string, string];
-  const encoder = byModelType(visionFamilies, vision_config, vision)(vision_config, vision);
-  const families: StageFamilies = {
-    encoder: { family: encoder, prefix: 'vision_tower' },
-    connector: {
-      family: byModelType(connectorFamilies, connector_config, connector)(connector_config, connector, encoder),
-      prefix: 'multi_modal_projector',
-    },
-    llm: { family: byModelType(llmFamilies, text_config, llm)(text_config, llm), prefix: 'language_model' },
+  const encoder = byModelType(families.vision, vision_config, vision)(vision_config, vision);
+  const projector = byModelType(families.connector, connector_config, connector);
+  const stages: StagePieces = {
+    encoder: { pieces: encoder, prefix: 'vision_tower' },
+    connector: { pieces: projector(connector_config, connector, encoder.section), prefix: 'multi_modal_projector' },
+    llm: { pieces: byModelType(families.llm, text_config, llm)(text_config, llm), prefix: 'language_model' },
     ...(generator_config != null && {
       generator: {
-        family: byModelType(generatorFamilies, generator_config, generator)(generator_config, generator),
+        pieces: byModelType(families.generator, generator_config, generator)(generator_config, generator),
         prefix: '',
       },
     }),
   };
   return {
     modelType: 'tessera',
-    families,
-    declare: declareByGraphs(families),
+    stages,
+    declare: declareByGraphs(stages),
     tokens: {
       mediaPad: options.image_token_id,
       visionStart: options.vision_start_token_id,

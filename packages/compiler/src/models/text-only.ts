@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { byModelType, parseConfig } from '../config.js';
-import { llmFamilies } from '../families.js';
+import { parseConfig } from '../config.js';
+import { byModelType } from '../families/family.js';
+import { families } from '../families/registry.js';
 import { declareByGraphs, type ModelPlan } from './model-plan.js';
 import { tokenIds } from './token-ids.js';
 
@@ -9,13 +10,12 @@ const textConfig = z.looseObject({ model_type: z.string(), eos_token_id: tokenId
 /** An LLM published on its own. */
 export function textOnly(config: unknown): ModelPlan {
   const { model_type, eos_token_id } = parseConfig(textConfig, config, 'config.json');
-  const families = {
-    llm: { family: byModelType(llmFamilies, config, 'config.json')(config, 'config.json'), prefix: '' },
-  };
+  const llm = byModelType(families.llm, config, 'config.json')(config, 'config.json');
+  const stages = { llm: { pieces: llm, prefix: '' } };
   return {
     modelType: model_type,
-    families,
-    declare: declareByGraphs(families),
+    stages,
+    declare: declareByGraphs(stages),
     tokens: {},
     eosTokenIds: eos_token_id,
   };

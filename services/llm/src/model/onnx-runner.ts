@@ -19,7 +19,7 @@ type Past = { readonly first: number; readonly count: number } | 'none';
 const noHidden = new Float32Array(0);
 
 /**
- * The whole model as one graph over a Session. Inputs and outputs: @tessera/compiler, llm/causal-lm.ts.
+ * The whole model as one graph over a Session. Inputs and outputs: @tessera/compiler, stages/causal-lm.ts.
  *
  * New keys and values come out as rows and are appended here; the graph's own `present` outputs would be copied whole.
  */

@@ -1,0 +1,95 @@
+import type { Module } from '../../../checkpoint/parameters.js';
+import type { Value } from '../../../graph/index.js';
+import {
+  type AttentionInputs,
+  type AttentionResult,
+  causalSelfAttention,
+  embedding,
+  gatedMlp,
+  type KeyValue,
+  linear,
+  preNormLayer,
+  rmsNorm,
+  rmsNormPerHead,
+  rotaryTables,
+  sparseMlp,
+  tiedHead,
+} from '../../../layers/index.js';
+import type { CausalLm } from '../../../stages/causal-lm.js';
+import { type Family, family } from '../../family.js';
+import { type Qwen3MoeConfig, qwen3MoeConfig } from './config.js';
+import { names } from './tensor-names.js';
+
+function pieces(config: Qwen3MoeConfig): CausalLm {
+  const { hidden_size: width, num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: headDim } = config;
+  const { rms_norm_eps: epsilon, hidden_act: activation, attention_bias: bias, vocab_size: vocabSize } = config;
+
+  function attention(x: Value, module: Module, past: KeyValue, inputs: AttentionInputs): AttentionResult {
+    const toHeads = { from: width, to: heads * headDim, bias };
+    const toKvHeads = { from: width, to: kvHeads * headDim, bias };
+    const q = linear(x, module.at(names.query), toHeads);
+    const normedQ = rmsNormPerHead(q, module.at(names.queryNorm), { heads, headDim, epsilon });
+    const k = linear(x, module.at(names.key), toKvHeads);
+    const normedK = rmsNormPerHead(k, module.at(names.keyNorm), { heads: kvHeads, headDim, epsilon });
+    const v = linear(x, module.at(names.value), toKvHeads);
+    const output = { module: module.at(names.output), width, bias };
+    return causalSelfAttention({ q: normedQ, k: normedK, v }, past, inputs, { heads, kvHeads, headDim, output });
+  }
+
+  function mlp(x: Value, module: Module, inner: number): Value {
+    const modules = { gate: module.at(names.gate), up: module.at(names.up), down: module.at(names.down) };
+    return gatedMlp(x, modules, { width, inner, activation });
+  }
+
+  function expert(layer: number, index: number, rows: Value, weights: Module): Value {
+    return mlp(rows, weights.at(names.layer(layer)).at(names.expert(index)), config.moe_intermediate_size);
+  }
+
+  function hasExperts(layer: number): boolean {
+    return !config.mlp_only_layers.includes(layer) && (layer + 1) % config.decoder_sparse_step === 0;
+  }
+
+  function feedForward(layer: number, x: Value, weights: Module): Value {
+    const module = weights.at(names.layer(layer));
+    if (!hasExperts(layer)) return mlp(x, module.at(names.mlp), config.intermediate_size as number);
+    return sparseMlp(x, module.at(names.router), (index, rows) => expert(layer, index, rows, weights), {
+      experts: config.num_experts,
+      chosen: config.num_experts_per_tok,
+      width,
+      normalize: config.norm_topk_prob,
+    });
+  }
+
+  return {
+    section: {
+      layers: config.num_hidden_layers,
+      hiddenSize: width,
+      heads,
+      kvHeads,
+      headDim,
+      vocabSize,
+      maxPositions: config.max_position_embeddings,
+    },
+    embed: (ids, weights) => embedding(ids, weights.at(names.embedding), vocabSize, width),
+    rotaryTables: (g) =>
+      rotaryTables(g, { positions: config.max_position_embeddings, headDim, theta: config.rope_theta }),
+    layer: (index, hidden, past, inputs, weights) => {
+      const module = weights.at(names.layer(index));
+      return preNormLayer(hidden, {
+        attentionNorm: (x) => rmsNorm(x, module.at(names.attentionNorm), width, epsilon),
+        attention: (x) => attention(x, module, past, inputs),
+        mlpNorm: (x) => rmsNorm(x, module.at(names.mlpNorm), width, epsilon),
+        mlp: (x) => feedForward(index, x, weights),
+      });
+    },
+    expert,
+    finalNorm: (hidden, weights) => rmsNorm(hidden, weights.at(names.finalNorm), width, epsilon),
+    logits: (rows, weights) =>
+      config.tie_word_embeddings
+        ? tiedHead(rows, weights.at(names.embedding), vocabSize, width)
+        : linear(rows, weights.at(names.head), { from: width, to: vocabSize, bias: false }),
+  };
+}
+
+/** Qwen3 with mixture-of-experts layers, as Hugging Face's Qwen3MoeForCausalLM. */
+export const qwen3Moe: Family<CausalLm> = family(qwen3MoeConfig, pieces);

@@ -1,0 +1,98 @@
+import type { LlmSection } from '@tessera/bundle';
+import type { Module } from '../checkpoint/parameters.js';
+import {
+  GraphBuilder,
+  gatherPerBatch,
+  scatterNd,
+  unsqueeze,
+  type Value,
+  type WeightPrecision,
+} from '../graph/index.js';
+import type { AttentionInputs, DecoderLayerResult, KeyValue, RotaryTables } from '../layers/index.js';
+
+/**
+ * The pieces of an LLM family, opened with a config. Each can stand in a graph of its own, so that a model can be cut at
+ * any layer and any expert.
+ */
+export interface CausalLm {
+  /** Its section of the manifest, but for the graph's file and the tokens. */
+  readonly section: Omit<LlmSection, 'graph' | 'eosTokenIds' | 'tokens'>;
+  /** ids int64 [batch, seq] -> [batch, seq, hiddenSize]. */
+  embed(ids: Value, weights: Module): Value;
+  rotaryTables(g: GraphBuilder): RotaryTables;
+  layer(index: number, hidden: Value, past: KeyValue, attention: AttentionInputs, weights: Module): DecoderLayerResult;
+  /** rows [n, hiddenSize] -> [n, hiddenSize]; only where the layer has experts. */
+  expert?(layer: number, expert: number, rows: Value, weights: Module): Value;
+  /** The norm after the last layer. */
+  finalNorm(hidden: Value, weights: Module): Value;
+  /** rows [n, hiddenSize], normed -> [n, vocabSize]. */
+  logits(rows: Value, weights: Module): Value;
+}
+
+/**
+ * llm.onnx: one step of any mixture of sequences. batch and seq are at least 1.
+ *
+ * Inputs:
+ * - input_ids int64 [batch, seq]
+ * - media_embeddings float32 [media_rows, hidden] and media_positions int64 [media_rows, 2]: rows that stand in place of
+ *   the embeddings at (row, column) of input_ids; media_rows may be 0
+ * - position_ids int64 [batch, seq]
+ * - past_key.L, past_value.L float32 [batch, kvHeads, capacity, headDim]: each sequence's cache from its row 0 on
+ * - seqlens_k int32 [batch]: each sequence's length with this step's tokens, less one
+ * - total_sequence_length int32 [1]: the largest length
+ * - logit_positions int64 [batch]: the column whose logits are wanted
+ *
+ * Outputs:
+ * - logits float32 [batch, vocab]
+ * - hidden float32 [batch, seq, hidden], after the last norm
+ * - new_key.L, new_value.L float32 [batch, kvHeads, seq, headDim]: the rows to append to the cache
+ * - present_key.L, present_value.L: the cache with those rows in it, for a caller who binds past and present to one
+ *   buffer; others do not fetch them
+ *
+ * What ONNX Runtime's CPU attention allows in one call: several sequences of different lengths from their beginning,
+ * padded on the right; one sequence over a past; or one token for each of several sequences over pasts of any length.
+ *
+ * `capacity` must be at least what the longest sequence has before this step (0 before the first). The present then has
+ * max(capacity, total_sequence_length) rows. Where past and present are not one buffer, all of them are copied: show the
+ * cache as tight as it is (16 sequences of 100 rows, demo model, one thread: 14 ms a step with capacity 100, 29 ms with
+ * 512, 47 ms with 2048). Where they are one buffer, capacity must be at least total_sequence_length.
+ *
+ * A sequence's results do not depend on what else is in the batch, bit for bit; a prompt's last token run as a chunk of
+ * its own rounds differently in the last places.
+ */
+export function causalLmGraph(model: CausalLm, weights: Module, precision: WeightPrecision): GraphBuilder {
+  const { layers, hiddenSize, kvHeads, headDim, vocabSize } = model.section;
+  const g = new GraphBuilder('llm', precision);
+  const ids = g.input('input_ids', 'int64', ['batch', 'seq']);
+  const media = g.input('media_embeddings', 'float32', ['media_rows', hiddenSize]);
+  const mediaPositions = g.input('media_positions', 'int64', ['media_rows', 2]);
+  const attention: AttentionInputs = {
+    positions: g.input('position_ids', 'int64', ['batch', 'seq']),
+    lastPositions: g.input('seqlens_k', 'int32', ['batch']),
+    totalLength: g.input('total_sequence_length', 'int32', [1]),
+    tables: model.rotaryTables(g),
+  };
+  const logitPositions = g.input('logit_positions', 'int64', ['batch']);
+
+  const cacheInput = (kind: string, layer: number): Value =>
+    g.input(`past_${kind}.${layer}`, 'float32', ['batch', kvHeads, 'capacity', headDim]);
+  const cacheOutput = (name: string, layer: number, { key, value }: KeyValue, rows: string): void => {
+    const shape = ['batch', kvHeads, rows, headDim];
+    g.output(`${name}_key.${layer}`, key, 'float32', shape);
+    g.output(`${name}_value.${layer}`, value, 'float32', shape);
+  };
+
+  let hidden = scatterNd(model.embed(ids, weights), mediaPositions, media);
+  for (let layer = 0; layer < layers; layer++) {
+    const past = { key: cacheInput('key', layer), value: cacheInput('value', layer) };
+    const result = g.scope(`layers.${layer}`, () => model.layer(layer, hidden, past, attention, weights));
+    cacheOutput('new', layer, result.fresh, 'seq');
+    cacheOutput('present', layer, result.present, 'present_rows');
+    hidden = result.hidden;
+  }
+  const normed = model.finalNorm(hidden, weights);
+  const wanted = gatherPerBatch(normed, unsqueeze(logitPositions, 1));
+  g.output('logits', model.logits(wanted, weights), 'float32', ['batch', vocabSize]);
+  g.output('hidden', normed, 'float32', ['batch', 'seq', hiddenSize]);
+  return g;
+}
