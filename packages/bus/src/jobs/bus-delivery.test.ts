@@ -160,7 +160,8 @@ test('a handler that is stuck loses its job, even if it never ends; one that wai
   const outcomes: JobOutcome[] = [];
   const stalled: string[] = [];
   const bus = await cleanup.bus(server.url, {
-    limits: { ackWaitMs: 400, stallMs: 800, retryDelayMs: 10 },
+    // A machine that stands still for a while is not to be taken for a worker that is gone.
+    limits: { ackWaitMs: 2000, stallMs: 1200, retryDelayMs: 10 },
     observer: { jobStalled: (kind) => stalled.push(kind), jobEnded: (_kind, outcome) => outcomes.push(outcome) },
   });
   let runs = 0;
