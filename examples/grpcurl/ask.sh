@@ -4,7 +4,8 @@
 # In JSON a picture is base64, and the whole message may have 4 MiB; larger ones go in parts, by the method Chat.
 set -eu
 picture=${1:-models/demo/samples/apple.png}
-question=${2:-What is this?}
+# Quotes and backslashes as JSON writes them.
+question=$(printf '%s' "${2:-What is this?}" | sed 's/[\\"]/\\&/g')
 
 grpcurl -plaintext -d @ "${TESSERA_ADDRESS:-127.0.0.1:7070}" tessera.v1.ChatService/Respond <<JSON
 {

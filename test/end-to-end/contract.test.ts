@@ -114,8 +114,8 @@ test.each<[why: string, code: string, field: string, start: () => StartInput]>([
 });
 
 async function* uploadOf(bytes: Uint8Array, declaration: Partial<Media> = {}) {
-  const start = { name: 'a', source: { $case: 'parts' as const, value: {} }, ...declaration };
-  yield { body: { $case: 'start' as const, value: start } };
+  const media = { name: 'a', source: { $case: 'parts' as const, value: {} }, ...declaration };
+  yield { body: { $case: 'start' as const, value: { media } } };
   yield { body: { $case: 'mediaPart' as const, value: { name: 'a', data: bytes, last: true } } };
 }
 
@@ -154,22 +154,22 @@ test('a digest that nobody uploaded is MEDIA_MISSING', async () => {
   expect(error).toMatchObject({ code: 'MEDIA_MISSING', options: { field: 'media[0].digest' } });
 });
 
-test.each<[why: string, code: string, field: string | undefined, upload: () => AsyncIterable<object>]>([
+test.each<[why: string, code: string, field: string, upload: () => AsyncIterable<object>]>([
   [
     'another type than its bytes have',
     'REQUEST_INVALID',
-    'start.mime_type',
+    'start.media.mime_type',
     () => uploadOf(sample('cat'), { mimeType: 'image/gif' }),
   ],
-  ['another size', 'REQUEST_INVALID', 'start.size_bytes', () => uploadOf(sample('cat'), { sizeBytes: 3n })],
-  ['sound', 'UNSUPPORTED', 'start.modality', () => uploadOf(sample('cat'), { modality: Modality.AUDIO })],
+  ['another size', 'REQUEST_INVALID', 'start.media.size_bytes', () => uploadOf(sample('cat'), { sizeBytes: 3n })],
+  ['sound', 'UNSUPPORTED', 'start.media.modality', () => uploadOf(sample('cat'), { modality: Modality.AUDIO })],
   [
     'bytes of its own',
     'REQUEST_INVALID',
-    'start.source',
+    'start.media.source',
     () => uploadOf(sample('cat'), { source: { $case: 'inline', value: sample('cat') } }),
   ],
-  ['what is no picture', 'MEDIA_NOT_RECOGNISED', undefined, () => uploadOf(Buffer.from('no picture'))],
+  ['what is no picture', 'MEDIA_NOT_RECOGNISED', 'start.media', () => uploadOf(Buffer.from('no picture'))],
 ])('an upload with %s is refused', async (_, code, field, upload) => {
   const refusal = await leavesNoTrace(deployment, () =>
     client.upload(upload()).then(

@@ -14,9 +14,12 @@ export class Call implements Disposable {
     { signal, timeoutMs }: CallOptions,
     defaultTimeoutMs: number,
     private readonly retry: RetryPolicy,
+    /** Aborts with the client that makes the call. */
+    client?: AbortSignal,
   ) {
     this.deadlineMs = Date.now() + (timeoutMs ?? defaultTimeoutMs);
-    this.deadline = signalWithDeadline(signal, this.deadlineMs);
+    const signals = [signal, client].filter((each) => each !== undefined);
+    this.deadline = signalWithDeadline(AbortSignal.any(signals), this.deadlineMs);
   }
 
   /** Aborts with the caller's, or at the deadline. */

@@ -38,15 +38,19 @@ export async function* chatEvents(
   async function* attempt(encoded: EncodedRequest) {
     const reader = new EventReader();
     let isAnswering = false;
+    let isFinished = false;
     try {
       for await (const response of send(requestStream(encoded), call)) {
         const event = reader.read(response.event);
         if (event === undefined) continue;
         isAnswering ||= answering.has(event.type);
+        isFinished ||= event.type === 'finished';
         yield event;
       }
       return undefined;
     } catch (reason) {
+      // How a stream ends that has said all is of no account: the answer is there.
+      if (isFinished) return undefined;
       const error = call.errorOf(reason);
       const pauseMs = isAnswering ? undefined : call.pauseMs(error);
       if (pauseMs === undefined) throw error;

@@ -162,3 +162,34 @@ test('a stream that ends before the answer does is an error', async () => {
   using client = connect(gateway.address);
   await expect(client.chat(request).answer()).rejects.toMatchObject({ code: 'INTERNAL' });
 });
+
+test('an answer that is complete stays so, however its stream ends, and is not asked for again', async () => {
+  let calls = 0;
+  await using gateway = await scriptedGateway({
+    async *chat() {
+      calls++;
+      // Nothing was written: the model ended its turn at once.
+      yield accepted;
+      yield* end;
+      throw new TesseraError('STAGE_UNAVAILABLE', 'the connection is gone');
+    },
+  });
+  using client = connect(gateway.address);
+  const stream = client.chat(request);
+  const events = await collect(stream);
+  expect(events.map(({ type }) => type)).toEqual(['accepted', 'text_finished', 'finished']);
+  expect((await stream.answer()).text).toBe('');
+  expect(calls).toBe(1);
+});
+
+test('closing the client ends the calls that are under way', async () => {
+  const script = endless();
+  await using gateway = await scriptedGateway(script);
+  const client = connect(gateway.address);
+  const stream = client.chat(request);
+  const reading = (async () => {
+    for await (const event of stream) if (event.type === 'text') client.close();
+  })();
+  await expect(reading).rejects.toMatchObject({ code: 'CANCELLED', message: 'the client was closed' });
+  await script.cancelled;
+});

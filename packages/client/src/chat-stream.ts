@@ -34,12 +34,12 @@ export class ChatStream implements AsyncIterable<ChatEvent> {
     try {
       for await (const event of this.events) {
         answer = builder.add(event) ?? answer;
+        if (answer !== undefined) this.complete(answer);
         yield event;
       }
       if (answer === undefined) {
         throw new TesseraError('INTERNAL', 'the server ended the answer without its first or last event');
       }
-      this.complete(answer);
     } catch (reason) {
       this.fail(reason);
       throw reason;

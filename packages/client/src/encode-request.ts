@@ -1,3 +1,4 @@
+import { linkedAbort } from '@tessera/flow';
 import {
   type ChatRequest as ChatMessageIn,
   type ChatStart,
@@ -50,9 +51,15 @@ export async function encodeRequest(
   signal: AbortSignal,
 ): Promise<EncodedRequest> {
   const names = nameImages(messages);
+  // Where one cannot be had, the others are not fetched to their end.
+  using fetching = linkedAbort(signal);
   const media = await Promise.all(
-    [...names].map(async ([part, name]) => ({ part, name, ...(await sourceOf(part.image, fetchOptions, signal)) })),
-  );
+    [...names].map(async ([part, name]) => ({
+      part,
+      name,
+      ...(await sourceOf(part.image, fetchOptions, fetching.signal)),
+    })),
+  ).finally(() => fetching.abort());
   return {
     start: {
       model,
@@ -90,8 +97,8 @@ export async function* requestStream({ start, media }: EncodedRequest): RequestS
 
 /** The messages of an upload. */
 export async function* uploadStream(name: string, bytes: Uint8Array): AsyncGenerator<UploadInput> {
-  const start = { name, sizeBytes: BigInt(bytes.length), source: inParts };
-  yield { body: { $case: 'start', value: start } };
+  const media = { name, sizeBytes: BigInt(bytes.length), source: inParts };
+  yield { body: { $case: 'start', value: { media } } };
   yield* mediaParts(name, bytes);
 }
 

@@ -5,6 +5,7 @@ import { fetchBytes } from './fetch-bytes.js';
 
 let server: Server;
 let base: string;
+let refusedClosed: () => void = () => undefined;
 beforeAll(async () => {
   server = createServer((request, response) => {
     if (request.url === '/ten') response.end(Buffer.alloc(10, 1));
@@ -14,6 +15,11 @@ beforeAll(async () => {
       const more = () => response.write(Buffer.alloc(1000)) && setImmediate(more);
       more();
       response.on('drain', more);
+    } else if (request.url === '/refused') {
+      // A refusal whose words never end.
+      response.writeHead(404);
+      response.write('no');
+      response.on('close', refusedClosed);
     } else if (request.url !== '/silent') response.writeHead(404).end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -67,4 +73,12 @@ test('an abort ends it with its own reason', async () => {
   const fetched = fetchBytes(`${base}/silent`, {}, controller.signal);
   controller.abort('enough');
   await expect(fetched).rejects.toBe('enough');
+});
+
+test('a refusal is not read, and keeps no connection', async () => {
+  const closed = new Promise<void>((resolve) => {
+    refusedClosed = resolve;
+  });
+  await expect(fetchBytes(`${base}/refused`, {}, never)).rejects.toThrow('the server answers 404');
+  await closed;
 });

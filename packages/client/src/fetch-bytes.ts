@@ -26,8 +26,14 @@ export async function fetchBytes(
   using deadline = signalWithDeadline(parent, Date.now() + timeoutMs);
   try {
     const response = await fetch(text, { signal: deadline.signal });
-    if (!response.ok) throw failed(`the server answers ${response.status}`);
-    if (Number(response.headers.get('content-length')) > maxBytes) throw tooLarge();
+    const refusal = response.ok
+      ? Number(response.headers.get('content-length')) > maxBytes && tooLarge()
+      : failed(`the server answers ${response.status}`);
+    if (refusal) {
+      // Unread it would keep its connection, and with that the process.
+      await response.body?.cancel();
+      throw refusal;
+    }
     const chunks: Uint8Array[] = [];
     let size = 0;
     // Leaving the loop cancels the body.

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sourceName } from './load-media.js';
+import { mediaName, sourceName } from './load-media.js';
 
 test.each([
   [{ file: 'pictures/apple.png' }, 'apple.png'],
@@ -10,4 +10,9 @@ test.each([
   [{ bytes: Buffer.alloc(1) }, undefined],
 ])('%o is called %s', (source, name) => {
   expect(sourceName(source)).toBe(name);
+});
+
+test('a name is of a length that the contract takes', () => {
+  expect(mediaName({ url: `https://example.org/${'k'.repeat(400)}` }, 'upload')).toHaveLength(254);
+  expect(mediaName({ bytes: Buffer.alloc(1) }, 'upload')).toBe('upload');
 });

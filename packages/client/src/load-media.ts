@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { TesseraError } from '@tessera/protocol';
+import { outsideText, TesseraError } from '@tessera/protocol';
 import type { FetchOptions } from './connect-options.js';
 import type { LocalMediaSource, MediaSource } from './conversation.js';
 import { fetchBytes } from './fetch-bytes.js';
@@ -20,6 +20,14 @@ export async function loadMedia(
   } catch (cause) {
     throw new TesseraError('REQUEST_INVALID', `${source.file} cannot be read: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** The most bytes of an item's name. */
+const maxNameBytes = 256;
+
+/** A name for an item that says where it is from, as the contract takes it. */
+export function mediaName(source: MediaSource, otherwise: string): string {
+  return outsideText(sourceName(source) ?? otherwise, maxNameBytes);
 }
 
 /** What an item is called where its bytes' place has a name; undefined elsewhere. */

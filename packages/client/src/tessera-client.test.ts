@@ -72,5 +72,5 @@ test('a client that went out of use makes no calls', async () => {
     using client = connect(gateway.address);
     return client;
   };
-  await expect(open().listModels()).rejects.toThrow('shut down');
+  await expect(open().listModels()).rejects.toMatchObject({ code: 'CANCELLED', message: 'the client was closed' });
 });

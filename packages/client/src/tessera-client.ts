@@ -9,7 +9,7 @@ import { ChatStream } from './chat-stream.js';
 import type { ConnectOptions } from './connect-options.js';
 import type { LocalMediaSource } from './conversation.js';
 import { type RequestStream, uploadStream } from './encode-request.js';
-import { loadMedia, sourceName } from './load-media.js';
+import { loadMedia, mediaName } from './load-media.js';
 import { limitsOf, type Model, type ModelDescription, modelOf } from './model.js';
 import { RetryPolicy } from './retry-policy.js';
 
@@ -31,6 +31,7 @@ export interface UploadedMedia {
 export class TesseraClient implements Disposable {
   private readonly grpc: GrpcClient<typeof ChatServiceDefinition>;
   private readonly retry: RetryPolicy;
+  private readonly closed = new AbortController();
 
   /** @internal */
   constructor(
@@ -90,7 +91,7 @@ export class TesseraClient implements Disposable {
     const bytes = await loadMedia(source, this.options.fetch ?? {}, call.signal).catch((reason: unknown) => {
       throw call.errorOf(reason);
     });
-    const name = sourceName(source) ?? 'upload';
+    const name = mediaName(source, 'upload');
     const uploaded = await call.run(() => this.grpc.client.upload(uploadStream(name, bytes), this.terms(call)));
     const { digest, mimeType, expireTime } = uploaded;
     return { digest, mimeType, bytes: Number(uploaded.sizeBytes), expiresAt: expireTime ?? new Date() };
@@ -98,6 +99,7 @@ export class TesseraClient implements Disposable {
 
   /** Ends the connection, and the calls that are under way. */
   close(): void {
+    this.closed.abort(new TesseraError('CANCELLED', 'the client was closed'));
     this.grpc.channel.close();
   }
 
@@ -107,7 +109,7 @@ export class TesseraClient implements Disposable {
   }
 
   private open(options: CallOptions): Call {
-    return new Call(options, this.options.timeoutMs ?? defaultTimeoutMs, this.retry);
+    return new Call(options, this.options.timeoutMs ?? defaultTimeoutMs, this.retry, this.closed.signal);
   }
 
   private terms({ signal, deadlineMs }: Call) {

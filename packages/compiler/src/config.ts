@@ -27,3 +27,9 @@ export const ofNoMatter = z.unknown().optional();
 
 /** Any field that a schema does not name: null and false ask for nothing, all else for what is not built. */
 export const notBuilt = z.union([z.null(), z.literal(false)], 'is not supported');
+
+/** Newer files name every field that there may be, with null where nothing is said. */
+export function withoutNulls(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null) return json;
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
+}

@@ -1,11 +1,11 @@
 import type { GenerationSection } from '@tessera/bundle';
 import { z } from 'zod';
-import { parseConfig, positive } from './config.js';
+import { parseConfig, positive, withoutNulls } from './config.js';
 import { tokenId, tokenIds } from './models/token-ids.js';
 
 const generationConfig = z.object({
   eos_token_id: tokenIds.optional(),
-  pad_token_id: tokenId.nullish(),
+  pad_token_id: tokenId.optional(),
   do_sample: z.boolean().default(false),
   temperature: z.number().nonnegative().default(1),
   top_p: z.number().min(0).max(1).default(1),
@@ -19,7 +19,7 @@ export function generationFromConfig(config: unknown): {
   generation: GenerationSection;
   eosTokenIds: readonly number[];
 } {
-  const options = parseConfig(generationConfig, config ?? {}, 'generation_config.json');
+  const options = parseConfig(generationConfig, withoutNulls(config ?? {}), 'generation_config.json');
   return {
     generation: {
       maxNewTokens: options.max_new_tokens,
@@ -28,7 +28,7 @@ export function generationFromConfig(config: unknown): {
       topP: options.top_p,
       topK: options.top_k,
       repetitionPenalty: options.repetition_penalty,
-      ...(options.pad_token_id != null && { padTokenId: options.pad_token_id }),
+      ...(options.pad_token_id !== undefined && { padTokenId: options.pad_token_id }),
     },
     eosTokenIds: options.eos_token_id ?? [],
   };

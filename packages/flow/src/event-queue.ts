@@ -3,7 +3,7 @@ export interface EventQueueOptions<T> {
   readonly join?: (last: T, next: T) => T | undefined;
   /** Unread events beyond which writers are asked to wait; without it they never are. */
   readonly most?: number;
-  /** Its abort is as if the reader left: the events end, without an error, and what is unread is dropped. */
+  /** Its abort, before the end is put, is as if the reader left: the events end, without an error, and what is unread is dropped. */
   readonly signal?: AbortSignal;
   /** Called when the reader leaves before the end; not when the signal was aborted from the start. */
   readonly onAbandoned?: () => void;

@@ -20,8 +20,10 @@ export const unbuiltTextOptions: readonly UnbuiltField<TextOptions>[] = [
   { field: 'logit_bias', asksFor: ({ logitBias }) => Object.keys(logitBias).length > 0 },
   { field: 'stop_token_ids', asksFor: ({ stopTokenIds }) => stopTokenIds.length > 0 },
   { field: 'logprobs', asksFor: ({ logprobs }) => logprobs !== undefined },
-  { field: 'response_format', asksFor: ({ responseFormat }) => responseFormat?.format !== undefined },
+  { field: 'response_format', asksFor: ({ responseFormat }) => responseFormat !== undefined },
 ];
+
+const builtDetails: ReadonlySet<MediaDetail> = new Set([MediaDetail.UNSPECIFIED, MediaDetail.HIGH]);
 
 /** Of a request at the front door, `text` left out. */
 export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
@@ -41,8 +43,8 @@ export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
   },
   {
     field: 'media[].detail',
-    asksFor: ({ media }) => media.some(({ detail }) => detail === MediaDetail.LOW),
-    what: 'MEDIA_DETAIL_LOW',
+    asksFor: ({ media }) => media.some(({ detail }) => !builtDetails.has(detail)),
+    what: 'any but MEDIA_DETAIL_HIGH',
   },
   { field: 'choices', asksFor: ({ choices }) => choices !== undefined && choices > 1, what: 'more than 1' },
   { field: 'output_modalities', asksFor: ({ outputModalities }) => outputModalities.length > 0 },

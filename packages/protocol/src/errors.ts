@@ -90,8 +90,10 @@ export const errorTable = {
     grpc: 'INVALID_ARGUMENT',
     http: 400,
     retryable: false,
-    meaning: 'A message refers to media whose parts were not sent completely.',
-    whatToDo: 'Send every part of each media item, the last one marked last, before closing the request stream.',
+    meaning:
+      'A message refers to media whose parts were not sent completely, or to an upload that is not there any more.',
+    whatToDo:
+      'Send every part of each media item, the last one marked last, before closing the request stream; upload again what has expired.',
   },
   TENSOR_INVALID: {
     grpc: 'INVALID_ARGUMENT',

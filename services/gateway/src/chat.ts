@@ -122,15 +122,17 @@ export class Chat {
   }
 
   private refuseFull(): void {
-    const { limits, admission } = this.dependencies;
+    this.refuseBeyond(this.dependencies.limits.requests);
+    this.dependencies.admission.refuseFull(this.arrivals.count());
+  }
+
+  private refuseBeyond(most: number): void {
     const arriving = this.arrivals.count();
     const inFlight = this.active + arriving;
-    if (inFlight >= limits.requests) {
-      throw new TesseraError('QUEUE_FULL', `the gateway has ${inFlight} requests in flight, its limit`, {
-        retryAfterMs: admission.engineRetryMs(arriving),
-      });
-    }
-    admission.refuseFull(arriving);
+    if (inFlight < most) return;
+    throw new TesseraError('QUEUE_FULL', `the gateway has ${inFlight} requests in flight, its limit`, {
+      retryAfterMs: this.dependencies.admission.engineRetryMs(arriving),
+    });
   }
 
   /**
@@ -159,8 +161,8 @@ export class Chat {
    */
   async upload(start: Media, parts: AsyncIterable<MediaPart>, call: ChatCall): Promise<UploadResponse> {
     const { bus, clients, limits, media } = this.dependencies;
-    call.arrival?.[Symbol.dispose]();
-    this.refuseFull();
+    // It needs no engine.
+    this.refuseBeyond(limits.requests);
     if (media === undefined) throw new TesseraError('UNSUPPORTED', 'this model takes text only');
     using place = clients.enter(call.client);
     this.active++;

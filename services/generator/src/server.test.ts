@@ -43,7 +43,7 @@ type Sent = Parameters<typeof DrawRequest.fromPartial>[0];
 
 /** What a call sends: how to draw, then the condition in parts. */
 async function* request(changes: object = {}, parts?: readonly Part[]): AsyncGenerator<Sent> {
-  yield { body: { $case: 'start', value: { steps: 2, seed: 3n, ...changes } } };
+  yield { body: { $case: 'start', value: { options: { steps: 2, seed: 3n, ...changes } } } };
   for (const value of parts ?? encodeTensorParts(condition, 'float16')) yield { body: { $case: 'condition', value } };
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { untilAborted } from '@tessera/flow';
 import {
   type DrawOptions,
   type DrawRequest,
@@ -20,11 +21,12 @@ export interface GeneratorServerOptions {
   readonly description: GeneratorServiceDescribeResponse;
   readonly sampler: Sampler;
   readonly admission: Admission;
+  readonly drain: AbortSignal;
 }
 
 /** The generator's gRPC door: one picture a call, for callers who want this stage alone. */
 export function generatorService(options: GeneratorServerOptions): GrpcService {
-  const { description, sampler, admission } = options;
+  const { description, sampler, admission, drain } = options;
   const conditionElements = description.conditionLength * description.conditionWidth;
 
   async function* draw(
@@ -32,7 +34,9 @@ export function generatorService(options: GeneratorServerOptions): GrpcService {
     { signal, deadlineMs }: { signal: AbortSignal; deadlineMs: number },
   ): AsyncGenerator<DrawResponse> {
     using _call = admission.enter();
-    const { start, condition } = await collectDrawing(requests, conditionElements);
+    // A caller that says nothing more does not hold up a drain.
+    const { start, condition } = await collectDrawing(untilAborted(requests, drain), conditionElements);
+
     const drawing = {
       condition,
       noise: { seed: start.seed ?? randomBytes(8).readBigUInt64LE(), index: 0 },
@@ -68,7 +72,7 @@ async function collectDrawing(
   for await (const { body } of requests) {
     if (start === undefined) {
       if (body?.$case !== 'start') throw TesseraError.invalidField('start', 'must be the first message of the stream');
-      start = body.value;
+      start = body.value.options ?? {};
       continue;
     }
     if (body?.$case !== 'condition') {

@@ -32,7 +32,7 @@ export const generator: Service<typeof generatorSettings> = {
   name: 'generator',
   settings: generatorSettings,
   start: async (context) => {
-    const { settings, metrics } = context;
+    const { settings, metrics, drain } = context;
     const bundle = await readBundle(settings['model.dir'], ['generator']);
     const drawn = await readModel(bundle);
     return startGraphStage({
@@ -72,7 +72,7 @@ export const generator: Service<typeof generatorSettings> = {
         return {
           handle: generateJobHandler(bus, sampler, settings['nats.partBytes']),
           expectedMs: ({ options }) => sampler.leastMs(options?.steps),
-          service: generatorService({ description, sampler, admission }),
+          service: generatorService({ description, sampler, admission, drain }),
           close: () => sampler.close(),
         };
       },

@@ -61,18 +61,37 @@ test('an upload goes when it is old; one that comes again lives on, and takes no
   expect(await bytes()).toBeLessThanOrEqual(before);
 });
 
-test('without room an upload is refused, and those that are there stay', async () => {
+test('without room an upload is refused, leaves nothing, and those that are there stay', async () => {
   const some = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 1e6, drawings: 1e6, parts: 1e6 };
-  const limits = { maxBytes: { ...some, uploads: 1e6 }, queueWaitMs: 100 };
+  const limits = { maxBytes: { ...some, uploads: 1e6 }, partBytes: 100_000, queueWaitMs: 100 };
   const bus = await cleanup.bus(server.url, { limits });
   const first = upload(700_000);
   await bus.upload(first, soon());
+  const held = async () => (await bus.streamStates()).find(({ name }) => name.includes('uploads'))?.messages;
+  const before = await held();
   await expect(bus.upload(upload(700_000), soon())).rejects.toMatchObject({
     code: 'QUEUE_FULL',
     message: expect.stringContaining('no room for more uploads'),
   });
+  expect(await held()).toBe(before);
   const found = await bus.findUpload(first.digest, cleanup.signal());
   expect(await found?.read(cleanup.signal())).toHaveLength(700_000);
+  await expect(bus.upload(upload(1_000_000), soon())).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+});
+
+test('gateways that cut otherwise do not spoil each other what is there', async () => {
+  const prefix = newId('t');
+  // The last to start says what the streams take.
+  const fine = await cleanup.bus(server.url, { prefix, limits: { partBytes: 4096 } });
+  const coarse = await cleanup.bus(server.url, { prefix });
+  const sent = upload(600_000);
+  await coarse.upload(sent, soon());
+  const found = await fine.findUpload(sent.digest, cleanup.signal());
+  await fine.upload(sent, soon());
+  // Found before the second came, and read after it.
+  expect(Buffer.compare((await found?.read(cleanup.signal())) ?? Buffer.alloc(0), sent.bytes)).toBe(0);
+  const again = await coarse.findUpload(sent.digest, cleanup.signal());
+  expect(await again?.read(cleanup.signal())).toHaveLength(600_000);
 });
 
 test('bytes that are not those of the digest are no upload', async () => {
@@ -82,7 +101,7 @@ test('bytes that are not those of the digest are no upload', async () => {
   await bus.upload(sent, soon());
   const nc = await connect({ servers: server.url });
   cleanup.add(() => nc.close());
-  await jetstream(nc).publish(new Subjects(prefix, 'r1').upload(0, sent.digest, 0), randomBytes(10));
+  await jetstream(nc).publish(new Subjects(prefix, 'r1').uploadPart(0, sent.digest, 512 * 1024, 0), randomBytes(10));
   const found = await bus.findUpload(sent.digest, cleanup.signal());
   await expect(found?.read(cleanup.signal())).rejects.toMatchObject({ code: 'MEDIA_MISSING' });
 });

@@ -38,8 +38,8 @@ async function answer<Calls extends EngineCalls>(
 ): Promise<void> {
   try {
     if (method === closeMethod) {
-      await engine.close();
-      port.end();
+      // Whatever becomes of it, the thread ends: whoever closes waits for that.
+      await engine.close().finally(() => port.end());
       return;
     }
     const call = engine.calls[method];

@@ -95,7 +95,9 @@ export function permissionsOf(
     for (const queue of fills) allow(api('STREAM.MSG.DELETE', subjects.queue(queue)));
     // Uploads are stored and found by whichever gateway is asked.
     allow(...into(uploads));
-    for (const stream of of(uploads)) allow(api('DIRECT.GET', stream), api('DIRECT.GET', stream, '>'));
+    for (const stream of of(uploads)) {
+      allow(api('DIRECT.GET', stream), api('DIRECT.GET', stream, '>'), api('STREAM.PURGE', stream));
+    }
     // What dead processes and revisions left.
     for (const stream of products.flatMap(of)) {
       allow(api('STREAM.PURGE', stream), api('CONSUMER.INFO', stream, '*'));

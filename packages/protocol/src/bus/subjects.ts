@@ -189,12 +189,19 @@ export class Subjects {
     return `${this.root}.${parts.place}.${shard}.${this.revision}.${checkRequestId(name)}.>`;
   }
 
-  /**
-   * A message of an upload: its head, which says what it is, or one of its parts. An upload is of no revision.
-   * @param digest hex
-   */
-  upload(shard: number, digest: string, part: number | 'head'): string {
-    return `${this.root}.${uploads.place}.${shard}.${checkRequestId(digest)}.${part}`;
+  /** The head of an upload, which says what it is. An upload is of no revision. @param digest hex */
+  uploadHead(shard: number, digest: string): string {
+    return `${this.root}.${uploads.place}.${shard}.${checkRequestId(digest)}.head`;
+  }
+
+  /** One of an upload's parts, named also by their size: another gateway may cut the same bytes otherwise. */
+  uploadPart(shard: number, digest: string, partBytes: number, part: number): string {
+    return `${this.root}.${uploads.place}.${shard}.${checkRequestId(digest)}.${partBytes}.${part}`;
+  }
+
+  /** All that there is of an upload. */
+  uploadFilter(shard: number, digest: string): string {
+    return `${this.root}.${uploads.place}.${shard}.${checkRequestId(digest)}.>`;
   }
 
   /** The stream of tombstones. */

@@ -175,3 +175,19 @@ test('the end says what it took: tokens by modality, media made, and what happen
   ]);
   expect(works.map(({ duration }) => durationMs(duration))).toEqual([1, 2, 1, 2, 3, 2, 1]);
 });
+
+test('a segment that a further engine gets again is told once', () => {
+  const value = { media: 0, segment: 0, tokenCount: 9, timings: [] };
+  const answer = new Folded().take(admitted, { $case: 'segmentArrived', value });
+  answer.reducer.enter(RequestState.QUEUED);
+  answer.take(admitted, { $case: 'segmentArrived', value });
+  expect(answer.events.filter(({ $case }) => $case === 'segmentArrived')).toHaveLength(1);
+});
+
+test('what waits of a drawing that was lost is not joined to its next making', () => {
+  const answer = new Folded().take(admitted, queued(0), tokens('', 1), picture(1, 0, false));
+  answer.reducer.resumeWithLostDrawings();
+  answer.reducer.enter(RequestState.QUEUED);
+  answer.take(admitted, queued(0), queued(1), picture(1, 0));
+  expect(answer.story.slice(-2)).toEqual(['1: last bytes', '1 ends']);
+});

@@ -43,6 +43,8 @@ export class AnswerReducer {
   private textItem: number | undefined;
   /** Tokens without text that no item has yet. */
   private untoldTokens = 0;
+  /** Segments that were told, as `media/segment`. */
+  private readonly toldSegments = new Set<string>();
   /** The items of drawings. */
   private readonly drawingItems = new Map<number, number>();
   /** What generators said of drawings whose place in the answer the engine has not told yet. */
@@ -73,8 +75,9 @@ export class AnswerReducer {
     return this.delivered.resume();
   }
 
-  /** As DeliveredAnswer's. */
+  /** As DeliveredAnswer's. What waits of the lost making is not joined to the next one's. */
   resumeWithLostDrawings(): ResumePoint {
+    this.early = [];
     return this.delivered.resumeWithLostDrawings();
   }
 
@@ -129,7 +132,7 @@ export class AnswerReducer {
     this.put({ $case: 'mediaPart', value: { item, choice, data, last } });
     if (last) this.put({ $case: 'itemFinished', value: { item, choice } });
     if (event.timing !== undefined) {
-      this.lifecycle.addStageWork(Stage.GENERATOR, Work.DENOISE, event.timing, { item });
+      this.lifecycle.addStageWork(Stage.GENERATOR, Work.DENOISE, event.timing, { item, choice });
     }
     return true;
   }
@@ -150,6 +153,10 @@ export class AnswerReducer {
       };
       this.lifecycle.addStageWork(stage, works[stage] ?? Work.UNSPECIFIED, times, { media: declared, segment });
     }
+    // A further engine has them all sent to it again.
+    const key = `${media}/${segment}`;
+    if (this.toldSegments.has(key)) return;
+    this.toldSegments.add(key);
     this.put({ $case: 'segmentArrived', value: { media: declared, segment, tokenCount } });
   }
 

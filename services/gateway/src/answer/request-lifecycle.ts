@@ -48,7 +48,7 @@ export function nextStates(state: RequestState): readonly RequestState[] {
 export type StateListener = (entered: RequestState, left: RequestState) => void;
 
 /** What of a request a span is about. */
-export type SpanPlace = Pick<Span, 'media' | 'segment' | 'item'>;
+export type SpanPlace = Pick<Span, 'media' | 'segment' | 'item' | 'choice'>;
 
 /** What a stage measured of one piece of work. */
 export interface WorkTimes {

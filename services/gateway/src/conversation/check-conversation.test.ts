@@ -201,6 +201,8 @@ test.each<[field: string, start: Partial<ChatStart>]>([
   ['text.stop_token_ids', text({ stopTokenIds: [3] })],
   ['text.logprobs', text({ logprobs: { top: 0 } })],
   ['text.response_format', text({ responseFormat: { format: { $case: 'regex', value: 'a' } } })],
+  ['text.response_format', text({ responseFormat: { format: undefined } })],
+  ['media[].detail', shown(media('a', { detail: 7 as MediaDetail }))],
 ])('%s is laid down and not built: refused by its name, never ignored', (field, start) => {
   expect(refusal(start)).toEqual(['UNSUPPORTED', field]);
 });

@@ -62,12 +62,12 @@ export function chatService(
     try {
       for await (const event of span.within(() => chat.answer(start, parts, call))) {
         span.note(event);
-        if (drain.aborted && !drainTold) {
+        // From here on errors tell the caller which request they are about.
+        if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
+        else if (drain.aborted && !drainTold) {
           drainTold = true;
           yield { event: { sequence: ++sequence, event: { $case: 'drain', value: {} } } };
         }
-        // From here on errors tell the caller which request they are about.
-        if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
         yield { event: { sequence: ++sequence, event } };
       }
     } catch (reason) {
@@ -91,14 +91,15 @@ export function chatService(
       upload: async (requests, context) => {
         const { signal, deadlineMs, arrival } = context;
         const { start, parts } = await streamed(requests, pauseMs, signal);
-        return chat.upload(start, parts, { client: clientName(context, clientKey), signal, deadlineMs, arrival });
+        if (start.media === undefined) throw invalid('start.media', 'is missing');
+        return chat.upload(start.media, parts, { client: clientName(context, clientKey), signal, deadlineMs, arrival });
       },
       // biome-ignore lint/correctness/useYield: the contract has a stream here.
       async *resume() {
         throw notBuilt('Resume');
       },
     },
-    { onArrival: (path) => (/\/(Chat|Respond|Upload)$/.test(path) ? chat.arrive() : undefined) },
+    { onArrival: (path) => (/\/(Chat|Respond)$/.test(path) ? chat.arrive() : undefined) },
   );
 }
 

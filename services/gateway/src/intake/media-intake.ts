@@ -114,7 +114,10 @@ export class MediaIntake {
       }
       // Asked for before there is memory for them.
       this.take(found.size);
-      item.received.append(await found.read(signal));
+      const bytes = await found.read(signal).catch((reason: unknown) => {
+        throw TesseraError.from(reason).inField(field);
+      });
+      item.received.append(bytes);
       item.complete = true;
     }
   }

@@ -21,10 +21,10 @@ export interface UploadDependencies {
   readonly limits: IntakeLimits & Pick<MediaLimits, 'maxPixels'> & { readonly pauseMs: number };
 }
 
-/** An upload has one item, whose declaration is `start`. */
+/** An upload has one item, whose declaration is `start.media`. */
 function aboutStart(reason: unknown): TesseraError {
   const { code, message, options } = TesseraError.from(reason);
-  const said = (text: string): string => text.replaceAll(/media\[0?\]/g, 'start');
+  const said = (text: string): string => text.replaceAll(/media\[0?\]/g, 'start.media');
   return new TesseraError(code, said(message), {
     ...options,
     ...(options.field === undefined ? {} : { field: said(options.field) }),
@@ -46,7 +46,7 @@ export async function takeUpload(
     refuseUnbuilt(ChatStart.fromPartial({ media: [start] }), unbuiltRequestFields);
     checkMedia([start], { mediaItems: 1, itemBytes: limits.itemBytes });
     if (start.source?.$case !== 'parts') {
-      throw TesseraError.invalidField('start.source', 'must be parts: what is uploaded follows on the stream');
+      throw TesseraError.invalidField('start.media.source', 'must be parts: what is uploaded follows on the stream');
     }
     while (!intake.complete) {
       const part = await withinPause(parts.next(), limits.pauseMs, signal);
@@ -57,8 +57,11 @@ export async function takeUpload(
     const [received] = intake.finish();
     if (received === undefined) throw new TesseraError('INTERNAL', 'an upload without an item');
     const { bytes, digest } = received;
-    const info = await probeMedia(bytes, { maxBytes: limits.itemBytes, maxPixels: limits.maxPixels });
-    const mimeType = checkMimeType(start.mimeType, info.format, 'start.mime_type');
+    const header = probeMedia(bytes, { maxBytes: limits.itemBytes, maxPixels: limits.maxPixels });
+    const info = await header.catch((reason: unknown) => {
+      throw TesseraError.from(reason).inField('start.media');
+    });
+    const mimeType = checkMimeType(start.mimeType, info.format, 'start.media.mime_type');
     const modality = Modality.IMAGE;
     const expiresAtMs = await bus.upload({ bytes, digest, modality, mimeType }, { deadlineMs, signal });
     return {

@@ -89,9 +89,10 @@ test('whole text before a cut character comes with its token, at the end, before
   expect([1, 2, 3].map((id) => whole.push(id)).at(-1)).toEqual({ tokenIds: [1, 2, 3], text: 'ab你c' });
   const stopped = new Detokenizer(cut, ['你c']);
   expect([1, 2, 3].map((id) => stopped.push(id)).at(-1)).toEqual({ tokenIds: [1, 2, 3], text: 'ab' });
+  // What was given out at an end, "ab" among it, is not given out again.
   const resumed = new Detokenizer(cut);
   resumed.resume([1, 2]);
-  expect(resumed.push(3)).toEqual({ tokenIds: [3], text: 'ab你c' });
+  expect(resumed.push(3)).toEqual({ tokenIds: [3], text: '你c' });
 });
 
 test('special tokens have no text, but are given out', () => {
@@ -138,18 +139,37 @@ test('the ids given out so far always have exactly the text given out so far', (
   }
 });
 
-test('resumed after any token, it gives out the tokens after it, and the text that was undecided', () => {
-  const text = 'naïve 🍎 café 我是 the end';
+test('resumed after what was given out, it goes on where that ended, whatever was held back then', () => {
+  const text = 'naïve 🍎 café 我是 the ene the enX';
   const ids = tokenizer.encode(text);
-  for (let count = 0; count <= ids.length; count++) {
-    const before = new Detokenizer(bytes, ['the enD']);
-    const given = ids.slice(0, count).map((id) => before.push(id).text);
-    const after = new Detokenizer(bytes, ['the enD']);
-    after.resume(ids.slice(0, count));
-    const rest = [...ids.slice(count).map((id) => after.push(id)), after.finish()];
-    expect(given.join('') + rest.map((piece) => piece.text).join('')).toBe(text);
-    expect(rest.flatMap(({ tokenIds }) => tokenIds)).toEqual(ids.slice(count));
+  const stops = ['the enD', 'the ene '.repeat(2)];
+  const before = new Detokenizer(bytes, stops);
+  let told = '';
+  const given: number[] = [];
+  for (const id of ids) {
+    const piece = before.push(id);
+    told += piece.text;
+    given.push(...piece.tokenIds);
+    const after = new Detokenizer(bytes, stops);
+    after.resume(given);
+    const rest = [...ids.slice(given.length).map((later) => after.push(later)), after.finish()];
+    expect(told + rest.map((piece) => piece.text).join('')).toBe(text);
+    expect(rest.flatMap(({ tokenIds }) => tokenIds)).toEqual(ids.slice(given.length));
   }
+});
+
+test('text that was given out at a cut is not given out again, and a stop text that began in it still ends the answer', () => {
+  const [e, n, d] = ['E', 'N', 'D'].map((letter) => byteToken(letter.charCodeAt(0))) as [number, number, number];
+  const cut = new Detokenizer(bytes, ['END']);
+  cut.resume([e]);
+  expect(cut.cut()).toEqual({ tokenIds: [], text: '' });
+  const ended = new Detokenizer(bytes, ['END']);
+  ended.resume([e]);
+  expect([ended.push(n), ended.push(d)]).toEqual([
+    { tokenIds: [], text: '' },
+    { tokenIds: [n, d], text: '' },
+  ]);
+  expect(ended.isStopped).toBe(true);
 });
 
 test('a long answer takes time in proportion: each token is touched a bounded number of times', () => {

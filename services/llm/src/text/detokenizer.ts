@@ -44,8 +44,8 @@ export class Detokenizer {
   }
 
   /**
-   * Goes through tokens that were given out before: neither they nor their text are given out again. Text that they
-   * leave undecided, because they end within a character or a possible stop text, comes with the tokens after them.
+   * Goes through tokens that were given out before: neither they nor their text are given out again, also where the text
+   * could yet begin a stop text. It is remembered for that alone.
    */
   resume(tokenIds: readonly number[]): void {
     for (const id of tokenIds) {
@@ -53,7 +53,9 @@ export class Detokenizer {
       this.push(id);
     }
     this.#openIds = [];
-    for (const group of this.#held) group.tokenIds.length = 0;
+    this.#openText = '';
+    this.#held.length = 0;
+    this.#heldLength = 0;
   }
 
   push(id: number): WrittenText {
@@ -102,6 +104,7 @@ export class Detokenizer {
     const tokenIds = [...held.tokenIds, ...this.#openIds];
     this.#openIds = [];
     this.#openText = '';
-    return { tokenIds, text: text.slice(0, text.length - piece.length + stopAt) };
+    // It may have begun in text that was given out before this engine had the answer.
+    return { tokenIds, text: text.slice(0, Math.max(0, text.length - piece.length + stopAt)) };
   }
 }

@@ -91,6 +91,7 @@ test.each([
   ['size.height', { ...demo, size: { height: 9000, width: 96 } }],
   ['size', { ...clip, size: { shortest_edge: 224, longest_edge: 448 }, crop_size: 224 }],
   ['size', { ...clip, size: { shortest_edge: 224 }, do_center_crop: false }],
+  ['size', { ...clip, size: 224, do_center_crop: false, default_to_square: false }],
   ['crop_size', { ...clip, size: { shortest_edge: 256 }, crop_size: 224 }],
   ['crop_size', { ...clip, size: 224, crop_size: { height: 224, width: 112 } }],
   ['crop_size', { ...clip, size: 224 }],
@@ -116,6 +117,19 @@ test.each([
       message: expect.stringContaining(`preprocessor_config.json.${field}: `),
     }),
   );
+});
+
+test.each([
+  ['both sides are named', { ...demo, default_to_square: true }, 'pad'],
+  ['a number is both sides', { ...clip, size: 224, do_center_crop: false, default_to_square: true }, 'stretch'],
+  [
+    'a number is both sides, whatever is cut',
+    { ...clip, size: 224, crop_size: 224, default_to_square: true },
+    'stretch',
+  ],
+  ['a number is the shorter side', { ...clip, size: 224, crop_size: 224, default_to_square: false }, 'crop'],
+])('default_to_square says what a number is: %s', (_why, config, fit) => {
+  expect(preprocessingFromConfig(config).fit).toBe(fit);
 });
 
 test('what is no object is refused', () => {

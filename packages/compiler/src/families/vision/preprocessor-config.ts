@@ -1,7 +1,7 @@
 import { type Preprocessing, preprocessingSchema, resampleFilters } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
-import { notBuilt, ofNoMatter, parseConfig, positive } from '../../config.js';
+import { notBuilt, ofNoMatter, parseConfig, positive, withoutNulls } from '../../config.js';
 
 const fileName = 'preprocessor_config.json';
 const heightWidth = z.strictObject({ height: positive, width: positive });
@@ -28,6 +28,8 @@ const processorConfig = z
       [positive, heightWidth, z.strictObject({ shortest_edge: positive })],
       'must be a number, height and width, or shortest_edge',
     ),
+    /** Whether a number is both sides, not the shorter one. Where both are named it decides nothing. */
+    default_to_square: z.boolean().optional(),
     resample: z.int().min(0).max(5).default(resampleFilters.indexOf('bilinear')),
     do_center_crop: z.boolean().default(false),
     crop_size: z.union([positive, heightWidth], 'must be a number, or height and width').optional(),
@@ -52,7 +54,8 @@ const processorConfig = z
       .optional(),
   })
   .catchall(notBuilt)
-  .superRefine(({ size, crop_size, do_center_crop, fit, do_normalize, image_mean, image_std }, context) => {
+  .superRefine((config, context) => {
+    const { size, crop_size, default_to_square, do_center_crop, fit, do_normalize, image_mean, image_std } = config;
     const problem = (field: string, message: string): void =>
       context.addIssue({ code: 'custom', path: [field], message });
     if (do_center_crop) {
@@ -60,7 +63,7 @@ const processorConfig = z
       if (view === undefined) problem('crop_size', 'is missing, and do_center_crop needs it');
       else if (view.height !== resized.height || view.width !== resized.width)
         problem('crop_size', 'differs from size; cutting a smaller part out of the resized picture is not supported');
-    } else if (fit === undefined && typeof size === 'object' && 'shortest_edge' in size) {
+    } else if (fit === undefined && isShorterSide({ size, default_to_square, do_center_crop })) {
       problem('size', 'is a shortest_edge without do_center_crop; inputs of many shapes are not supported');
     }
     if (!do_normalize) return;
@@ -75,16 +78,18 @@ function bothSides(size: Config['size']): Preprocessing['size'] {
   return 'shortest_edge' in size ? { height: size.shortest_edge, width: size.shortest_edge } : size;
 }
 
-/** Newer files name every field that their processor has, with null where nothing is said. */
-function withoutNulls(json: unknown): unknown {
-  if (typeof json !== 'object' || json === null) return json;
-  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
+/** A number is the shorter side where a crop follows, unless the file says otherwise. */
+function isShorterSide({
+  size,
+  default_to_square: isSquare,
+  do_center_crop: isCropped,
+}: Pick<Config, 'size' | 'default_to_square' | 'do_center_crop'>): boolean {
+  return typeof size === 'number' ? !(isSquare ?? !isCropped) : 'shortest_edge' in size;
 }
 
 /** A crop as large as the resized picture cuts nothing off where both sides were given. */
-function fitOf({ fit, do_center_crop, size }: Config): Preprocessing['fit'] {
-  const isShorterSide = typeof size === 'number' || 'shortest_edge' in size;
-  return fit ?? (do_center_crop && isShorterSide ? 'crop' : 'stretch');
+function fitOf({ fit, default_to_square, do_center_crop, size }: Config): Preprocessing['fit'] {
+  return fit ?? (do_center_crop && isShorterSide({ size, default_to_square, do_center_crop }) ? 'crop' : 'stretch');
 }
 
 /**

@@ -30,6 +30,9 @@ export const qwen3MoeConfig = z
     hidden_act: activationName,
     attention_bias: z.boolean().default(false),
     tie_word_embeddings: z.boolean().default(false),
+    /** Some files name what every model of the family has, or has not. */
+    use_qk_norm: z.literal(true, 'attention without norms of queries and keys is not supported').optional(),
+    shared_expert_intermediate_size: z.literal(0, 'shared experts are not supported').optional(),
     max_position_embeddings: positive,
     /** Training. */
     attention_dropout: ofNoMatter,

@@ -129,6 +129,8 @@ test.each([
   [{ intermediate_size: undefined, mlp_only_layers: [0] }, /config.json.intermediate_size/],
   [{ rope_scaling: { type: 'yarn' } }, /config.json.rope_scaling: scaled rotary embeddings are not supported/],
   [{ use_sliding_window: true }, /config.json.use_sliding_window: sliding windows are not supported/],
+  [{ use_qk_norm: false }, /config.json.use_qk_norm: attention without norms/],
+  [{ shared_expert_intermediate_size: 512 }, /config.json.shared_expert_intermediate_size: shared experts/],
   [{ layer_types: ['sliding_attention'] }, /config.json.layer_types: is not supported/],
   [{ attention_bias: 'qkv' }, /config.json.attention_bias/],
   [{ norm_topk_prob: undefined }, /config.json.norm_topk_prob/],
@@ -138,6 +140,10 @@ test.each([
   [{ num_attention_heads: 3 }, /config.json.num_attention_heads/],
 ])('a config with %o is refused', (changes, message) => {
   expect(() => qwen3Moe({ ...config, ...changes }, 'config.json')).toThrow(message);
+});
+
+test('what a config says of itself, as some files do, is taken where it is so', () => {
+  expect(() => qwen3Moe({ ...config, use_qk_norm: true, shared_expert_intermediate_size: 0 }, 'c')).not.toThrow();
 });
 
 test('takes the config of Qwen3-30B-A3B as it is published, and finds as many parameters in it as it has', () => {
