@@ -10,6 +10,8 @@ const transitions: Readonly<Record<RequestState, readonly RequestState[]>> = {
   [RequestState.QUEUED]: [RequestState.PREFILLING, RequestState.FAILED, RequestState.CANCELLED],
   [RequestState.PREFILLING]: [
     RequestState.DECODING,
+    // Of a text that is complete an engine makes a lost drawing's condition again, and writes nothing.
+    RequestState.GENERATING,
     // The engine died before its first token: another one takes the request.
     RequestState.QUEUED,
     RequestState.DONE,

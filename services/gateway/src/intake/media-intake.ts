@@ -61,6 +61,8 @@ interface Item {
   /** Its number among the declarations. */
   readonly index: number;
   received: GrowingBytes;
+  /** Bytes that came in one piece: not copied. */
+  whole?: Uint8Array;
   complete: boolean;
 }
 
@@ -85,7 +87,8 @@ export class MediaIntake {
     for (const item of this.items.values()) {
       const { source } = item.declaration;
       if (source?.$case !== 'inline') continue;
-      this.append(item, source.value);
+      this.take(source.value.length);
+      item.whole = source.value;
       item.complete = true;
     }
   }
@@ -114,10 +117,9 @@ export class MediaIntake {
       }
       // Asked for before there is memory for them.
       this.take(found.size);
-      const bytes = await found.read(signal).catch((reason: unknown) => {
+      item.whole = await found.read(signal).catch((reason: unknown) => {
         throw TesseraError.from(reason).inField(field);
       });
-      item.received.append(bytes);
       item.complete = true;
     }
   }
@@ -166,8 +168,8 @@ export class MediaIntake {
    */
   finish(): ReceivedMedia[] {
     return [...this.items.values()].map((item) => {
-      const { declaration, index, received, complete } = item;
-      const { length } = received;
+      const { declaration, index, received, whole, complete } = item;
+      const { length } = whole ?? received;
       const name = quoted(declaration.name);
       if (!complete) {
         throw new TesseraError(
@@ -182,7 +184,7 @@ export class MediaIntake {
       if (sizeBytes !== undefined && sizeBytes !== BigInt(length)) {
         throw TesseraError.invalidField(`media[${index}].size_bytes`, `is ${sizeBytes}, but ${length} bytes came`);
       }
-      const bytes = received.whole();
+      const bytes = whole ?? received.whole();
       item.received = new GrowingBytes();
       return { declaration, bytes, digest: createHash('sha256').update(bytes).digest('hex') };
     });

@@ -1,7 +1,15 @@
 import { type Bus, EngineRoster, type ProductInbox } from '@tessera/bus';
 import { EventQueue } from '@tessera/flow';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { type DrawingEvent, drawingEvents, Modality, SegmentRole, TesseraError, TextOptions } from '@tessera/protocol';
+import {
+  type DrawingEvent,
+  drawingEvents,
+  Modality,
+  RequestState,
+  SegmentRole,
+  TesseraError,
+  TextOptions,
+} from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { RequestAdmission } from '../admission/request-admission.js';
 import type { AnswerEventBody } from '../answer/answer-reducer.js';
@@ -264,4 +272,16 @@ test('a drawing that comes after the engine has said all and closed its stream i
   expect(error).toBeUndefined();
   expect(events.map(({ $case }) => $case)).toContain('mediaPart');
   expect(events.at(-1)).toMatchObject({ $case: 'finished', value: { usage: { outputMedia: 1 } } });
+});
+
+test('a request whose text is complete and whose drawing is not is generating, also where nothing was written', async () => {
+  const one = await engine('one', { events: [admitted, ...drawingQueued, finished] });
+  const answered = run();
+  await expect.poll(() => one.calls.length).toBe(1);
+  await expect.poll(() => pool.outlook().load).toBe(0);
+  await draw(one.calls[0]?.requestId ?? '', 0);
+  const { events } = await answered;
+  const states = events.flatMap((event) => (event.$case === 'stateChanged' ? [event.value.state] : []));
+  const { QUEUED, PREFILLING, GENERATING, DONE } = RequestState;
+  expect(states).toEqual([QUEUED, PREFILLING, GENERATING, DONE]);
 });

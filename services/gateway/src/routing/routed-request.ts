@@ -187,7 +187,7 @@ export class RoutedRequest {
           this.reducer.complete();
           return;
         }
-        if (finished && this.dependencies.lifecycle.state === RequestState.DECODING) {
+        if (finished && this.dependencies.lifecycle.state !== RequestState.GENERATING) {
           this.reducer.enter(RequestState.GENERATING);
         }
         // A client that reads slowly slows its own stages down, and fills no memory here. What has come is taken in even

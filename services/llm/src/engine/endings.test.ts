@@ -1,7 +1,7 @@
 import { type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
-import { FinishReason, TesseraError } from '@tessera/protocol';
+import { FinishReason, Modality, TesseraError } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Answer, collect, DemoEngine, user } from '../testing/demo-engine.js';
+import { type Answer, collect, DemoEngine, user, wholePicture } from '../testing/demo-engine.js';
 import type { EngineRequest } from './engine.js';
 
 let demo: DemoEngine;
@@ -173,6 +173,13 @@ test('the limit of tokens, the context, and stop texts end an answer', async () 
   const inside = await demo.start(golden('apple.0'), { text: { stop: ['d ap'] } });
   expect(inside.text).toBe('This is a re');
   await expectWorking();
+});
+
+test('media of another kind than the engine has tokens for are refused by name, and so is what is not built', () => {
+  const sound = { ...wholePicture, modality: Modality.AUDIO };
+  const refusal = (field: string) => expect.objectContaining({ code: 'UNSUPPORTED', options: { field } });
+  expect(() => demo.request([user(0)], { media: [sound] })).toThrow(refusal('media[0].modality'));
+  expect(() => demo.request([user('a')], { text: { minP: 0.1 } })).toThrow(refusal('text.min_p'));
 });
 
 test('options out of range are refused by the name of their field', () => {

@@ -1,6 +1,7 @@
 import type { BundleManifest } from '@tessera/bundle';
 import {
   type GenerateRequest,
+  Modality,
   refuseUnbuilt,
   TesseraError,
   type TextOptions,
@@ -38,6 +39,12 @@ export function engineRequest(
     throw invalid('forced_token_ids', `ids are below ${llm.vocabSize}`);
   }
   if (text !== undefined) refuseUnbuilt(text, unbuiltTextOptions, 'text.');
+  const strange = request.media.findIndex(({ modality }) => modality !== Modality.IMAGE);
+  if (strange >= 0) {
+    throw new TesseraError('UNSUPPORTED', 'the engine takes visual tokens of pictures only', {
+      field: `media[${strange}].modality`,
+    });
+  }
   const prompt = buildPrompt(request, builder, llm.vocabSize);
   const room = builder.model.maxPositions - prompt.tokenIds.length;
   if (forcedTokenIds.length > room) {
