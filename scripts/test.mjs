@@ -35,7 +35,8 @@ const vitest = spawn(
     // A group of its own: Ctrl-C comes here, and is passed on once. The channel tells it when this process was killed.
     detached: true,
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: { ...process.env, TMPDIR: temporary, TMP: temporary, TEMP: temporary },
+    // npm keeps a cache of compiled code in the folder for temporary files, under Node 22 and newer.
+    env: { ...process.env, TMPDIR: temporary, TMP: temporary, TEMP: temporary, NODE_DISABLE_COMPILE_CACHE: '1' },
   },
 );
 
