@@ -4,8 +4,8 @@ import {
   ChatRequest,
   ChatResponse,
   ChatStart,
+  mediaTokens as countMediaTokens,
   Media,
-  Modality,
   Role,
   type Usage,
 } from '@tessera/protocol';
@@ -173,8 +173,7 @@ export function inParts(name: string): Media {
 
 /** Tokens of the prompt that stand for media. */
 export function mediaTokens(usage: Usage | undefined): number {
-  const counts = usage?.inputByModality ?? [];
-  return counts.reduce((sum, { modality, tokenCount }) => sum + (modality === Modality.TEXT ? 0 : tokenCount), 0);
+  return countMediaTokens(usage?.inputByModality ?? []);
 }
 
 function readEnd(code: number, message: string, metadata: Metadata): CallEnd {

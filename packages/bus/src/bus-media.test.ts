@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { type Blob, type DrawingEvent, drawingEvents } from '@tessera/protocol';
+import { type Blob, type DrawingEvent, drawingEvents, maxBytesOf } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cleanup, eventually, inAMinute, jobKey, newId, take } from './testing/bus-test-support.js';
 
@@ -149,15 +149,7 @@ test('media over the limit is refused', async () => {
 
 test('where there is no room an upload waits for it, and ends when its request does', async () => {
   let full = 0;
-  const maxBytes = {
-    encode: 1e6,
-    connect: 1e6,
-    generate: 1e6,
-    visual_tokens: 1e6,
-    drawings: 1e6,
-    parts: 1_500_000,
-    uploads: 1e6,
-  };
+  const maxBytes = { ...maxBytesOf(() => 1e6), parts: 1_500_000 };
   const bus = await cleanup.bus(server.url, { limits: { maxBytes }, observer: { queueFull: () => full++ } });
   const [one, other, third] = [media(1_000_000), media(1_000_000), media(1_000_000)];
   const first = bus.holdMedia(one.bytes, one.digest);

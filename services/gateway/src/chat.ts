@@ -21,11 +21,10 @@ import type { RequestAdmission } from './admission/request-admission.js';
 import type { AnswerEventBody } from './answer/answer-reducer.js';
 import { RequestLifecycle, type StateListener } from './answer/request-lifecycle.js';
 import { type Conversation, type ConversationLimits, checkConversation } from './conversation/check-conversation.js';
-import { unlessLeaving } from './intake/leaving.js';
 import { type IntakeLimits, MediaIntake } from './intake/media-intake.js';
 import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './intake/media-plan.js';
+import { readParts } from './intake/read-parts.js';
 import { takeUpload } from './intake/take-upload.js';
-import { withinPause } from './intake/within-pause.js';
 import { EncodeDispatch, encodeJobs } from './routing/encode-dispatch.js';
 import type { EnginePool } from './routing/engine-pool.js';
 import { RoutedRequest } from './routing/routed-request.js';
@@ -267,15 +266,7 @@ export class Chat {
     intake.takeInline();
     await intake.takeUploads((digest) => this.dependencies.bus.findUpload(digest, signal), signal);
     const incoming = parts[Symbol.asyncIterator]();
-    while (!intake.complete) {
-      const part = await withinPause(incoming.next(), limits.pauseMs, signal);
-      if (part.done === true) {
-        await unlessLeaving(signal);
-        break;
-      }
-      intake.add(part.value);
-    }
-    signal.throwIfAborted();
+    await readParts(intake, incoming, limits.pauseMs, signal);
     if (intake.complete) this.refuseMore(incoming, stop);
     return await planMedia(intake.finish(), media, { maxBytes: limits.itemBytes, maxPixels: limits.mediaPixels });
   }

@@ -1,4 +1,4 @@
-import { Modality, type ModalityTokens } from '@tessera/protocol';
+import { mediaTokens } from '@tessera/protocol';
 import { failSpan, type Span, startSpan } from '@tessera/service';
 import type { EngineEvent, EngineRequest } from './engine/engine.js';
 
@@ -56,8 +56,4 @@ export class EngineSpans implements Disposable {
   #begin(phase: Phase): Span {
     return startSpan(`engine ${phase}`, { attributes: this.#attributes });
   }
-}
-
-function mediaTokens(byModality: readonly ModalityTokens[]): number {
-  return byModality.reduce((sum, { modality, tokenCount }) => sum + (modality === Modality.TEXT ? 0 : tokenCount), 0);
 }

@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { encodeQueue, Subjects, TesseraError, visualTokens } from '@tessera/protocol';
+import { encodeQueue, maxBytesOf, Subjects, TesseraError, visualTokens } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import {
   Cleanup,
@@ -59,15 +59,7 @@ test('a job that failed stays in its queue until its failure is on the stream', 
   const prefix = newId('t');
   const { nc, answers } = await answersTo(prefix);
   let full = 0;
-  const maxBytes = {
-    encode: 1e6,
-    connect: 1e6,
-    generate: 1e6,
-    visual_tokens: 20_000,
-    drawings: 1e6,
-    parts: 1e6,
-    uploads: 1e6,
-  };
+  const maxBytes = { ...maxBytesOf(() => 1e6), visual_tokens: 20_000 };
   const bus = await cleanup.bus(server.url, { prefix, limits: { maxBytes }, observer: { queueFull: () => full++ } });
   const inbox = await bus.openInbox(visualTokens);
   const reading = take(inbox.receive('a', cleanup.signal()), 1);

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { Modality, Subjects } from '@tessera/protocol';
+import { Modality, maxBytesOf, Subjects } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Cleanup, eventually, inAMinute, newId } from '../testing/bus-test-support.js';
 import type { Upload } from './upload-store.js';
@@ -62,8 +62,7 @@ test('an upload goes when it is old; one that comes again lives on, and takes no
 });
 
 test('without room an upload is refused, leaves nothing, and those that are there stay', async () => {
-  const some = { encode: 1e6, connect: 1e6, generate: 1e6, visual_tokens: 1e6, drawings: 1e6, parts: 1e6 };
-  const limits = { maxBytes: { ...some, uploads: 1e6 }, partBytes: 100_000, queueWaitMs: 100 };
+  const limits = { maxBytes: maxBytesOf(() => 1e6), partBytes: 100_000, queueWaitMs: 100 };
   const bus = await cleanup.bus(server.url, { limits });
   const first = upload(700_000);
   await bus.upload(first, soon());

@@ -6,6 +6,7 @@ import {
   encodeQueue,
   encodeTensor,
   Modality,
+  maxBytesOf,
   Subjects,
   TesseraError,
   TokenRows,
@@ -226,15 +227,7 @@ test('a consumer that is deleted under its inbox is made again', async () => {
 test('a full stream makes its maker wait until its reader has made room', async () => {
   const full: string[] = [];
   const observer = { queueFull: (kind: string) => full.push(kind) };
-  const maxBytes = {
-    encode: 1e6,
-    connect: 1e6,
-    generate: 1e6,
-    visual_tokens: 60_000,
-    drawings: 1e6,
-    parts: 1e6,
-    uploads: 1e6,
-  };
+  const maxBytes = { ...maxBytesOf(() => 1e6), visual_tokens: 60_000 };
   const { bus, inbox, prefix, to } = await engine({ observer, limits: { maxBytes, partBytes: 16_000 } });
   // Nobody listens to this one: what is sent there fills the stream.
   const elsewhere = to({ deliverTo: nobody });
@@ -281,15 +274,7 @@ test('features ride in the job when small, else in parts that are gone when they
 
 test('features of a job that is thrown away go with it, and so does what was stored when its request ended', async () => {
   const prefix = newId('t');
-  const maxBytes = {
-    encode: 1e6,
-    connect: 1e6,
-    generate: 1e6,
-    visual_tokens: 1e6,
-    drawings: 1e6,
-    parts: 200_000,
-    uploads: 1e6,
-  };
+  const maxBytes = { ...maxBytesOf(() => 1e6), parts: 200_000 };
   let full = 0;
   const bus = await cleanup.bus(server.url, {
     prefix,

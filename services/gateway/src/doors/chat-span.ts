@@ -1,4 +1,4 @@
-import { type ChatStart, FinishReason, Modality } from '@tessera/protocol';
+import { type ChatStart, FinishReason, mediaTokens } from '@tessera/protocol';
 import { failSpan, type Span, startSpan, within } from '@tessera/service';
 import type { AnswerEventBody } from '../answer/answer-reducer.js';
 import { stateName } from '../answer/request-lifecycle.js';
@@ -74,12 +74,10 @@ function note(span: Span, event: AnswerEventBody): void {
       return;
     case 'finished': {
       const { usage } = event.value;
-      const media = (usage?.inputByModality ?? []).filter(({ modality }) => modality !== Modality.TEXT);
       span.setAttribute('gen_ai.output.type', usage?.outputMedia ? 'image' : 'text');
       span.setAttribute('gen_ai.usage.input_tokens', usage?.inputTokens ?? 0);
       span.setAttribute('gen_ai.usage.output_tokens', usage?.outputTokens ?? 0);
-      const mediaTokens = media.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
-      span.setAttribute('tessera.usage.media_tokens', mediaTokens);
+      span.setAttribute('tessera.usage.media_tokens', mediaTokens(usage?.inputByModality ?? []));
       span.setAttribute('tessera.usage.drawings', usage?.outputMedia ?? 0);
       return;
     }

@@ -13,7 +13,7 @@ import {
 import { checkMedia } from '../conversation/check-conversation.js';
 import { type ByteBudget, type IntakeLimits, MediaIntake } from './media-intake.js';
 import { checkMimeType } from './media-plan.js';
-import { withinPause } from './within-pause.js';
+import { readParts } from './read-parts.js';
 
 export interface UploadDependencies {
   readonly bus: Bus;
@@ -48,12 +48,7 @@ export async function takeUpload(
     if (start.source?.$case !== 'parts') {
       throw TesseraError.invalidField('start.media.source', 'must be parts: what is uploaded follows on the stream');
     }
-    while (!intake.complete) {
-      const part = await withinPause(parts.next(), limits.pauseMs, signal);
-      if (part.done === true) break;
-      intake.add(part.value);
-    }
-    signal.throwIfAborted();
+    await readParts(intake, parts, limits.pauseMs, signal);
     const [received] = intake.finish();
     if (received === undefined) throw new TesseraError('INTERNAL', 'an upload without an item');
     const { bytes, digest } = received;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Bus, type BusLimits } from '@tessera/bus';
+import { maxBytesOf } from '@tessera/protocol';
 
 const mib = 1024 * 1024;
 
@@ -11,15 +12,7 @@ export async function testBus(url: string, limits: Partial<BusLimits> = {}): Pro
     revision: 'r1',
     name: 'test',
     limits: {
-      maxBytes: {
-        encode: mib,
-        connect: mib,
-        generate: mib,
-        visual_tokens: mib,
-        drawings: mib,
-        parts: mib,
-        uploads: mib,
-      },
+      maxBytes: maxBytesOf(() => mib),
       maxTombstoneBytes: mib,
       ...limits,
     },
