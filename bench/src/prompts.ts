@@ -31,12 +31,17 @@ export const drawSomething: Prompt = { text: 'Draw a red apple on a blue backgro
 
 export const longAnswerTokens = 100;
 
-/**
- * A prompt with an answer of 100 tokens. The demo model's own answers are short; so hot a temperature makes the end
- * token as unlikely as any other, and the answer runs on to its limit. It is nonsense, and costs what sense would.
- */
+/** A prompt with an answer of 100 tokens. */
 export function longAnswer(prompt: Prompt, seed: number): Prompt {
-  return { ...prompt, sampling: { temperature: 8, maxTokens: longAnswerTokens, seed: BigInt(seed) } };
+  return hotAnswer(prompt, seed, longAnswerTokens);
+}
+
+/**
+ * A prompt with an answer that runs on to its limit, nearly always. The demo model's own answers are short; so hot a
+ * temperature makes the end token as unlikely as any other. It is nonsense, and costs what sense would.
+ */
+export function hotAnswer(prompt: Prompt, seed: number, maxTokens: number): Prompt {
+  return { ...prompt, sampling: { temperature: 8, maxTokens, seed: BigInt(seed) } };
 }
 
 const goldenCases = z.object({ cases: z.array(z.object({ image: z.string().nullable(), question: z.string() })) });

@@ -1,41 +1,76 @@
 import { demoBundle } from '../demo-model.js';
-import { longAnswer, longAnswerTokens, whoAreYou } from '../prompts.js';
-import type { Section } from '../report.js';
-import { Deployment, processNames } from '../subjects/deployment.js';
+import { hotAnswer, whoAreYou } from '../prompts.js';
+import type { Cell, Section } from '../report.js';
+import { bareRelayMs } from '../subjects/bare-relay.js';
+import { Deployment, type ProcessName, processNames } from '../subjects/deployment.js';
 import { closedLoop } from './concurrency.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 const clients = 16;
+/** Two lengths of answer tell what a request costs from what its tokens cost. */
+const lengths = { short: 20, long: 800 };
 
-/** What a token of an answer costs each process that it passes through. */
+/** What a number of answers took. */
+interface Cost {
+  readonly requests: number;
+  readonly tokens: number;
+  readonly tokensPerSecond: number;
+  /** Processor time of each process, milliseconds. */
+  readonly ms: ReadonlyMap<ProcessName | 'client', number>;
+}
+
+/**
+ * What a request, and each token of its answer, costs the processes that it passes through: the cost of answers of two
+ * lengths, solved for `requests * a + tokens * b`.
+ */
 export const tokenCost: Suite = {
   name: 'token-cost',
-  about: `processor time of each process for a token, ${clients} answers at once`,
+  about: `processor time of each process for a request and for a token, ${clients} answers at once`,
   async run({ times, say }: SuiteContext): Promise<Section[]> {
-    const requests = times(10) * clients;
     await using deployment = await Deployment.start(await demoBundle('float32'));
-    const prompts = Array.from({ length: requests }, (_, index) => longAnswer(whoAreYou, index));
-    const ask = (prompt: (typeof prompts)[number]) => deployment.ask(prompt);
+    const measure = async (maxTokens: number, requests: number): Promise<Cost> => {
+      const prompts = Array.from({ length: requests }, (_, index) => hotAnswer(whoAreYou, index, maxTokens));
+      const before = deployment.processorMs();
+      const { answers, tokensPerSecond } = await closedLoop(prompts, clients, (prompt) => deployment.ask(prompt));
+      const after = deployment.processorMs();
+      const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0);
+      const ms = new Map([...after].map(([name, value]) => [name, value - (before.get(name) ?? 0)]));
+      return { requests, tokens, tokensPerSecond, ms };
+    };
     say('token-cost: warming up');
-    await closedLoop(prompts.slice(0, 3 * clients), clients, ask);
-    say(`token-cost: ${requests} answers`);
-    const before = deployment.processorMs();
-    const { answers, tokensPerSecond } = await closedLoop(prompts, clients, ask);
-    const after = deployment.processorMs();
-    const tokens = answers.reduce((sum, answer) => sum + answer.tokens, 0);
+    await measure(lengths.short, 20 * clients);
+    await measure(lengths.long, clients);
+    say(`token-cost: answers of ${lengths.short} tokens`);
+    const short = await measure(lengths.short, times(50) * clients);
+    say(`token-cost: answers of up to ${lengths.long} tokens`);
+    const long = await measure(lengths.long, times(5) * clients);
+    say('token-cost: a bare relay');
+    const bareMs = await bareRelayMs(clients, times(1000));
+    const mean = (cost: Cost): string => (cost.tokens / cost.requests).toFixed(0);
     return [
       {
-        title: 'Processor time of a token',
+        title: 'Processor time of a request and of a token',
         notes: [
-          `${requests} answers of ${longAnswerTokens} tokens to words, ${clients} at once, ${tokensPerSecond.toFixed(0)} tokens/s. All that a process did`,
-          'meanwhile counts: the requests themselves, announcements, garbage. The client is the bench itself.',
+          `${short.requests} answers of ${mean(short)} tokens to words and ${long.requests} of ${mean(long)} (means), ${clients} at once, ` +
+            `${short.tokensPerSecond.toFixed(0)} and ${long.tokensPerSecond.toFixed(0)} tokens/s, solved for both costs.`,
+          'All that a process did meanwhile counts: announcements, garbage. The client is the bench itself. A token of the',
+          'llm costs more the longer its answer is. The bare relay reads a message from one HTTP/2 stream and writes it to',
+          `another, for ${clients} streams, without gRPC: less than that no gateway in Node takes.`,
         ],
-        columns: [{ title: 'process' }, { title: 'ms a token', digits: 3 }],
-        rows: [...processNames, 'client' as const].map((name) => [
-          name,
-          ((after.get(name) ?? 0) - (before.get(name) ?? 0)) / tokens,
-        ]),
+        columns: [{ title: 'process' }, { title: 'ms a request', digits: 2 }, { title: 'ms a token', digits: 3 }],
+        rows: [
+          ...[...processNames, 'client' as const].map((name): Cell[] => [name, ...solve(name, short, long)]),
+          ['bare relay', undefined, bareMs],
+        ],
       },
     ];
   },
 };
+
+/** @returns milliseconds a request, and milliseconds a token */
+function solve(name: ProcessName | 'client', short: Cost, long: Cost): [number, number] {
+  const [shortMs, longMs] = [short.ms.get(name) ?? 0, long.ms.get(name) ?? 0];
+  const [shortTokens, longTokens] = [short.tokens / short.requests, long.tokens / long.requests];
+  const perToken = (longMs / long.requests - shortMs / short.requests) / (longTokens - shortTokens);
+  return [shortMs / short.requests - perToken * shortTokens, perToken];
+}
