@@ -2,7 +2,7 @@ import { type Bundle, readBundle } from '@tessera/bundle';
 import { createSession, type SessionOptions } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
-import { OnnxRunner } from '../model/onnx-runner.js';
+import { OnnxExecutor } from '../model/onnx-executor.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
 import { TokenBytes } from '../text/token-bytes.js';
@@ -28,12 +28,11 @@ export async function engineCoreOptions({ modelDir, session, limits }: EngineCon
   const { llm } = bundle.manifest;
   const budget = kvBudget(bundle, limits.kvBytes);
   const model = sequenceModel(bundle, builder, limits, budget);
-  const runner = new OnnxRunner(await createSession(bundle.file(llm.graph), session), llm, {
+  const executor = new OnnxExecutor(await createSession(bundle.file(llm.graph), session), llm, {
     slots: limits.maxRunning,
-    maxRows: budget.contextTokens,
-    hidden: model.drawing !== undefined,
+    maxPositions: budget.contextTokens,
   });
-  return { runner, model, limits, kvBytes: budget.bytes };
+  return { executor, model, limits, kvBytes: budget.bytes };
 }
 
 function sequenceModel(

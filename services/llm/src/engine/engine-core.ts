@@ -1,17 +1,17 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { TesseraError } from '@tessera/protocol';
 import { KvSlots } from '../kv/kv-slots.js';
-import type { ModelRunner } from '../model/model-runner.js';
+import type { ModelExecutor } from '../model/model-executor.js';
 import { FcfsScheduler } from '../scheduler/fcfs-scheduler.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
 import type { EventSink } from './engine-events.js';
 import { RetryEstimate } from './retry-estimate.js';
 import { Sequence, type SequenceModel } from './sequence.js';
-import { StepExecutor } from './step-executor.js';
+import { StepRunner } from './step-runner.js';
 
 export interface EngineCoreOptions {
-  readonly runner: ModelRunner;
+  readonly executor: ModelExecutor;
   readonly model: SequenceModel;
   readonly limits: EngineLimits;
   /** What the cache may take; a sequence of `model.maxPositions` fits. */
@@ -21,16 +21,16 @@ export interface EngineCoreOptions {
 }
 
 /**
- * Steps sequences through a model: plans a step, has the runner compute it, hands each sequence its part, and lets the
+ * Steps sequences through a model: schedules a step, has it carried out, and lets the
  * thread take in messages before the next. Whatever is asked of it between two steps takes effect at the next one.
  */
 export class EngineCore {
-  readonly #runner: ModelRunner;
+  readonly #executor: ModelExecutor;
   readonly #model: SequenceModel;
   readonly #limits: EngineLimits;
   readonly #kvBytes: number;
   readonly #slots: KvSlots<Sequence>;
-  readonly #executor: StepExecutor;
+  readonly #runner: StepRunner;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #sequences = new Map<string, Sequence>();
   /** Ended, and no longer known by their request's id. */
@@ -43,14 +43,14 @@ export class EngineCore {
   #closing = false;
   #draining = false;
 
-  constructor({ runner, model, limits, kvBytes, onStepFailed }: EngineCoreOptions) {
-    this.#runner = runner;
+  constructor({ executor, model, limits, kvBytes, onStepFailed }: EngineCoreOptions) {
+    this.#executor = executor;
     this.#model = model;
     this.#limits = limits;
     this.#kvBytes = kvBytes;
-    this.#slots = new KvSlots(runner.kv);
-    this.#executor = new StepExecutor({ runner, slots: this.#slots, onStepFailed });
-    this.#scheduler = new FcfsScheduler(limits, (slots, rows) => runner.kv.bytesFor(slots, rows) <= kvBytes);
+    this.#slots = new KvSlots(limits.maxRunning);
+    this.#runner = new StepRunner({ executor, slots: this.#slots, onStepFailed });
+    this.#scheduler = new FcfsScheduler(limits, (slots, longest) => executor.cacheBytesFor(slots, longest) <= kvBytes);
     this.#loop = this.#run();
     // Whoever watches `done` handles it; without one it must not end the process before `close` is called.
     this.#loop.catch(() => {});
@@ -110,21 +110,20 @@ export class EngineCore {
       heldTiles += tiles.held;
       if (slot >= 0) longest = Math.max(longest, maxTokens);
     }
-    const { kv } = this.#runner;
     const { inUse } = this.#slots;
     return {
       running: this.#scheduler.running,
       waiting: this.#scheduler.waiting,
       waitingForTiles: this.#scheduler.waitingForTiles,
       slotsInUse: inUse,
-      cacheUsage: inUse === 0 ? 0 : kv.bytesFor(inUse, longest) / this.#kvBytes,
-      cacheBytes: kv.bytes,
+      cacheUsage: inUse === 0 ? 0 : this.#executor.cacheBytesFor(inUse, longest) / this.#kvBytes,
+      cacheBytes: this.#executor.cacheBytes,
       retryAfterMs: this.#retryAfterMs(),
       heldTiles,
-      steps: this.#executor.steps,
-      busyMs: this.#executor.busyMs,
-      prefillTokens: this.#executor.prefillTokens,
-      decodeTokens: this.#executor.decodeTokens,
+      steps: this.#runner.steps,
+      busyMs: this.#runner.busyMs,
+      prefillTokens: this.#runner.prefillTokens,
+      decodeTokens: this.#runner.decodeTokens,
       preemptions: this.#preemptions,
     };
   }
@@ -174,17 +173,17 @@ export class EngineCore {
         const nowMs = Date.now();
         this.#expire(nowMs);
         this.#sweep();
-        const plan = this.#scheduler.plan();
-        for (const sequence of plan.displaced) {
+        const schedule = this.#scheduler.plan();
+        for (const sequence of schedule.displaced) {
           this.#slots.release(sequence);
           sequence.restart();
           this.#preemptions++;
         }
-        for (const sequence of plan.admitted) this.#slots.acquire(sequence);
-        if (plan.decode.length === 0 && plan.prefill.length === 0) {
+        for (const sequence of schedule.admitted) this.#slots.acquire(sequence);
+        if (schedule.decode.length === 0 && schedule.prefill.length === 0) {
           await this.#idle(nowMs);
         } else {
-          await this.#executor.execute(plan);
+          await this.#runner.run(schedule);
           this.#sweep();
           // A step may block its thread; messages are taken in here.
           await turn();
@@ -196,7 +195,7 @@ export class EngineCore {
       this.#abandon(new TesseraError('STAGE_UNAVAILABLE', 'the llm engine failed', { cause }));
       throw cause;
     } finally {
-      await this.#runner.release();
+      await this.#executor.release();
     }
   }
 

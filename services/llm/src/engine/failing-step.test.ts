@@ -2,9 +2,10 @@ import { readBundle } from '@tessera/bundle';
 import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
 import { GenerateRequest } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import type { DecodeBatch, DecodeResult, ModelRunner } from '../model/model-runner.js';
+import type { RowResult } from '../model/step-plan.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { asked, collect, testLimits, user } from '../testing/demo-engine.js';
+import { isDecode, withExecute } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import { engineRequest } from './engine-request.js';
 import { LlmEngine } from './llm-engine.js';
@@ -13,23 +14,22 @@ import { LlmEngine } from './llm-engine.js';
 async function engineThatFails(failsAt: (step: number) => boolean) {
   const modelDir = await demoBundleDir();
   const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
-  const inner = options.runner;
   let step = 0;
-  const runner: ModelRunner = {
-    vocabSize: inner.vocabSize,
-    hiddenSize: inner.hiddenSize,
-    kv: inner.kv,
-    prefill: (chunks) => inner.prefill(chunks),
-    decode: async (batch: DecodeBatch): Promise<DecodeResult> => {
-      if (failsAt(step++)) throw new Error('the device is out of memory');
-      return inner.decode(batch);
-    },
-    release: () => inner.release(),
-  };
+  const executor = withExecute(options.executor, async (plan) => {
+    const rows = plan.rows.filter(isDecode);
+    if (rows.length === 0 || !failsAt(step++)) return await options.executor.execute(plan);
+    const error = new Error('the device is out of memory');
+    const others = plan.rows.filter((row) => !isDecode(row));
+    const result = await options.executor.execute({ ...plan, rows: others });
+    if ('noMemory' in result) return result;
+    return {
+      rows: plan.rows.map((row) => (isDecode(row) ? { error } : (result.rows[others.indexOf(row)] as RowResult))),
+    };
+  });
   const bundle = await readBundle(modelDir);
   const builder = await loadPromptBuilder(bundle);
   const failures: unknown[] = [];
-  const engine = new LlmEngine({ ...options, runner, onStepFailed: (error) => failures.push(error) });
+  const engine = new LlmEngine({ ...options, executor, onStepFailed: (error) => failures.push(error) });
   let nextId = 0;
   const ask = () => {
     const request = GenerateRequest.fromPartial({

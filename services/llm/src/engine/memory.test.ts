@@ -2,10 +2,9 @@ import { readBundle } from '@tessera/bundle';
 import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, GenerateRequest } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import type { KvStorage } from '../kv/kv-storage.js';
-import type { ModelRunner } from '../model/model-runner.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
+import { withExecute } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import { engineRequest } from './engine-request.js';
 import { LlmEngine } from './llm-engine.js';
@@ -67,34 +66,20 @@ test('sequences wait for room: the cache never takes more than it may, and every
 async function engineWithMemory(bytes: number) {
   const modelDir = await demoBundleDir();
   const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
-  const { runner } = options;
-  const { kv } = runner;
-  const tight: KvStorage = {
-    slots: kv.slots,
-    maxRows: kv.maxRows,
-    get bytes() {
-      return kv.bytes;
-    },
-    bytesFor: (slots, rows) => kv.bytesFor(slots, rows),
-    holds: (slot, rows) => kv.holds(slot, rows),
-    move: (from, to, rows) => kv.move(from, to, rows),
-    swap: (a, b, rows) => kv.swap(a, b, rows),
-    fit: (slots, rows) => {
-      if (kv.bytesFor(slots, rows) > bytes) throw new RangeError('Array buffer allocation failed');
-      kv.fit(slots, rows);
-    },
-  };
-  const starved: ModelRunner = {
-    vocabSize: runner.vocabSize,
-    hiddenSize: runner.hiddenSize,
-    kv: tight,
-    prefill: (chunks) => runner.prefill(chunks),
-    decode: (batch) => runner.decode(batch),
-    release: () => runner.release(),
-  };
+  const { executor } = options;
+  let room = { slots: 1, positions: 1 };
+  const starved = withExecute(executor, async (plan) => {
+    const { operations, slots, positions } = plan.cache;
+    if (executor.cacheBytesFor(slots, positions) > bytes) {
+      await executor.execute({ cache: { operations, ...room }, rows: [] });
+      return { noMemory: new RangeError('Array buffer allocation failed') };
+    }
+    room = { slots, positions };
+    return await executor.execute(plan);
+  });
   const failures: unknown[] = [];
   const onStepFailed = (error: unknown) => failures.push(error);
-  const engine = new LlmEngine({ ...options, runner: starved, onStepFailed });
+  const engine = new LlmEngine({ ...options, executor: starved, onStepFailed });
   const bundle = await readBundle(modelDir);
   const builder = await loadPromptBuilder(bundle);
   let nextId = 0;

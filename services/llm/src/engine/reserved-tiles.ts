@@ -1,5 +1,5 @@
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
-import type { MediaRows } from '../model/model-runner.js';
+import type { MediaRows } from '../model/step-plan.js';
 import type { Prompt, TokenSpan } from '../prompt/prompt.js';
 
 const keyOf = (item: number, tile: number): string => `${item}/${tile}`;

@@ -2,8 +2,8 @@ import type { BundleManifest } from '@tessera/bundle';
 import { demoBundleDir, type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, type Float32Tensor, GenerateRequest } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import type { ModelRunner } from '../model/model-runner.js';
 import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
+import { mapComputed, withExecute } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import type { EngineRequest } from './engine.js';
 import { engineRequest } from './engine-request.js';
@@ -30,25 +30,14 @@ const wild = (seed: bigint, question = 'Hello!', delivered: readonly number[] = 
 async function withLogits(manifest: BundleManifest) {
   const modelDir = await demoBundleDir();
   const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
-  const inner = options.runner;
   const rows: Float32Array[] = [];
-  const runner: ModelRunner = {
-    vocabSize: inner.vocabSize,
-    hiddenSize: inner.hiddenSize,
-    kv: inner.kv,
-    prefill: async (chunks) => {
-      const results = await inner.prefill(chunks);
-      for (const { logits } of results) rows.push(logits.slice());
-      return results;
-    },
-    decode: async (batch) => {
-      const result = await inner.decode(batch);
-      rows.push(result.logits.slice());
-      return result;
-    },
-    release: () => inner.release(),
-  };
-  const engine = new LlmEngine({ ...options, runner });
+  const executor = withExecute(options.executor, async (plan) =>
+    mapComputed(await options.executor.execute(plan), (row) => {
+      rows.push(row.logits.slice());
+      return row;
+    }),
+  );
+  const engine = new LlmEngine({ ...options, executor });
   onTestFinished(() => engine.close());
   let attempt = 0;
   const request = async (forcedTokenIds: number[]) => {

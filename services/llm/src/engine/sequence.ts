@@ -113,6 +113,11 @@ export class Sequence implements Schedulable, SlotOwner {
     return this.#nextToken;
   }
 
+  /** Whether final hidden states are of use: conditions of drawings are made of them. */
+  get wantsHidden(): boolean {
+    return this.#condition !== undefined;
+  }
+
   promptSlice(from: number, to: number): readonly number[] {
     return this.#prompt.slice(from, to);
   }

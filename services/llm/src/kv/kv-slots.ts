@@ -1,4 +1,4 @@
-import type { KvStorage } from './kv-storage.js';
+import type { CacheOperation } from '../model/step-plan.js';
 
 /** A sequence as far as its slot is concerned. */
 export interface SlotOwner {
@@ -9,25 +9,24 @@ export interface SlotOwner {
 }
 
 /**
- * Who has which slot. Slots in use are a prefix of the storage, and those that decode are a prefix of it, so that a
- * decode batch is a view of the cache and nothing is copied to form it. Only when a sequence starts decoding or leaves
- * is another moved into its place.
+ * Who has which slot. Slots in use are a prefix of all, and those that decode are a prefix of it, so that a decode batch
+ * is a view of the cache and nothing is copied to form it. Only when a sequence starts decoding or leaves is another
+ * moved into its place: what that does to the cache is told as operations for the next step.
  */
 export class KvSlots<O extends SlotOwner> {
-  readonly #storage: KvStorage;
   readonly #owners: O[] = [];
   #decoding = 0;
+  #operations: CacheOperation[] = [];
 
-  constructor(storage: KvStorage) {
-    this.#storage = storage;
-  }
+  /** @param slots the most that there can be */
+  constructor(private readonly slots: number) {}
 
   get inUse(): number {
     return this.#owners.length;
   }
 
   get free(): number {
-    return this.#storage.slots - this.#owners.length;
+    return this.slots - this.#owners.length;
   }
 
   /** The sequences that decode: the one in slot n at index n. */
@@ -45,11 +44,19 @@ export class KvSlots<O extends SlotOwner> {
     owner.slot = this.#owners.push(owner) - 1;
   }
 
-  /** Lets a prefilled sequence join the decode batch; the storage holds every slot in use by then. */
+  /** What changed since this was last asked, to be done to the cache before anything is computed. */
+  takeOperations(): CacheOperation[] {
+    const operations = this.#operations;
+    this.#operations = [];
+    return operations;
+  }
+
+  /** Lets a prefilled sequence join the decode batch. */
   promote(owner: O): void {
     const other = this.#owners[this.#decoding] as O;
     if (other !== owner) {
-      this.#storage.swap(owner.slot, other.slot, Math.max(owner.cachedTokens, other.cachedTokens));
+      const rows = Math.max(owner.cachedTokens, other.cachedTokens);
+      this.#operations.push({ type: 'swap', a: owner.slot, b: other.slot, rows });
       this.#put(other, owner.slot);
       this.#put(owner, this.#decoding);
     }
@@ -70,7 +77,7 @@ export class KvSlots<O extends SlotOwner> {
   #fill(hole: number, from: number): number {
     if (hole !== from) {
       const owner = this.#owners[from] as O;
-      this.#storage.move(from, hole, owner.cachedTokens);
+      this.#operations.push({ type: 'copy', from, to: hole, rows: owner.cachedTokens });
       this.#put(owner, hole);
     }
     return from;

@@ -1,11 +1,8 @@
 import type { Tensor } from '@tessera/protocol';
-import type { PrefillChunk } from './model-runner.js';
-
-/** One sequence's part of a call; a decode step is a chunk of one token. */
-export type StepRow = PrefillChunk;
+import type { PlannedRow } from './step-plan.js';
 
 /** The graph's inputs but for the past: rows padded on the right to the longest. */
-export function batchInputs(rows: readonly StepRow[], hiddenSize: number): Record<string, Tensor> {
+export function batchInputs(rows: readonly PlannedRow[], hiddenSize: number): Record<string, Tensor> {
   const batch = rows.length;
   const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
   const mediaRows = rows.reduce((sum, { media }) => sum + media.reduce((n, m) => n + m.rows.length / hiddenSize, 0), 0);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FcfsScheduler } from './fcfs-scheduler.js';
-import type { Schedulable, SchedulerLimits, StepPlan } from './scheduler.js';
+import type { Schedulable, SchedulerLimits, StepSchedule } from './scheduler.js';
 
 interface Item extends Schedulable {
   readonly name: string;
@@ -36,7 +36,7 @@ const picture = (name: string, options: Partial<Item> = {}): Item => item(name, 
 const taken = (name: string): Item => item(name, 6, { isTakeover: true });
 
 /** Does what an engine does with a plan. */
-function compute({ decode, prefill }: StepPlan<Item>): void {
+function compute({ decode, prefill }: StepSchedule<Item>): void {
   for (const sequence of decode) sequence.cachedTokens++;
   for (const { sequence, count } of prefill) {
     sequence.cachedTokens += count;
@@ -44,7 +44,7 @@ function compute({ decode, prefill }: StepPlan<Item>): void {
   }
 }
 
-const shape = ({ displaced, admitted, decode, prefill }: StepPlan<Item>) => ({
+const shape = ({ displaced, admitted, decode, prefill }: StepSchedule<Item>) => ({
   displaced: displaced.map(({ name }) => name),
   admitted: admitted.map(({ name }) => name),
   decode: decode.map(({ name }) => name),

@@ -1,4 +1,4 @@
-import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, StepPlan } from './scheduler.js';
+import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, StepSchedule } from './scheduler.js';
 
 /**
  * First come, first served, with decode before prefill: running answers never stall behind a new prompt, which gets
@@ -62,7 +62,7 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
     }
   }
 
-  plan(): StepPlan<S> {
+  plan(): StepSchedule<S> {
     const { admitted, displaced } = this.#assignSlots();
     const decode = this.#running.filter(({ isDecoding }) => isDecoding);
     const prefill: { sequence: S; count: number }[] = [];

@@ -33,8 +33,8 @@ export interface SchedulerLimits {
 /** Whether the cache may come to hold so many sequences, the longest of which has so many positions. */
 export type CacheRoom = (sequences: number, longest: number) => boolean;
 
-/** What one step computes. */
-export interface StepPlan<S extends Schedulable> {
+/** Which sequences a step computes, and how much of each. */
+export interface StepSchedule<S extends Schedulable> {
   /** Sequences that lose their slot before the step, and begin again when they get another. */
   readonly displaced: readonly S[];
   /** Sequences that get a slot before the step. */
@@ -59,5 +59,5 @@ export interface Scheduler<S extends Schedulable> {
   /** Forgets a sequence in whatever state. */
   remove(sequence: S): void;
   /** An empty plan means that nothing can be computed until something arrives. */
-  plan(): StepPlan<S>;
+  plan(): StepSchedule<S>;
 }

@@ -2,9 +2,9 @@ import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { engineCoreOptions } from '../engine/create-engine-core.js';
 import { LlmEngine } from '../engine/llm-engine.js';
-import type { ModelRunner } from '../model/model-runner.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { type Answer, collect, DemoEngine, testLimits, user, wholePicture } from './demo-engine.js';
+import { mapComputed, withExecute } from './with-execute.js';
 
 /** Several times what kernels and CPUs differ by (docs/architecture.md, "What is equal to what"): share of the peak. */
 const roundingNoise = 3e-6;
@@ -20,7 +20,6 @@ async function unsteadyEngine(noise: number): Promise<LlmEngine> {
     session: { threads: 1, device: 'cpu' },
     limits: testLimits,
   });
-  const inner = options.runner;
   let state = 1;
   /** From -1 to 1; how random it is does not matter, only that it is quick. */
   const random = (): number => {
@@ -31,19 +30,10 @@ async function unsteadyEngine(noise: number): Promise<LlmEngine> {
     const peak = logits.reduce((most, logit) => Math.max(most, Math.abs(logit)), 0);
     return logits.map((logit) => logit + random() * noise * peak);
   };
-  const runner: ModelRunner = {
-    vocabSize: inner.vocabSize,
-    hiddenSize: inner.hiddenSize,
-    kv: inner.kv,
-    prefill: async (chunks) =>
-      (await inner.prefill(chunks)).map(({ logits, hidden }) => ({ logits: shake(logits), hidden })),
-    decode: async (batch) => {
-      const { logits, hidden } = await inner.decode(batch);
-      return { logits: shake(logits), hidden };
-    },
-    release: () => inner.release(),
-  };
-  return new LlmEngine({ ...options, runner });
+  const executor = withExecute(options.executor, async (plan) =>
+    mapComputed(await options.executor.execute(plan), ({ logits, hidden }) => ({ logits: shake(logits), hidden })),
+  );
+  return new LlmEngine({ ...options, executor });
 }
 
 type RequestOptions = Parameters<DemoEngine['request']>[1];

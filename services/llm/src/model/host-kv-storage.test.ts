@@ -1,8 +1,8 @@
 import { RandomStream } from '@tessera/inference';
 import { expect, test } from 'vitest';
+import type { KvShape } from '../kv/kv-shape.js';
+import { KvSlots, type SlotOwner } from '../kv/kv-slots.js';
 import { HostKvStorage } from './host-kv-storage.js';
-import type { KvShape } from './kv-shape.js';
-import { KvSlots, type SlotOwner } from './kv-slots.js';
 
 const shape: KvShape = { layers: 2, slots: 6, kvHeads: 2, headDim: 4, maxRows: 300 };
 
@@ -73,7 +73,7 @@ test('whatever comes and goes, with memory or without, each finds its own rows, 
     }
     return new Float32Array(length);
   });
-  const slots = new KvSlots<Owner>(storage);
+  const slots = new KvSlots<Owner>(shape.slots);
   const owners: Owner[] = [];
   let nextId = 1;
   for (let step = 0; step < 1500; step++) {
@@ -102,6 +102,7 @@ test('whatever comes and goes, with memory or without, each finds its own rows, 
       const rows = owner.cachedTokens + count;
       if (count > 0 && storage.holds(owner.slot, rows)) appendRows(storage, owner, count);
     }
+    for (const operation of slots.takeOperations()) storage.apply(operation);
     expect(slots.inUse).toBe(owners.length);
     expect(new Set(owners.map(({ slot }) => slot))).toEqual(new Set(owners.keys()));
     const decoding = slots.decoding();
@@ -154,4 +155,20 @@ test('memory that is not to be had is an error, and the cache is as it was', () 
   expect(storage.bytes).toBe(bytes);
   expect([storage.holds(0, 16), storage.holds(0, 17), storage.holds(1, 1)]).toEqual([true, false, false]);
   check(storage, owner);
+});
+
+test('a cache that finds no memory to become smaller stays as it is', () => {
+  let full = false;
+  const storage = new HostKvStorage(shape, (length) => {
+    if (full) throw new RangeError('Array buffer allocation failed');
+    return new Float32Array(length);
+  });
+  storage.fit(6, 300);
+  const { bytes } = storage;
+  full = true;
+  storage.fit(1, 16);
+  expect(storage.bytes).toBe(bytes);
+  full = false;
+  storage.fit(1, 16);
+  expect(storage.bytes).toBe(storage.bytesFor(1, 16));
 });

@@ -1,5 +1,5 @@
-import { bytesPerRow, capacityFor, type KvShape, slotsFor } from './kv-shape.js';
-import type { KvStorage } from './kv-storage.js';
+import { bytesPerRow, capacityFor, type KvShape, slotsFor } from '../kv/kv-shape.js';
+import type { CacheOperation } from './step-plan.js';
 
 /** Copying so few numbers by a loop beats making two views for `set`. */
 const loopLimit = 128;
@@ -25,7 +25,8 @@ export type Allocate = (length: number) => Float32Array;
 const allocateZeros: Allocate = (length) => new Float32Array(length);
 
 /**
- * The cache in this process's memory.
+ * The cache in this process's memory: slots, row n of which is position n. Which sequence has which slot is not its
+ * concern (see KvSlots).
  *
  * A decode step reads a layer's slots as one array [slots, kvHeads, capacity, headDim], so all of them are as long as
  * the longest. Without bound buffers ONNX Runtime copies the whole past of every sequence at each step, unused rows too;
@@ -36,7 +37,7 @@ const allocateZeros: Allocate = (length) => new Float32Array(length);
  * Each layer has a size of its own and changes it alone. So a change needs room for one more layer, not for a second
  * cache, and one that finds no memory leaves layers of two sizes behind, each of them whole.
  */
-export class HostKvStorage implements KvStorage {
+export class HostKvStorage {
   readonly slots: number;
   readonly maxRows: number;
   readonly #layers: readonly Layer[];
@@ -58,14 +59,17 @@ export class HostKvStorage implements KvStorage {
     return this.#layers.reduce((least, { capacity }) => Math.min(least, capacity), this.maxRows);
   }
 
+  /** Bytes held now. */
   get bytes(): number {
     return this.#layers.reduce((sum, { keys, values }) => sum + keys.byteLength + values.byteLength, 0);
   }
 
+  /** Bytes that are held once `fit` has made so much. */
   bytesFor(slots: number, rows: number): number {
     return slotsFor(slots, this.shape) * capacityFor(rows, this.shape) * bytesPerRow(this.shape);
   }
 
+  /** Whether a slot is there, and that long. */
   holds(slot: number, rows: number): boolean {
     return this.#layers.every(({ slots, capacity }) => slot < slots && rows <= capacity);
   }
@@ -86,43 +90,29 @@ export class HostKvStorage implements KvStorage {
     return this.#at(layer).values.subarray(first * size, (first + count) * size);
   }
 
+  /**
+   * Makes `slots` slots of `rows` rows each, keeping what is there; may give memory back when far less is needed.
+   * @throws RangeError when there is no memory for it: what was held is held still, and whole
+   */
   fit(slots: number, rows: number): void {
     const wantedSlots = slotsFor(slots, this.shape);
     const wantedRows = capacityFor(rows, this.shape);
     for (const layer of this.#layers) {
       const grows = wantedSlots > layer.slots || wantedRows > layer.capacity;
       const shrinks = wantedSlots * wantedRows * 2 <= layer.slots * layer.capacity;
-      if (grows || shrinks) this.#resize(layer, wantedSlots, wantedRows);
-    }
-  }
-
-  move(from: number, to: number, rows: number): void {
-    const { kvHeads, headDim } = this.shape;
-    for (const layer of this.#layers) {
-      for (const buffer of [layer.keys, layer.values]) {
-        for (let head = 0; head < kvHeads; head++) {
-          const start = this.#offset(layer, from, head, 0);
-          buffer.copyWithin(this.#offset(layer, to, head, 0), start, start + rows * headDim);
-        }
+      if (!grows && !shrinks) continue;
+      try {
+        this.#resize(layer, wantedSlots, wantedRows);
+      } catch (error) {
+        // To be smaller it needs memory too, for a moment; it stays as it is.
+        if (grows) throw error;
       }
     }
   }
 
-  swap(a: number, b: number, rows: number): void {
-    const { kvHeads, headDim } = this.shape;
-    const size = rows * headDim;
-    const kept = new Float32Array(size);
-    for (const layer of this.#layers) {
-      for (const buffer of [layer.keys, layer.values]) {
-        for (let head = 0; head < kvHeads; head++) {
-          const startA = this.#offset(layer, a, head, 0);
-          const startB = this.#offset(layer, b, head, 0);
-          kept.set(buffer.subarray(startA, startA + size));
-          buffer.copyWithin(startA, startB, startB + size);
-          buffer.set(kept, startB);
-        }
-      }
-    }
+  apply(operation: CacheOperation): void {
+    if (operation.type === 'copy') this.#copy(operation);
+    else this.#swap(operation);
   }
 
   /**
@@ -149,6 +139,35 @@ export class HostKvStorage implements KvStorage {
       const source = (batchRow * kvHeads + head) * seq * headDim;
       copy(target.keys, start, newKeys, source, count * headDim);
       copy(target.values, start, newValues, source, count * headDim);
+    }
+  }
+
+  #copy({ from, to, rows }: Extract<CacheOperation, { type: 'copy' }>): void {
+    const { kvHeads, headDim } = this.shape;
+    for (const layer of this.#layers) {
+      for (const buffer of [layer.keys, layer.values]) {
+        for (let head = 0; head < kvHeads; head++) {
+          const start = this.#offset(layer, from, head, 0);
+          buffer.copyWithin(this.#offset(layer, to, head, 0), start, start + rows * headDim);
+        }
+      }
+    }
+  }
+
+  #swap({ a, b, rows }: Extract<CacheOperation, { type: 'swap' }>): void {
+    const { kvHeads, headDim } = this.shape;
+    const size = rows * headDim;
+    const kept = new Float32Array(size);
+    for (const layer of this.#layers) {
+      for (const buffer of [layer.keys, layer.values]) {
+        for (let head = 0; head < kvHeads; head++) {
+          const startA = this.#offset(layer, a, head, 0);
+          const startB = this.#offset(layer, b, head, 0);
+          kept.set(buffer.subarray(startA, startA + size));
+          buffer.copyWithin(startA, startB, startB + size);
+          buffer.set(kept, startB);
+        }
+      }
     }
   }
 

@@ -1,0 +1,130 @@
+import { TesseraError } from '@tessera/protocol';
+import type { KvSlots } from '../kv/kv-slots.js';
+import type { ModelExecutor } from '../model/model-executor.js';
+import type { PlannedRow, RowResult, StepPlan } from '../model/step-plan.js';
+import type { StepSchedule } from '../scheduler/scheduler.js';
+import type { Sequence } from './sequence.js';
+
+export interface StepRunnerOptions {
+  readonly executor: ModelExecutor;
+  readonly slots: KvSlots<Sequence>;
+  /** Told why something of a step failed. */
+  readonly onStepFailed: ((error: unknown) => void) | undefined;
+}
+
+/** A sequence's part of a step. */
+interface Part {
+  readonly sequence: Sequence;
+  readonly count: number;
+}
+
+/** So many failures of one kind in a row are no longer the fault of what was computed. */
+const maxFailuresInARow = 3;
+
+/**
+ * Makes a plan of what the scheduler decided, has it carried out, and hands each sequence its part. Counts what was done
+ * since the start.
+ */
+export class StepRunner {
+  steps = 0;
+  busyMs = 0;
+  prefillTokens = 0;
+  decodeTokens = 0;
+  readonly #executor: ModelExecutor;
+  readonly #slots: KvSlots<Sequence>;
+  readonly #onStepFailed: ((error: unknown) => void) | undefined;
+  readonly #failuresInARow = { decode: 0, prefill: 0 };
+  /** What the cache is known to have room for. */
+  #room = { slots: 0, positions: 0 };
+
+  constructor({ executor, slots, onStepFailed }: StepRunnerOptions) {
+    this.#executor = executor;
+    this.#slots = slots;
+    this.#onStepFailed = onStepFailed;
+  }
+
+  /** @throws what made rows fail, once that has happened again and again */
+  async run({ decode, prefill }: StepSchedule<Sequence>): Promise<void> {
+    const startedMs = performance.now();
+    const parts = [...decode.map((sequence) => ({ sequence, count: 1 })), ...prefill];
+    for (const { sequence } of prefill) sequence.startPrefill();
+    const plan = this.#plan(parts);
+    const result = await this.#executor.execute(plan);
+    if ('noMemory' in result) {
+      this.#endOne(parts, plan, result.noMemory);
+      return;
+    }
+    this.#room = { slots: plan.cache.slots, positions: plan.cache.positions };
+    this.#handOut('decode', parts.slice(0, decode.length), result.rows.slice(0, decode.length));
+    this.#handOut('prefill', prefill, result.rows.slice(decode.length));
+    // Only now: a promotion moves another sequence's slot too, as far as that one says that it reaches.
+    for (const { sequence } of prefill) {
+      if (sequence.cachedTokens < sequence.promptTokens || sequence.hasEnded) continue;
+      this.#slots.promote(sequence);
+      sequence.isDecoding = true;
+    }
+    this.steps++;
+    this.busyMs += performance.now() - startedMs;
+  }
+
+  #plan(parts: readonly Part[]): StepPlan {
+    const positions = parts.reduce(
+      (most, { sequence, count }) => Math.max(most, sequence.cachedTokens + count),
+      this.#slots.longest(),
+    );
+    const cache = { operations: this.#slots.takeOperations(), slots: this.#slots.inUse, positions };
+    return { cache, rows: parts.map(({ sequence, count }) => plannedRow(sequence, count)) };
+  }
+
+  /**
+   * There is no memory for what the step adds to the cache: the longest of the sequences that need it ends, and no step is
+   * taken. What it frees may do for the others, which lack nothing that they had.
+   */
+  #endOne(parts: readonly Part[], { cache }: StepPlan, cause: unknown): void {
+    const unmet = parts
+      .map(({ sequence, count }) => ({ sequence, positions: sequence.cachedTokens + count }))
+      .filter(({ sequence, positions }) => sequence.slot >= this.#room.slots || positions > this.#room.positions);
+    const [victim] = unmet.sort((a, b) => b.positions - a.positions);
+    if (victim === undefined) throw cause;
+    this.#onStepFailed?.(cause);
+    const message =
+      `there is no memory for ${this.#executor.cacheBytesFor(cache.slots, cache.positions)} bytes of KV cache; ` +
+      'lower kv.maxBytes, or give the llm service more memory';
+    victim.sequence.failure ??= new TesseraError('QUEUE_FULL', message, { cause });
+  }
+
+  /** A failure ends the sequences it befell, not the engine; unless nothing of the kind works any more. */
+  #handOut(kind: 'decode' | 'prefill', parts: readonly Part[], results: readonly RowResult[]): void {
+    const failures = new Set<unknown>();
+    for (const [index, { sequence, count }] of parts.entries()) {
+      const result = results[index];
+      if (result === undefined) continue;
+      if ('error' in result) {
+        const { error: cause } = result;
+        failures.add(cause);
+        sequence.failure ??= new TesseraError('INTERNAL', 'computing the answer failed', { cause });
+        continue;
+      }
+      if (kind === 'decode') this.decodeTokens += count;
+      else this.prefillTokens += count;
+      try {
+        sequence.advance(count, result.hidden, result.logits);
+      } catch (error) {
+        // What one sequence's numbers are wrong in says nothing of the others.
+        sequence.failure ??= TesseraError.from(error);
+      }
+    }
+    for (const cause of failures) this.#onStepFailed?.(cause);
+    if (parts.length === 0) return;
+    this.#failuresInARow[kind] = failures.size > 0 ? this.#failuresInARow[kind] + 1 : 0;
+    if (this.#failuresInARow[kind] >= maxFailuresInARow) throw [...failures].at(-1);
+  }
+}
+
+function plannedRow(sequence: Sequence, count: number): PlannedRow {
+  const from = sequence.cachedTokens;
+  const { slot, wantsHidden } = sequence;
+  if (sequence.isDecoding) return { slot, position: from, tokenIds: [sequence.nextToken], media: [], wantsHidden };
+  const tokenIds = sequence.promptSlice(from, from + count);
+  return { slot, position: from, tokenIds, media: sequence.tiles.rowsWithin(from, from + count), wantsHidden };
+}

@@ -1,0 +1,64 @@
+/** Visual tokens that stand in a row in place of embeddings. */
+export interface MediaRows {
+  /** The first of the row's tokens that they stand in for. */
+  readonly column: number;
+  /** float32 [tokens, hidden]. */
+  readonly rows: Float32Array;
+}
+
+/** What is done with whole slots of the cache. */
+export type CacheOperation =
+  /** The first `rows` positions of slot `from` over those of slot `to`. */
+  | { readonly type: 'copy'; readonly from: number; readonly to: number; readonly rows: number }
+  /** The first `rows` positions of two slots change places. */
+  | { readonly type: 'swap'; readonly a: number; readonly b: number; readonly rows: number };
+
+/** What a step computes of one sequence: its next positions. */
+export interface PlannedRow {
+  readonly slot: number;
+  /** The first of them: so many positions the slot holds already. */
+  readonly position: number;
+  readonly tokenIds: readonly number[];
+  readonly media: readonly MediaRows[];
+  /** Whether final hidden states are wanted. */
+  readonly wantsHidden: boolean;
+}
+
+/**
+ * All that a step does to cache and model, as data: it can be carried out in this thread, in another process or by
+ * shards, none of which knows a sequence.
+ */
+export interface StepPlan {
+  readonly cache: {
+    /** Done first, in their order. */
+    readonly operations: readonly CacheOperation[];
+    /** Then there are so many slots, of so many positions, which hold what is there and what the rows add. */
+    readonly slots: number;
+    readonly positions: number;
+  };
+  /** One for each sequence of the step; no two have a slot in common. */
+  readonly rows: readonly PlannedRow[];
+}
+
+/** What a row gave. The arrays are views, good until the next step. */
+export interface ComputedRow {
+  /** float32 [vocab], at the row's last position. */
+  readonly logits: Float32Array;
+  /** float32 [positions, hidden], after the last norm; empty where it was not wanted. */
+  readonly hidden: Float32Array;
+}
+
+/** A row of which nothing counts: its slot holds what it held before. */
+interface FailedRow {
+  readonly error: unknown;
+}
+
+export type RowResult = ComputedRow | FailedRow;
+
+/** Nothing was computed, since there is no memory for the cache; the operations are done, and it holds what it held. */
+interface NoMemory {
+  readonly noMemory: unknown;
+}
+
+/** One result for each row, in their order. */
+export type StepResult = { readonly rows: readonly RowResult[] } | NoMemory;

@@ -1,0 +1,27 @@
+import type { ModelExecutor } from '../model/model-executor.js';
+import type { ComputedRow, StepPlan, StepResult } from '../model/step-plan.js';
+
+/** A real executor, some of whose steps go another way: what no input can be made to do. */
+export function withExecute(inner: ModelExecutor, execute: ModelExecutor['execute']): ModelExecutor {
+  return {
+    vocabSize: inner.vocabSize,
+    hiddenSize: inner.hiddenSize,
+    get cacheBytes() {
+      return inner.cacheBytes;
+    },
+    cacheBytesFor: (slots, positions) => inner.cacheBytesFor(slots, positions),
+    execute,
+    release: () => inner.release(),
+  };
+}
+
+/** A step's result with something else in place of what each row gave. */
+export function mapComputed(result: StepResult, change: (row: ComputedRow) => ComputedRow): StepResult {
+  if ('noMemory' in result) return result;
+  return { rows: result.rows.map((row) => ('error' in row ? row : change(row))) };
+}
+
+/** Whether a row is one of a decode step, and no part of a prompt that is longer than one token. */
+export function isDecode({ position, tokenIds }: StepPlan['rows'][number]): boolean {
+  return position > 0 && tokenIds.length === 1;
+}
