@@ -31,6 +31,7 @@ const limits: EngineLimits = {
   maxStepTokens: 512,
   maxChunkTokens: 256,
   tileTimeoutMs: 10_000,
+  reusePrefixes: true,
   maxDrawings: 4,
 };
 const timeoutMs = 60_000;

@@ -27,6 +27,7 @@ import { readParts } from './intake/read-parts.js';
 import { takeUpload } from './intake/take-upload.js';
 import { EncodeDispatch, encodeJobs } from './routing/encode-dispatch.js';
 import type { EnginePool } from './routing/engine-pool.js';
+import { PrefixAffinity } from './routing/prefix-affinity.js';
 import { RoutedRequest } from './routing/routed-request.js';
 
 export interface ChatLimits extends ConversationLimits, IntakeLimits {
@@ -72,6 +73,9 @@ export interface ChatCall {
 /** A client sends its first message with the headers; one that takes longer holds no place while it does. */
 const arrivalMs = 100;
 
+/** Some 200 bytes each; a conversation that is older has left its engine's cache long since. */
+const rememberedConversations = 65_536;
+
 /** Events that a client may leave unread before its answer waits for it. */
 const maxUnread = 64;
 
@@ -97,6 +101,7 @@ export class Chat {
   private readonly whenIdle: (() => void)[] = [];
   private readonly cleanings = new Set<Promise<void>>();
   private readonly arrivals = new Arrivals(arrivalMs);
+  private readonly affinity = new PrefixAffinity(rememberedConversations);
 
   constructor(private readonly dependencies: ChatDependencies) {}
 
@@ -219,16 +224,21 @@ export class Chat {
       if (items.length > 0) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
       encodes = new EncodeDispatch(bus, limits.tilesPerJob, items, { requestId, deadlineMs });
       const prompt = numberMedia(conversation, planned.itemOf);
-      request = new RoutedRequest({ requestId, conversation: prompt, items, text, draw, deadlineMs }, events, {
-        bus,
-        drawings,
-        engines,
-        encodes,
-        lifecycle,
-        admitted,
-        maxAttempts: limits.attempts,
-        onAttempt: this.dependencies.onAttempt,
-      });
+      request = new RoutedRequest(
+        { requestId, client: call.client, conversation: prompt, items, text, draw, deadlineMs },
+        events,
+        {
+          bus,
+          drawings,
+          engines,
+          encodes,
+          affinity: this.affinity,
+          lifecycle,
+          admitted,
+          maxAttempts: limits.attempts,
+          onAttempt: this.dependencies.onAttempt,
+        },
+      );
       await request.run(signal);
     } catch (reason) {
       failure = signal.aborted ? TesseraError.from(signal.reason) : nameMedia(TesseraError.from(reason), items);

@@ -38,6 +38,11 @@ export const llmSettings = {
       "Bytes that the KV cache may take. One token takes 8 x layers x KV heads x head width bytes, and all sequences that run take as much as the longest. By default half of what the model's weights leave of the memory that the process may use: the limit of its container, or the machine's.",
     example: '17179869184',
   }),
+  'kv.reusePrefixes': setting(z.boolean(), {
+    default: true,
+    description:
+      'Whether beginnings of sequences that have ended are kept, and used where another one begins alike: a system prompt, the earlier turns of a conversation, a picture in them. They take what of kv.maxBytes no running sequence needs.',
+  }),
   'engine.maxStepTokens': setting(positive, {
     default: 512,
     description: 'Tokens of one step, prefill and decode together; at least engine.maxRunning.',
@@ -67,6 +72,7 @@ export function engineConfig(settings: LlmSettings, session: EngineConfig['sessi
       maxWaitingForTiles: settings['engine.maxWaitingForTiles'],
       maxTakeovers: settings['engine.maxTakeovers'],
       kvBytes: settings['kv.maxBytes'],
+      reusePrefixes: settings['kv.reusePrefixes'],
       maxStepTokens: settings['engine.maxStepTokens'],
       maxChunkTokens: settings['engine.maxChunkTokens'],
       tileTimeoutMs: settings['engine.tileTimeoutMs'],

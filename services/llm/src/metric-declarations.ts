@@ -26,7 +26,19 @@ export const kvCacheUsageRatio = gaugeMetric('tessera_kv_cache_usage_ratio', {
 
 export const kvCacheBytes = gaugeMetric('tessera_kv_cache_bytes', {
   unit: 'bytes',
-  help: 'Bytes that the KV cache holds.',
+  help: 'Bytes that the KV cache holds, for running sequences and of those that have ended.',
+  from: 'llm',
+});
+
+export const prefixCacheBytes = gaugeMetric('tessera_prefix_cache_bytes', {
+  unit: 'bytes',
+  help: 'Bytes of the KV cache that hold beginnings of sequences that have ended; running ones take them when they need the room.',
+  from: 'llm',
+});
+
+export const prefixCacheHitTokensTotal = counterMetric('tessera_prefix_cache_hit_tokens_total', {
+  unit: 'count',
+  help: 'Prompt positions that were taken from the cache. With tessera_prefill_tokens_total, which counts those computed, it gives the share.',
   from: 'llm',
 });
 

@@ -14,6 +14,8 @@ import {
   kvCacheUsageRatio,
   preemptionsTotal,
   prefillTokensTotal,
+  prefixCacheBytes,
+  prefixCacheHitTokensTotal,
   requestsRunning,
   requestsWaiting,
   requestsWaitingForTiles,
@@ -95,8 +97,10 @@ export class LlmMetrics {
     metrics.gauge(requestsWaitingForTiles).set(stats.waitingForTiles);
     metrics.gauge(kvCacheUsageRatio).set(stats.cacheUsage);
     metrics.gauge(kvCacheBytes).set(stats.cacheBytes);
+    metrics.gauge(prefixCacheBytes).set(stats.keptBytes);
     metrics.counter(preemptionsTotal).inc(stats.preemptions - this.#last.preemptions);
     metrics.counter(prefillTokensTotal).inc(stats.prefillTokens - this.#last.prefillTokens);
+    metrics.counter(prefixCacheHitTokensTotal).inc(stats.cachedTokens - this.#last.cachedTokens);
     metrics.counter(decodeTokensTotal).inc(stats.decodeTokens - this.#last.decodeTokens);
     const busyMs = stats.busyMs - this.#last.busyMs;
     metrics.counter(busySecondsTotal).inc({ stage: 'llm' }, busyMs / 1000);

@@ -88,8 +88,8 @@ export function llmService(options: LlmServerOptions): GrpcService {
 function response(event: EngineEvent): GenerateResponse {
   switch (event.type) {
     case 'admitted': {
-      const { promptTokens, byModality } = event;
-      return { event: { $case: 'admitted', value: { promptTokens, cachedTokens: 0, byModality: [...byModality] } } };
+      const { promptTokens, cachedTokens, byModality } = event;
+      return { event: { $case: 'admitted', value: { promptTokens, cachedTokens, byModality: [...byModality] } } };
     }
     case 'tileArrived': {
       const { item: media, tile: segment, tokens: tokenCount, timings } = event;
@@ -105,10 +105,10 @@ function response(event: EngineEvent): GenerateResponse {
     case 'drawing':
       return { event: { $case: 'drawingQueued', value: { drawing: event.drawing } } };
     case 'finished': {
-      const { reason, completionTokens: tokenCount } = event;
+      const { reason, completionTokens: tokenCount, cachedTokens } = event;
       const { queueMs, prefillMs, decodeMs } = event.timing;
       const timing = { queue: durationOf(queueMs), prefill: durationOf(prefillMs), decode: durationOf(decodeMs) };
-      return { event: { $case: 'finished', value: { reason, tokenCount, timing } } };
+      return { event: { $case: 'finished', value: { reason, tokenCount, timing, cachedTokens } } };
     }
   }
 }

@@ -30,8 +30,8 @@ function queued(drawing: number): EngineEvent {
   return { $case: 'drawingQueued', value: { drawing } };
 }
 
-function ended(tokenCount: number, reason = FinishReason.END): EngineEvent {
-  return { $case: 'finished', value: { reason, tokenCount, timing } };
+function ended(tokenCount: number, reason = FinishReason.END, cachedTokens = 0): EngineEvent {
+  return { $case: 'finished', value: { reason, tokenCount, timing, cachedTokens } };
 }
 
 function progress(drawing: number, sequence: number): DrawingEvent {
@@ -150,14 +150,21 @@ test('the end says what it took: tokens by modality, media made, and what happen
   const answer = new Folded([3]);
   const encoded = { stage: Stage.ENCODER, queue: durationOf(1), busy: durationOf(2), endTime: new Date() };
   const value = { media: 0, segment: 1, tokenCount: 9, timings: [encoded] };
-  answer.take(admitted, { $case: 'segmentArrived', value }, tokens('a', 1), queued(0), picture(0, 0), ended(2));
+  answer.take(
+    admitted,
+    { $case: 'segmentArrived', value },
+    tokens('a', 1),
+    queued(0),
+    picture(0, 0),
+    ended(2, FinishReason.END, 5),
+  );
   answer.reducer.complete();
   expect(answer.events).toContainEqual({ $case: 'segmentArrived', value: { media: 3, segment: 1, tokenCount: 9 } });
   const last = answer.events.at(-1);
   if (last?.$case !== 'finished') throw new Error('the answer has no end');
   expect(last.value.usage).toEqual({
     inputTokens: 14,
-    cachedInputTokens: 0,
+    cachedInputTokens: 5,
     outputTokens: 2,
     inputByModality: byModality,
     outputByModality: [{ modality: Modality.TEXT, tokenCount: 2 }],

@@ -198,7 +198,9 @@ export class AnswerReducer {
     for (const event of early) this.takeDrawingEvent(event);
   }
 
-  private takeEnd({ reason, tokenCount, timing }: SequenceFinished): void {
+  private takeEnd({ reason, tokenCount, timing, cachedTokens }: SequenceFinished): void {
+    // What an engine found in its cache it knows only once it has computed the prompt.
+    if (this.prompt !== undefined) this.prompt = { ...this.prompt, cachedTokens };
     if (this.delivered.takeEnd({ reason, tokenCount })) {
       this.endText();
       this.put({ $case: 'choiceFinished', value: { choice, reason, tokenCount } });

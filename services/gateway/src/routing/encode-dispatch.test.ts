@@ -147,6 +147,9 @@ test('a tile that is missed is made again, once work on it is over, and under a 
 
 test('a request is unfinished until the last tile of each item has come, in whatever order', async () => {
   const encodes = dispatch(await newBus(), items(2, 1));
+  // Nothing is under way before it was sent.
+  expect(encodes.isUnfinished).toBe(false);
+  await encodes.sendAll(1, engine, never);
   expect(encodes.isUnfinished).toBe(true);
   for (const [item, tile, unfinished] of [
     [1, 0, true],

@@ -45,6 +45,8 @@ interface TileState {
   /** The first tile of its newest job; undefined before there is one. */
   firstTile: number | undefined;
   arrived: boolean;
+  /** The engine waits for it. */
+  wanted: boolean;
 }
 
 /** The engine that tiles are made for, as long as it has the request. */
@@ -86,14 +88,14 @@ export class EncodeDispatch {
   ) {
     this.items = items.map((item) => ({
       item,
-      tiles: Array.from({ length: item.tiles }, () => ({ firstTile: undefined, arrived: false })),
+      tiles: Array.from({ length: item.tiles }, () => ({ firstTile: undefined, arrived: false, wanted: false })),
       hold: undefined,
     }));
   }
 
   /** Whether tiles are still to come: then jobs of this request may lie in a queue, or with a worker. */
   get isUnfinished(): boolean {
-    return this.items.some(({ tiles }) => tiles.some(({ arrived }) => !arrived));
+    return this.items.some(({ tiles }) => tiles.some(({ wanted, arrived }) => wanted && !arrived));
   }
 
   /**
@@ -104,7 +106,7 @@ export class EncodeDispatch {
    * @throws TesseraError of the encoder: what goes wrong here is no fault of the engine
    */
   async sendAll(attempt: number, deliverTo: string, signal: AbortSignal): Promise<void> {
-    for (const { tiles } of this.items) for (const tile of tiles) tile.arrived = false;
+    for (const { tiles } of this.items) for (const tile of tiles) Object.assign(tile, { arrived: false, wanted: true });
     // What another engine was to get and nobody has begun.
     await Promise.all(this.queued.splice(0).map((job) => this.bus.withdraw(job)));
     for (const state of this.items) {
@@ -116,13 +118,33 @@ export class EncodeDispatch {
     }
   }
 
+  /**
+   * Has a tile made that an engine misses, with those that go into one job with it: for the first time, or again as
+   * `resendIfLost` does.
+   * @throws TesseraError of the encoder
+   */
+  async sendNeeded(item: number, tile: number, attempt: () => number, recipient: Recipient): Promise<void> {
+    const state = this.items[item];
+    const known = state?.tiles[tile];
+    if (state === undefined || known === undefined) return;
+    if (known.wanted) {
+      await this.resendIfLost(item, tile, attempt, recipient);
+      return;
+    }
+    const firstTile = tile - (tile % this.tilesPerJob);
+    const tileCount = Math.min(this.tilesPerJob, state.tiles.length - firstTile);
+    for (const each of state.tiles.slice(firstTile, firstTile + tileCount)) each.wanted = true;
+    const sending = { attempt: attempt(), ...recipient };
+    await this.patiently(recipient.signal, () => this.send(state, { firstTile, tileCount }, sending));
+  }
+
   /** A tile's tokens reached the engine; with an item's last one its media is let go. */
   arrived(itemNumber: number, tile: number): void {
     const state = this.items[itemNumber];
     const known = state?.tiles[tile];
     if (state === undefined || known === undefined) return;
     known.arrived = true;
-    if (state.tiles.every(({ arrived }) => arrived)) release(state);
+    if (state.tiles.every(({ wanted, arrived }) => arrived || !wanted)) release(state);
   }
 
   /**

@@ -54,6 +54,21 @@ test('of two engines the one with the smaller share of its slots in use is taken
   expect(taken.map(({ engineId }) => engineId)).toEqual(['large', 'large', 'large', 'large']);
 });
 
+test('an engine that is preferred is taken while it has a free slot, and then if it has less to do', async () => {
+  roster.heard(engineStatus('idle', { maxRunning: 4 }));
+  roster.heard(engineStatus('known', { maxRunning: 4, running: 2 }));
+  const pool = newPool();
+  const choose = async (facts: Partial<EngineSeeker> = {}) =>
+    (await pool.acquire(seeker({ prefer: 'known', ...facts }))).engineId;
+  expect([await choose(), await choose()]).toEqual(['known', 'known']);
+  // All of its slots are in use now.
+  expect(await choose()).toBe('idle');
+  expect(await choose({ avoid: new Set(['known']) })).toBe('idle');
+  roster.heard(engineStatus('idle', { maxRunning: 4, running: 4, waiting: 4 }));
+  expect(await choose()).toBe('known');
+  expect(await choose({ prefer: 'one that is gone' })).toBe('known');
+});
+
 test('an engine that is full by its announcement is not chosen while another is not', async () => {
   roster.heard(engineStatus('full', { running: 4, waiting: 4 }));
   roster.heard(engineStatus('free', { running: 4, waiting: 1 }));

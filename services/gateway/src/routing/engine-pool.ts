@@ -23,6 +23,8 @@ export interface EngineLease {
 
 /** Who asks for an engine. */
 export interface EngineSeeker {
+  /** An engine that may have the conversation in its cache: it is taken unless others have less to do. */
+  readonly prefer?: string | undefined;
   /** Engines that failed this request already; they are taken only when no other takes work. */
   readonly avoid: ReadonlySet<string>;
   /** Goes on with an answer that another engine began: it comes before newcomers, and waits where they are refused. */
@@ -117,7 +119,7 @@ export class EnginePool {
   async acquire(seeker: EngineSeeker): Promise<EngineLease> {
     const { takeover, deadlineMs, signal } = seeker;
     signal.throwIfAborted();
-    const engine = this.choose(seeker);
+    const engine = this.preferred(seeker, this.choose(seeker));
     if (engine !== undefined) return this.lease(engine, seeker);
     if (!takeover && this.roster.ready.length > 0) throw this.refusal();
     const untilDeadlineMs = Math.max(0, remainingMs(deadlineMs) - noticeMs);
@@ -174,6 +176,13 @@ export class EnginePool {
       // An engine takes what goes on before what is new, also where it has no room for that.
       (takeover ? least(all.filter(({ hasRefused }) => !hasRefused)) : undefined)
     );
+  }
+
+  /** A free slot there is worth more than an idle engine; where it has none, the one is taken that has less to do. */
+  private preferred({ prefer, avoid }: EngineSeeker, chosen: PooledEngine | undefined): PooledEngine | undefined {
+    const engine = prefer === undefined || avoid.has(prefer) ? undefined : this.engines.get(prefer);
+    if (engine === undefined || !engine.isReady || engine.isFull || chosen === undefined) return chosen;
+    return engine.pressure < 1 ? engine : lighter(engine, chosen);
   }
 
   /** Undefined when the engine is full or to be avoided. */

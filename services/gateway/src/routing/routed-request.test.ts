@@ -4,8 +4,11 @@ import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type DrawingEvent,
   drawingEvents,
+  encodeQueue,
   Modality,
+  type PromptMessage,
   RequestState,
+  Role,
   SegmentRole,
   TesseraError,
   TextOptions,
@@ -19,6 +22,7 @@ import { admitted, answer, finished, type Script, ScriptedEngine, token } from '
 import { testBus } from '../testing/test-bus.js';
 import { EncodeDispatch } from './encode-dispatch.js';
 import { EnginePool } from './engine-pool.js';
+import { PrefixAffinity } from './prefix-affinity.js';
 import { RoutedRequest } from './routed-request.js';
 
 let server: NatsServer;
@@ -27,6 +31,7 @@ let bus: Bus;
 let narrow: Bus;
 let roster: EngineRoster;
 let pool: EnginePool;
+let affinity: PrefixAffinity;
 const engines: ScriptedEngine[] = [];
 const inboxes = new Map<Bus, ProductInbox<DrawingEvent>>();
 
@@ -38,6 +43,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   roster = new EngineRoster();
+  affinity = new PrefixAffinity(100);
   // The first of two is chosen while they are alike.
   pool = new EnginePool(roster, { waitMs: 60_000, expectMs: 60_000, retryAfterMs: () => 1, random: () => 0 });
 });
@@ -72,9 +78,10 @@ interface Asked {
   readonly items?: readonly PlannedItem[];
   readonly leftMs?: number;
   readonly on?: Bus;
+  readonly messages?: PromptMessage[];
 }
 
-async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promise<{
+async function run({ items = [], leftMs = 60_000, on = bus, messages = [] }: Asked = {}): Promise<{
   events: AnswerEventBody[];
   text: string;
   error?: TesseraError;
@@ -83,17 +90,18 @@ async function run({ items = [], leftMs = 60_000, on = bus }: Asked = {}): Promi
   const requestId = `request-${nextId++}`;
   const deadlineMs = Date.now() + leftMs;
   let attempts = 1;
-  const conversation = { messages: [], templateArguments: undefined };
+  const conversation = { messages, templateArguments: undefined };
   const answer = new EventQueue<AnswerEventBody>();
   const admission = new RequestAdmission({ engines: pool, safety: 0, drawSteps: undefined });
   const request = new RoutedRequest(
-    { requestId, conversation, items, text: TextOptions.fromPartial({}), draw: {}, deadlineMs },
+    { requestId, client: 'c', conversation, items, text: TextOptions.fromPartial({}), draw: {}, deadlineMs },
     answer,
     {
       bus: on,
       drawings: inboxes.get(on) as ProductInbox<DrawingEvent>,
       engines: pool,
       encodes: new EncodeDispatch(on, 4, items, { requestId, deadlineMs }),
+      affinity,
       lifecycle: new RequestLifecycle(() => undefined),
       admitted: admission.admit({
         hasMedia: items.length > 0,
@@ -284,4 +292,50 @@ test('a request whose text is complete and whose drawing is not is generating, a
   const states = events.flatMap((event) => (event.$case === 'stateChanged' ? [event.value.state] : []));
   const { QUEUED, PREFILLING, GENERATING, DONE } = RequestState;
   expect(states).toEqual([QUEUED, PREFILLING, GENERATING, DONE]);
+});
+
+function says(role: Role, ...parts: (string | number)[]): PromptMessage {
+  const content = parts.map((value) => ({
+    part: typeof value === 'string' ? { $case: 'text' as const, value } : { $case: 'media' as const, value },
+  }));
+  return { role, content };
+}
+
+const firstTurn = [says(Role.USER, 0, 'What is this?')];
+const nextTurn = [...firstTurn, says(Role.ASSISTANT, '<7>'), says(Role.USER, 'And of which colour is it?')];
+
+/** Where the job that begins with this tile waits to be taken. */
+async function isQueued(requestId: string, tile: number): Promise<boolean> {
+  return await bus.isQueued(encodeQueue, { requestId, item: 0, tile });
+}
+
+test('the next turn goes to the engine that has the last one, which says which pictures it needs', async () => {
+  const other = await engine('other', answer);
+  expect((await run({ items: [picture(5)], messages: firstTurn })).text).toBe('<7>');
+  // Of two that are alike the first would be taken.
+  const first = await engine('a first one', answer);
+  roster.heard({ ...other.status, running: 3 });
+  await run({ items: [picture(5)], messages: nextTurn });
+  expect(first.calls).toHaveLength(0);
+  expect(other.calls.map(({ mediaOnDemand }) => mediaOnDemand)).toEqual([false, true]);
+  expect(other.calls.map(({ cacheScope }) => cacheScope)).toEqual(['c', 'c']);
+  // It needed none, and none was made.
+  const [before, after] = other.calls.map(({ requestId }) => requestId);
+  expect(await isQueued(after ?? '', 0)).toBe(false);
+  expect(before).not.toBe(after);
+  // A conversation that it does not know goes to the one that has less to do.
+  await run({ items: [picture(5)], messages: [says(Role.USER, 0, 'What else?')] });
+  expect(first.calls.map(({ mediaOnDemand }) => mediaOnDemand)).toEqual([false]);
+});
+
+test('tiles that an engine asks for are queued then, each job once, and nothing else is', async () => {
+  const needed = (segment: number) => ({ $case: 'segmentNeeded' as const, value: { media: 0, segment } });
+  const one = await engine('one', answer, { events: [admitted, needed(5), needed(6), needed(5)], waits: true });
+  await run({ items: [picture(9)], messages: firstTurn });
+  const answering = run({ items: [picture(9)], messages: nextTurn, leftMs: 2000 });
+  await expect.poll(() => one.calls.length).toBe(2);
+  const requestId = one.calls[1]?.requestId ?? '';
+  await expect.poll(() => isQueued(requestId, 4)).toBe(true);
+  expect([await isQueued(requestId, 0), await isQueued(requestId, 8)]).toEqual([false, false]);
+  expect((await answering).error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
 });

@@ -21,10 +21,13 @@ import type { RequestLifecycle } from '../answer/request-lifecycle.js';
 import type { PlannedItem } from '../intake/media-plan.js';
 import type { EncodeDispatch } from './encode-dispatch.js';
 import type { EngineLease, EnginePool } from './engine-pool.js';
+import { beginnings, type PrefixAffinity } from './prefix-affinity.js';
 
 /** A request whose media are whole and planned: all that an attempt needs. */
 export interface PreparedRequest {
   readonly requestId: string;
+  /** Who asks: sequences of one client share what the engine's cache has of them, and no others. */
+  readonly client: string;
   /** Media are named by the number of their item. */
   readonly conversation: PromptConversation;
   readonly items: readonly PlannedItem[];
@@ -38,6 +41,7 @@ export interface RoutedRequestDependencies {
   readonly drawings: ProductInbox<DrawingEvent>;
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
+  readonly affinity: PrefixAffinity;
   readonly lifecycle: RequestLifecycle;
   readonly admitted: AdmittedRequest;
   readonly maxAttempts: number;
@@ -62,6 +66,8 @@ export class RoutedRequest {
   /** Raised each time anything of this request is sent again, so that no copy is taken for a duplicate. */
   private attempt = 1;
   private readonly reducer: AnswerReducer;
+  /** Of the conversation, for PrefixAffinity. */
+  private readonly beginnings: readonly string[];
   /** What generators say, over all attempts, and the next of it, which an attempt may leave to the one after it. */
   private drawingEvents: AsyncIterator<DrawingEvent | StageFailure> | undefined;
   private nextDrawingEvent: Promise<IteratorResult<DrawingEvent | StageFailure>> | undefined;
@@ -73,6 +79,11 @@ export class RoutedRequest {
     private readonly dependencies: RoutedRequestDependencies,
   ) {
     const declared = request.items.map((item) => item.declared);
+    this.beginnings = beginnings(
+      request.client,
+      request.conversation,
+      request.items.map(({ digest }) => digest),
+    );
     this.reducer = new AnswerReducer(dependencies.lifecycle, (event) => answer.put(event), declared);
   }
 
@@ -82,7 +93,8 @@ export class RoutedRequest {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { engines, lifecycle, maxAttempts } = this.dependencies;
+    const { engines, lifecycle, affinity, maxAttempts } = this.dependencies;
+    const known = affinity.engineOf(this.beginnings);
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
     this.drawingEvents = this.dependencies.drawings.receive(this.request.requestId, signal)[Symbol.asyncIterator]();
@@ -92,6 +104,7 @@ export class RoutedRequest {
       if (lifecycle.state !== RequestState.QUEUED) this.reducer.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
       const lease = await engines.acquire({
+        prefer: known,
         avoid: failed,
         takeover: this.reducer.begun,
         awaitsTiles: this.request.items.length > 0,
@@ -100,7 +113,9 @@ export class RoutedRequest {
       });
       this.dependencies.admitted.placed();
       try {
-        await this.runOn(lease, from, signal);
+        // Where its pictures lie in the cache they need not be made again: that engine says which it needs.
+        await this.runOn(lease, from, lease.engineId === known && attempt === 1, signal);
+        affinity.note(this.beginnings, lease.engineId);
         return;
       } catch (reason) {
         signal.throwIfAborted();
@@ -144,7 +159,12 @@ export class RoutedRequest {
     }
   }
 
-  private async runOn(lease: EngineLease, resume: ResumePoint | undefined, outer: AbortSignal): Promise<void> {
+  private async runOn(
+    lease: EngineLease,
+    resume: ResumePoint | undefined,
+    mediaOnDemand: boolean,
+    outer: AbortSignal,
+  ): Promise<void> {
     using stop = linkedAbort(outer);
     const { signal } = stop;
     const incoming = new EventQueue<Incoming>({ most: maxUnread });
@@ -156,9 +176,10 @@ export class RoutedRequest {
     try {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
-      follow(this.dependencies.encodes.sendAll(this.attempt, lease.inbox, signal));
+      if (mediaOnDemand) lease.complete();
+      else follow(this.dependencies.encodes.sendAll(this.attempt, lease.inbox, signal));
       if (this.request.items.length > 0) follow(this.resendLost(lease, signal));
-      follow(this.readEngine(lease, resume ?? this.reducer.resume(), incoming, signal));
+      follow(this.readEngine(lease, { ...(resume ?? this.reducer.resume()), mediaOnDemand }, incoming, signal));
       let drawing = this.reducer.drawingsDue;
       if (drawing) follow(this.readDrawings(incoming, signal));
       let finished = false;
@@ -243,7 +264,7 @@ export class RoutedRequest {
 
   private async readEngine(
     lease: EngineLease,
-    resume: ResumePoint,
+    { mediaOnDemand, ...resume }: ResumePoint & { readonly mediaOnDemand: boolean },
     incoming: EventQueue<Incoming>,
     signal: AbortSignal,
   ): Promise<void> {
@@ -253,7 +274,11 @@ export class RoutedRequest {
       requestId,
       attempt: this.attempt,
       prompt: { $case: 'conversation', value: conversation },
-      media: items.map(({ modality, segments }) => ({ modality, segments: [...segments] })),
+      media: items.map(({ modality, segments, digest }) => ({
+        modality,
+        segments: [...segments],
+        digest: Buffer.from(digest, 'hex'),
+      })),
       // A text that has its end gets no further token, whatever this engine would write.
       text: isComplete ? { ...text, maxTokens: deliveredTokenIds.length } : text,
       draw,
@@ -261,6 +286,8 @@ export class RoutedRequest {
       forcedTokenIds: deliveredTokenIds,
       queuedDrawings,
       takenOver: this.reducer.begun,
+      cacheScope: this.request.client,
+      mediaOnDemand,
     };
     let isFinished = false;
     const onMessage = ({ event }: GenerateResponse): Promise<void> | undefined => {
@@ -310,7 +337,7 @@ export class RoutedRequest {
     signal: AbortSignal,
   ): Promise<void> {
     const recipient = { deliverTo: lease.inbox, signal };
-    await this.dependencies.encodes.resendIfLost(media, segment, () => ++this.attempt, recipient);
+    await this.dependencies.encodes.sendNeeded(media, segment, () => ++this.attempt, recipient);
   }
 
   /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */

@@ -32,6 +32,7 @@ export const finished: Event = {
     reason: FinishReason.END,
     tokenCount: 1,
     timing: { queue: durationOf(0), prefill: durationOf(1), decode: durationOf(1) },
+    cachedTokens: 0,
   },
 };
 

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { TesseraError } from '@tessera/protocol';
-import { KvSlots } from '../kv/kv-slots.js';
+import { CachePlanner } from '../kv/cache-planner.js';
 import type { ModelExecutor } from '../model/model-executor.js';
 import { FcfsScheduler } from '../scheduler/fcfs-scheduler.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
@@ -29,7 +29,7 @@ export class EngineCore {
   readonly #model: SequenceModel;
   readonly #limits: EngineLimits;
   readonly #kvBytes: number;
-  readonly #slots: KvSlots<Sequence>;
+  readonly #cache: CachePlanner<Sequence>;
   readonly #runner: StepRunner;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #sequences = new Map<string, Sequence>();
@@ -37,6 +37,7 @@ export class EngineCore {
   readonly #superseded: Sequence[] = [];
   readonly #retry = new RetryEstimate();
   #preemptions = 0;
+  #cachedTokens = 0;
   readonly #loop: Promise<void>;
   readonly #onIdle: (() => void)[] = [];
   #wake: (() => void) | undefined;
@@ -48,9 +49,16 @@ export class EngineCore {
     this.#model = model;
     this.#limits = limits;
     this.#kvBytes = kvBytes;
-    this.#slots = new KvSlots(limits.maxRunning);
-    this.#runner = new StepRunner({ executor, slots: this.#slots, onStepFailed });
-    this.#scheduler = new FcfsScheduler(limits, (slots, longest) => executor.cacheBytesFor(slots, longest) <= kvBytes);
+    const slotBytes = (slots: number, longest: number): number => executor.slotBytesFor(slots, longest);
+    this.#cache = new CachePlanner({
+      slots: limits.maxRunning,
+      maxBytes: kvBytes,
+      positionBytes: executor.positionBytes,
+      slotBytes,
+      reusesPrefixes: limits.reusePrefixes,
+    });
+    this.#runner = new StepRunner({ executor, cache: this.#cache, onStepFailed });
+    this.#scheduler = new FcfsScheduler(limits, (slots, longest) => slotBytes(slots, longest) <= kvBytes);
     this.#loop = this.#run();
     // Whoever watches `done` handles it; without one it must not end the process before `close` is called.
     this.#loop.catch(() => {});
@@ -110,19 +118,22 @@ export class EngineCore {
       heldTiles += tiles.held;
       if (slot >= 0) longest = Math.max(longest, maxTokens);
     }
-    const { inUse } = this.#slots;
+    const { inUse, keptBytes } = this.#cache;
+    const { slots, kept } = this.#executor.cacheBytes;
     return {
       running: this.#scheduler.running,
       waiting: this.#scheduler.waiting,
       waitingForTiles: this.#scheduler.waitingForTiles,
       slotsInUse: inUse,
-      cacheUsage: inUse === 0 ? 0 : this.#executor.cacheBytesFor(inUse, longest) / this.#kvBytes,
-      cacheBytes: this.#executor.cacheBytes,
+      cacheUsage: inUse === 0 ? 0 : this.#executor.slotBytesFor(inUse, longest) / this.#kvBytes,
+      cacheBytes: slots + kept,
+      keptBytes,
       retryAfterMs: this.#retryAfterMs(),
       heldTiles,
       steps: this.#runner.steps,
       busyMs: this.#runner.busyMs,
       prefillTokens: this.#runner.prefillTokens,
+      cachedTokens: this.#cachedTokens,
       decodeTokens: this.#runner.decodeTokens,
       preemptions: this.#preemptions,
     };
@@ -162,8 +173,10 @@ export class EngineCore {
     }
     this.#sequences.set(requestId, sequence);
     this.#scheduler.add(sequence);
-    sink.put({ type: 'admitted', promptTokens: prompt.tokenIds.length, byModality: prompt.byModality });
-    this.#scheduleTileRequest(sequence);
+    const cachedTokens = this.#cache.expected(sequence);
+    sequence.expect(cachedTokens);
+    sink.put({ type: 'admitted', promptTokens: prompt.tokenIds.length, cachedTokens, byModality: prompt.byModality });
+    this.#watchTiles(sequence);
     this.#wake?.();
   }
 
@@ -173,13 +186,8 @@ export class EngineCore {
         const nowMs = Date.now();
         this.#expire(nowMs);
         this.#sweep();
+        this.#assignSlots();
         const schedule = this.#scheduler.plan();
-        for (const sequence of schedule.displaced) {
-          this.#slots.release(sequence);
-          sequence.restart();
-          this.#preemptions++;
-        }
-        for (const sequence of schedule.admitted) this.#slots.acquire(sequence);
         if (schedule.decode.length === 0 && schedule.prefill.length === 0) {
           await this.#idle(nowMs);
         } else {
@@ -197,6 +205,21 @@ export class EngineCore {
     } finally {
       await this.#executor.release();
     }
+  }
+
+  /** Whoever gets a slot goes on after what the cache has of it. */
+  #assignSlots(): void {
+    const { displaced, admitted } = this.#scheduler.assignSlots();
+    for (const sequence of displaced) {
+      this.#cache.release(sequence);
+      sequence.restart();
+      this.#preemptions++;
+    }
+    for (const sequence of admitted) {
+      this.#cache.acquire(sequence);
+      this.#cachedTokens += sequence.reusedTokens;
+    }
+    for (const sequence of [...displaced, ...admitted]) this.#watchTiles(sequence);
   }
 
   /** Ends a sequence with an error, before the next step. */
@@ -217,15 +240,15 @@ export class EngineCore {
   }
 
   #leave(sequence: Sequence): void {
-    const { failure, finishReason, sink, completionTokens, timing } = sequence;
-    this.#slots.release(sequence);
+    const { failure, finishReason, sink, completionTokens, reusedTokens: cachedTokens, timing } = sequence;
+    this.#cache.release(sequence);
     this.#scheduler.remove(sequence);
     if (failure !== undefined || finishReason === undefined) {
       sink.fail(failure);
       return;
     }
     this.#retry.finished(timing.prefillMs + timing.decodeMs);
-    sink.put({ type: 'finished', reason: finishReason, completionTokens, timing });
+    sink.put({ type: 'finished', reason: finishReason, completionTokens, cachedTokens, timing });
     sink.end();
   }
 
@@ -240,15 +263,26 @@ export class EngineCore {
       if (nowMs >= sequence.request.deadlineMs) {
         sequence.failure ??= new TesseraError('DEADLINE_EXCEEDED', lateness(sequence));
       } else if (nowMs >= sequence.tilesDueMs) {
-        this.#requestTiles(sequence);
+        this.#requestTiles(sequence, 'all');
+      } else {
+        this.#watchTiles(sequence);
       }
     }
   }
 
+  /** What was thought to be in the cache, and is not, needs its tiles after all. */
+  #watchTiles(sequence: Sequence): void {
+    if (sequence.request.tilesOnDemand) {
+      if (sequence.tiles.hasUnasked) this.#requestTiles(sequence, 'unasked');
+    } else if (sequence.tilesDueMs === Number.POSITIVE_INFINITY) {
+      this.#scheduleTileRequest(sequence);
+    }
+  }
+
   /** Asking is cheap, and whoever is asked sees whether the tile is being made: so it goes on until the deadline. */
-  #requestTiles(sequence: Sequence): void {
+  #requestTiles(sequence: Sequence, which: 'all' | 'unasked'): void {
     sequence.tileRequests++;
-    for (const { item, tile } of sequence.tiles.askForMissing()) {
+    for (const { item, tile } of sequence.tiles.askForMissing(which)) {
       sequence.sink.put({ type: 'tileNeeded', item, tile });
     }
     this.#scheduleTileRequest(sequence);

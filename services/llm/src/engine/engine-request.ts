@@ -7,6 +7,7 @@ import {
   type TextOptions,
   unbuiltTextOptions,
 } from '@tessera/protocol';
+import { contentKeys } from '../prompt/content-keys.js';
 import type { Prompt } from '../prompt/prompt.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
 import { tokenPrompt } from '../prompt/token-prompt.js';
@@ -54,6 +55,12 @@ export function engineRequest(
     requestId,
     attempt,
     prompt,
+    contentKeys: contentKeys(
+      prompt,
+      request.media.map(({ digest }) => digest),
+    ),
+    cacheScope: request.cacheScope,
+    tilesOnDemand: request.mediaOnDemand,
     sampling: samplingOptions(text, generation),
     maxTokens: maxTokens(text, generation),
     stops: stops(text),

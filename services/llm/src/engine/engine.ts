@@ -8,6 +8,12 @@ export interface EngineRequest {
   /** A request sent again with a higher attempt replaces the lower one. */
   readonly attempt: number;
   readonly prompt: Prompt;
+  /** What stands at each of the prompt's positions: see contentKeys. */
+  readonly contentKeys: readonly number[];
+  /** Positions are taken from sequences of the same scope only. */
+  readonly cacheScope: string;
+  /** Whether tiles are made only once the engine asks for them: it does so at once for those that it needs. */
+  readonly tilesOnDemand: boolean;
   readonly sampling: SamplingOptions;
   /** The most tokens to write, forced ones included; the context may allow fewer. */
   readonly maxTokens: number;
@@ -60,7 +66,13 @@ export interface SequenceTiming {
 
 export type EngineEvent =
   /** First; the prompt is taken in. */
-  | { readonly type: 'admitted'; readonly promptTokens: number; readonly byModality: readonly ModalityTokens[] }
+  | {
+      readonly type: 'admitted';
+      readonly promptTokens: number;
+      /** Of them, those that would be taken from the cache now. */
+      readonly cachedTokens: number;
+      readonly byModality: readonly ModalityTokens[];
+    }
   | {
       readonly type: 'tileArrived';
       readonly item: number;
@@ -83,6 +95,8 @@ export type EngineEvent =
       readonly type: 'finished';
       readonly reason: FinishReason;
       readonly completionTokens: number;
+      /** Positions of the prompt that were taken from the cache. */
+      readonly cachedTokens: number;
       readonly timing: SequenceTiming;
     };
 
@@ -97,8 +111,10 @@ export interface EngineStats {
   readonly slotsInUse: number;
   /** Bytes of the cache that those with a slot can come to need, as a share of what it may take: 0 to 1. */
   readonly cacheUsage: number;
-  /** Bytes that the cache holds. */
+  /** Bytes that the cache holds, those of kept beginnings included. */
   readonly cacheBytes: number;
+  /** Bytes of beginnings that are kept of sequences that have left: given up as soon as running ones need the room. */
+  readonly keptBytes: number;
   /** When a place comes free for one who is refused now, by a guess. */
   readonly retryAfterMs: number;
   /** Tiles held for prompts that are not computed yet. */
@@ -107,6 +123,8 @@ export interface EngineStats {
   /** Time spent computing. */
   readonly busyMs: number;
   readonly prefillTokens: number;
+  /** Prompt positions that were taken from the cache. */
+  readonly cachedTokens: number;
   readonly decodeTokens: number;
   /** Sequences that lost their slot to another, and were or will be computed from their beginning. */
   readonly preemptions: number;
@@ -122,6 +140,8 @@ export interface EngineLimits {
   readonly maxChunkTokens: number;
   /** Bytes of KV cache; absent: half of the memory that the model's weights leave to the process. */
   readonly kvBytes?: number | undefined;
+  /** Whether beginnings of sequences are kept, and used for others that begin alike. */
+  readonly reusePrefixes: boolean;
   /** A tile that has not come after this is asked for; again after pauses that grow, until the request's deadline. */
   readonly tileTimeoutMs: number;
   /** Drawings of one answer; the model's further wishes are passed over. */

@@ -70,8 +70,8 @@ async function engineWithMemory(bytes: number) {
   let room = { slots: 1, positions: 1 };
   const starved = withExecute(executor, async (plan) => {
     const { operations, slots, positions } = plan.cache;
-    if (executor.cacheBytesFor(slots, positions) > bytes) {
-      await executor.execute({ cache: { operations, ...room }, rows: [] });
+    if (executor.slotBytesFor(slots, positions) > bytes) {
+      await executor.execute({ cache: { operations, ...room, loads: [] }, rows: [] });
       return { noMemory: new RangeError('Array buffer allocation failed') };
     }
     room = { slots, positions };

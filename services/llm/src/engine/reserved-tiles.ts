@@ -13,6 +13,10 @@ export class ReservedTiles {
   readonly #asked = new Set<string>();
   /** The first span whose tile is missing. */
   #next = 0;
+  /** Positions that are not computed, and need no tile. */
+  #covered = 0;
+  /** The prompt is computed. */
+  #isOver = false;
 
   constructor({ spans }: Prompt, hiddenSize: number) {
     this.#spans = spans;
@@ -34,14 +38,27 @@ export class ReservedTiles {
     return this.#spans[this.#next]?.start;
   }
 
+  /** Positions before this one are taken from the cache: they need no tile. */
+  cover(positions: number): void {
+    this.#covered = positions;
+    this.#next = 0;
+    this.#advance();
+  }
+
   missing(): { item: number; tile: number }[] {
-    const tiles = new Map(this.#spans.slice(this.#next).map((span) => [keyOf(span.item, span.tile), span]));
+    const spans = this.#spans.slice(this.#next).filter((span) => !this.#isCovered(span));
+    const tiles = new Map(spans.map((span) => [keyOf(span.item, span.tile), span]));
     return [...tiles].flatMap(([key, { item, tile }]) => (this.#arrived.has(key) ? [] : [{ item, tile }]));
   }
 
-  /** The tiles that are missing, which are from now on those that were asked for. */
-  askForMissing(): { item: number; tile: number }[] {
-    const missing = this.missing();
+  /** Whether a tile is missing that was never asked for. */
+  get hasUnasked(): boolean {
+    return this.missing().some(({ item, tile }) => !this.#asked.has(keyOf(item, tile)));
+  }
+
+  /** The tiles that are missing, or those of them that were never asked for; from now on they were. */
+  askForMissing(which: 'all' | 'unasked' = 'all'): { item: number; tile: number }[] {
+    const missing = this.missing().filter(({ item, tile }) => which === 'all' || !this.#asked.has(keyOf(item, tile)));
     for (const { item, tile } of missing) this.#asked.add(keyOf(item, tile));
     return missing;
   }
@@ -68,7 +85,7 @@ export class ReservedTiles {
   provide(item: number, tile: number, tokens: Float32Tensor): boolean {
     const key = keyOf(item, tile);
     const length = this.#lengths.get(key);
-    if (length === undefined || this.isComplete || this.#arrived.has(key)) return false;
+    if (length === undefined || this.#isOver || this.#arrived.has(key)) return false;
     const [rows, width] = tokens.shape;
     if (tokens.shape.length !== 2 || rows !== length || width !== this.#hiddenSize) {
       throw new TesseraError(
@@ -78,10 +95,7 @@ export class ReservedTiles {
       );
     }
     this.#arrived.set(key, tokens.data);
-    for (let span = this.#spans[this.#next]; span !== undefined; span = this.#spans[this.#next]) {
-      if (!this.#arrived.has(keyOf(span.item, span.tile))) break;
-      this.#next++;
-    }
+    this.#advance();
     return true;
   }
 
@@ -101,6 +115,18 @@ export class ReservedTiles {
 
   /** Frees the tiles: the prompt is computed. */
   clear(): void {
+    this.#isOver = true;
     this.#arrived.clear();
+  }
+
+  #isCovered({ start, length }: TokenSpan): boolean {
+    return start + length <= this.#covered;
+  }
+
+  #advance(): void {
+    for (let span = this.#spans[this.#next]; span !== undefined; span = this.#spans[this.#next]) {
+      if (!this.#isCovered(span) && !this.#arrived.has(keyOf(span.item, span.tile))) break;
+      this.#next++;
+    }
   }
 }

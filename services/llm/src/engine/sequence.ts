@@ -1,5 +1,6 @@
 import { FinishReason, type TesseraError } from '@tessera/protocol';
-import type { SlotOwner } from '../kv/kv-slots.js';
+import type { CacheOwner } from '../kv/cache-planner.js';
+import type { CacheContent } from '../kv/prefix-store.js';
 import { Sampler } from '../sampling/sampler.js';
 import type { Schedulable } from '../scheduler/scheduler.js';
 import { Detokenizer, type WrittenText } from '../text/detokenizer.js';
@@ -23,7 +24,7 @@ export interface SequenceModel {
  * One answer being written. Holds what the answer's text depends on and nothing of other sequences: `advance` takes
  * what a step computed and says what it means.
  */
-export class Sequence implements Schedulable, SlotOwner {
+export class Sequence implements Schedulable, CacheOwner {
   slot = -1;
   cachedTokens = 0;
   isDecoding = false;
@@ -38,11 +39,14 @@ export class Sequence implements Schedulable, SlotOwner {
   readonly #sampler: Sampler;
   readonly #text: Detokenizer;
   readonly #prompt: readonly number[];
+  /** What stands at each position, of those computed and the next. */
+  readonly #keys: number[];
   readonly #maxTokens: number;
   #condition: ConditionWindow | undefined;
   /** Tokens of the answer, the end token left out. */
   #written = 0;
   #nextToken = 0;
+  #reused = 0;
   #drawings = 0;
   /** A drawing was asked for by the token that the next step computes; its text waits for that. */
   #drawingText: WrittenText | undefined;
@@ -65,6 +69,7 @@ export class Sequence implements Schedulable, SlotOwner {
     this.#sampler.see(forcedTokenIds);
     this.#text = new Detokenizer(model.bytes, request.stops);
     this.#prompt = [...prompt.tokenIds, ...forcedTokenIds];
+    this.#keys = [...request.contentKeys, ...forcedTokenIds];
     this.#maxTokens = Math.min(request.maxTokens, model.maxPositions - prompt.tokenIds.length);
     this.tiles = new ReservedTiles(prompt, model.hiddenSize);
     this.#condition = this.#newWindow();
@@ -80,9 +85,41 @@ export class Sequence implements Schedulable, SlotOwner {
     return this.request.prompt.tokenIds.length + this.#maxTokens;
   }
 
-  /** Forgets what was computed of a prompt that is not whole yet: its slot went to another. */
+  get content(): CacheContent {
+    return { scope: this.request.cacheScope, keys: this.#keys };
+  }
+
+  /** All but the prompt's last position, whose logits are wanted; and but those whose hidden states a drawing may need. */
+  get reusable(): number {
+    const { drawing } = this.#model;
+    const { prompt } = this.request;
+    return drawing === undefined ? this.#prompt.length - 1 : prompt.tokenIds.length - drawing.conditionRows;
+  }
+
+  /** What failed in a step, or has numbers that are none, is of use to nobody. */
+  get isSound(): boolean {
+    return this.failure === undefined || ['CANCELLED', 'DEADLINE_EXCEEDED'].includes(this.failure.code);
+  }
+
+  /** Positions of its prompt that were taken from the cache. */
+  get reusedTokens(): number {
+    return this.#reused;
+  }
+
+  /** Takes it that so many of its positions will be found in the cache, so that their tiles are not waited for. */
+  expect(positions: number): void {
+    this.tiles.cover(positions);
+  }
+
+  resumeAt(positions: number): void {
+    this.cachedTokens = positions;
+    this.#reused = positions;
+    this.tiles.cover(positions);
+  }
+
+  /** Forgets what was computed of a prompt that is not whole yet: its slot went to another, or holds nothing. */
   restart(): void {
-    this.cachedTokens = 0;
+    this.resumeAt(0);
     this.#condition = this.#newWindow();
   }
 
@@ -190,6 +227,7 @@ export class Sequence implements Schedulable, SlotOwner {
     // A drawing has its place after all text that was written before it.
     if (draws) this.#emit(this.#text.cut());
     this.#nextToken = id;
+    this.#keys.push(id);
     this.#written++;
     let text = this.#text.push(id);
     this.#reason = this.#limitReached();

@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import type { KvSlots } from '../kv/kv-slots.js';
+import type { CachePlanner } from '../kv/cache-planner.js';
 import type { ModelExecutor } from '../model/model-executor.js';
 import type { PlannedRow, RowResult, StepPlan } from '../model/step-plan.js';
 import type { StepSchedule } from '../scheduler/scheduler.js';
@@ -7,7 +7,7 @@ import type { Sequence } from './sequence.js';
 
 export interface StepRunnerOptions {
   readonly executor: ModelExecutor;
-  readonly slots: KvSlots<Sequence>;
+  readonly cache: CachePlanner<Sequence>;
   /** Told why something of a step failed. */
   readonly onStepFailed: ((error: unknown) => void) | undefined;
 }
@@ -31,15 +31,15 @@ export class StepRunner {
   prefillTokens = 0;
   decodeTokens = 0;
   readonly #executor: ModelExecutor;
-  readonly #slots: KvSlots<Sequence>;
+  readonly #cache: CachePlanner<Sequence>;
   readonly #onStepFailed: ((error: unknown) => void) | undefined;
   readonly #failuresInARow = { decode: 0, prefill: 0 };
   /** What the cache is known to have room for. */
   #room = { slots: 0, positions: 0 };
 
-  constructor({ executor, slots, onStepFailed }: StepRunnerOptions) {
+  constructor({ executor, cache, onStepFailed }: StepRunnerOptions) {
     this.#executor = executor;
-    this.#slots = slots;
+    this.#cache = cache;
     this.#onStepFailed = onStepFailed;
   }
 
@@ -51,16 +51,17 @@ export class StepRunner {
     const plan = this.#plan(parts);
     const result = await this.#executor.execute(plan);
     if ('noMemory' in result) {
-      this.#endOne(parts, plan, result.noMemory);
+      this.#makeDo(parts, plan, result.noMemory);
       return;
     }
+    this.#cache.done();
     this.#room = { slots: plan.cache.slots, positions: plan.cache.positions };
     this.#handOut('decode', parts.slice(0, decode.length), result.rows.slice(0, decode.length));
     this.#handOut('prefill', prefill, result.rows.slice(decode.length));
     // Only now: a promotion moves another sequence's slot too, as far as that one says that it reaches.
     for (const { sequence } of prefill) {
       if (sequence.cachedTokens < sequence.promptTokens || sequence.hasEnded) continue;
-      this.#slots.promote(sequence);
+      this.#cache.promote(sequence);
       sequence.isDecoding = true;
     }
     this.steps++;
@@ -68,19 +69,18 @@ export class StepRunner {
   }
 
   #plan(parts: readonly Part[]): StepPlan {
-    const positions = parts.reduce(
-      (most, { sequence, count }) => Math.max(most, sequence.cachedTokens + count),
-      this.#slots.longest(),
-    );
-    const cache = { operations: this.#slots.takeOperations(), slots: this.#slots.inUse, positions };
+    const positions = parts.reduce((most, { sequence, count }) => Math.max(most, sequence.cachedTokens + count), 0);
+    const cache = this.#cache.plan(positions, this.#executor.cacheBytes.slots);
     return { cache, rows: parts.map(({ sequence, count }) => plannedRow(sequence, count)) };
   }
 
   /**
-   * There is no memory for what the step adds to the cache: the longest of the sequences that need it ends, and no step is
-   * taken. What it frees may do for the others, which lack nothing that they had.
+   * There is no memory for what the step adds to the cache, and no step is taken. Beginnings that are kept give way first;
+   * without any, the longest of the sequences that need the memory ends. What it frees may do for the others, which lack
+   * nothing that they had.
    */
-  #endOne(parts: readonly Part[], { cache }: StepPlan, cause: unknown): void {
+  #makeDo(parts: readonly Part[], { cache }: StepPlan, cause: unknown): void {
+    if (this.#cache.failed()) return;
     const unmet = parts
       .map(({ sequence, count }) => ({ sequence, positions: sequence.cachedTokens + count }))
       .filter(({ sequence, positions }) => sequence.slot >= this.#room.slots || positions > this.#room.positions);
@@ -88,7 +88,7 @@ export class StepRunner {
     if (victim === undefined) throw cause;
     this.#onStepFailed?.(cause);
     const message =
-      `there is no memory for ${this.#executor.cacheBytesFor(cache.slots, cache.positions)} bytes of KV cache; ` +
+      `there is no memory for ${this.#executor.slotBytesFor(cache.slots, cache.positions)} bytes of KV cache; ` +
       'lower kv.maxBytes, or give the llm service more memory';
     victim.sequence.failure ??= new TesseraError('QUEUE_FULL', message, { cause });
   }

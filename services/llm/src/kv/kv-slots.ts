@@ -8,6 +8,13 @@ export interface SlotOwner {
   readonly cachedTokens: number;
 }
 
+export interface KvSlotsOptions<O> {
+  /** Told what is to be done to the cache before anything else is computed. */
+  readonly record: (operation: CacheOperation) => void;
+  /** Rows that an owner's slot holds at the moment. */
+  readonly rowsOf: (owner: O) => number;
+}
+
 /**
  * Who has which slot. Slots in use are a prefix of all, and those that decode are a prefix of it, so that a decode batch
  * is a view of the cache and nothing is copied to form it. Only when a sequence starts decoding or leaves is another
@@ -16,10 +23,12 @@ export interface SlotOwner {
 export class KvSlots<O extends SlotOwner> {
   readonly #owners: O[] = [];
   #decoding = 0;
-  #operations: CacheOperation[] = [];
 
   /** @param slots the most that there can be */
-  constructor(private readonly slots: number) {}
+  constructor(
+    private readonly slots: number,
+    private readonly options: KvSlotsOptions<O>,
+  ) {}
 
   get inUse(): number {
     return this.#owners.length;
@@ -34,6 +43,11 @@ export class KvSlots<O extends SlotOwner> {
     return this.#owners.slice(0, this.#decoding);
   }
 
+  /** All that have a slot. */
+  owners(): readonly O[] {
+    return this.#owners;
+  }
+
   /** The longest sequence, in rows. */
   longest(): number {
     return this.#owners.reduce((longest, owner) => Math.max(longest, owner.cachedTokens), 0);
@@ -44,19 +58,13 @@ export class KvSlots<O extends SlotOwner> {
     owner.slot = this.#owners.push(owner) - 1;
   }
 
-  /** What changed since this was last asked, to be done to the cache before anything is computed. */
-  takeOperations(): CacheOperation[] {
-    const operations = this.#operations;
-    this.#operations = [];
-    return operations;
-  }
-
   /** Lets a prefilled sequence join the decode batch. */
   promote(owner: O): void {
     const other = this.#owners[this.#decoding] as O;
     if (other !== owner) {
-      const rows = Math.max(owner.cachedTokens, other.cachedTokens);
-      this.#operations.push({ type: 'swap', a: owner.slot, b: other.slot, rows });
+      const { record, rowsOf } = this.options;
+      const rows = Math.max(rowsOf(owner), rowsOf(other));
+      record({ type: 'swap', a: owner.slot, b: other.slot, rows });
       this.#put(other, owner.slot);
       this.#put(owner, this.#decoding);
     }
@@ -77,7 +85,8 @@ export class KvSlots<O extends SlotOwner> {
   #fill(hole: number, from: number): number {
     if (hole !== from) {
       const owner = this.#owners[from] as O;
-      this.#operations.push({ type: 'copy', from, to: hole, rows: owner.cachedTokens });
+      const { record, rowsOf } = this.options;
+      record({ type: 'copy', from, to: hole, rows: rowsOf(owner) });
       this.#put(owner, hole);
     }
     return from;

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { KvShape } from '../kv/kv-shape.js';
 import { KvSlots, type SlotOwner } from '../kv/kv-slots.js';
 import { HostKvStorage } from './host-kv-storage.js';
+import type { CacheOperation } from './step-plan.js';
 
 const shape: KvShape = { layers: 2, slots: 6, kvHeads: 2, headDim: 4, maxRows: 300 };
 
@@ -41,6 +42,12 @@ function appendRows(storage: HostKvStorage, owner: Owner, count: number): void {
   owner.cachedTokens += count;
 }
 
+/** What an executor does with them. */
+function apply(storage: HostKvStorage, operation: CacheOperation): void {
+  if (operation.type === 'copy') storage.copy(operation.from, operation.to, operation.rows);
+  if (operation.type === 'swap') storage.swap(operation.a, operation.b, operation.rows);
+}
+
 function check(storage: HostKvStorage, owner: Owner): void {
   const { layers, kvHeads, headDim } = shape;
   for (let layer = 0; layer < layers; layer++) {
@@ -73,7 +80,10 @@ test('whatever comes and goes, with memory or without, each finds its own rows, 
     }
     return new Float32Array(length);
   });
-  const slots = new KvSlots<Owner>(shape.slots);
+  const slots = new KvSlots<Owner>(shape.slots, {
+    record: (operation) => apply(storage, operation),
+    rowsOf: ({ cachedTokens }) => cachedTokens,
+  });
   const owners: Owner[] = [];
   let nextId = 1;
   for (let step = 0; step < 1500; step++) {
@@ -102,7 +112,6 @@ test('whatever comes and goes, with memory or without, each finds its own rows, 
       const rows = owner.cachedTokens + count;
       if (count > 0 && storage.holds(owner.slot, rows)) appendRows(storage, owner, count);
     }
-    for (const operation of slots.takeOperations()) storage.apply(operation);
     expect(slots.inUse).toBe(owners.length);
     expect(new Set(owners.map(({ slot }) => slot))).toEqual(new Set(owners.keys()));
     const decoding = slots.decoding();

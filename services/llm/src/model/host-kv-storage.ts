@@ -1,5 +1,4 @@
 import { bytesPerRow, capacityFor, type KvShape, slotsFor } from '../kv/kv-shape.js';
-import type { CacheOperation } from './step-plan.js';
 
 /** Copying so few numbers by a loop beats making two views for `set`. */
 const loopLimit = 128;
@@ -110,9 +109,61 @@ export class HostKvStorage {
     }
   }
 
-  apply(operation: CacheOperation): void {
-    if (operation.type === 'copy') this.#copy(operation);
-    else this.#swap(operation);
+  /** Copies the first `rows` rows of slot `from` over those of slot `to`. */
+  copy(from: number, to: number, rows: number): void {
+    const { kvHeads, headDim } = this.shape;
+    for (const layer of this.#layers) {
+      for (const buffer of [layer.keys, layer.values]) {
+        for (let head = 0; head < kvHeads; head++) {
+          const start = this.#offset(layer, from, head, 0);
+          buffer.copyWithin(this.#offset(layer, to, head, 0), start, start + rows * headDim);
+        }
+      }
+    }
+  }
+
+  /** Exchanges the first `rows` rows of two slots. */
+  swap(a: number, b: number, rows: number): void {
+    const { kvHeads, headDim } = this.shape;
+    const size = rows * headDim;
+    const kept = new Float32Array(size);
+    for (const layer of this.#layers) {
+      for (const buffer of [layer.keys, layer.values]) {
+        for (let head = 0; head < kvHeads; head++) {
+          const startA = this.#offset(layer, a, head, 0);
+          const startB = this.#offset(layer, b, head, 0);
+          kept.set(buffer.subarray(startA, startA + size));
+          buffer.copyWithin(startA, startB, startB + size);
+          buffer.set(kept, startB);
+        }
+      }
+    }
+  }
+
+  /** The first `rows` rows of a slot in a layer: keys, then values, each float32 [kvHeads, rows, headDim]. */
+  read(layer: number, slot: number, rows: number): Float32Array {
+    const source = this.#at(layer);
+    const { kvHeads, headDim } = this.shape;
+    const size = rows * headDim;
+    const taken = this.allocate(2 * kvHeads * size);
+    for (let head = 0; head < kvHeads; head++) {
+      const start = this.#offset(source, slot, head, 0);
+      taken.set(source.keys.subarray(start, start + size), head * size);
+      taken.set(source.values.subarray(start, start + size), (kvHeads + head) * size);
+    }
+    return taken;
+  }
+
+  /** Writes the first `rows` rows of what `read` gave, where it had `of`, over those of a slot. */
+  write(layer: number, slot: number, taken: Float32Array, { rows, of }: { rows: number; of: number }): void {
+    const target = this.#at(layer);
+    const { kvHeads, headDim } = this.shape;
+    for (let head = 0; head < kvHeads; head++) {
+      const start = this.#offset(target, slot, head, 0);
+      const [key, value] = [head * of * headDim, (kvHeads + head) * of * headDim];
+      target.keys.set(taken.subarray(key, key + rows * headDim), start);
+      target.values.set(taken.subarray(value, value + rows * headDim), start);
+    }
   }
 
   /**
@@ -139,35 +190,6 @@ export class HostKvStorage {
       const source = (batchRow * kvHeads + head) * seq * headDim;
       copy(target.keys, start, newKeys, source, count * headDim);
       copy(target.values, start, newValues, source, count * headDim);
-    }
-  }
-
-  #copy({ from, to, rows }: Extract<CacheOperation, { type: 'copy' }>): void {
-    const { kvHeads, headDim } = this.shape;
-    for (const layer of this.#layers) {
-      for (const buffer of [layer.keys, layer.values]) {
-        for (let head = 0; head < kvHeads; head++) {
-          const start = this.#offset(layer, from, head, 0);
-          buffer.copyWithin(this.#offset(layer, to, head, 0), start, start + rows * headDim);
-        }
-      }
-    }
-  }
-
-  #swap({ a, b, rows }: Extract<CacheOperation, { type: 'swap' }>): void {
-    const { kvHeads, headDim } = this.shape;
-    const size = rows * headDim;
-    const kept = new Float32Array(size);
-    for (const layer of this.#layers) {
-      for (const buffer of [layer.keys, layer.values]) {
-        for (let head = 0; head < kvHeads; head++) {
-          const startA = this.#offset(layer, a, head, 0);
-          const startB = this.#offset(layer, b, head, 0);
-          kept.set(buffer.subarray(startA, startA + size));
-          buffer.copyWithin(startA, startB, startB + size);
-          buffer.set(kept, startB);
-        }
-      }
     }
   }
 

@@ -7,10 +7,12 @@ import type { StepPlan, StepResult } from './step-plan.js';
 export interface ModelExecutor {
   readonly vocabSize: number;
   readonly hiddenSize: number;
-  /** Bytes that the cache holds now. */
-  readonly cacheBytes: number;
-  /** Bytes that it holds once it has so many slots of so many positions. */
-  cacheBytesFor(slots: number, positions: number): number;
+  /** Bytes of the cache now: of its slots, and of the beginnings that are kept. */
+  readonly cacheBytes: { readonly slots: number; readonly kept: number };
+  /** Bytes of one position that is kept. */
+  readonly positionBytes: number;
+  /** Bytes that so many slots of so many positions take. */
+  slotBytesFor(slots: number, positions: number): number;
   /** One after the other: the next one's plan is made of what this one gave. */
   execute(plan: StepPlan): Promise<StepResult>;
   release(): Promise<void>;

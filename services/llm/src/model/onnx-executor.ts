@@ -1,11 +1,13 @@
 import type { LlmSection } from '@tessera/bundle';
 import type { Session } from '@tessera/inference';
 import type { Float32Tensor, Tensor } from '@tessera/protocol';
+import { bytesPerRow } from '../kv/kv-shape.js';
 import { type CallGroup, callGroups } from './call-groups.js';
 import { HostKvStorage } from './host-kv-storage.js';
+import { KeptPrefixes } from './kept-prefixes.js';
 import type { ModelExecutor } from './model-executor.js';
 import { batchInputs } from './step-inputs.js';
-import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
+import type { CacheOperation, NoMemory, PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
 export interface OnnxExecutorOptions {
   readonly slots: number;
@@ -24,6 +26,7 @@ export class OnnxExecutor implements ModelExecutor {
   readonly #session: Session;
   readonly #model: LlmSection;
   readonly #kv: HostKvStorage;
+  readonly #prefixes: KeptPrefixes;
 
   constructor(session: Session, model: LlmSection, options: OnnxExecutorOptions) {
     this.#session = session;
@@ -35,6 +38,7 @@ export class OnnxExecutor implements ModelExecutor {
       headDim: model.headDim,
       maxRows: options.maxPositions,
     });
+    this.#prefixes = new KeptPrefixes(this.#kv);
   }
 
   get vocabSize(): number {
@@ -45,21 +49,21 @@ export class OnnxExecutor implements ModelExecutor {
     return this.#model.hiddenSize;
   }
 
-  get cacheBytes(): number {
-    return this.#kv.bytes;
+  get cacheBytes(): ModelExecutor['cacheBytes'] {
+    return { slots: this.#kv.bytes, kept: this.#prefixes.bytes };
   }
 
-  cacheBytesFor(slots: number, positions: number): number {
+  get positionBytes(): number {
+    return bytesPerRow(this.#model);
+  }
+
+  slotBytesFor(slots: number, positions: number): number {
     return this.#kv.bytesFor(slots, positions);
   }
 
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
-    for (const operation of cache.operations) this.#kv.apply(operation);
-    try {
-      this.#kv.fit(cache.slots, cache.positions);
-    } catch (noMemory) {
-      return { noMemory };
-    }
+    const noMemory = this.#prepare(cache);
+    if (noMemory !== undefined) return noMemory;
     const results = new Map<PlannedRow, RowResult>();
     for (const group of callGroups(rows)) {
       for (const [index, result] of (await this.#call(group)).entries()) {
@@ -71,6 +75,47 @@ export class OnnxExecutor implements ModelExecutor {
 
   async release(): Promise<void> {
     await this.#session.release();
+  }
+
+  /** Has the cache be as the plan says; slots are moved even where there is no memory for the rest. */
+  #prepare({ operations, slots, positions, loads }: StepPlan['cache']): NoMemory | undefined {
+    let failed: NoMemory | undefined;
+    for (const operation of operations) {
+      try {
+        this.#apply(operation);
+      } catch (noMemory) {
+        failed = { noMemory };
+      }
+    }
+    if (failed !== undefined) return failed;
+    try {
+      this.#kv.fit(slots, positions);
+    } catch (noMemory) {
+      return { noMemory };
+    }
+    for (const load of loads) {
+      if (load.type === 'copy') this.#kv.copy(load.from, load.to, load.rows);
+      else this.#prefixes.restore(load.prefix, load.slot, load.rows);
+    }
+    return undefined;
+  }
+
+  /** @throws RangeError where there is no memory to keep anything */
+  #apply(operation: CacheOperation): void {
+    switch (operation.type) {
+      case 'copy':
+        this.#kv.copy(operation.from, operation.to, operation.rows);
+        return;
+      case 'swap':
+        this.#kv.swap(operation.a, operation.b, operation.rows);
+        return;
+      case 'keep':
+        this.#prefixes.keep(operation.prefix, operation.slot, operation.rows);
+        return;
+      case 'drop':
+        this.#prefixes.drop(operation.prefix);
+        return;
+    }
   }
 
   /** A failed call befalls its own rows; those of the others go on. */

@@ -6,12 +6,23 @@ export interface MediaRows {
   readonly rows: Float32Array;
 }
 
-/** What is done with whole slots of the cache. */
+/** What is done with whole slots of the cache, and with beginnings of sequences that are kept beside them. */
 export type CacheOperation =
   /** The first `rows` positions of slot `from` over those of slot `to`. */
   | { readonly type: 'copy'; readonly from: number; readonly to: number; readonly rows: number }
   /** The first `rows` positions of two slots change places. */
-  | { readonly type: 'swap'; readonly a: number; readonly b: number; readonly rows: number };
+  | { readonly type: 'swap'; readonly a: number; readonly b: number; readonly rows: number }
+  /** The first `rows` positions of a slot are kept, under an id that is new. */
+  | { readonly type: 'keep'; readonly slot: number; readonly rows: number; readonly prefix: number }
+  /** What is kept under an id is given up; does nothing where it is not there. */
+  | { readonly type: 'drop'; readonly prefix: number };
+
+/** What is put into a slot that a sequence has just got. */
+export type CacheLoad =
+  /** The first `rows` positions of what is kept. */
+  | { readonly type: 'restore'; readonly prefix: number; readonly slot: number; readonly rows: number }
+  /** Those of another slot. */
+  | Extract<CacheOperation, { type: 'copy' }>;
 
 /** What a step computes of one sequence: its next positions. */
 export interface PlannedRow {
@@ -35,6 +46,8 @@ export interface StepPlan {
     /** Then there are so many slots, of so many positions, which hold what is there and what the rows add. */
     readonly slots: number;
     readonly positions: number;
+    /** Done last, into slots that may be new. */
+    readonly loads: readonly CacheLoad[];
   };
   /** One for each sequence of the step; no two have a slot in common. */
   readonly rows: readonly PlannedRow[];
@@ -55,8 +68,11 @@ interface FailedRow {
 
 export type RowResult = ComputedRow | FailedRow;
 
-/** Nothing was computed, since there is no memory for the cache; the operations are done, and it holds what it held. */
-interface NoMemory {
+/**
+ * Nothing was computed or loaded, since there is no memory for the cache. Slots are where the operations put them and hold
+ * what they held; of what was to be kept some may be missing.
+ */
+export interface NoMemory {
   readonly noMemory: unknown;
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { FcfsScheduler } from './fcfs-scheduler.js';
-import type { Schedulable, SchedulerLimits, StepSchedule } from './scheduler.js';
+import type { Schedulable, Scheduler, SchedulerLimits, SlotAssignment, StepSchedule } from './scheduler.js';
 
 interface Item extends Schedulable {
   readonly name: string;
@@ -35,6 +35,10 @@ const named = (name: string): Item => item(name, 6);
 const picture = (name: string, options: Partial<Item> = {}): Item => item(name, 12, { readyTokens: 4, ...options });
 const taken = (name: string): Item => item(name, 6, { isTakeover: true });
 
+type Planned = SlotAssignment<Item> & StepSchedule<Item>;
+
+const planned = (scheduler: Scheduler<Item>): Planned => ({ ...scheduler.assignSlots(), ...scheduler.plan() });
+
 /** Does what an engine does with a plan. */
 function compute({ decode, prefill }: StepSchedule<Item>): void {
   for (const sequence of decode) sequence.cachedTokens++;
@@ -44,7 +48,7 @@ function compute({ decode, prefill }: StepSchedule<Item>): void {
   }
 }
 
-const shape = ({ displaced, admitted, decode, prefill }: StepSchedule<Item>) => ({
+const shape = ({ displaced, admitted, decode, prefill }: Planned) => ({
   displaced: displaced.map(({ name }) => name),
   admitted: admitted.map(({ name }) => name),
   decode: decode.map(({ name }) => name),
@@ -55,7 +59,7 @@ test('prefill goes in chunks, in order of arrival, within the budget; decode goe
   const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
   for (const each of [item('a', 10), item('b', 10), item('c', 10)]) scheduler.add(each);
   const plans = Array.from({ length: 4 }, () => {
-    const plan = scheduler.plan();
+    const plan = planned(scheduler);
     compute(plan);
     return shape(plan);
   });
@@ -72,51 +76,51 @@ test('a sequence prefills up to its first missing tile, waits without holding ot
   const one = picture('picture');
   scheduler.add(one);
   scheduler.add(item('text', 6));
-  let plan = scheduler.plan();
+  let plan = planned(scheduler);
   expect(shape(plan).prefill).toEqual(['text:6', 'picture:4']);
   compute(plan);
-  plan = scheduler.plan();
+  plan = planned(scheduler);
   expect(shape(plan)).toEqual({ displaced: [], admitted: [], decode: ['text'], prefill: [] });
   compute(plan);
   one.readyTokens = 12;
-  expect(shape(scheduler.plan())).toEqual({ displaced: [], admitted: [], decode: ['text'], prefill: ['picture:8'] });
+  expect(shape(planned(scheduler))).toEqual({ displaced: [], admitted: [], decode: ['text'], prefill: ['picture:8'] });
 });
 
 test('decode comes off what prefill may take of a step', () => {
   const scheduler = new FcfsScheduler<Item>({ ...limits, maxStepTokens: 5 }, anyRoom);
   for (const name of ['a', 'b', 'c']) scheduler.add(item(name, 1));
-  compute(scheduler.plan());
+  compute(planned(scheduler));
   scheduler.add(item('d', 10));
-  expect(shape(scheduler.plan())).toMatchObject({ decode: ['a', 'b', 'c'], prefill: ['d:2'] });
+  expect(shape(planned(scheduler))).toMatchObject({ decode: ['a', 'b', 'c'], prefill: ['d:2'] });
 });
 
 test('sequences that wait for tiles take slots that are free, and give them up to those that have everything', () => {
   const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
   const pictures = ['p1', 'p2', 'p3', 'p4'].map((name) => picture(name));
   for (const each of pictures) scheduler.add(each);
-  expect(shape(scheduler.plan()).admitted).toEqual(['p1', 'p2', 'p3', 'p4']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['p1', 'p2', 'p3', 'p4']);
   // The one that loses least goes first; it was there before those that wait.
   pictures.forEach((each, index) => {
     each.cachedTokens = [4, 3, 4, 4][index] as number;
   });
   scheduler.add(named('text'));
   scheduler.add(picture('p5'));
-  expect(shape(scheduler.plan())).toMatchObject({ displaced: ['p2'], admitted: ['text'] });
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: ['p2'], admitted: ['text'] });
   expect([scheduler.running, scheduler.waiting, scheduler.waitingForTiles]).toEqual([4, 0, 2]);
   // It gets no other slot before it has everything; the next one may have that.
   scheduler.remove(pictures[0] as Item);
-  expect(shape(scheduler.plan())).toMatchObject({ displaced: [], admitted: ['p5'] });
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: [], admitted: ['p5'] });
   (pictures[1] as Item).readyTokens = 12;
-  expect(shape(scheduler.plan())).toMatchObject({ displaced: ['p5'], admitted: ['p2'] });
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: ['p5'], admitted: ['p2'] });
 });
 
 test('one that can compute nothing yet takes no slot', () => {
   const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
   const bare = picture('bare', { readyTokens: 0 });
   scheduler.add(bare);
-  expect(shape(scheduler.plan()).admitted).toEqual([]);
+  expect(shape(planned(scheduler)).admitted).toEqual([]);
   bare.readyTokens = 4;
-  expect(shape(scheduler.plan()).admitted).toEqual(['bare']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['bare']);
 });
 
 test('slots and places to wait are counted together, and come free', () => {
@@ -128,12 +132,12 @@ test('slots and places to wait are counted together, and come free', () => {
   }
   expect(scheduler.fullFor(named('text'))).toBe('4 sequences running and 2 waiting');
   expect(scheduler.fullFor(picture('picture'))).toBe('4 sequences running and 2 waiting');
-  expect(shape(scheduler.plan()).admitted).toEqual(['s0', 's1', 's2', 's3']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['s0', 's1', 's2', 's3']);
   expect([scheduler.running, scheduler.waiting]).toEqual([4, 2]);
   scheduler.remove(all[1] as Item);
   scheduler.remove(all[5] as Item);
   expect(scheduler.fullFor(named('text'))).toBeUndefined();
-  expect(shape(scheduler.plan()).admitted).toEqual(['s4']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['s4']);
   for (const each of all) scheduler.remove(each);
   expect([scheduler.running, scheduler.waiting]).toEqual([0, 0]);
 });
@@ -148,21 +152,21 @@ test('those that wait for tiles have a limit of their own, and fill no place of 
   // With a slot or without, they wait for tiles.
   for (const when of ['before', 'after']) {
     expect(scheduler.fullFor(picture('p4')), when).toBe('3 sequences waiting for visual tokens');
-    scheduler.plan();
+    planned(scheduler);
   }
   for (let n = 0; n < 6; n++) {
     expect(scheduler.fullFor(named('text'))).toBeUndefined();
     scheduler.add(named(`t${n}`));
   }
   expect(scheduler.fullFor(named('text'))).toBe('4 sequences running and 2 waiting');
-  expect(shape(scheduler.plan())).toMatchObject({ admitted: ['t0', 't1', 't2', 't3'] });
+  expect(shape(planned(scheduler))).toMatchObject({ admitted: ['t0', 't1', 't2', 't3'] });
   expect([scheduler.running, scheduler.waiting, scheduler.waitingForTiles]).toEqual([4, 2, 3]);
 });
 
 test('what was taken over is not refused for what comes new, and goes before it, within a limit of its own', () => {
   const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
   for (let n = 0; n < 6; n++) scheduler.add(named(`s${n}`));
-  scheduler.plan();
+  planned(scheduler);
   for (const name of ['t0', 't1']) {
     expect(scheduler.fullFor(taken(name))).toBeUndefined();
     scheduler.add(taken(name));
@@ -170,7 +174,7 @@ test('what was taken over is not refused for what comes new, and goes before it,
   expect(scheduler.fullFor(taken('t2'))).toBe('2 sequences taken over from other engines waiting');
   const order: string[] = [];
   for (let done = 0; done < 8; done++) {
-    const { admitted, prefill } = scheduler.plan();
+    const { admitted, prefill } = planned(scheduler);
     order.push(...admitted.map(({ name }) => name));
     scheduler.remove(prefill[0]?.sequence as Item);
   }
@@ -182,7 +186,7 @@ test('sequences taken over keep their order where nobody else waits', () => {
   for (const name of ['t0', 't1', 't2']) scheduler.add(taken(name));
   const order: string[] = [];
   for (let done = 0; done < 3; done++) {
-    const { admitted } = scheduler.plan();
+    const { admitted } = planned(scheduler);
     order.push(...admitted.map(({ name }) => name));
     scheduler.remove(admitted[0] as Item);
   }
@@ -197,23 +201,23 @@ test('a slot is given only where the cache has room for all at their longest; no
   const big = item('big', 10, { maxTokens: 40 });
   const next = named('next');
   for (const each of [short, long, big, next]) scheduler.add(each);
-  expect(shape(scheduler.plan()).admitted).toEqual(['short', 'long']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['short', 'long']);
   scheduler.remove(long);
-  expect(shape(scheduler.plan()).admitted).toEqual([]);
+  expect(shape(planned(scheduler)).admitted).toEqual([]);
   scheduler.remove(short);
-  expect(shape(scheduler.plan()).admitted).toEqual(['big']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['big']);
   scheduler.remove(big);
-  expect(shape(scheduler.plan()).admitted).toEqual(['next']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['next']);
   // Room too is given up by those that wait for tiles.
   scheduler.remove(next);
   scheduler.add(picture('wide', { maxTokens: 30 }));
-  expect(shape(scheduler.plan()).admitted).toEqual(['wide']);
+  expect(shape(planned(scheduler)).admitted).toEqual(['wide']);
   scheduler.add(named('text'));
-  expect(shape(scheduler.plan())).toMatchObject({ displaced: ['wide'], admitted: ['text'] });
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: ['wide'], admitted: ['text'] });
 });
 
 test('an empty plan when there is nothing to compute', () => {
-  expect(shape(new FcfsScheduler<Item>(limits, anyRoom).plan())).toEqual({
+  expect(shape(planned(new FcfsScheduler<Item>(limits, anyRoom)))).toEqual({
     displaced: [],
     admitted: [],
     decode: [],

@@ -1,4 +1,4 @@
-import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, StepSchedule } from './scheduler.js';
+import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, SlotAssignment, StepSchedule } from './scheduler.js';
 
 /**
  * First come, first served, with decode before prefill: running answers never stall behind a new prompt, which gets
@@ -62,23 +62,7 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
     }
   }
 
-  plan(): StepSchedule<S> {
-    const { admitted, displaced } = this.#assignSlots();
-    const decode = this.#running.filter(({ isDecoding }) => isDecoding);
-    const prefill: { sequence: S; count: number }[] = [];
-    let budget = this.#limits.maxStepTokens - decode.length;
-    for (const sequence of this.#running) {
-      if (sequence.isDecoding) continue;
-      const ready = sequence.readyTokens - sequence.cachedTokens;
-      const tokens = Math.min(ready, budget, this.#limits.maxChunkTokens);
-      if (tokens <= 0) continue;
-      prefill.push({ sequence, count: tokens });
-      budget -= tokens;
-    }
-    return { displaced, admitted, decode, prefill };
-  }
-
-  #assignSlots(): { admitted: S[]; displaced: S[] } {
+  assignSlots(): SlotAssignment<S> {
     const admitted: S[] = [];
     const displaced: S[] = [];
     const admit = (sequence: S): void => {
@@ -101,6 +85,21 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
       if (this.#hasSlotFor(sequence)) admit(sequence);
     }
     return { admitted, displaced };
+  }
+
+  plan(): StepSchedule<S> {
+    const decode = this.#running.filter(({ isDecoding }) => isDecoding);
+    const prefill: { sequence: S; count: number }[] = [];
+    let budget = this.#limits.maxStepTokens - decode.length;
+    for (const sequence of this.#running) {
+      if (sequence.isDecoding) continue;
+      const ready = sequence.readyTokens - sequence.cachedTokens;
+      const tokens = Math.min(ready, budget, this.#limits.maxChunkTokens);
+      if (tokens <= 0) continue;
+      prefill.push({ sequence, count: tokens });
+      budget -= tokens;
+    }
+    return { decode, prefill };
   }
 
   #hasSlotFor(sequence: S): boolean {

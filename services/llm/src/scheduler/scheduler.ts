@@ -33,12 +33,16 @@ export interface SchedulerLimits {
 /** Whether the cache may come to hold so many sequences, the longest of which has so many positions. */
 export type CacheRoom = (sequences: number, longest: number) => boolean;
 
+/** How slots change hands before a step. */
+export interface SlotAssignment<S extends Schedulable> {
+  /** Sequences that lose their slot, and begin again when they get another. */
+  readonly displaced: readonly S[];
+  /** Sequences that get a slot. */
+  readonly admitted: readonly S[];
+}
+
 /** Which sequences a step computes, and how much of each. */
 export interface StepSchedule<S extends Schedulable> {
-  /** Sequences that lose their slot before the step, and begin again when they get another. */
-  readonly displaced: readonly S[];
-  /** Sequences that get a slot before the step. */
-  readonly admitted: readonly S[];
   /** All sequences that decode: one token each. */
   readonly decode: readonly S[];
   /** Prompts, and how many of their next tokens. */
@@ -58,6 +62,8 @@ export interface Scheduler<S extends Schedulable> {
   add(sequence: S): void;
   /** Forgets a sequence in whatever state. */
   remove(sequence: S): void;
-  /** An empty plan means that nothing can be computed until something arrives. */
+  /** Comes before `plan`: what a sequence that gets a slot has in the cache counts there. */
+  assignSlots(): SlotAssignment<S>;
+  /** An empty schedule means that nothing can be computed until something arrives. */
   plan(): StepSchedule<S>;
 }

@@ -29,6 +29,7 @@ export const testLimits: EngineLimits = {
   maxChunkTokens: 256,
   tileTimeoutMs: 60_000,
   maxDrawings: 4,
+  reusePrefixes: true,
 };
 
 /** One answer, put together from its events. */
@@ -64,7 +65,7 @@ export async function collect(events: AsyncIterable<EngineEvent>): Promise<Answe
 export const wholePicture: PromptMedia = pictureOf({ role: SegmentRole.WHOLE, tokenCount: 9 });
 
 export function pictureOf(...segments: PromptSegment[]): PromptMedia {
-  return { modality: Modality.IMAGE, segments };
+  return { modality: Modality.IMAGE, segments, digest: new Uint8Array() };
 }
 
 /** A string is text, a number a media item. */

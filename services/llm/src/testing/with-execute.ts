@@ -9,7 +9,8 @@ export function withExecute(inner: ModelExecutor, execute: ModelExecutor['execut
     get cacheBytes() {
       return inner.cacheBytes;
     },
-    cacheBytesFor: (slots, positions) => inner.cacheBytesFor(slots, positions),
+    positionBytes: inner.positionBytes,
+    slotBytesFor: (slots, positions) => inner.slotBytesFor(slots, positions),
     execute,
     release: () => inner.release(),
   };

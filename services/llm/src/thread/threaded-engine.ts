@@ -21,11 +21,13 @@ const noStats: EngineStats = {
   slotsInUse: 0,
   cacheUsage: 0,
   cacheBytes: 0,
+  keptBytes: 0,
   retryAfterMs: 1000,
   heldTiles: 0,
   steps: 0,
   busyMs: 0,
   prefillTokens: 0,
+  cachedTokens: 0,
   decodeTokens: 0,
   preemptions: 0,
 };
