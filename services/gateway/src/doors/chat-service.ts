@@ -1,3 +1,4 @@
+import { withDrain } from '@tessera/flow';
 import {
   type AnswerEvent,
   ChatServiceDefinition,
@@ -58,17 +59,30 @@ export function chatService(
     const call = { client: clientName(context, clientKey), signal, deadlineMs, arrival };
     using span = new ChatSpan(info.name, start, onFirstText);
     let sequence = 0n;
-    let drainTold = false;
+    const numbered = (event: NonNullable<AnswerEvent['event']>) => ({ event: { sequence: ++sequence, event } });
+    const drained = { $case: 'drain', value: {} } as const;
+    // `accepted` is the first event, whatever happens.
+    let isAccepted = false;
+    let isDrainUntold = false;
     try {
-      for await (const event of span.within(() => chat.answer(start, parts, call))) {
-        span.note(event);
-        // From here on errors tell the caller which request they are about.
-        if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
-        else if (drain.aborted && !drainTold) {
-          drainTold = true;
-          yield { event: { sequence: ++sequence, event: { $case: 'drain', value: {} } } };
+      const events = span.within(() => chat.answer(start, parts, call));
+      for await (const event of withDrain(events, drain)) {
+        if (event === 'drain') {
+          if (isAccepted) yield numbered(drained);
+          else isDrainUntold = true;
+          continue;
         }
-        yield { event: { sequence: ++sequence, event } };
+        span.note(event);
+        if (event.$case === 'accepted') {
+          isAccepted = true;
+          // From here on errors tell the caller which request they are about.
+          context.setRequestId(event.value.requestId);
+        }
+        yield numbered(event);
+        if (isAccepted && isDrainUntold) {
+          isDrainUntold = false;
+          yield numbered(drained);
+        }
       }
     } catch (reason) {
       span.failed(reason);
