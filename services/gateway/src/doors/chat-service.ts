@@ -10,11 +10,10 @@ import {
   type ModelInfo,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
+import { type GrpcService, grpcService, type TesseraCallContext, withinPause } from '@tessera/service';
 import { clientName } from '../admission/client-name.js';
 import { type Chat, requireModel } from '../chat.js';
 import { unlessLeaving } from '../intake/leaving.js';
-import { withinPause } from '../intake/within-pause.js';
 import { ChatSpan } from './chat-span.js';
 
 export interface ChatServiceOptions {
@@ -160,7 +159,7 @@ async function firstMessage<Start>(
   pauseMs: number,
   signal: AbortSignal,
 ): Promise<Start> {
-  const first = await withinPause(requests.next(), pauseMs, signal);
+  const first = await withinPause(requests.next(), { pauseMs, signal });
   if (first.done === true) {
     await unlessLeaving(signal);
     throw invalid('start', 'the stream was closed before its first message; send `start` first');
