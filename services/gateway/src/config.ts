@@ -42,6 +42,11 @@ export const gatewaySettings = {
     description:
       "Bytes of media that one client's requests may hold together. Below media.maxHeldBytes, and no less than media.maxBytes.",
   }),
+  'clients.maxUploadedBytes': setting(positive, {
+    default: 64 * 1024 * 1024,
+    description:
+      'Bytes of the uploads that are kept for one client; each gateway counts those that came to it. Below nats.uploadsBytes, so that no client fills it, and more than media.maxBytes.',
+  }),
   'media.maxItems': setting(positive, { default: 8, description: 'Media items shown in one conversation.' }),
   'media.maxBytes': setting(positive, {
     default: 32 * 1024 * 1024,

@@ -10,6 +10,7 @@ import {
   type UploadResponse,
   unbuiltRequestFields,
 } from '@tessera/protocol';
+import type { UploadClaim } from '../admission/upload-shares.js';
 import { checkMedia } from '../conversation/check-conversation.js';
 import { type ByteBudget, type IntakeLimits, MediaIntake } from './media-intake.js';
 import { checkMimeType } from './media-plan.js';
@@ -18,6 +19,8 @@ import { readParts } from './read-parts.js';
 export interface UploadDependencies {
   readonly bus: Bus;
   readonly budget: ByteBudget;
+  /** Takes room among what the client has uploaded. @throws TesseraError QUEUE_FULL, MEDIA_TOO_LARGE */
+  readonly claim: (upload: { readonly digest: string; readonly bytes: number }) => UploadClaim;
   readonly limits: IntakeLimits & Pick<MediaLimits, 'maxPixels'> & { readonly pauseMs: number };
 }
 
@@ -39,7 +42,7 @@ export async function takeUpload(
   start: Media,
   parts: AsyncIterator<MediaPart>,
   { signal, deadlineMs }: { readonly signal: AbortSignal; readonly deadlineMs: number },
-  { bus, budget, limits }: UploadDependencies,
+  { bus, budget, claim, limits }: UploadDependencies,
 ): Promise<UploadResponse> {
   const intake = new MediaIntake([start], limits, budget);
   try {
@@ -58,7 +61,9 @@ export async function takeUpload(
     });
     const mimeType = checkMimeType(start.mimeType, info.format, 'start.media.mime_type');
     const modality = Modality.IMAGE;
+    using room = claim({ digest, bytes: bytes.length });
     const expiresAtMs = await bus.upload({ bytes, digest, modality, mimeType }, { deadlineMs, signal });
+    room.keep(expiresAtMs);
     return {
       digest: `sha256:${digest}`,
       sizeBytes: BigInt(bytes.length),
