@@ -43,19 +43,29 @@ export function generatorService(options: GeneratorServerOptions): GrpcService {
       steps: start.steps,
       guidance: start.guidance,
     };
-    for await (const event of drawEvents(sampler, drawing, { signal, deadlineMs })) {
-      if (event.kind === 'progress') {
-        const { step, steps } = event;
-        yield { event: { $case: 'progress', value: { step, steps } } };
-      } else {
-        for (const part of await pictureParts(event.picture.image, maxPartBytes)) {
-          yield { event: { $case: 'picturePart', value: part } };
+    try {
+      for await (const event of drawEvents(sampler, drawing, { signal, deadlineMs })) {
+        if (event.kind === 'progress') {
+          const { step, steps } = event;
+          yield { event: { $case: 'progress', value: { step, steps } } };
+        } else {
+          for (const part of await pictureParts(event.picture.image, maxPartBytes)) {
+            yield { event: { $case: 'picturePart', value: part } };
+          }
         }
       }
+    } catch (reason) {
+      throw fromRoot(reason);
     }
   }
 
   return grpcService(GeneratorServiceDefinition, { describe: async () => description, draw });
+}
+
+/** The sampler names the options by themselves; the condition is a field of the message. */
+function fromRoot(reason: unknown): TesseraError {
+  const error = TesseraError.from(reason);
+  return error.field === 'condition' ? error : error.under('start.options');
 }
 
 /**

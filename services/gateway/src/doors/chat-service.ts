@@ -85,7 +85,7 @@ export function chatService(
       }
     } catch (reason) {
       span.failed(reason);
-      throw reason;
+      throw fromRoot(reason);
     }
   }
 
@@ -105,7 +105,10 @@ export function chatService(
         const { signal, deadlineMs, arrival } = context;
         const { start, parts } = await streamed(requests, pauseMs, signal);
         if (start.media === undefined) throw invalid('start.media', 'is missing');
-        return chat.upload(start.media, parts, { client: clientName(context, clientKey), signal, deadlineMs, arrival });
+        const call = { client: clientName(context, clientKey), signal, deadlineMs, arrival };
+        return chat.upload(start.media, parts, call).catch((reason: unknown) => {
+          throw fromRoot(reason);
+        });
       },
       // biome-ignore lint/correctness/useYield: the contract has a stream here.
       async *resume() {
@@ -114,6 +117,12 @@ export function chatService(
     },
     { onArrival: (path) => (/\/(Chat|Respond)$/.test(path) ? chat.arrive() : undefined) },
   );
+}
+
+/** Below the door fields are those of `start`; only of the parts that follow it they are the whole message's already. */
+function fromRoot(reason: unknown): TesseraError {
+  const error = TesseraError.from(reason);
+  return error.field?.startsWith('media_part') ? error : error.under('start');
 }
 
 function notBuilt(method: string): TesseraError {
@@ -145,7 +154,7 @@ function inOneMessage(start: ChatStart | undefined): Question {
   const later = start.media.findIndex(({ source }) => source?.$case === 'parts');
   if (later >= 0) {
     throw TesseraError.invalidField(
-      `media[${later}].parts`,
+      `start.media[${later}].parts`,
       'says that bytes will follow, but Respond takes one message; send them inline, or call Chat',
     );
   }

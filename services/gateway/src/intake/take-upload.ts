@@ -24,18 +24,19 @@ export interface UploadDependencies {
   readonly limits: IntakeLimits & Pick<MediaLimits, 'maxPixels'> & { readonly pauseMs: number };
 }
 
-/** An upload has one item, whose declaration is `start.media`. */
-function aboutStart(reason: unknown): TesseraError {
-  const { code, message, options } = TesseraError.from(reason);
-  const said = (text: string): string => text.replaceAll(/media\[0?\]/g, 'start.media');
-  return new TesseraError(code, said(message), {
-    ...options,
-    ...(options.field === undefined ? {} : { field: said(options.field) }),
-  });
+/** An upload has one item: the checks know it as the first of a list, its caller as the only one. */
+function aboutOne(reason: unknown): TesseraError {
+  const error = TesseraError.from(reason);
+  const { code, message, options } = error;
+  const { field } = options;
+  if (field === undefined) return error;
+  const said = (text: string): string => text.replace(/^media\[0\]/, 'media');
+  return new TesseraError(code, said(message), { ...options, field: said(field) });
 }
 
 /**
- * Takes one media item in, sees from its header that it can be shown, and keeps it for later requests.
+ * Takes one media item in, sees from its header that it can be shown, and keeps it for later requests. Fields are those of
+ * UploadStart.
  * @throws TesseraError what a request with the item would be refused for; QUEUE_FULL when there is no room for it
  */
 export async function takeUpload(
@@ -49,7 +50,8 @@ export async function takeUpload(
     refuseUnbuilt(ChatStart.fromPartial({ media: [start] }), unbuiltRequestFields);
     checkMedia([start], { mediaItems: 1, itemBytes: limits.itemBytes });
     if (start.source?.$case !== 'parts') {
-      throw TesseraError.invalidField('start.media.source', 'must be parts: what is uploaded follows on the stream');
+      const field = `media[0].${start.source?.$case ?? 'parts'}`;
+      throw TesseraError.invalidField(field, 'is not how an upload comes: declare parts, and let them follow');
     }
     await readParts(intake, parts, limits.pauseMs, signal);
     const [received] = intake.finish();
@@ -57,9 +59,9 @@ export async function takeUpload(
     const { bytes, digest } = received;
     const header = probeMedia(bytes, { maxBytes: limits.itemBytes, maxPixels: limits.maxPixels });
     const info = await header.catch((reason: unknown) => {
-      throw TesseraError.from(reason).inField('start.media');
+      throw TesseraError.from(reason).inField('media');
     });
-    const mimeType = checkMimeType(start.mimeType, info.format, 'start.media.mime_type');
+    const mimeType = checkMimeType(start.mimeType, info.format, 'media.mime_type');
     const modality = Modality.IMAGE;
     using room = claim({ digest, bytes: bytes.length });
     const expiresAtMs = await bus.upload({ bytes, digest, modality, mimeType }, { deadlineMs, signal });
@@ -73,7 +75,7 @@ export async function takeUpload(
     };
   } catch (reason) {
     signal.throwIfAborted();
-    throw aboutStart(reason);
+    throw aboutOne(reason);
   } finally {
     intake.release();
   }
