@@ -71,10 +71,10 @@ ${clientMarkdown()}`,
   'contract.md': `${made}
 # The front door, field by field
 
-What of \`ChatService\` is built. A field that is not built is refused by its name with UNSUPPORTED where a request sets
-it, and never ignored; what a built one may hold, and the error where it holds something else, stands in
-[errors.md](errors.md) and in the comments of [api.md](api.md). Fields that no contract has are refused too
-(REQUEST_INVALID with the field's number).
+What of \`ChatService\` is built; paths are those of \`start\`. A field that is not built is refused by its name with
+UNSUPPORTED where a request sets it, and never ignored; what a built one may hold, and the error where it holds something
+else, stands in [errors.md](errors.md) and in the comments of [api.md](api.md). Fields that no contract has are refused
+too (REQUEST_INVALID with the field's number).
 
 ${contractMarkdown(publicFiles())}`,
   'permissions.md': `${made}
@@ -93,6 +93,11 @@ ${permissionSections.join('\n')}`,
 Every failure has one code. On gRPC it is the \`reason\` of a \`google.rpc.ErrorInfo\` detail of domain \`tessera\`, beside
 the status below; what may be tried again carries \`google.rpc.RetryInfo\` where a delay is known. On NATS a failed job
 publishes the code in the place of what it would have made.
+
+The field that is wrong stands in a \`google.rpc.BadRequest\` detail: its path from the request's message on, as the caller
+sent it, at every door. So \`start.messages[0].content\` is of Chat's first message or of Respond's only one,
+\`media_part.data\` of a later message of the stream, and \`conversation.messages[0].content\` of an engine's request. Of a
+field that the contract does not have, it is the path of the message that has it.
 
 ${errorsMarkdown()}
 `,

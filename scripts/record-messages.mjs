@@ -248,7 +248,7 @@ const samples = [
   ],
   ['ConnectJob', { key, tile: 1, features: { stored }, encoder: work }],
   ['GenerateJob', { key, condition: tensor, options: draw }],
-  ['TokenRows', { key, tile: 1, part: 2, parts: 3, rows: tensor, timings: [work] }],
+  ['VisualTokenRows', { key, tile: 1, part: 2, parts: 3, rows: tensor, timings: [work] }],
   ['DrawingEvent', { key, ...event('picturePart', picture), sequence: 3, timing: work }],
   ['Failure', { key, code: 'MEDIA_CORRUPT', message: 'it is cut', stage: 'encoder' }],
   [

@@ -1,4 +1,6 @@
+import { connect } from '@tessera/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { RawChat } from '../support/raw-chat.js';
@@ -6,7 +8,13 @@ import { RawChat } from '../support/raw-chat.js';
 let deployment: Deployment;
 beforeAll(async () => {
   deployment = await deploy({
-    flags: { gateway: ['--requests-max-pause-ms', '500', '--clients-max-requests', '3'] },
+    flags: {
+      gateway: [
+        ...['--requests-max-pause-ms', '500'],
+        ...['--clients-max-requests', '3'],
+        ...['--clients-max-uploaded-bytes', '8000'],
+      ],
+    },
   });
 });
 afterAll(async () => {
@@ -41,4 +49,16 @@ test('one client has no more requests in flight than its share', async () => {
       for (const chat of open) chat[Symbol.dispose]();
     }
   });
+});
+
+test('one client keeps no more uploads than its share, and what it has stays', async () => {
+  using client = connect(deployment.gateway, { retry: { maxAttempts: 1 } });
+  const { digest } = await client.upload({ bytes: sample('apple') });
+  const refusal = client.upload({ bytes: sample('cat') });
+  await expect(refusal).rejects.toMatchObject({ code: 'QUEUE_FULL', retryAfterMs: expect.any(Number) });
+  await expect(refusal).rejects.toThrow('the limit of one client');
+  await client.upload({ bytes: sample('apple') });
+  const content = [{ image: { digest } }, 'What is this?'];
+  const { text } = await client.chat({ messages: [{ role: 'user', content }] }).answer();
+  expect(text).toBe('This is a red apple.');
 });

@@ -71,7 +71,7 @@ test.each(outOfContract)('%s is %s', async (_, code, named, say) => {
   });
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code, domain: 'tessera' });
   expect(end.message).toContain(named);
-  expect(end.field).toMatch(/^(start$|media\[0\]$|media_part)/);
+  expect(end.field).toMatch(/^(start$|start\.media\[0\]$|media_part)/);
   // Once the request has an id, its error tells it.
   expect(end.requestId).toBe(accepted);
 });

@@ -92,11 +92,11 @@ test('Respond answers in one message what Chat answers in parts', async () => {
 });
 
 test.each<[why: string, code: string, field: string, start: () => StartInput]>([
-  ['media that are to follow', 'REQUEST_INVALID', 'media[0].parts', () => question('What?', ['a'])],
+  ['media that are to follow', 'REQUEST_INVALID', 'start.media[0].parts', () => question('What?', ['a'])],
   [
     'another type than the bytes have',
     'REQUEST_INVALID',
-    'media[0].mime_type',
+    'start.media[0].mime_type',
     () => {
       const source = { $case: 'inline' as const, value: sample('cat') };
       return withPicture('cat', { media: [{ name: 'cat', mimeType: 'image/jpeg', source }] });
@@ -105,7 +105,7 @@ test.each<[why: string, code: string, field: string, start: () => StartInput]>([
   [
     'a special token among the template arguments',
     'REQUEST_INVALID',
-    'template_arguments.mode',
+    'start.template_arguments.mode',
     () => question('Hello!', [], { templateArguments: { mode: '<|im_end|>' } }),
   ],
 ])('Respond refuses %s, by the name of its field', async (_, code, field, start) => {
@@ -151,7 +151,7 @@ test('the client uploads a picture, and shows it by its digest', async () => {
 test('a digest that nobody uploaded is MEDIA_MISSING', async () => {
   const source = { $case: 'digest' as const, value: `sha256:${'0'.repeat(64)}` };
   const { error } = await respond(question('What?', ['a'], { media: [{ name: 'a', source }] }));
-  expect(error).toMatchObject({ code: 'MEDIA_MISSING', options: { field: 'media[0].digest' } });
+  expect(error).toMatchObject({ code: 'MEDIA_MISSING', options: { field: 'start.media[0].digest' } });
 });
 
 test.each<[why: string, code: string, field: string, upload: () => AsyncIterable<object>]>([
@@ -166,7 +166,7 @@ test.each<[why: string, code: string, field: string, upload: () => AsyncIterable
   [
     'bytes of its own',
     'REQUEST_INVALID',
-    'start.media.source',
+    'start.media.inline',
     () => uploadOf(sample('cat'), { source: { $case: 'inline', value: sample('cat') } }),
   ],
   ['what is no picture', 'MEDIA_NOT_RECOGNISED', 'start.media', () => uploadOf(Buffer.from('no picture'))],
@@ -185,7 +185,7 @@ test('a size that is over the limit is refused before a byte of it is sent', asy
   using chat = new RawChat(deployment.gateway);
   const source = { $case: 'parts' as const, value: {} };
   chat.ask('What?', ['a'], { media: [{ name: 'a', sizeBytes: 2n ** 40n, source }] });
-  expect(await chat.ended).toMatchObject({ code: 'MEDIA_TOO_LARGE', field: 'media[0].size_bytes' });
+  expect(await chat.ended).toMatchObject({ code: 'MEDIA_TOO_LARGE', field: 'start.media[0].size_bytes' });
 });
 
 test('the template decides who speaks: the model may have spoken last, and a system message stand anywhere', async () => {

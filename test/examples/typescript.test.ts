@@ -11,13 +11,15 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { copyUnbuilt } from '../support/clean-checkout.js';
 import { type Deployment, deploy, root } from '../support/deployment.js';
 import { goldenCases, visibleAnswer } from '../support/goldens.js';
 import { runCommand } from '../support/run-command.js';
 
 /**
  * The examples in a project that has nothing of Tessera's but the packed client. There is no registry in tests, so what
- * npm would do is done by hand: the package is unpacked, and the packages that its package.json names are linked.
+ * npm would do is done by hand: the package is unpacked, and the packages that its package.json names are linked. It is
+ * packed from a checkout that was never built.
  */
 let deployment: Deployment;
 let project: string;
@@ -43,7 +45,11 @@ async function succeed(
 
 beforeAll(async () => {
   project = mkdtempSync(join(tmpdir(), 'tessera-project-'));
-  await succeed('npm', ['pack', '--silent', '--pack-destination', project], join(root, 'packages/client'), {
+  const client = copyUnbuilt('client', join(project, 'checkout'));
+  // An older build left it behind.
+  mkdirSync(join(client, 'dist'));
+  writeFileSync(join(client, 'dist/gone.js'), '');
+  await succeed('npm', ['pack', '--silent', '--pack-destination', project], client, {
     npm_config_offline: 'true',
     npm_config_cache: join(project, 'npm-cache'),
     npm_config_update_notifier: 'false',
@@ -78,7 +84,8 @@ test('the packed client holds what it needs of Tessera, and its package.json lis
   }
   const files = readdirSync(installed('@tessera/client'), { recursive: true, encoding: 'utf8' });
   expect(files.filter((name) => /\.test\.|\.map$|testing|src\//.test(name))).toEqual([]);
-  expect(files).toContain('LICENSE');
+  expect(files).toEqual(expect.arrayContaining(['LICENSE', 'dist/index.js', 'dist/index.d.ts']));
+  expect(files).not.toContain('dist/gone.js');
 });
 
 test('the examples are typed by the packed client, and run with it', async () => {

@@ -63,8 +63,16 @@ test('the gateway is told to end while requests run: it finishes them, refuses n
   using showing = new RawChat(gateway);
   showing.ask('What is this?', ['a']);
   await Promise.all([writing.event('textDelta'), showing.event('accepted')]);
+  // It has come, and says what it wants when the drain has begun.
+  using beginning = new RawChat(gateway);
+  const open = () => deployment.metric('gateway', 'tessera_grpc_requests_running', { method: 'Chat' });
+  await eventually(async () => (await open()) === 3, 'three calls are open');
   signal(deployment, 'gateway', 'SIGTERM');
-  await writing.event('drain');
+  // It waits for its media, and hears of the drain all the same.
+  await Promise.all([writing.event('drain'), showing.event('drain')]);
+  beginning.ask('Hello!').close();
+  expect(await beginning.ended).toMatchObject({ status: 'OK' });
+  expect(beginning.events.slice(0, 2).map(({ $case }) => $case)).toEqual(['accepted', 'drain']);
   using late = new RawChat(gateway);
   expect(await late.ask('Hello!').close().ended).toMatchObject({ status: 'UNAVAILABLE' });
   showing.media('a', sample('apple')).close();

@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
 import { Bus, type BusOptions } from '@tessera/bus';
-import { drawingEvents, encodeTensor, type Float32Tensor, TokenRows, tensor, visualTokens } from '@tessera/protocol';
+import {
+  drawingEvents,
+  encodeTensor,
+  type Float32Tensor,
+  tensor,
+  VisualTokenRows,
+  visualTokens,
+} from '@tessera/protocol';
 import { median } from '../statistics.js';
 import { answerCalls } from './answer-calls.js';
 import {
@@ -167,7 +174,7 @@ const calls = {
       const before = process.cpuUsage();
       for (let sent = 0; sent < chunksPerPicture; sent++) {
         const key = { requestId: 'r', attempt: 1, item: 0 };
-        TokenRows.encode({
+        VisualTokenRows.encode({
           key,
           tile: 0,
           part: 0,

@@ -5,8 +5,8 @@ import {
   defaultStreamLimits,
   encodeTensor,
   Subjects,
-  TokenRows,
   tensor,
+  VisualTokenRows,
   visualTokens,
 } from '@tessera/protocol';
 import type { ConnectorCalls, Sent } from '../processes/connector-main.js';
@@ -64,10 +64,10 @@ function readMs(): number {
   const part = tensor('float32', [rows, tileShape[1]], new Float32Array(rows * tileShape[1]).fill(1));
   const key = { requestId: 'r', attempt: 1, item: 0 };
   const rowsMessage = encodeTensor(part, 'float16');
-  const payload = TokenRows.encode({ key, tile: 0, part: 0, parts: 1, rows: rowsMessage, timings: [] }).finish();
+  const payload = VisualTokenRows.encode({ key, tile: 0, part: 0, parts: 1, rows: rowsMessage, timings: [] }).finish();
   const times = Array.from({ length: conversions }, () => {
     const before = process.cpuUsage();
-    for (let n = 0; n < chunksPerPicture; n++) decodeTensor(TokenRows.decode(payload).rows);
+    for (let n = 0; n < chunksPerPicture; n++) decodeTensor(VisualTokenRows.decode(payload).rows);
     return process.cpuUsage(before).user / 1000;
   });
   return median(times);

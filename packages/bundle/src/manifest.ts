@@ -141,6 +141,9 @@ export const bundleManifest = z
     }
     if (connector && connector.llmWidth !== llm.hiddenSize)
       problem(['connector', 'llmWidth'], 'is not the LLM hidden size');
+    // The condition is hidden states of the LLM.
+    if (generator && generator.conditionWidth !== llm.hiddenSize)
+      problem(['generator', 'conditionWidth'], 'is not the LLM hidden size');
     if (generator && !Object.hasOwn(manifest.files, generator.nullCondition)) {
       problem(['generator', 'nullCondition'], `${generator.nullCondition} is not among the files`);
     }

@@ -53,6 +53,11 @@ test('a text-only model opens, gives absolute paths, and says what it lacks', as
 });
 
 test('every wrong manifest is refused by the name of its file', async () => {
+  const generator = {
+    ...{ graph: 'llm.onnx', nullCondition: 'llm.onnx', height: 1, width: 1, channels: 3 },
+    ...{ conditionLength: 1, conditionWidth: 5, defaultSteps: 1, defaultGuidance: 1 },
+    ...{ numTrainTimesteps: 1000, shift: 1, predictionType: 'sample' },
+  };
   const wrong: [string, unknown, RegExp][] = [
     ['unknown field', { ...textModel(), extra: 1 }, /extra/],
     ['future format', { ...textModel(), formatVersion: 2 }, /formatVersion/],
@@ -64,6 +69,7 @@ test('every wrong manifest is refused by the name of its file', async () => {
       { ...textModel(), encoder: { graph: 'llm.onnx', inputSize: { height: 1, width: 1 }, patches: 1, width: 1 } },
       /come together/,
     ],
+    ['generator of another width', { ...textModel(), generator }, /is not the LLM hidden size/],
   ];
   for (const [, manifest, why] of wrong) {
     await write(manifest);

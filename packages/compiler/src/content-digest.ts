@@ -6,8 +6,11 @@ import { pipeline } from 'node:stream/promises';
 import { weightFiles } from './checkpoint/checkpoint.js';
 import type { WeightPrecision } from './graph/index.js';
 
-/** Raised whenever the same checkpoint would compile to something else. */
-const compilerVersion = 1;
+/**
+ * Raised whenever the same checkpoint would compile to something else, or is refused now: a bundle from before would be
+ * served in its place. `npm run check` asks at every change of the compiler.
+ */
+const compilerVersion = 2;
 
 /** Configuration that a bundle is made from; copied files among it. */
 const configFiles = [

@@ -4,4 +4,4 @@ export * from './deadline.js';
 export { EventQueue, type EventQueueOptions } from './event-queue.js';
 export { type LinkedAbort, linkedAbort } from './linked-abort.js';
 export { mapOrdered } from './map-ordered.js';
-export { untilAborted } from './until-aborted.js';
+export { withDrain } from './with-drain.js';

@@ -1,67 +1,78 @@
 import { TesseraError } from './errors.js';
-import { type ChatStart, MediaDetail, Modality, type TextOptions } from './messages.js';
+import { type ChatMessage, type ChatStart, type Media, MediaDetail, Modality, type TextOptions } from './messages.js';
 
 /** A field of the contract that is laid down and not built: it is refused where it is set, and never ignored. */
 export interface UnbuiltField<T> {
-  /** Its path. Covers the fields below it. */
+  /** Its path, with `[]` for every entry of a list. Covers the fields below it. */
   readonly field: string;
-  /** Whether this message asks for what is not built. */
-  readonly asksFor: (message: T) => boolean;
+  /** Where a message asks for what is not built: the path, with the number of the first entry that does. */
+  readonly find: (message: T) => string | undefined;
   /** What of it is refused, where that is not everything. */
-  readonly what?: string;
+  readonly what: string | undefined;
+}
+
+function unbuilt<T>(field: string, asksFor: (message: T) => boolean, what?: string): UnbuiltField<T> {
+  return { field, find: (message) => (asksFor(message) ? field : undefined), what };
+}
+
+/** Of the entries of a list. */
+function unbuiltInEach<List extends string, Entry>(
+  list: List,
+  field: string,
+  asksFor: (entry: Entry) => boolean,
+  what?: string,
+): UnbuiltField<Readonly<Record<List, readonly Entry[]>>> {
+  const find = (message: Readonly<Record<List, readonly Entry[]>>): string | undefined => {
+    const index = message[list].findIndex(asksFor);
+    return index < 0 ? undefined : `${list}[${index}].${field}`;
+  };
+  return { field: `${list}[].${field}`, find, what };
 }
 
 /** Of how a text is written; both the gateway and the engines refuse them. */
 export const unbuiltTextOptions: readonly UnbuiltField<TextOptions>[] = [
-  { field: 'min_tokens', asksFor: ({ minTokens }) => minTokens !== undefined },
-  { field: 'min_p', asksFor: ({ minP }) => minP !== undefined },
-  { field: 'presence_penalty', asksFor: ({ presencePenalty }) => presencePenalty !== undefined },
-  { field: 'frequency_penalty', asksFor: ({ frequencyPenalty }) => frequencyPenalty !== undefined },
-  { field: 'logit_bias', asksFor: ({ logitBias }) => Object.keys(logitBias).length > 0 },
-  { field: 'stop_token_ids', asksFor: ({ stopTokenIds }) => stopTokenIds.length > 0 },
-  { field: 'logprobs', asksFor: ({ logprobs }) => logprobs !== undefined },
-  { field: 'response_format', asksFor: ({ responseFormat }) => responseFormat !== undefined },
+  unbuilt('min_tokens', ({ minTokens }) => minTokens !== undefined),
+  unbuilt('min_p', ({ minP }) => minP !== undefined),
+  unbuilt('presence_penalty', ({ presencePenalty }) => presencePenalty !== undefined),
+  unbuilt('frequency_penalty', ({ frequencyPenalty }) => frequencyPenalty !== undefined),
+  unbuilt('logit_bias', ({ logitBias }) => Object.keys(logitBias).length > 0),
+  unbuilt('stop_token_ids', ({ stopTokenIds }) => stopTokenIds.length > 0),
+  unbuilt('logprobs', ({ logprobs }) => logprobs !== undefined),
+  unbuilt('response_format', ({ responseFormat }) => responseFormat !== undefined),
 ];
 
 const builtDetails: ReadonlySet<MediaDetail> = new Set([MediaDetail.UNSPECIFIED, MediaDetail.HIGH]);
 
 /** Of a request at the front door, `text` left out. */
 export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
-  {
-    field: 'messages[].tool_calls',
-    asksFor: ({ messages }) => messages.some(({ toolCalls }) => toolCalls.length > 0),
-  },
-  {
-    field: 'messages[].tool_call_id',
-    asksFor: ({ messages }) => messages.some(({ toolCallId }) => toolCallId !== ''),
-  },
-  {
-    field: 'media[].modality',
-    asksFor: ({ media }) =>
-      media.some(({ modality }) => modality !== Modality.UNSPECIFIED && modality !== Modality.IMAGE),
-    what: 'any but MODALITY_IMAGE',
-  },
-  {
-    field: 'media[].detail',
-    asksFor: ({ media }) => media.some(({ detail }) => !builtDetails.has(detail)),
-    what: 'any but MEDIA_DETAIL_HIGH',
-  },
-  { field: 'choices', asksFor: ({ choices }) => choices !== undefined && choices > 1, what: 'more than 1' },
-  { field: 'output_modalities', asksFor: ({ outputModalities }) => outputModalities.length > 0 },
-  { field: 'tools', asksFor: ({ tools }) => tools !== undefined },
-  { field: 'priority', asksFor: ({ priority }) => priority !== 0, what: 'any but 0' },
+  unbuiltInEach('messages', 'tool_calls', ({ toolCalls }: ChatMessage) => toolCalls.length > 0),
+  unbuiltInEach('messages', 'tool_call_id', ({ toolCallId }: ChatMessage) => toolCallId !== ''),
+  unbuiltInEach(
+    'media',
+    'modality',
+    ({ modality }: Media) => modality !== Modality.UNSPECIFIED && modality !== Modality.IMAGE,
+    'any but MODALITY_IMAGE',
+  ),
+  unbuiltInEach('media', 'detail', ({ detail }: Media) => !builtDetails.has(detail), 'any but MEDIA_DETAIL_HIGH'),
+  unbuilt('choices', ({ choices }) => choices !== undefined && choices > 1, 'more than 1'),
+  unbuilt('output_modalities', ({ outputModalities }) => outputModalities.length > 0),
+  unbuilt('tools', ({ tools }) => tools !== undefined),
+  unbuilt('priority', ({ priority }) => priority !== 0, 'any but 0'),
 ];
 
 /** Methods of the front door that are laid down and not built. */
 export const unbuiltMethods: readonly string[] = ['Resume'];
 
-/** @throws TesseraError UNSUPPORTED naming the first field that asks for what is not built */
+/**
+ * @param path of the message, with a dot behind it
+ * @throws TesseraError UNSUPPORTED naming the first field that asks for what is not built
+ */
 export function refuseUnbuilt<T>(message: T, fields: readonly UnbuiltField<T>[], path = ''): void {
-  for (const { field, asksFor, what } of fields) {
-    if (!asksFor(message)) continue;
-    const name = `${path}${field}`;
-    throw new TesseraError('UNSUPPORTED', `${name}${what === undefined ? '' : ` (${what})`} is not built yet`, {
-      field: name,
-    });
+  for (const { find, what } of fields) {
+    const found = find(message);
+    if (found === undefined) continue;
+    const field = `${path}${found}`;
+    const said = `${field}${what === undefined ? '' : ` (${what})`} is not built yet`;
+    throw new TesseraError('UNSUPPORTED', said, { field });
   }
 }

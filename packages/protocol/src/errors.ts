@@ -214,7 +214,7 @@ export class TesseraError extends Error {
       cause?: unknown;
       /** When trying again is worth it, in milliseconds from now. */
       retryAfterMs?: number;
-      /** The path of the field that is wrong, in the message that has it: such as `messages[0].content`. */
+      /** The path of the field that is wrong, from the request's message on: such as `start.messages[0].content`. */
       field?: string;
       /** The request that it is about, as the service that was called says. */
       requestId?: string;
@@ -240,7 +240,7 @@ export class TesseraError extends Error {
     return this.options.retryAfterMs;
   }
 
-  /** The path of the field that is wrong, such as `messages[0].content`. */
+  /** The path of the field that is wrong, from the request's message on: such as `start.messages[0].content`. */
   get field(): string | undefined {
     return this.options.field;
   }
@@ -263,6 +263,19 @@ export class TesseraError extends Error {
   /** The same error as one about this field, unless it names a field already. */
   inField(field: string): TesseraError {
     return new TesseraError(this.code, this.message, { ...this.options, field: this.options.field ?? field });
+  }
+
+  /**
+   * The same error for whoever sent the message that has this one in its field `path`. A check names fields of the message
+   * that it is given, and each door those of the request.
+   */
+  under(path: string): TesseraError {
+    const { field } = this.options;
+    if (field === undefined) return this;
+    // Not one that begins with a word and a name, as in: media "a" is cut.
+    const isNamed = this.message.startsWith(field) && !this.message.startsWith(`${field} "`);
+    const message = isNamed ? `${path}.${this.message}` : this.message;
+    return new TesseraError(this.code, message, { ...this.options, field: `${path}.${field}` });
   }
 
   /** The same error as that of a stage, unless it is known to be another one's. */

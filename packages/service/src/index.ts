@@ -1,13 +1,16 @@
 export * from './describe-errors.js';
 export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
+export { type CallerStreamOptions, callerStream } from './grpc/caller-stream.js';
 export { type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
 export { clientCredentials, type TlsOptions } from './grpc/tls-credentials.js';
+export { type PauseOptions, withinPause } from './grpc/within-pause.js';
 export * from './service/run-service.js';
 export * from './service/service.js';
 export * from './service/start-service.js';
 export * from './settings/common-settings.js';
 export * from './settings/describe-settings.js';
+export * from './settings/request-settings.js';
 export * from './settings/setting.js';
 export { portTrouble, steadyPort } from './steady-port.js';
 export * from './telemetry/describe-metrics.js';

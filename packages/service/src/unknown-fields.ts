@@ -23,7 +23,7 @@ export function refuseUnknownFields(message: unknown, name: string): void {
   const { path, number } = found;
   const where = path === '' ? name : `${path} in ${name}`;
   throw new TesseraError('REQUEST_INVALID', `${where} has no field number ${number}; take it out of the message`, {
-    field: path,
+    ...(path === '' ? {} : { field: path }),
   });
 }
 

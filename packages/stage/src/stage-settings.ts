@@ -1,5 +1,5 @@
 import { natsSettings } from '@tessera/bus';
-import { commonSettings, setting } from '@tessera/service';
+import { commonSettings, requestSettings, setting } from '@tessera/service';
 import { z } from 'zod';
 
 export interface StageDefaults {
@@ -34,6 +34,7 @@ export function stageSettings({ what, maxBatch, maxWaiting, slots, maxCalls }: S
   return {
     ...commonSettings,
     ...natsSettings,
+    ...requestSettings,
     ...computeSettings,
     'batch.max': setting(positive.max(1024), {
       default: maxBatch,

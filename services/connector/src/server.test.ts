@@ -23,7 +23,8 @@ let dir: string;
 let service: Awaited<ReturnType<typeof startService>>;
 let client: TesseraClient<typeof ConnectorServiceDefinition>;
 
-const start = () => startService(connector, { 'model.dir': dir, 'nats.url': nats.url, 'log.level': 'silent' });
+const start = (settings: { 'requests.maxPauseMs'?: number } = {}) =>
+  startService(connector, { 'model.dir': dir, 'nats.url': nats.url, 'log.level': 'silent', ...settings });
 
 beforeAll(async () => {
   dir = (await demoBundle()).dir;
@@ -171,4 +172,24 @@ test('a drain answers what was received, then ends an open stream by its name', 
   await stopped;
   close();
   other.close();
+});
+
+test('a caller that has its answers and sends nothing more loses its place', async () => {
+  const impatient = await start({ 'requests.maxPauseMs': 200 });
+  const other = createClient(ConnectorServiceDefinition, impatient.grpcAddress);
+  const tile = onePart(await goldenTensor('apple.features'), 'float16');
+  let close: () => void = () => {};
+  const closed = new Promise<void>((resolve) => {
+    close = resolve;
+  });
+  async function* open(): AsyncGenerator<ConnectRequest> {
+    yield { features: tile };
+    await closed;
+  }
+  const responses = other.connect(open())[Symbol.asyncIterator]();
+  expect((await responses.next()).done).toBe(false);
+  await expect(responses.next()).rejects.toMatchObject({ code: 'REQUEST_STALLED' });
+  close();
+  other.close();
+  await impatient.stop();
 });

@@ -1,4 +1,4 @@
-import { mapOrdered, untilAborted } from '@tessera/flow';
+import { mapOrdered } from '@tessera/flow';
 import type { BatchedGraph } from '@tessera/inference';
 import {
   ConnectorServiceDefinition,
@@ -10,7 +10,7 @@ import {
   TensorCollector,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService } from '@tessera/service';
+import { callerStream, type GrpcService, grpcService } from '@tessera/service';
 import type { Admission } from '@tessera/stage';
 
 export interface ConnectorServerOptions {
@@ -19,6 +19,8 @@ export interface ConnectorServerOptions {
   readonly admission: Admission;
   /** Tiles of one call that are in work at one time. */
   readonly tilesAtOnce: number;
+  /** How long a caller that waits for nothing may send nothing. */
+  readonly pauseMs: number;
   /** Once aborted, what was received is answered, and the call ends with DRAINING. */
   readonly drain: AbortSignal;
 }
@@ -31,22 +33,27 @@ function inFeatures(reason: unknown): never {
 
 /** The connector's gRPC door, for callers who want this stage alone. */
 export function connectorService(options: ConnectorServerOptions): GrpcService {
-  const { description, tiles, admission, tilesAtOnce, drain } = options;
+  const { description, tiles, admission, tilesAtOnce, pauseMs, drain } = options;
 
   async function* connect(
     requests: AsyncIterable<ConnectRequest>,
     { signal }: { signal: AbortSignal },
   ): AsyncGenerator<ConnectResponse> {
     using _call = admission.enter();
-    // A caller may keep its stream open for ever; a drain does not wait for that.
-    const received = wholeTensors(untilAborted(requests, drain), description.patches * description.width);
-    const connected = mapOrdered(received, tilesAtOnce, signal, (features, tileSignal) =>
-      tiles.run(features, tileSignal).catch(inFeatures),
-    );
+    let unanswered = 0;
+    let answeredMs = 0;
+    const idleSinceMs = () => (unanswered > 0 ? performance.now() : answeredMs);
+    const sent = callerStream(requests, { pauseMs, signal, drain, idleSinceMs });
+    const received = wholeTensors(sent, description.patches * description.width);
+    const connected = mapOrdered(received, tilesAtOnce, signal, (features, tileSignal) => {
+      unanswered++;
+      return tiles.run(features, tileSignal).catch(inFeatures);
+    });
     for await (const { result } of connected) {
       for (const visualTokens of encodeTensorParts(result, 'float16')) yield { visualTokens };
+      unanswered--;
+      answeredMs = performance.now();
     }
-    if (drain.aborted) throw new TesseraError('DRAINING', 'this connector is shutting down; open a new call');
   }
 
   return grpcService(ConnectorServiceDefinition, { describe: async () => description, connect });

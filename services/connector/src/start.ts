@@ -27,7 +27,14 @@ export const connector: Service<typeof connectorSettings> = {
         const description = { model, patches, width, tokenCount: tokens, llmWidth, maxBatch };
         return {
           handle: connectJobHandler(bus, tiles),
-          service: connectorService({ description, tiles, admission, tilesAtOnce: maxBatch, drain }),
+          service: connectorService({
+            description,
+            tiles,
+            admission,
+            tilesAtOnce: maxBatch,
+            pauseMs: settings['requests.maxPauseMs'],
+            drain,
+          }),
         };
       },
     });

@@ -18,24 +18,30 @@ import { encoder } from './start.js';
 
 const maxMediaBytes = 2 * 1024 * 1024;
 let nats: NatsServer;
+let dir: string;
 let service: Awaited<ReturnType<typeof startService>>;
 let client: TesseraClient<typeof EncoderServiceDefinition>;
 let apple: Uint8Array;
 let revision: string;
+
+const start = (settings: { 'requests.maxPauseMs'?: number } = {}) =>
+  startService(encoder, {
+    'model.dir': dir,
+    'nats.url': nats.url,
+    'nats.prefix': 'encoderserver',
+    'log.level': 'silent',
+    'media.maxBytes': maxMediaBytes,
+    'calls.max': 2,
+    ...settings,
+  });
 
 beforeAll(async () => {
   const bundle = await demoBundle();
   revision = bundle.manifest.revision;
   apple = await readFile(`${demoDir}/samples/apple.png`);
   nats = await startNatsServer();
-  service = await startService(encoder, {
-    'model.dir': bundle.dir,
-    'nats.url': nats.url,
-    'nats.prefix': 'encoderserver',
-    'log.level': 'silent',
-    'media.maxBytes': maxMediaBytes,
-    'calls.max': 2,
-  });
+  dir = bundle.dir;
+  service = await start();
   client = createClient(EncoderServiceDefinition, service.grpcAddress);
 });
 
@@ -51,10 +57,37 @@ async function* sent(parts: Iterable<Part>): AsyncGenerator<EncodeRequest> {
   for (const { name = 'a', data, last = false } of parts) yield { mediaPart: { name, data, last } };
 }
 
-async function encode(parts: Iterable<Part>, options = {}): Promise<EncodeResponse[]> {
+async function collect(answer: AsyncIterable<EncodeResponse>): Promise<EncodeResponse[]> {
   const responses: EncodeResponse[] = [];
-  for await (const response of client.encode(sent(parts), options)) responses.push(response);
+  for await (const response of answer) responses.push(response);
   return responses;
+}
+
+const encode = (parts: Iterable<Part>, options = {}) => collect(client.encode(sent(parts), options));
+
+async function openCalls({ metrics }: typeof service): Promise<number> {
+  const running = await metricValues(metrics, 'tessera_grpc_requests_running');
+  return running.find(({ labels }) => labels.method === 'Encode')?.value ?? 0;
+}
+
+/** A service of its own, with a client; `ended` resolves when the test is over. */
+async function started(settings: Parameters<typeof start>[0] = {}) {
+  const own = await start(settings);
+  const ownClient = createClient(EncoderServiceDefinition, own.grpcAddress);
+  let end: () => void = () => {};
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  return {
+    service: own,
+    client: ownClient,
+    ended,
+    [Symbol.asyncDispose]: async () => {
+      end();
+      ownClient.close();
+      await own.stop();
+    },
+  };
 }
 
 const whole = (): Part[] => [{ data: apple, last: true }];
@@ -121,12 +154,32 @@ test('refuses calls over the limit, and forgets those whose client has left', as
       .next()
       .catch((error: unknown) => error),
   );
-  const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
-  const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Encode')?.value ?? 0;
-  while ((await openCalls()) < 2) await delay(5);
+  while ((await openCalls(service)) < 2) await delay(5);
   await expect(encode(whole())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   leaving.abort();
   for (const ended of open) expect(await ended).toMatchObject({ code: 'CANCELLED' });
-  while ((await openCalls()) > 0) await delay(5);
+  while ((await openCalls(service)) > 0) await delay(5);
   await expectRight();
+});
+
+/** Sends a part that is not the last, and then nothing until it is told to end. */
+async function* silent(end: Promise<unknown>): AsyncGenerator<EncodeRequest> {
+  yield { mediaPart: { name: 'a', data: apple.subarray(0, 100), last: false } };
+  await end;
+}
+
+test('callers that begin and say nothing more lose their places', async () => {
+  await using other = await started({ 'requests.maxPauseMs': 200 });
+  const ends = [0, 1].map(() => collect(other.client.encode(silent(other.ended))));
+  for (const end of ends) await expect(end).rejects.toMatchObject({ code: 'REQUEST_STALLED' });
+  expect(await collect(other.client.encode(sent(whole())))).toHaveLength(1);
+});
+
+test('a drain does not wait for a caller that says nothing more', async () => {
+  await using other = await started();
+  const end = collect(other.client.encode(silent(other.ended)));
+  while ((await openCalls(other.service)) < 1) await delay(5);
+  const stopped = other.service.stop();
+  await expect(end).rejects.toMatchObject({ code: 'DRAINING' });
+  await stopped;
 });

@@ -8,7 +8,7 @@ import {
   type Segment,
   SegmentRole,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService } from '@tessera/service';
+import { callerStream, type GrpcService, grpcService } from '@tessera/service';
 import type { Admission } from '@tessera/stage';
 import { collectMedia } from './collect-media.js';
 import type { ItemEncoder } from './item-encoder.js';
@@ -18,18 +18,21 @@ export interface EncoderServerOptions {
   readonly encoder: ItemEncoder;
   readonly admission: Admission;
   readonly maxMediaBytes: number;
+  /** How long a caller may pause before it has sent everything. */
+  readonly pauseMs: number;
+  readonly drain: AbortSignal;
 }
 
 /** The encoder's gRPC door: one item a call, for callers who want this stage alone. */
 export function encoderService(options: EncoderServerOptions): GrpcService {
-  const { description, encoder, admission, maxMediaBytes } = options;
+  const { description, encoder, admission, maxMediaBytes, pauseMs, drain } = options;
 
   async function* encode(
     requests: AsyncIterable<EncodeRequest>,
     { signal }: { signal: AbortSignal },
   ): AsyncGenerator<EncodeResponse> {
     using _call = admission.enter();
-    const bytes = await collectMedia(requests, maxMediaBytes);
+    const bytes = await collectMedia(callerStream(requests, { pauseMs, signal, drain }), maxMediaBytes);
     for await (const { tile, tiles, features } of encoder.encode({ bytes, signal })) {
       // Said with the first part only.
       let about: Pick<EncodeResponse, 'segment' | 'segments'> = { segment: segmentOf(tile), segments: tiles };

@@ -14,7 +14,7 @@ export const encoder: Service<typeof encoderSettings> = {
   name: 'encoder',
   settings: encoderSettings,
   start: async (context) => {
-    const { settings } = context;
+    const { settings, drain } = context;
     const bundle = await readBundle(settings['model.dir'], ['encoder']);
     const { inputSize, patches, width } = bundle.stage('encoder');
     const { preprocessing } = bundle.manifest;
@@ -53,7 +53,14 @@ export const encoder: Service<typeof encoderSettings> = {
         };
         return {
           handle: encodeJobHandler(bus, encoder),
-          service: encoderService({ description, encoder, admission, maxMediaBytes: settings['media.maxBytes'] }),
+          service: encoderService({
+            description,
+            encoder,
+            admission,
+            maxMediaBytes: settings['media.maxBytes'],
+            pauseMs: settings['requests.maxPauseMs'],
+            drain,
+          }),
           close: () => svgLane.close(),
         };
       },

@@ -18,6 +18,7 @@ import {
 import { Arrivals } from './admission/arrivals.js';
 import type { ClientLimits } from './admission/client-limits.js';
 import type { RequestAdmission } from './admission/request-admission.js';
+import type { UploadShares } from './admission/upload-shares.js';
 import type { AnswerEventBody } from './answer/answer-reducer.js';
 import { RequestLifecycle, type StateListener } from './answer/request-lifecycle.js';
 import { type Conversation, type ConversationLimits, checkConversation } from './conversation/check-conversation.js';
@@ -53,6 +54,7 @@ export interface ChatDependencies {
   readonly limits: ChatLimits;
   readonly admission: RequestAdmission;
   readonly clients: ClientLimits;
+  readonly uploads: UploadShares;
   readonly onState: StateListener;
   /** Told each time a request goes to a further engine. */
   readonly onAttempt: () => void;
@@ -164,7 +166,7 @@ export class Chat {
    * @throws TesseraError of the error table
    */
   async upload(start: Media, parts: AsyncIterable<MediaPart>, call: ChatCall): Promise<UploadResponse> {
-    const { bus, clients, limits, media } = this.dependencies;
+    const { bus, clients, limits, media, uploads } = this.dependencies;
     // It needs no engine.
     this.refuseBeyond(limits.requests);
     if (media === undefined) throw new TesseraError('UNSUPPORTED', 'this model takes text only');
@@ -174,6 +176,7 @@ export class Chat {
       return await takeUpload(start, parts[Symbol.asyncIterator](), call, {
         bus,
         budget: place.budget,
+        claim: (upload) => uploads.claim(call.client, upload),
         limits: { ...limits, maxPixels: limits.mediaPixels },
       });
     } finally {

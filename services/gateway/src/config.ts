@@ -1,5 +1,5 @@
 import { natsSettings } from '@tessera/bus';
-import { commonSettings, setting } from '@tessera/service';
+import { commonSettings, requestSettings, setting } from '@tessera/service';
 import { z } from 'zod';
 
 const positive = z.int().min(1);
@@ -8,6 +8,7 @@ const positive = z.int().min(1);
 export const gatewaySettings = {
   ...commonSettings,
   ...natsSettings,
+  ...requestSettings,
   'requests.maxInFlight': setting(positive, {
     default: 512,
     description: 'Requests that may be in flight; beyond it new ones are refused with RetryInfo.',
@@ -20,11 +21,6 @@ export const gatewaySettings = {
   'requests.maxAttempts': setting(positive, {
     default: 3,
     description: 'Engines that a request is sent to, one after the other, when one dies.',
-  }),
-  'requests.maxPauseMs': setting(positive, {
-    default: 20_000,
-    description:
-      'The longest pause of a client that has not sent all of its request, in milliseconds; then it loses its place. A part of 512 KiB must fit into it on the slowest line.',
   }),
   'admission.safety': setting(z.number().min(0), {
     default: 1.2,
@@ -45,6 +41,11 @@ export const gatewaySettings = {
     default: 256 * 1024 * 1024,
     description:
       "Bytes of media that one client's requests may hold together. Below media.maxHeldBytes, and no less than media.maxBytes.",
+  }),
+  'clients.maxUploadedBytes': setting(positive, {
+    default: 64 * 1024 * 1024,
+    description:
+      'Bytes of the uploads that are kept for one client; each gateway counts those that came to it. Below nats.uploadsBytes, so that no client fills it, and more than media.maxBytes.',
   }),
   'media.maxItems': setting(positive, { default: 8, description: 'Media items shown in one conversation.' }),
   'media.maxBytes': setting(positive, {

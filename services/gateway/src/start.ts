@@ -21,6 +21,7 @@ import {
 import { ClientLimits } from './admission/client-limits.js';
 import { RequestAdmission } from './admission/request-admission.js';
 import { sampleQueues } from './admission/sample-queues.js';
+import { UploadShares } from './admission/upload-shares.js';
 import { Chat, type ChatLimits } from './chat.js';
 import { gatewaySettings } from './config.js';
 import { chatService } from './doors/chat-service.js';
@@ -80,6 +81,7 @@ export const gateway: Service<typeof gatewaySettings> = {
         { requests: settings['clients.maxRequests'], bytes: settings['clients.maxHeldBytes'] },
         new MediaBudget(settings['media.maxHeldBytes'], (bytes) => mediaBytes.set(bytes)),
       ),
+      uploads: new UploadShares({ bytes: settings['clients.maxUploadedBytes'] }),
       ...observer,
     });
     return {

@@ -124,10 +124,10 @@ export class Sampler {
     const { steps = defaultSteps, guidance = defaultGuidance } = drawing;
     const { maxSteps, maxGuidance, maxWaiting } = this.limits;
     if (!Number.isInteger(steps) || steps < 1 || steps > maxSteps) {
-      throw TesseraError.invalidField('options.steps', `must be 1 to ${maxSteps}, not ${steps}`);
+      throw TesseraError.invalidField('steps', `must be 1 to ${maxSteps}, not ${steps}`);
     }
     if (!(guidance >= 0 && guidance <= maxGuidance)) {
-      throw TesseraError.invalidField('options.guidance', `must be 0 to ${maxGuidance}, not ${guidance}`);
+      throw TesseraError.invalidField('guidance', `must be 0 to ${maxGuidance}, not ${guidance}`);
     }
     this.checkNoise(drawing.noise);
     const condition = fullCondition(nullCondition, drawing.condition);

@@ -22,7 +22,8 @@ let condition: Float32Tensor;
 let service: Awaited<ReturnType<typeof startService>>;
 let client: TesseraClient<typeof GeneratorServiceDefinition>;
 
-const start = () => startService(generator, { 'model.dir': dir, 'nats.url': nats.url, 'log.level': 'silent' });
+const start = (settings: { 'requests.maxPauseMs'?: number } = {}) =>
+  startService(generator, { 'model.dir': dir, 'nats.url': nats.url, 'log.level': 'silent', ...settings });
 
 beforeAll(async () => {
   dir = (await demoBundle()).dir;
@@ -59,6 +60,11 @@ async function collect(responses: AsyncIterable<DrawResponse>) {
     if (event?.$case === 'picturePart') data.push(event.value.data);
   }
   return { steps, file: Buffer.concat(data) };
+}
+
+async function openCalls({ metrics }: typeof service): Promise<number> {
+  const running = await metricValues(metrics, 'tessera_grpc_requests_running');
+  return running.find(({ labels }) => labels.method === 'Draw')?.value ?? 0;
 }
 
 async function expectRight(): Promise<void> {
@@ -134,9 +140,7 @@ test('a client that leaves half-way stops its drawing', async () => {
   expect((await responses.next()).value?.event?.$case).toBe('progress');
   leaving.abort();
   await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
-  const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
-  const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Draw')?.value ?? 0;
-  while ((await openCalls()) > 0) await delay(5);
+  while ((await openCalls(service)) > 0) await delay(5);
   await expectRight();
   expect((await steps()) - before).toBeLessThan(200);
 });
@@ -151,4 +155,31 @@ test('a drain lets an open drawing end', async () => {
   expect(file.subarray(1, 4).toString()).toBe('PNG');
   await stopped;
   other.close();
+});
+
+/** Says how to draw, and then nothing until it is told to end. */
+async function* silent(end: Promise<unknown>): AsyncGenerator<Sent> {
+  yield { body: { $case: 'start', value: { options: { steps: 2 } } } };
+  await end;
+}
+
+test.each<[string, string, { 'requests.maxPauseMs'?: number }]>([
+  ['loses its place', 'REQUEST_STALLED', { 'requests.maxPauseMs': 200 }],
+  ['does not hold up a drain', 'DRAINING', {}],
+])('a caller that begins and says nothing more %s', async (_, code, settings) => {
+  const own = await start(settings);
+  const other = createClient(GeneratorServiceDefinition, own.grpcAddress);
+  let close: () => void = () => {};
+  const closed = new Promise<void>((resolve) => {
+    close = resolve;
+  });
+  const ended = collect(other.draw(silent(closed))).catch((reason: unknown) => reason);
+  if (code === 'DRAINING') {
+    while ((await openCalls(own)) < 1) await delay(5);
+    await own.stop();
+  }
+  expect(await ended).toMatchObject({ code });
+  close();
+  other.close();
+  await own.stop();
 });

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { untilAborted } from '@tessera/flow';
 import {
   type DrawOptions,
   type DrawRequest,
@@ -11,7 +10,7 @@ import {
   TensorCollector,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService } from '@tessera/service';
+import { callerStream, type GrpcService, grpcService } from '@tessera/service';
 import type { Admission } from '@tessera/stage';
 import { drawEvents } from './draw-events.js';
 import { pictureParts } from './picture-parts.js';
@@ -21,12 +20,14 @@ export interface GeneratorServerOptions {
   readonly description: GeneratorServiceDescribeResponse;
   readonly sampler: Sampler;
   readonly admission: Admission;
+  /** How long a caller may pause before it has sent everything. */
+  readonly pauseMs: number;
   readonly drain: AbortSignal;
 }
 
 /** The generator's gRPC door: one picture a call, for callers who want this stage alone. */
 export function generatorService(options: GeneratorServerOptions): GrpcService {
-  const { description, sampler, admission, drain } = options;
+  const { description, sampler, admission, pauseMs, drain } = options;
   const conditionElements = description.conditionLength * description.conditionWidth;
 
   async function* draw(
@@ -34,28 +35,37 @@ export function generatorService(options: GeneratorServerOptions): GrpcService {
     { signal, deadlineMs }: { signal: AbortSignal; deadlineMs: number },
   ): AsyncGenerator<DrawResponse> {
     using _call = admission.enter();
-    // A caller that says nothing more does not hold up a drain.
-    const { start, condition } = await collectDrawing(untilAborted(requests, drain), conditionElements);
-
+    const sent = callerStream(requests, { pauseMs, signal, drain });
+    const { start, condition } = await collectDrawing(sent, conditionElements);
     const drawing = {
       condition,
       noise: { seed: start.seed ?? randomBytes(8).readBigUInt64LE(), index: 0 },
       steps: start.steps,
       guidance: start.guidance,
     };
-    for await (const event of drawEvents(sampler, drawing, { signal, deadlineMs })) {
-      if (event.kind === 'progress') {
-        const { step, steps } = event;
-        yield { event: { $case: 'progress', value: { step, steps } } };
-      } else {
-        for (const part of await pictureParts(event.picture.image, maxPartBytes)) {
-          yield { event: { $case: 'picturePart', value: part } };
+    try {
+      for await (const event of drawEvents(sampler, drawing, { signal, deadlineMs })) {
+        if (event.kind === 'progress') {
+          const { step, steps } = event;
+          yield { event: { $case: 'progress', value: { step, steps } } };
+        } else {
+          for (const part of await pictureParts(event.picture.image, maxPartBytes)) {
+            yield { event: { $case: 'picturePart', value: part } };
+          }
         }
       }
+    } catch (reason) {
+      throw fromRoot(reason);
     }
   }
 
   return grpcService(GeneratorServiceDefinition, { describe: async () => description, draw });
+}
+
+/** The sampler names the options by themselves; the condition is a field of the message. */
+function fromRoot(reason: unknown): TesseraError {
+  const error = TesseraError.from(reason);
+  return error.field === 'condition' ? error : error.under('start.options');
 }
 
 /**

@@ -72,7 +72,13 @@ export const generator: Service<typeof generatorSettings> = {
         return {
           handle: generateJobHandler(bus, sampler, settings['nats.partBytes']),
           expectedMs: ({ options }) => sampler.leastMs(options?.steps),
-          service: generatorService({ description, sampler, admission, drain }),
+          service: generatorService({
+            description,
+            sampler,
+            admission,
+            pauseMs: settings['requests.maxPauseMs'],
+            drain,
+          }),
           close: () => sampler.close(),
         };
       },

@@ -1,3 +1,4 @@
+import { withDrain } from '@tessera/flow';
 import {
   durationOf,
   type GenerateRequest,
@@ -17,7 +18,6 @@ import type { EngineLinks } from './engine-links.js';
 import { EngineSpans } from './engine-spans.js';
 import type { Llm } from './llm.js';
 import type { LlmMetrics } from './metrics.js';
-import { withDrain } from './with-drain.js';
 
 export interface LlmServerOptions {
   readonly llm: Llm;

@@ -9,7 +9,7 @@ import {
   maxBytesOf,
   Subjects,
   TesseraError,
-  TokenRows,
+  VisualTokenRows,
   visualTokens,
 } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -60,14 +60,14 @@ async function engine(options: Parameters<Cleanup['bus']>[1] = {}) {
 async function publishPart(
   prefix: string,
   address: string,
-  part: Partial<TokenRows>,
+  part: Partial<VisualTokenRows>,
   subjectPart = part.part ?? 0,
 ): Promise<void> {
   const { js } = await raw();
   const message = { key: jobKey('a'), tile: 0, part: 0, parts: 2, rows: undefined, timings: [], ...part };
   const at = { requestId: 'a', item: 0, tile: message.tile, part: subjectPart };
   const subject = new Subjects(prefix, 'r1').product(visualTokens, address, at);
-  await js.publish(subject, TokenRows.encode(message).finish(), { headers: headers() });
+  await js.publish(subject, VisualTokenRows.encode(message).finish(), { headers: headers() });
 }
 
 test('tiles arrive as they become complete, with their timings, and leave the stream', async () => {
@@ -136,7 +136,7 @@ test('duplicates, disorder, corrupt parts and mixed attempts give each tile once
   const observer = { dropped: (_kind: string, reason: string) => drops.push(reason) };
   const { inbox, prefix } = await engine({ observer });
   const rows = (offset: number) => encodeTensor(counted(1, 8, offset), 'float16');
-  const publish = (part: Partial<TokenRows>, subjectPart?: number) =>
+  const publish = (part: Partial<VisualTokenRows>, subjectPart?: number) =>
     publishPart(prefix, inbox.address, part, subjectPart);
   const reading = take(inbox.receive('a', cleanup.signal()), 2);
   await publish({ part: 1, rows: rows(8) });

@@ -1,4 +1,4 @@
-import { type Float32Tensor, type StageWork, TokenRows, visualTokens } from '@tessera/protocol';
+import { type Float32Tensor, type StageWork, VisualTokenRows, visualTokens } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { counted } from '../testing/bus-test-support.js';
 import { TensorAssembler } from './tensor-assembler.js';
@@ -56,8 +56,8 @@ test('attempts are not mixed, and the first that is complete wins', () => {
 test('what is corrupt is dropped, and a later valid copy is kept', () => {
   const assembler = new TensorAssembler(limits);
   const [first, second] = payloads(counted(8, 8));
-  const decoded = TokenRows.decode(must(first));
-  const corrupt = (change: Partial<TokenRows>) => TokenRows.encode({ ...decoded, ...change }).finish();
+  const decoded = VisualTokenRows.decode(must(first));
+  const corrupt = (change: Partial<VisualTokenRows>) => VisualTokenRows.encode({ ...decoded, ...change }).finish();
   const rows = must(decoded.rows);
   for (const payload of [
     Uint8Array.of(255, 255, 255),
@@ -95,8 +95,8 @@ test('a request that ends takes what it held with it, and no other', () => {
   const small = new TensorAssembler({ ...limits, maxPendingBytes: 300 });
   const [first, second] = payloads(counted(8, 8));
   const other = { ...at(0), requestId: 'other' };
-  const otherFirst = TokenRows.decode(must(first));
-  const renamed = TokenRows.encode({ ...otherFirst, key: { requestId: 'other', attempt: 1, item: 0 } }).finish();
+  const otherFirst = VisualTokenRows.decode(must(first));
+  const renamed = VisualTokenRows.encode({ ...otherFirst, key: { requestId: 'other', attempt: 1, item: 0 } }).finish();
   expect(small.add(at(0), must(first)).kind).toBe('waiting');
   expect(small.add(other, renamed).kind).toBe('waiting');
   small.forgetRequest('r');
@@ -113,8 +113,8 @@ test('parts with fields that this release does not know are told of, and used', 
   let told = 0;
   const assembler = new TensorAssembler(limits, () => told++);
   const whole = counted(2, 8);
-  const part = TokenRows.decode(must(payloads(whole)[0]));
+  const part = VisualTokenRows.decode(must(payloads(whole)[0]));
   const newer = { ...part, _unknownFields: { 794: [Uint8Array.of(1, 0x61)] } };
-  expect(assembler.add(at(0), TokenRows.encode(newer).finish())).toMatchObject({ kind: 'complete' });
+  expect(assembler.add(at(0), VisualTokenRows.encode(newer).finish())).toMatchObject({ kind: 'complete' });
   expect(told).toBe(1);
 });

@@ -5,7 +5,7 @@ import {
   type ProductPlace,
   type StageWork,
   TesseraError,
-  TokenRows,
+  VisualTokenRows,
 } from '@tessera/protocol';
 import { hasUnknownFields } from '@tessera/service';
 
@@ -72,11 +72,11 @@ export class TensorAssembler {
   add(at: ProductPlace, payload: Uint8Array): PartOutcome {
     const name = nameOf(at);
     if (this.has(at)) return dropped('duplicate', 'the tile is complete');
-    let part: TokenRows;
+    let part: VisualTokenRows;
     let rows: Float32Tensor;
     let attempt: number;
     try {
-      part = TokenRows.decode(payload);
+      part = VisualTokenRows.decode(payload);
       if (hasUnknownFields(part)) this.onUnknownFields();
       attempt = this.check(at, part);
       rows = decodeTensor(part.rows);
@@ -118,7 +118,7 @@ export class TensorAssembler {
     return { kind: 'complete', tensor: { item: at.item, tile: at.tile, attempt, tensor, timings } };
   }
 
-  private check(at: ProductPlace, part: TokenRows): number {
+  private check(at: ProductPlace, part: VisualTokenRows): number {
     const { key } = part;
     const { maxTensorBytes } = this.limits;
     if (

@@ -1,3 +1,4 @@
+import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 import { notBuilt, parseConfig } from '../config.js';
 import { byModelType } from '../families/family.js';
@@ -42,6 +43,7 @@ export function tessera(config: unknown): ModelPlan {
       },
     }),
   };
+  requireFittingWidths(stages);
   return {
     modelType: 'tessera',
     stages,
@@ -55,4 +57,22 @@ export function tessera(config: unknown): ModelPlan {
     },
     eosTokenIds: text_config.eos_token_id,
   };
+}
+
+/** Stages of any families are put together here, so no family can see that what one gives is not what the next takes. */
+function requireFittingWidths({ connector, llm, generator }: StagePieces): void {
+  const { hiddenSize } = llm.pieces.section;
+  const problem = (text: string) => new TesseraError('CHECKPOINT_INVALID', `config.json: ${text}`);
+  const llmWidth = connector?.pieces.section.llmWidth ?? hiddenSize;
+  if (llmWidth !== hiddenSize) {
+    throw problem(
+      `connector_config makes visual tokens of width ${llmWidth}, but the model of text_config has width ${hiddenSize}`,
+    );
+  }
+  const conditionWidth = generator?.pieces.section.conditionWidth ?? hiddenSize;
+  if (conditionWidth !== hiddenSize) {
+    throw problem(
+      `generator_config takes a condition of width ${conditionWidth}, but it is given hidden states of text_config, of width ${hiddenSize}`,
+    );
+  }
 }

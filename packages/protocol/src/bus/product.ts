@@ -1,4 +1,4 @@
-import { type JobKey, type StageWork, TokenRows } from '../messages.js';
+import { type JobKey, type StageWork, VisualTokenRows } from '../messages.js';
 import type { Float32Tensor } from '../tensor.js';
 import { encodeTensor } from '../tensor-message.js';
 import { checkTensorBytes, splitRows } from '../tensor-rows.js';
@@ -76,7 +76,7 @@ export function tensorProduct<Name extends string>(declared: Declared<Name>): Te
       for (const [part, run] of runs.entries()) {
         const message = { key, tile, part, parts: runs.length, rows: encodeTensor(run, 'float16') };
         const isLast = part === runs.length - 1;
-        yield { tile, part, payload: TokenRows.encode({ ...message, timings: isLast ? timings : [] }).finish() };
+        yield { tile, part, payload: VisualTokenRows.encode({ ...message, timings: isLast ? timings : [] }).finish() };
       }
     },
   };

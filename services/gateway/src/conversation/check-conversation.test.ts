@@ -185,10 +185,10 @@ test.each<[why: string, start: Partial<ChatStart>, code: string, field: string |
 const call = { id: 'c', name: 'f', arguments: '{}' };
 
 test.each<[field: string, start: Partial<ChatStart>]>([
-  ['messages[].tool_calls', { messages: [{ ...user(words('a')), toolCalls: [call] }] }],
-  ['messages[].tool_call_id', { messages: [{ ...user(words('a')), toolCallId: 'c' }] }],
-  ['media[].modality', shown(media('a', { modality: Modality.AUDIO }))],
-  ['media[].detail', shown(media('a', { detail: MediaDetail.LOW }))],
+  ['messages[1].tool_calls', { messages: [user(words('a')), { ...user(words('a')), toolCalls: [call] }] }],
+  ['messages[0].tool_call_id', { messages: [{ ...user(words('a')), toolCallId: 'c' }] }],
+  ['media[0].modality', shown(media('a', { modality: Modality.AUDIO }))],
+  ['media[0].detail', shown(media('a', { detail: MediaDetail.LOW }))],
   ['choices', { choices: 2 }],
   ['output_modalities', { outputModalities: [Modality.TEXT] }],
   ['tools', { tools: { tools: [], choice: undefined, parallel: undefined } }],
@@ -202,7 +202,7 @@ test.each<[field: string, start: Partial<ChatStart>]>([
   ['text.logprobs', text({ logprobs: { top: 0 } })],
   ['text.response_format', text({ responseFormat: { format: { $case: 'regex', value: 'a' } } })],
   ['text.response_format', text({ responseFormat: { format: undefined } })],
-  ['media[].detail', shown(media('a', { detail: 7 as MediaDetail }))],
+  ['media[0].detail', shown(media('a', { detail: 7 as MediaDetail }))],
 ])('%s is laid down and not built: refused by its name, never ignored', (field, start) => {
   expect(refusal(start)).toEqual(['UNSUPPORTED', field]);
 });

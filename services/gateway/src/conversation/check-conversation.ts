@@ -47,7 +47,7 @@ const metadataLimits = { entries: 16, keyCharacters: 64, valueCharacters: 512 };
 const templateArgumentLimits = { characters: 16_384, depth: 16 };
 
 /**
- * Checks a conversation before anything is allocated for it. Who may speak when is not looked at: that is for the model's
+ * Checks a conversation before anything is allocated for it; fields are those of ChatStart. Who may speak when is not looked at: that is for the model's
  * chat template to say.
  * @throws TesseraError REQUEST_INVALID, PROMPT_EMPTY, PROMPT_TOO_LONG, MEDIA_TOO_MANY, MEDIA_TOO_LARGE or UNSUPPORTED,
  *   naming the field

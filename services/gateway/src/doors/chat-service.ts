@@ -1,3 +1,4 @@
+import { withDrain } from '@tessera/flow';
 import {
   type AnswerEvent,
   ChatServiceDefinition,
@@ -9,11 +10,10 @@ import {
   type ModelInfo,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
+import { type GrpcService, grpcService, type TesseraCallContext, withinPause } from '@tessera/service';
 import { clientName } from '../admission/client-name.js';
 import { type Chat, requireModel } from '../chat.js';
 import { unlessLeaving } from '../intake/leaving.js';
-import { withinPause } from '../intake/within-pause.js';
 import { ChatSpan } from './chat-span.js';
 
 export interface ChatServiceOptions {
@@ -58,21 +58,34 @@ export function chatService(
     const call = { client: clientName(context, clientKey), signal, deadlineMs, arrival };
     using span = new ChatSpan(info.name, start, onFirstText);
     let sequence = 0n;
-    let drainTold = false;
+    const numbered = (event: NonNullable<AnswerEvent['event']>) => ({ event: { sequence: ++sequence, event } });
+    const drained = { $case: 'drain', value: {} } as const;
+    // `accepted` is the first event, whatever happens.
+    let isAccepted = false;
+    let isDrainUntold = false;
     try {
-      for await (const event of span.within(() => chat.answer(start, parts, call))) {
-        span.note(event);
-        // From here on errors tell the caller which request they are about.
-        if (event.$case === 'accepted') context.setRequestId(event.value.requestId);
-        else if (drain.aborted && !drainTold) {
-          drainTold = true;
-          yield { event: { sequence: ++sequence, event: { $case: 'drain', value: {} } } };
+      const events = span.within(() => chat.answer(start, parts, call));
+      for await (const event of withDrain(events, drain)) {
+        if (event === 'drain') {
+          if (isAccepted) yield numbered(drained);
+          else isDrainUntold = true;
+          continue;
         }
-        yield { event: { sequence: ++sequence, event } };
+        span.note(event);
+        if (event.$case === 'accepted') {
+          isAccepted = true;
+          // From here on errors tell the caller which request they are about.
+          context.setRequestId(event.value.requestId);
+        }
+        yield numbered(event);
+        if (isAccepted && isDrainUntold) {
+          isDrainUntold = false;
+          yield numbered(drained);
+        }
       }
     } catch (reason) {
       span.failed(reason);
-      throw reason;
+      throw fromRoot(reason);
     }
   }
 
@@ -92,7 +105,10 @@ export function chatService(
         const { signal, deadlineMs, arrival } = context;
         const { start, parts } = await streamed(requests, pauseMs, signal);
         if (start.media === undefined) throw invalid('start.media', 'is missing');
-        return chat.upload(start.media, parts, { client: clientName(context, clientKey), signal, deadlineMs, arrival });
+        const call = { client: clientName(context, clientKey), signal, deadlineMs, arrival };
+        return chat.upload(start.media, parts, call).catch((reason: unknown) => {
+          throw fromRoot(reason);
+        });
       },
       // biome-ignore lint/correctness/useYield: the contract has a stream here.
       async *resume() {
@@ -101,6 +117,12 @@ export function chatService(
     },
     { onArrival: (path) => (/\/(Chat|Respond)$/.test(path) ? chat.arrive() : undefined) },
   );
+}
+
+/** Below the door fields are those of `start`; only of the parts that follow it they are the whole message's already. */
+function fromRoot(reason: unknown): TesseraError {
+  const error = TesseraError.from(reason);
+  return error.field?.startsWith('media_part') ? error : error.under('start');
 }
 
 function notBuilt(method: string): TesseraError {
@@ -132,7 +154,7 @@ function inOneMessage(start: ChatStart | undefined): Question {
   const later = start.media.findIndex(({ source }) => source?.$case === 'parts');
   if (later >= 0) {
     throw TesseraError.invalidField(
-      `media[${later}].parts`,
+      `start.media[${later}].parts`,
       'says that bytes will follow, but Respond takes one message; send them inline, or call Chat',
     );
   }
@@ -146,7 +168,7 @@ async function firstMessage<Start>(
   pauseMs: number,
   signal: AbortSignal,
 ): Promise<Start> {
-  const first = await withinPause(requests.next(), pauseMs, signal);
+  const first = await withinPause(requests.next(), { pauseMs, signal });
   if (first.done === true) {
     await unlessLeaving(signal);
     throw invalid('start', 'the stream was closed before its first message; send `start` first');

@@ -1,7 +1,7 @@
 import type { MediaPart } from '@tessera/protocol';
+import { withinPause } from '@tessera/service';
 import { unlessLeaving } from './leaving.js';
 import type { MediaIntake } from './media-intake.js';
-import { withinPause } from './within-pause.js';
 
 /**
  * Takes in what a client sends until every item is whole, or its stream ends.
@@ -15,7 +15,7 @@ export async function readParts(
   signal: AbortSignal,
 ): Promise<void> {
   while (!intake.complete) {
-    const part = await withinPause(parts.next(), pauseMs, signal);
+    const part = await withinPause(parts.next(), { pauseMs, signal });
     if (part.done === true) {
       await unlessLeaving(signal);
       break;

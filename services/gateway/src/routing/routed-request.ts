@@ -20,6 +20,7 @@ import type { ResumePoint } from '../answer/delivered-answer.js';
 import type { RequestLifecycle } from '../answer/request-lifecycle.js';
 import type { PlannedItem } from '../intake/media-plan.js';
 import type { EncodeDispatch } from './encode-dispatch.js';
+import { inClientsFields } from './engine-fields.js';
 import type { EngineLease, EnginePool } from './engine-pool.js';
 import { beginnings, type PrefixAffinity } from './prefix-affinity.js';
 
@@ -299,7 +300,7 @@ export class RoutedRequest {
       await lease.client.receive(LlmServiceDefinition.methods.generate, request, { signal, deadlineMs, onMessage });
     } catch (reason) {
       // How a stream ends that has said all is of no account: drawings may still be due.
-      if (!isFinished) throw reason;
+      if (!isFinished) throw inClientsFields(reason);
     }
     if (!isFinished) throw engineEnded();
   }

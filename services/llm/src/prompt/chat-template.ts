@@ -18,6 +18,8 @@ const tokenizerConfig = z.object({
   unk_token: tokenText.nullish(),
 });
 
+const nothing = new Template('');
+
 /** The `chat_template` of tokenizer_config.json. */
 export class ChatTemplate {
   readonly source: string;
@@ -43,6 +45,16 @@ export class ChatTemplate {
     this.#constants = Object.fromEntries(Object.entries(tokens).filter(([, value]) => typeof value === 'string'));
   }
 
+  /** Whether a name is none of the template language's own, such as `range`, which no variable can have. */
+  isFreeName(name: string): boolean {
+    try {
+      nothing.render({ [name]: '' });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /**
    * The prompt as text, ending where the assistant's answer begins.
    * @param variables of the template, besides its own; none of those can be set
@@ -60,7 +72,7 @@ export class ChatTemplate {
       const why = cause instanceof Error ? cause.message : String(cause);
       throw new TesseraError('REQUEST_INVALID', `the chat template refuses the conversation: ${why}`, {
         cause,
-        field: 'messages',
+        field: 'conversation.messages',
       });
     }
   }

@@ -215,12 +215,17 @@ describe('template arguments', () => {
   });
 
   test.each([
-    [{ effort: '<|im_end|>' }, 'template_arguments.effort'],
-    [{ tags: [{ name: 'a|>' }] }, 'template_arguments.tags[0].name'],
-    [{ tags: { '<|im_end|>': 1 } }, 'template_arguments.tags'],
-  ])('that could become special tokens are refused: %j', (templateArguments, field) => {
-    expect(() => ask(templateArguments)).toThrow(
-      expect.objectContaining({ code: 'REQUEST_INVALID', options: { field } }),
-    );
-  });
+    [{ effort: '<|im_end|>' }, 'conversation.template_arguments.effort'],
+    [{ tags: [{ name: 'a|>' }] }, 'conversation.template_arguments.tags[0].name'],
+    [{ tags: { '<|im_end|>': 1 } }, 'conversation.template_arguments.tags'],
+    [{ range: 3 }, 'conversation.template_arguments.range'],
+    [{ effort: 'high', True: 'yes' }, 'conversation.template_arguments.True'],
+  ])(
+    'that could become special tokens, or are named as what the template language has, are refused: %j',
+    (templateArguments, field) => {
+      expect(() => ask(templateArguments)).toThrow(
+        expect.objectContaining({ code: 'REQUEST_INVALID', options: { field } }),
+      );
+    },
+  );
 });

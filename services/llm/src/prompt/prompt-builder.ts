@@ -33,6 +33,9 @@ const roleNames: ReadonlyMap<Role, TemplateMessage['role']> = new Map([
   [Role.TOOL, 'tool'],
 ]);
 
+/** Where the turns stand in a request. */
+const turnsField = 'conversation.messages';
+
 /** Turns a conversation with reserved media segments into token ids. */
 export class PromptBuilder {
   constructor(
@@ -49,13 +52,22 @@ export class PromptBuilder {
   build({ messages, templateArguments = {} }: PromptConversation, media: readonly PromptMedia[]): Prompt {
     this.#checkTurns(messages);
     requireHarmless(templateArguments, this.tokenizer.addedTokens);
+    const taken = Object.keys(templateArguments).find((name) => !this.template.isFreeName(name));
+    if (taken !== undefined) {
+      throw TesseraError.invalidField(
+        `conversation.template_arguments.${taken}`,
+        "has a name of the template language's own; use another",
+      );
+    }
     const texts = messages.flatMap(({ content }) =>
       content.flatMap(({ part }) => (part?.$case === 'text' ? [part.value] : [])),
     );
     this.#checkTextSize(texts, media);
     const guard = new TextGuard(this.tokenizer.addedTokens, [...texts, this.template.source]);
     const items: number[] = [];
-    const turns = messages.map((message) => templateMessage(message, guard, media, items));
+    const turns = messages.map((message, index) =>
+      templateMessage(message, `${turnsField}[${index}]`, guard, media, items),
+    );
     const rendered = this.template.render(turns, templateArguments);
 
     const tokenIds: number[] = [];
@@ -74,27 +86,27 @@ export class PromptBuilder {
     if (placed !== items.length) {
       throw new TesseraError('UNSUPPORTED', `the chat template placed ${placed} of ${items.length} media items`);
     }
-    return finishedPrompt(tokenIds, spans, media, this.model);
+    return finishedPrompt({ tokenIds, spans }, media, turnsField, this.model);
   }
 
   #checkTurns(messages: readonly PromptMessage[]): void {
     if (messages.length > maxMessages) {
-      throw TesseraError.invalidField('messages', `are ${messages.length}, but at most ${maxMessages} are taken`);
+      throw TesseraError.invalidField(turnsField, `are ${messages.length}, but at most ${maxMessages} are taken`);
     }
     for (const [index, { role }] of messages.entries()) {
       if (!roleNames.has(role)) {
-        throw TesseraError.invalidField(`messages[${index}].role`, 'is none of those that there are');
+        throw TesseraError.invalidField(`${turnsField}[${index}].role`, 'is none of those that there are');
       }
     }
     const last = messages.at(-1);
     if (last === undefined) {
-      throw new TesseraError('PROMPT_EMPTY', 'the conversation has no message', { field: 'messages' });
+      throw new TesseraError('PROMPT_EMPTY', 'the conversation has no message', { field: turnsField });
     }
     const says = ({ part }: PromptMessage['content'][number]): boolean =>
       part?.$case === 'media' || (part?.$case === 'text' && part.value.trim() !== '');
     if (!last.content.some(says)) {
       throw new TesseraError('PROMPT_EMPTY', 'the last message has neither text nor media', {
-        field: `messages[${messages.length - 1}].content`,
+        field: `${turnsField}[${messages.length - 1}].content`,
       });
     }
   }
@@ -105,7 +117,7 @@ export class PromptBuilder {
     const reserved = media.flatMap(({ segments }) => segments).reduce((sum, { tokenCount }) => sum + tokenCount, 0);
     const { maxPositions } = this.model;
     if (characters > maxPositions * this.tokenizer.longestToken || reserved > maxPositions) {
-      throw tooLong(`${characters} characters and ${reserved} media tokens`, this.model);
+      throw tooLong(`${characters} characters and ${reserved} media tokens`, turnsField, this.model);
     }
   }
 
@@ -117,7 +129,7 @@ export class PromptBuilder {
       for (let n = 0; n < tokenCount; n++) tokenIds.push(mediaPad as number);
       // The same item may be named often: stop before the ids grow without bound.
       if (tokenIds.length > this.model.maxPositions) {
-        throw tooLong(`more than ${tokenIds.length - 1} tokens`, this.model);
+        throw tooLong(`more than ${tokenIds.length - 1} tokens`, turnsField, this.model);
       }
     }
   }
@@ -133,11 +145,14 @@ export class PromptBuilder {
   }
 }
 
-/** @throws TesseraError PROMPT_TOO_LONG when no position is left for the answer */
+/**
+ * @param field where the prompt stands in its request
+ * @throws TesseraError PROMPT_TOO_LONG when no position is left for the answer
+ */
 export function finishedPrompt(
-  tokenIds: readonly number[],
-  spans: readonly TokenSpan[],
+  { tokenIds, spans }: Pick<Prompt, 'tokenIds' | 'spans'>,
   media: readonly PromptMedia[],
+  field: string,
   model: ModelLimits,
 ): Prompt {
   const counts = new Map<Modality, number>([[Modality.TEXT, tokenIds.length]]);
@@ -152,49 +167,53 @@ export function finishedPrompt(
   // One position must remain for the answer.
   if (tokenIds.length >= model.maxPositions) {
     const mediaTokens = tokenIds.length - (counts.get(Modality.TEXT) ?? 0);
-    throw tooLong(`${tokenIds.length} tokens, ${mediaTokens} of them media`, model);
+    throw tooLong(`${tokenIds.length} tokens, ${mediaTokens} of them media`, field, model);
   }
   return { tokenIds, spans, byModality };
 }
 
-function tooLong(what: string, { maxPositions, limitedBy }: ModelLimits): TesseraError {
+function tooLong(what: string, field: string, { maxPositions, limitedBy }: ModelLimits): TesseraError {
   return new TesseraError(
     'PROMPT_TOO_LONG',
     `the prompt has ${what}; the context holds ${maxPositions} tokens, the answer included${limitedBy ?? ''}`,
-    { field: 'messages' },
+    { field },
   );
 }
 
-/** Writes the media items it meets to `items`, in order. */
+/**
+ * Writes the media items it meets to `items`, in order.
+ * @param field where the message stands in its request
+ */
 function templateMessage(
   message: PromptMessage,
+  field: string,
   guard: TextGuard,
   media: readonly PromptMedia[],
   items: number[],
 ): TemplateMessage {
   const role = roleNames.get(message.role) as TemplateMessage['role'];
-  const parts = message.content.map(({ part }) => {
+  const parts = message.content.map(({ part }, index) => {
+    const where = `${field}.content[${index}]`;
     if (part?.$case === 'text') return { type: 'text', text: guard.guard(part.value) } as const;
     if (part?.$case === 'media') {
-      requireItem(part.value, media);
+      requireItem(part.value, media, `${where}.media`);
       items.push(part.value);
       return { type: 'image' } as const;
     }
-    throw new TesseraError('REQUEST_INVALID', 'a content part has neither text nor media', { field: 'messages' });
+    throw TesseraError.invalidField(where, 'has neither text nor media');
   });
   // Templates of models without media know only text.
   const onlyText = parts.every((part) => part.type === 'text');
   return { role, content: onlyText ? parts.map(({ text }) => text).join('') : parts };
 }
 
-/** @throws TesseraError REQUEST_INVALID when there is no such item, or it has no positions */
-export function requireItem(item: number, media: readonly PromptMedia[]): void {
+/**
+ * @param field where the prompt names the item
+ * @throws TesseraError REQUEST_INVALID when there is no such item, or it has no positions
+ */
+export function requireItem(item: number, media: readonly PromptMedia[], field: string): void {
   const segments = media[item]?.segments;
-  if (segments === undefined) {
-    throw new TesseraError('REQUEST_INVALID', `the prompt shows media item ${item}, but media has no such`, {
-      field: 'messages',
-    });
-  }
+  if (segments === undefined) throw TesseraError.invalidField(field, `is ${item}, but media has no such item`);
   if (segments.length === 0 || segments.some(({ tokenCount }) => tokenCount === 0)) {
     throw TesseraError.invalidField(`media[${item}].segments`, 'is wrong: one has no tokens, or there is none');
   }

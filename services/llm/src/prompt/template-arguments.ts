@@ -29,5 +29,5 @@ export function requireHarmless(variables: object, tokens: readonly AddedToken[]
       }
     }
   };
-  check(variables, 'template_arguments');
+  check(variables, 'conversation.template_arguments');
 }

@@ -17,7 +17,9 @@ function unusedCharacter(texts: readonly string[]): string {
       if (!used.has(character)) return character;
     }
   }
-  throw new TesseraError('REQUEST_INVALID', 'the text uses every private-use character; leave one out');
+  throw new TesseraError('REQUEST_INVALID', 'the text uses every private-use character; leave one out', {
+    field: 'conversation.messages',
+  });
 }
 
 /**

@@ -33,7 +33,7 @@ const place = (media: number, segment: number, start: number) => ({ media, segme
 test.each<[why: string, code: string, field: string, prompt: Partial<PromptTokens>]>([
   ['no ids', 'PROMPT_EMPTY', 'tokens.token_ids', { tokenIds: [] }],
   ['an id that the vocabulary does not have', 'REQUEST_INVALID', 'tokens.token_ids[1]', { tokenIds: [1, 50] }],
-  ['an item that there is not', 'REQUEST_INVALID', 'messages', { segments: [place(1, 0, 0)] }],
+  ['an item that there is not', 'REQUEST_INVALID', 'tokens.segments[0].media', { segments: [place(1, 0, 0)] }],
   ['a segment that there is not', 'REQUEST_INVALID', 'tokens.segments[0].segment', { segments: [place(0, 2, 0)] }],
   [
     'places that overlap',
@@ -43,7 +43,7 @@ test.each<[why: string, code: string, field: string, prompt: Partial<PromptToken
   ],
   ['a place beyond the end', 'REQUEST_INVALID', 'tokens.segments[0].start', { segments: [place(0, 1, 7)] }],
   ['a segment without a place', 'REQUEST_INVALID', 'media[0].segments[1]', { segments: [place(0, 0, 1)] }],
-  ['no room for an answer', 'PROMPT_TOO_LONG', 'messages', { tokenIds: ids(12) }],
+  ['no room for an answer', 'PROMPT_TOO_LONG', 'tokens.token_ids', { tokenIds: ids(12) }],
 ])('%s is refused', (_, code, field, prompt) => {
   const build = () => tokenPrompt({ ...whole, ...prompt }, [picture], model);
   expect(build).toThrow(expect.objectContaining({ code, options: expect.objectContaining({ field }) }));

@@ -23,7 +23,7 @@ export function tokenPrompt(
   let free = 0;
   const spans = segments.map(({ media: item, segment: tile, start }, index): TokenSpan => {
     const where = `tokens.segments[${index}]`;
-    requireItem(item, media);
+    requireItem(item, media, `${where}.media`);
     const length = media[item]?.segments[tile]?.tokenCount;
     if (length === undefined) throw invalid(`${where}.segment`, `is ${tile}, but media[${item}] has no such`);
     if (start < free)
@@ -39,5 +39,5 @@ export function tokenPrompt(
     const missing = all.findIndex((_, tile) => !placed.has(`${item}/${tile}`));
     if (missing >= 0) throw invalid(`media[${item}].segments[${missing}]`, 'has no place in tokens.segments');
   });
-  return finishedPrompt(tokenIds, spans, media, model);
+  return finishedPrompt({ tokenIds, spans }, media, 'tokens.token_ids', model);
 }

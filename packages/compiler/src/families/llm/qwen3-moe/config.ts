@@ -2,11 +2,13 @@ import { z } from 'zod';
 import { notBuilt, ofNoMatter, pieces, positive } from '../../../config.js';
 import { activationName } from '../../../layers/index.js';
 import { pretrainedFields } from '../../pretrained-fields.js';
+import { oneRopeTheta, ropeFields } from '../../rope-fields.js';
 
 /** Qwen3MoeConfig of transformers. */
 export const qwen3MoeConfig = z
   .object({
     ...pretrainedFields,
+    ...ropeFields,
     vocab_size: positive,
     hidden_size: positive,
     intermediate_size: positive.optional(),
@@ -20,8 +22,6 @@ export const qwen3MoeConfig = z
     norm_topk_prob: z.boolean(),
     decoder_sparse_step: positive.default(1),
     mlp_only_layers: z.array(z.number().int().nonnegative()).default([]),
-    rope_theta: z.number().positive(),
-    rope_scaling: z.null('scaled rotary embeddings are not supported').optional(),
     use_sliding_window: z.literal(false, 'sliding windows are not supported').optional(),
     /** Without use_sliding_window these two say nothing. */
     sliding_window: ofNoMatter,
@@ -40,6 +40,7 @@ export const qwen3MoeConfig = z
     router_aux_loss_coef: ofNoMatter,
   })
   .catchall(notBuilt)
+  .superRefine(oneRopeTheta)
   .refine(
     (config) => (config.mlp_only_layers.length === 0 && config.decoder_sparse_step === 1) || config.intermediate_size,
     { path: ['intermediate_size'], error: 'is needed where some layers have no experts' },

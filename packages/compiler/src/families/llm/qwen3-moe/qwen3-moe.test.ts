@@ -128,6 +128,23 @@ test('layers without experts, a head of its own and biases, where the config say
 test.each([
   [{ intermediate_size: undefined, mlp_only_layers: [0] }, /config.json.intermediate_size/],
   [{ rope_scaling: { type: 'yarn' } }, /config.json.rope_scaling: scaled rotary embeddings are not supported/],
+  [
+    { rope_theta: undefined, rope_parameters: { rope_type: 'yarn', rope_theta: 1e4, factor: 4 } },
+    /config.json.rope_parameters.rope_type: scaled rotary embeddings are not supported; .*rope_parameters.factor/,
+  ],
+  [
+    { rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.5 } },
+    /config.json.rope_parameters.partial_rotary_factor: must be 1/,
+  ],
+  [
+    { rope_theta: undefined, rope_parameters: { full_attention: { rope_theta: 1e4 } } },
+    /config.json.rope_parameters.rope_theta.*; config.json.rope_parameters.full_attention: is not supported/,
+  ],
+  [
+    { rope_parameters: { rope_type: 'default', rope_theta: 1e6 } },
+    /config.json.rope_theta: is 10000, but rope_parameters.rope_theta is 1000000/,
+  ],
+  [{ rope_theta: undefined }, /config.json.rope_theta: is missing, and rope_parameters, too/],
   [{ use_sliding_window: true }, /config.json.use_sliding_window: sliding windows are not supported/],
   [{ use_qk_norm: false }, /config.json.use_qk_norm: attention without norms/],
   [{ shared_expert_intermediate_size: 512 }, /config.json.shared_expert_intermediate_size: shared experts/],
@@ -144,6 +161,19 @@ test.each([
 
 test('what a config says of itself, as some files do, is taken where it is so', () => {
   expect(() => qwen3Moe({ ...config, use_qk_norm: true, shared_expert_intermediate_size: 0 }, 'c')).not.toThrow();
+});
+
+test('rotary embedding as transformers 5 describes it gives the graph that it gave before', async () => {
+  const tables = async (changes: Record<string, unknown>): Promise<unknown[]> => {
+    const g = new GraphBuilder('tables', 'float32');
+    qwen3Moe({ ...config, ...changes }, 'config.json').rotaryTables(g);
+    return Promise.all(g.weights.map(({ load }) => load()));
+  };
+  const before = await tables({ rope_theta: 5000 });
+  const parameters = { rope_type: 'default', rope_theta: 5000 };
+  expect(await tables({ rope_theta: undefined, rope_parameters: parameters })).toEqual(before);
+  expect(await tables({ rope_theta: 5000, rope_scaling: null, rope_parameters: parameters })).toEqual(before);
+  expect(await tables({})).not.toEqual(before);
 });
 
 test('takes the config of Qwen3-30B-A3B as it is published, and finds as many parameters in it as it has', () => {

@@ -17,6 +17,7 @@ import {
 } from '../../../layers/index.js';
 import type { CausalLm } from '../../../stages/causal-lm.js';
 import { type Family, family } from '../../family.js';
+import { ropeTheta } from '../../rope-fields.js';
 import { type Qwen3MoeConfig, qwen3MoeConfig } from './config.js';
 import { names } from './tensor-names.js';
 
@@ -72,7 +73,7 @@ function pieces(config: Qwen3MoeConfig): CausalLm {
     },
     embed: (ids, weights) => embedding(ids, weights.at(names.embedding), vocabSize, width),
     rotaryTables: (g) =>
-      rotaryTables(g, { positions: config.max_position_embeddings, headDim, theta: config.rope_theta }),
+      rotaryTables(g, { positions: config.max_position_embeddings, headDim, theta: ropeTheta(config) }),
     layer: (index, hidden, past, inputs, weights) => {
       const module = weights.at(names.layer(index));
       return preNormLayer(hidden, {

@@ -1,4 +1,4 @@
-/** The events of a stream, and once `'drain'` among them when the signal aborts while it runs. */
+/** The events of a stream, and once `'drain'` among them when the signal aborts while it runs: at once, also while no event comes. */
 export function withDrain<T>(events: AsyncIterable<T>, drain: AbortSignal): AsyncIterableIterator<T | 'drain'> {
   return new DrainTold(events[Symbol.asyncIterator](), drain);
 }
@@ -39,20 +39,31 @@ class DrainTold<T> implements AsyncIterableIterator<T | 'drain'> {
         give();
       };
       asked.then(
-        (result) => settle(() => resolve(result)),
-        (reason) => settle(() => reject(reason)),
+        (result) => {
+          if (result.done) this.#forgetDrain();
+          settle(() => resolve(result));
+        },
+        (reason) => {
+          this.#forgetDrain();
+          settle(() => reject(reason));
+        },
       );
     });
   }
 
   async return(): Promise<IteratorResult<T | 'drain'>> {
-    this.#drain.removeEventListener('abort', this.#onDrain);
+    this.#forgetDrain();
     await this.#events.return?.();
     return { done: true, value: undefined };
   }
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  /** The signal lives as long as the process, and is to hold nothing of a stream that is over. */
+  #forgetDrain(): void {
+    this.#drain.removeEventListener('abort', this.#onDrain);
   }
 
   readonly #onDrain = (): void => {
