@@ -1,9 +1,9 @@
 import { RequestState } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { noisyPng } from '../support/pictures.js';
 import { question, RawChat } from '../support/raw-chat.js';
 

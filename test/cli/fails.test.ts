@@ -1,9 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bundleCache, demoModel } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { startTessera, tessera } from '../support/tessera.js';
 
 let folder: string;

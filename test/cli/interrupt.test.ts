@@ -1,8 +1,8 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventually } from '../support/eventually.js';
 import { question, RawChat } from '../support/raw-chat.js';
 import { isAlive, startTessera, tesseraUp, type Up } from '../support/tessera.js';
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { collect } from '@tessera/testing/async/collect';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bundleCache, demoModel } from '../support/deployment.js';
 import { tessera, tesseraUp } from '../support/tessera.js';
@@ -43,8 +44,7 @@ test('--prefix is the first word of every stream, and two deployments share one 
   try {
     const connection = await connect({ servers: nats });
     const manager = await jetstreamManager(connection);
-    const names: string[] = [];
-    for await (const name of manager.streams.names()) names.push(name);
+    const names = await collect(manager.streams.names());
     await connection.close();
     const [blue, green] = ['blue', 'green'].map((prefix) => names.filter((name) => name.includes(prefix)));
     expect(blue?.length).toBeGreaterThan(0);

@@ -3,10 +3,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ConnectOptions, connect } from '@tessera/client';
 import { TestAuthority } from '@tessera/service/testing/certificates';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sample } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { goldenCases, visibleAnswer } from '../support/goldens.js';
 
 /** The gateway asks its callers for certificates. */

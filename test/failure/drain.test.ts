@@ -1,9 +1,9 @@
 import type { ServiceName } from '@tessera/cli';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sample } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { awaitRestart, pidOf, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 

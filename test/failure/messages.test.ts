@@ -1,11 +1,11 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 import { messageHeaders } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sample } from '../support/ask.js';
 import { answersRight, atRest, leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { jobsUndone, signal } from '../support/processes.js';
 import { RawChat } from '../support/raw-chat.js';
 

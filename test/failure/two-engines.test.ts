@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { ChildService, type ServiceReady } from '@tessera/cli';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy, sumMetric } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { awaitRestart, pidOf, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 

@@ -22,3 +22,8 @@ test.each(workspaces)(
     expect([...missing]).toEqual([]);
   },
 );
+
+test("what only helps tests is nobody's dependency when it runs", () => {
+  const needing = workspaces.filter((folder) => '@tessera/testing' in (packageFile(folder).dependencies ?? {}));
+  expect(needing).toEqual([]);
+});

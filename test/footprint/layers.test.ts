@@ -8,6 +8,7 @@ import { importsOf, packageFile, packageOf, sourcesOf, workspaces } from '../sup
  * higher ones nor from its neighbours. test/, bench/ and scripts/ stand above all and are no packages.
  */
 const layers: readonly (readonly string[])[] = [
+  ['packages/testing'],
   ['packages/protocol'],
   ['packages/flow'],
   ['packages/bundle', 'packages/grpc', 'packages/inference'],

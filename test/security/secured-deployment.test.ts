@@ -4,10 +4,10 @@ import { ensureBundle } from '@tessera/compiler';
 import { natsUsers, passwordOf } from '@tessera/nats-server';
 import { busRoles, Subjects } from '@tessera/protocol';
 import { TestAuthority } from '@tessera/service/testing/certificates';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { bundleCache, type Deployment, demoModel, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { noisyPng } from '../support/pictures.js';
 import { RawChat } from '../support/raw-chat.js';
 

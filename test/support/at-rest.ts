@@ -1,10 +1,10 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type ServiceName, serviceNames } from '@tessera/cli';
+import { eventually } from '@tessera/testing/async/eventually';
 import { expect } from 'vitest';
 import { ask, sample } from './ask.js';
 import type { Deployment } from './deployment.js';
-import { eventually } from './eventually.js';
 import { type GoldenCase, goldenCases, visibleAnswer } from './goldens.js';
 
 /** Gauges that count what requests in flight hold; without requests each is 0. */

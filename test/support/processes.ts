@@ -2,8 +2,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import type { ServiceName } from '@tessera/cli';
 import type { JobKind } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import type { Deployment } from './deployment.js';
-import { eventually } from './eventually.js';
 
 /** What a deployment's processes meet: each is signalled by its own id. */
 

@@ -4,9 +4,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { LlmServiceDefinition } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterEach, expect, test } from 'vitest';
 import { root, sumMetric } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { OtlpReceiver } from '../support/otlp-receiver.js';
 
 // A small service with the frame's whole surroundings, as a process of its own: the variables are a process's.

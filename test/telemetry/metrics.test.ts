@@ -2,11 +2,11 @@ import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
 import { generateQueue, Subjects } from '@tessera/protocol';
 import { declaredMetrics } from '@tessera/service';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
 import { atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { signal } from '../support/processes.js';
 
 let deployment: Deployment;

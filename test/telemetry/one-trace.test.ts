@@ -1,8 +1,8 @@
 import { type SpanRow, spanTable } from '@tessera/service';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, sample } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.js';
 import { question, RawChat } from '../support/raw-chat.js';
 

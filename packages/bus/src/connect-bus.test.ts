@@ -5,6 +5,7 @@ import { LlmServiceDefinition } from '@tessera/protocol';
 import { commonSettings, grpcService, type Service, startService } from '@tessera/service';
 import { freePort } from '@tessera/service/testing/free-port';
 import { memoryLog } from '@tessera/service/testing/memory-log';
+import { collect } from '@tessera/testing/async/collect';
 import { createChannel, createClient } from 'nice-grpc';
 import { HealthDefinition } from 'nice-grpc-server-health';
 import { expect, test } from 'vitest';
@@ -63,9 +64,7 @@ test('a service that starts while NATS is away says so and waits; then readiness
     await manager.streams.delete('tessera_v2_tokens_0');
     const names = async () => {
       await readyz(address);
-      const found: string[] = [];
-      for await (const name of manager.streams.names()) found.push(name);
-      return found;
+      return await collect(manager.streams.names());
     };
     await expect.poll(names).toContain('tessera_v2_tokens_0');
     await expect.poll(() => readyz(address)).toBe('200 ready');

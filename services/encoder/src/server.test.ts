@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
@@ -13,6 +12,8 @@ import {
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { collect } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoder } from './start.js';
 
@@ -52,9 +53,7 @@ async function* sent(parts: Iterable<Part>): AsyncGenerator<EncodeRequest> {
 }
 
 async function encode(parts: Iterable<Part>, options = {}): Promise<EncodeResponse[]> {
-  const responses: EncodeResponse[] = [];
-  for await (const response of client.encode(sent(parts), options)) responses.push(response);
-  return responses;
+  return await collect(client.encode(sent(parts), options));
 }
 
 const whole = (): Part[] => [{ data: apple, last: true }];
@@ -123,10 +122,10 @@ test('refuses calls over the limit, and forgets those whose client has left', as
   );
   const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
   const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Encode')?.value ?? 0;
-  while ((await openCalls()) < 2) await delay(5);
+  await eventually(async () => (await openCalls()) === 2, 'both are open');
   await expect(encode(whole())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   leaving.abort();
   for (const ended of open) expect(await ended).toMatchObject({ code: 'CANCELLED' });
-  while ((await openCalls()) > 0) await delay(5);
+  await eventually(async () => (await openCalls()) === 0, 'both are let go');
   await expectRight();
 });

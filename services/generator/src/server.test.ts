@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
@@ -13,6 +12,7 @@ import {
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generator } from './start.js';
 
@@ -136,7 +136,7 @@ test('a client that leaves half-way stops its drawing', async () => {
   await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
   const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
   const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Draw')?.value ?? 0;
-  while ((await openCalls()) > 0) await delay(5);
+  await eventually(async () => (await openCalls()) === 0, 'the call is let go');
   await expectRight();
   expect((await steps()) - before).toBeLessThan(200);
 });

@@ -1,3 +1,4 @@
+import { deferred } from '@tessera/testing/async/deferred';
 import { createChannel, createClient, Status } from 'nice-grpc';
 import { HealthDefinition } from 'nice-grpc-server-health';
 import { expect, test } from 'vitest';
@@ -10,10 +11,7 @@ import { ask, startProbe } from '../testing/start-probe.js';
 const [serving, notServing, unknown] = [1, 2, 3];
 
 test('SERVING only once the service is ready; NOT_SERVING while it drains', async () => {
-  let becomeReady = () => {};
-  const ready = new Promise<void>((resolve) => {
-    becomeReady = resolve;
-  });
+  const { promise: ready, resolve: becomeReady } = deferred();
   const port = await freePort();
   const starting = startService(
     probeService([], { ready }),

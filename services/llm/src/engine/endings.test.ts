@@ -1,5 +1,6 @@
 import { type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, Modality, TesseraError } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Answer, collect, DemoEngine, user, wholePicture } from '../testing/demo-engine.js';
 import type { EngineRequest } from './engine.js';
@@ -22,10 +23,6 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 const long = (): EngineRequest =>
   demo.request([user('Hello!')], { text: { maxTokens: 1500, temperature: 50, seed: 1n } });
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
-}
-
 async function expectWorking(): Promise<void> {
   expect(demo.engine.stats()).toMatchObject(free);
   expect((await demo.start(golden('apple.0'))).tokenIds).toEqual(golden('apple.0').output_ids);
@@ -35,8 +32,8 @@ async function expectWorking(): Promise<void> {
 test('a cancel while waiting for a tile, for a slot, and while decoding frees everything', async () => {
   const requests = [demo.golden(golden('apple.0')), long(), long(), long()];
   const answers = requests.map((request) => collect(demo.engine.submit(request)));
-  await until(() => demo.engine.stats().decodeTokens > 3);
-  await until(() => demo.engine.stats().running === 2);
+  await eventually(() => demo.engine.stats().decodeTokens > 3, 'tokens are computed');
+  await eventually(() => demo.engine.stats().running === 2, 'two run');
   expect(demo.engine.stats()).toMatchObject({ waiting: 1, waitingForTiles: 1, slotsInUse: 2 });
   for (const { requestId } of requests) demo.engine.cancel(requestId);
   for (const answer of await Promise.all(answers)) expect(answer.error).toMatchObject({ code: 'CANCELLED' });
@@ -55,7 +52,7 @@ test('a cancel before anything was computed, and one of a request that nobody kn
 
 test('a reader who leaves cancels', async () => {
   for await (const event of demo.engine.submit(long())) if (event.type === 'tokens') break;
-  await until(() => demo.engine.stats().running === 0);
+  await eventually(() => demo.engine.stats().running === 0, 'none runs');
   await expectWorking();
 });
 
@@ -87,7 +84,7 @@ test('one more than run and wait is refused at once, with a delay', async () => 
 test('an encoder that makes no tiles holds up no text: pictures have places of their own', async () => {
   const pictures = Array.from({ length: 3 }, () => demo.golden(golden('apple.0')));
   const waiting = pictures.map((request) => collect(demo.engine.submit(request)));
-  await until(() => demo.engine.stats().running === 2);
+  await eventually(() => demo.engine.stats().running === 2, 'two run');
   const refused = await collect(demo.engine.submit(demo.golden(golden('apple.0'))));
   expect(refused.error).toMatchObject({ code: 'QUEUE_FULL', message: /3 sequences waiting for visual tokens/ });
   // As many texts as if there were no picture; each takes a slot that a picture had.
