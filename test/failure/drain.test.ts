@@ -1,7 +1,7 @@
 import type { ServiceName } from '@tessera/cli';
 import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { awaitRestart, pidOf, signal } from '../support/processes.js';
@@ -35,7 +35,7 @@ test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
     drawing.ask('Draw a red apple on a blue background.', [], { draw: { steps: 60 } }).close();
     await Promise.all([writing.event('textDelta'), drawing.event('mediaProgress')]);
     using looking = new RawChat(deployment.gateway);
-    looking.ask('What is this?', ['a']).media('a', sample('apple')).close();
+    looking.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
     await looking.event('stateChanged');
     signal(deployment, service, 'SIGTERM');
 
@@ -67,7 +67,7 @@ test('the gateway is told to end while requests run: it finishes them, refuses n
   await writing.event('drain');
   using late = new RawChat(gateway);
   expect(await late.ask('Hello!').close().ended).toMatchObject({ status: 'UNAVAILABLE' });
-  showing.media('a', sample('apple')).close();
+  showing.media('a', samplePicture('apple')).close();
   expect(await showing.ended).toMatchObject({ status: 'OK' });
   expect(await writing.ended).toMatchObject({ status: 'OK' });
   expect((await writing.event('finished')).usage?.outputTokens).toBe(long.maxTokens);

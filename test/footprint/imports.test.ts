@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 import { importsOf, isForTests, packageFile, packageOf, sourcesOf, workspaces } from '../support/imports.js';
 
 // All packages lie in one node_modules here, so an import works whoever lists it: an image of one service shows the lack.

@@ -1,6 +1,6 @@
 import { dirname, join, relative } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 import { importsOf, packageFile, packageOf, sourcesOf, workspaces } from '../support/imports.js';
 
 /**

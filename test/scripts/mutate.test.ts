@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 // @ts-expect-error The scripts have no types.
 import * as mutants from '../../scripts/mutants.mjs';
-import { root } from '../support/deployment.js';
 
 interface Mutant {
   readonly line: number;

@@ -1,11 +1,7 @@
-import { resolve } from 'node:path';
 import { type ServiceName, Stack, serviceNames } from '@tessera/cli';
 import { ensureBundle } from '@tessera/compiler';
 import { type NatsServerOptions, startNatsServer } from '@tessera/nats-server';
-
-export const root = resolve(import.meta.dirname, '../..');
-export const demoModel = resolve(root, 'models/demo');
-export const bundleCache = resolve(root, '.cache/bundles');
+import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files';
 
 export interface DeploymentOptions {
   /** A checkpoint other than the demo model. */
@@ -34,11 +30,11 @@ export interface Deployment extends AsyncDisposable {
 }
 
 export async function deploy({
-  model = demoModel,
+  model = demoModelDir,
   flags = {},
   nats: natsOptions = {},
 }: DeploymentOptions = {}): Promise<Deployment> {
-  const { dir } = await ensureBundle(model, bundleCache, { weights: 'float32' });
+  const { dir } = await ensureBundle(model, bundleCacheDir, { weights: 'float32' });
   let nats = await startNatsServer(natsOptions);
   const natsUrl = nats.url;
   const logs: string[] = [];

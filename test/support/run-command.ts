@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { root } from './deployment.js';
+import { root } from '@tessera/testing/repository';
 import type { CommandEnd } from './tessera.js';
 
 export interface CommandSurroundings {

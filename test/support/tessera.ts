@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { bundleCache, root } from './deployment.js';
+import { bundleCacheDir } from '@tessera/testing/demo-model/files';
+import { root } from '@tessera/testing/repository';
 
 /** A test that is killed does not leave what it started. */
 const exitWithParent = pathToFileURL(join(root, 'scripts/exit-with-parent.mjs')).href;
@@ -77,11 +78,15 @@ export async function tesseraUp(
   args: readonly string[] = [],
   { env = {}, asGroup = false }: UpSurroundings = {},
 ): Promise<Up> {
-  const child = spawn(process.execPath, [...command, 'up', '--json', '--port', '0', '--cache', bundleCache, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    env: { ...process.env, ...env },
-    detached: asGroup,
-  });
+  const child = spawn(
+    process.execPath,
+    [...command, 'up', '--json', '--port', '0', '--cache', bundleCacheDir, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+      env: { ...process.env, ...env },
+      detached: asGroup,
+    },
+  );
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const processes: UpProcess[] = [];
   const pids: number[] = [];

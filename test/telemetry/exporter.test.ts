@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { LlmServiceDefinition } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import { eventually } from '@tessera/testing/async/eventually';
+import { root } from '@tessera/testing/repository';
 import { afterEach, expect, test } from 'vitest';
-import { root, sumMetric } from '../support/deployment.js';
+import { sumMetric } from '../support/deployment.js';
 import { OtlpReceiver } from '../support/otlp-receiver.js';
 
 // A small service with the frame's whole surroundings, as a process of its own: the variables are a process's.

@@ -1,5 +1,5 @@
 import { ChatRequest, ChatServiceDefinition, TesseraError } from '@tessera/protocol';
-import { demoBundle } from '../demo-model.js';
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import type { BurstCalls } from '../processes/burst-main.js';
 import { Helper } from '../processes/helper.js';
 import { longAnswer, whoAreYou } from '../prompts.js';

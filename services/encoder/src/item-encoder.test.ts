@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import type { Preprocessing } from '@tessera/bundle';
-import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { BatchedGraph, createSession, type Session } from '@tessera/inference';
 import { defaultMediaLimits, SvgLane, type WhileWaiting } from '@tessera/media';
 import { collect } from '@tessera/testing/async/collect';
 import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoderPorts } from './graph.js';
 import { type EncodeCall, type EncodedTile, ItemEncoder, type ItemEncoderOptions } from './item-encoder.js';
@@ -50,7 +50,7 @@ beforeAll(async () => {
   const bundle = await demoBundle();
   preprocessing = bundle.manifest.preprocessing as Preprocessing;
   session = await createSession(bundle.file(bundle.stage('encoder').graph), { threads: 1, device: 'cpu' });
-  apple = await readFile(`${demoDir}/samples/apple.png`);
+  apple = samplePicture('apple');
 });
 
 afterAll(async () => {

@@ -1,5 +1,4 @@
-import { readFile } from 'node:fs/promises';
-import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
@@ -14,6 +13,7 @@ import { createClient, startService, type TesseraClient } from '@tessera/service
 import { metricValues } from '@tessera/service/testing/metric-values';
 import { collect } from '@tessera/testing/async/collect';
 import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoder } from './start.js';
 
@@ -27,7 +27,7 @@ let revision: string;
 beforeAll(async () => {
   const bundle = await demoBundle();
   revision = bundle.manifest.revision;
-  apple = await readFile(`${demoDir}/samples/apple.png`);
+  apple = samplePicture('apple');
   nats = await startNatsServer();
   service = await startService(encoder, {
     'model.dir': bundle.dir,
