@@ -11,10 +11,11 @@ import {
 } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import { samplePicture } from '@tessera/testing/demo-model/files';
+import type { CallEnd } from '@tessera/testing/grpc/call-end';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { type CallEnd, inParts, mediaTokens, question, RawChat, type StartInput } from '../support/raw-chat.js';
+import { inParts, mediaTokens, question, RawChat, type StartInput } from '../support/raw-chat.js';
 
 let deployment: Deployment;
 beforeAll(async () => {

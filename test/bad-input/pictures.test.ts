@@ -1,9 +1,10 @@
 import { samplePicture } from '@tessera/testing/demo-model/files';
+import type { CallEnd } from '@tessera/testing/grpc/call-end';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { plainPng, pngThatClaims } from '../support/pictures.js';
-import { type CallEnd, RawChat } from '../support/raw-chat.js';
+import { RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
 beforeAll(async () => {
