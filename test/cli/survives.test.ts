@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from '@tessera/testing/async/eventually';
 import { samplePath } from '@tessera/testing/demo-model/files';
+import { isAlive } from '@tessera/testing/processes/is-alive';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { question, RawChat } from '../support/raw-chat.js';
-import { isAlive, tessera, tesseraUp, type Up } from '../support/tessera.js';
+import { tessera, tesseraUp, type Up } from '../support/tessera.js';
 
 const apple = samplePath('apple');
 let up: Up | undefined;

@@ -2,9 +2,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demoModelDir, samplePath } from '@tessera/testing/demo-model/files';
+import { isAlive } from '@tessera/testing/processes/is-alive';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { isAlive, tessera, tesseraUp, type Up } from '../support/tessera.js';
+import { tessera, tesseraUp, type Up } from '../support/tessera.js';
 
 const apple = samplePath('apple');
 let folder: string;

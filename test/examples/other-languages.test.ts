@@ -2,10 +2,10 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { goldenCase, visibleAnswer } from '@tessera/testing/demo-model/goldens';
+import { runCommand } from '@tessera/testing/processes/run-command';
 import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { runCommand } from '../support/run-command.js';
 
 const apple = 'models/demo/samples/apple.png';
 const { question } = goldenCase('apple.0');

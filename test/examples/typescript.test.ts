@@ -12,10 +12,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { samplePath } from '@tessera/testing/demo-model/files';
 import { goldenCase, visibleAnswer } from '@tessera/testing/demo-model/goldens';
+import { runCommand } from '@tessera/testing/processes/run-command';
 import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { runCommand } from '../support/run-command.js';
 
 /**
  * The examples in a project that has nothing of Tessera's but the packed client. There is no registry in tests, so what
