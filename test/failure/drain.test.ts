@@ -4,7 +4,7 @@ import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { awaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -28,7 +28,7 @@ function statuses(service: ServiceName): string[] {
 test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
   'the %s is told to end while requests run: it exits with 0, and nothing is lost',
   async (service) => {
-    const pid = pidOf(deployment, service);
+    const pid = deployment.pid(service);
     using writing = new RawChat(deployment.gateway);
     writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
     using drawing = new RawChat(deployment.gateway);
@@ -56,7 +56,7 @@ test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
 
 test('the gateway is told to end while requests run: it finishes them, refuses new ones, exits with 0', async () => {
   const { gateway } = deployment;
-  const pid = pidOf(deployment, 'gateway');
+  const pid = deployment.pid('gateway');
   using writing = new RawChat(gateway);
   writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
   // Its media come when the test says so: the drain is not over before, however slow or fast the machine is.
@@ -79,7 +79,7 @@ test('the gateway is told to end while requests run: it finishes them, refuses n
 });
 
 test('the gateway dies: its clients are told, and the stages let go of what it had', async () => {
-  const pid = pidOf(deployment, 'gateway');
+  const pid = deployment.pid('gateway');
   const address = deployment.stack.address('gateway')?.grpc ?? '';
   using writing = new RawChat(address);
   writing.send({ $case: 'start', value: question('Hello!', [], { text: { ...long, maxTokens: 1900 } }) }).close();

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { awaitRestart, jobsUndone, killAndAwaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, jobsUndone, killAndAwaitRestart, signal } from '../support/processes.js';
 import { RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -23,7 +23,7 @@ test.each<[ServiceName, JobKind]>([
   ['encoder', 'encode'],
   ['connector', 'connect'],
 ])('the %s dies with jobs in hand: their requests are answered all the same, each tile once', async (service, kind) => {
-  const pid = pidOf(deployment, service);
+  const pid = deployment.pid(service);
   // Stopped, it takes jobs and does nothing with them: what it has when it is killed is surely not done.
   signal(deployment, service, 'SIGSTOP');
   using first = new RawChat(deployment.gateway);

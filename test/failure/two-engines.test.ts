@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy, sumMetric } from '../support/deployment.js';
-import { awaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -54,7 +54,7 @@ test('an engine hangs, its connection stands: its request goes on, on the other 
   chat.send({ $case: 'start', value }).media('a', samplePicture('apple')).close();
   await chat.event('textDelta');
   const onSecond = (await running(secondReady.metrics)) === 1;
-  const pid = onSecond ? secondReady.pid : pidOf(deployment, 'llm');
+  const pid = onSecond ? secondReady.pid : deployment.pid('llm');
   process.kill(pid, 'SIGSTOP');
   try {
     expect(await chat.ended).toMatchObject({ status: 'OK' });
@@ -74,7 +74,7 @@ test('an engine dies: its request goes on where it was, on the other one', async
   chat.send({ $case: 'start', value }).media('a', samplePicture('apple')).close();
   await chat.event('textDelta');
   const onSecond = (await running(secondReady.metrics)) === 1;
-  const pid = pidOf(deployment, 'llm');
+  const pid = deployment.pid('llm');
   // Both say that they are there; only one of them has the request.
   if (onSecond) process.kill(secondReady.pid, 'SIGKILL');
   else signal(deployment, 'llm', 'SIGKILL');

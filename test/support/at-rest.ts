@@ -22,7 +22,7 @@ const heldGauges: readonly (readonly [ServiceName, string])[] = [
 
 /** The process of each service. */
 export function pids(deployment: Deployment): Map<ServiceName, number> {
-  return new Map(serviceNames.map((name) => [name, deployment.stack.address(name)?.pid ?? 0]));
+  return new Map(serviceNames.map((name) => [name, deployment.pid(name)]));
 }
 
 /** What requests in flight still hold, in words; empty when nothing. */
