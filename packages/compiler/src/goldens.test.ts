@@ -6,12 +6,12 @@ import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { type GoldenCase, goldenCases } from '@tessera/testing/demo-model/goldens';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SafetensorsFile } from './checkpoint/safetensors.js';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { Decoder, greedy, type MediaRows } from './testing/decoder.js';
 import { openGoldens } from './testing/demo-model.js';
-import { relativeErrors } from './testing/relative-error.js';
 import { sample } from './testing/sampler.js';
 
 /** Relative errors, as testing/relative-error.ts defines them. */

@@ -1,5 +1,4 @@
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   ConnectorServiceDefinition,
@@ -16,6 +15,7 @@ import { metricValues } from '@tessera/service/testing/metric-values';
 import { collect } from '@tessera/testing/async/collect';
 import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connector } from './start.js';
 

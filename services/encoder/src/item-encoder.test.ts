@@ -1,15 +1,15 @@
 import type { Preprocessing } from '@tessera/bundle';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { BatchedGraph, createSession, type Session } from '@tessera/inference';
 import { defaultMediaLimits, SvgLane, type WhileWaiting } from '@tessera/media';
 import { collect } from '@tessera/testing/async/collect';
 import { eventually } from '@tessera/testing/async/eventually';
 import { samplePicture } from '@tessera/testing/demo-model/files';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
+import { slowSvg } from '@tessera/testing/pictures/slow-svg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoderPorts } from './graph.js';
 import { type EncodeCall, type EncodedTile, ItemEncoder, type ItemEncoderOptions } from './item-encoder.js';
-import { slowSvg } from './testing/slow-svg.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;

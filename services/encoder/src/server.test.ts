@@ -1,5 +1,4 @@
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type EncodeRequest,
@@ -14,6 +13,7 @@ import { metricValues } from '@tessera/service/testing/metric-values';
 import { collect } from '@tessera/testing/async/collect';
 import { eventually } from '@tessera/testing/async/eventually';
 import { samplePicture } from '@tessera/testing/demo-model/files';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoder } from './start.js';
 

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Bundle } from '@tessera/bundle';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import {
   type ConnectJob,
   connectQueue,
@@ -17,10 +16,11 @@ import { startService } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
 import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
 import { samplePicture } from '@tessera/testing/demo-model/files';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
+import { slowSvg } from '@tessera/testing/pictures/slow-svg';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';
-import { slowSvg } from './testing/slow-svg.js';
 
 let bundle: Bundle;
 const never = new AbortController().signal;

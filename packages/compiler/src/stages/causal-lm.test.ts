@@ -6,11 +6,11 @@ import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { goldenCases } from '@tessera/testing/demo-model/goldens';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compileCheckpoint } from '../compile-checkpoint.js';
 import { argmax, Decoder } from '../testing/decoder.js';
 import { openGoldens } from '../testing/demo-model.js';
-import { relativeErrors } from '../testing/relative-error.js';
 
 const capacity = 64;
 const steps = 3;

@@ -1,7 +1,8 @@
 import { eventually } from '@tessera/testing/async/eventually';
+import { slowSvg } from '@tessera/testing/pictures/slow-svg';
 import { expect, onTestFinished, test } from 'vitest';
 import { defaultMediaLimits } from '../media-limits.js';
-import { pixelAt, plane, slowSvg, svgFile } from '../testing/pictures.js';
+import { pixelAt, plane, svgFile } from '../testing/pictures.js';
 import type { WhileWaiting } from '../while-waiting.js';
 import { type DecodeOptions, decodeImage } from './decode-image.js';
 import { SvgLane, type SvgLaneOptions } from './svg-lane.js';

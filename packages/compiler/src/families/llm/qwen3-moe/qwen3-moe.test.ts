@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { elementCount, type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
 import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { goldenCases } from '@tessera/testing/demo-model/goldens';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Checkpoint } from '../../../checkpoint/checkpoint.js';
 import { DeclaredParameters, Module } from '../../../checkpoint/parameters.js';
@@ -9,7 +10,6 @@ import { GraphBuilder, type Value } from '../../../graph/index.js';
 import type { AttentionInputs } from '../../../layers/index.js';
 import { type CausalLm, causalLmGraph } from '../../../stages/causal-lm.js';
 import { openGoldens } from '../../../testing/demo-model.js';
-import { relativeErrors } from '../../../testing/relative-error.js';
 import { runGraph } from '../../../testing/run-graph.js';
 import { qwen3Moe } from './qwen3-moe.js';
 
