@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ConnectOptions, connect } from '@tessera/client';
-import { TestAuthority } from '@tessera/service/testing/certificates';
 import { eventually } from '@tessera/testing/async/eventually';
 import { samplePicture } from '@tessera/testing/demo-model/files';
 import { goldenCase, visibleAnswer } from '@tessera/testing/demo-model/goldens';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Deployment, deploy } from '../support/deployment.js';
 

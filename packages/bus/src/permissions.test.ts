@@ -14,7 +14,7 @@ import {
   Subjects,
   visualTokens,
 } from '@tessera/protocol';
-import { TestAuthority } from '@tessera/service/testing/certificates';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bus } from './bus.js';
 import { BusConnection } from './connection/bus-connection.js';

@@ -3,7 +3,7 @@ import { createChannel, createClient, Status } from 'nice-grpc';
 import { HealthDefinition } from 'nice-grpc-server-health';
 import { expect, test } from 'vitest';
 import { startService } from '../service/start-service.js';
-import { freePort } from '../testing/free-port.js';
+import { steadyPort } from '../steady-port.js';
 import { memoryLog } from '../testing/memory-log.js';
 import { probeService } from '../testing/probe-service.js';
 import { ask, startProbe } from '../testing/start-probe.js';
@@ -12,7 +12,7 @@ const [serving, notServing, unknown] = [1, 2, 3];
 
 test('SERVING only once the service is ready; NOT_SERVING while it drains', async () => {
   const { promise: ready, resolve: becomeReady } = deferred();
-  const port = await freePort();
+  const port = await steadyPort();
   const starting = startService(
     probeService([], { ready }),
     { 'model.dir': 'none', 'grpc.port': port },
