@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { TextOptions } from '@tessera/protocol';
-import { z } from 'zod';
-import { demoModelDir } from './demo-model.js';
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { goldenCases, picturesOf } from '@tessera/testing/demo-model/goldens';
 
 /** One question, as both ways of serving get it. */
 export interface Prompt {
@@ -12,13 +10,9 @@ export interface Prompt {
   readonly sampling: Partial<TextOptions>;
 }
 
-function samplePicture(name: string): Uint8Array {
-  return readFileSync(resolve(demoModelDir, 'samples', name));
-}
-
 /** The longest greedy answer about a picture that the demo model has: 18 tokens. */
 export const describePicture: Prompt = {
-  picture: samplePicture('pair.png'),
+  picture: samplePicture('pair'),
   text: 'Describe the picture.',
   sampling: { temperature: 0 },
 };
@@ -44,14 +38,10 @@ export function hotAnswer(prompt: Prompt, seed: number, maxTokens: number): Prom
   return { ...prompt, sampling: { temperature: 8, maxTokens, seed: BigInt(seed) } };
 }
 
-const goldenCases = z.object({ cases: z.array(z.object({ image: z.string().nullable(), question: z.string() })) });
-
 /** Every question of the model's goldens: pictures and words, English and Chinese, and two drawings. */
 export function goldenPrompts(): Prompt[] {
-  const { cases } = goldenCases.parse(JSON.parse(readFileSync(resolve(demoModelDir, 'goldens/cases.json'), 'utf8')));
-  return cases.map(({ image, question }) => ({
-    ...(image === null ? {} : { picture: samplePicture(image) }),
-    text: question,
-    sampling: { temperature: 0 },
-  }));
+  return goldenCases.map((golden) => {
+    const [picture] = picturesOf(golden);
+    return { ...(picture && { picture }), text: golden.question, sampling: { temperature: 0 } };
+  });
 }

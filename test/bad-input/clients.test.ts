@@ -1,6 +1,6 @@
 import { connect } from '@tessera/client';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { RawChat } from '../support/raw-chat.js';
@@ -53,11 +53,11 @@ test('one client has no more requests in flight than its share', async () => {
 
 test('one client keeps no more uploads than its share, and what it has stays', async () => {
   using client = connect(deployment.gateway, { retry: { maxAttempts: 1 } });
-  const { digest } = await client.upload({ bytes: sample('apple') });
-  const refusal = client.upload({ bytes: sample('cat') });
+  const { digest } = await client.upload({ bytes: samplePicture('apple') });
+  const refusal = client.upload({ bytes: samplePicture('cat') });
   await expect(refusal).rejects.toMatchObject({ code: 'QUEUE_FULL', retryAfterMs: expect.any(Number) });
   await expect(refusal).rejects.toThrow('the limit of one client');
-  await client.upload({ bytes: sample('apple') });
+  await client.upload({ bytes: samplePicture('apple') });
   const content = [{ image: { digest } }, 'What is this?'];
   const { text } = await client.chat({ messages: [{ role: 'user', content }] }).answer();
   expect(text).toBe('This is a red apple.');

@@ -10,12 +10,13 @@ import {
   type Usage,
 } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import type { CallEnd } from '@tessera/testing/grpc/call-end';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { isFieldPath } from '../support/field-path.js';
-import { type CallEnd, inParts, mediaTokens, question, RawChat, type StartInput } from '../support/raw-chat.js';
+import { inParts, mediaTokens, question, RawChat, type StartInput } from '../support/raw-chat.js';
 
 let deployment: Deployment;
 beforeAll(async () => {
@@ -175,7 +176,7 @@ describe('words that look like something else', () => {
     const ask = async (said: string): Promise<Usage | undefined> => {
       using chat = new RawChat(deployment.gateway);
       chat.ask(said, ['apple'], { text: { maxTokens: 8 } });
-      expect(await chat.media('apple', sample('apple')).close().ended).toMatchObject({ status: 'OK' });
+      expect(await chat.media('apple', samplePicture('apple')).close().ended).toMatchObject({ status: 'OK' });
       return (await chat.event('finished')).usage;
     };
     const [plain, odd] = await leavesNoTrace(deployment, async () => [

@@ -1,8 +1,8 @@
 import { RequestState } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;

@@ -1,9 +1,9 @@
 import { RequestState } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { noisyPng } from '../support/pictures.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
@@ -74,7 +74,9 @@ describe('a client that leaves', () => {
     const written = await deployment.metric('llm', 'tessera_decode_tokens_total');
     await leaveWhen(
       (chat) =>
-        chat.send({ $case: 'start', value: question('Hello!', ['a'], { text: endless }) }).media('a', sample('apple')),
+        chat
+          .send({ $case: 'start', value: question('Hello!', ['a'], { text: endless }) })
+          .media('a', samplePicture('apple')),
       (chat) => chat.event('textDelta'),
     );
     // The sequence was stopped, not written to its end for nobody.
@@ -102,9 +104,9 @@ describe('a client that leaves', () => {
             text: at % 2 === 0 ? endless : undefined,
             draw: { steps: 100 },
           });
-          chat.send({ $case: 'start', value }).part('a', sample('cat'), at % 3 !== 0);
+          chat.send({ $case: 'start', value }).part('a', samplePicture('cat'), at % 3 !== 0);
         });
-        stays.ask('What is this?', ['a']).media('a', sample('apple')).close();
+        stays.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
         await Promise.all(many.map((chat) => chat.event('accepted')));
       } finally {
         for (const chat of many) chat[Symbol.dispose]();
@@ -119,7 +121,7 @@ describe('a deadline', () => {
   test('of 1 ms is DEADLINE_EXCEEDED', async () => {
     const end = await leavesNoTrace(deployment, async () => {
       using chat = new RawChat(deployment.gateway, { timeoutMs: 1 });
-      return await chat.ask('What is this?', ['a']).media('a', sample('apple')).close().ended;
+      return await chat.ask('What is this?', ['a']).media('a', samplePicture('apple')).close().ended;
     });
     expect(end).toMatchObject({ status: 'DEADLINE_EXCEEDED' });
   });
@@ -155,7 +157,7 @@ test('a client that does not read slows itself down, and nobody else', async () 
     slow.pause();
     slow.send({ $case: 'start', value: question('Hello!', [], { text: endless }) }).close();
     using quick = new RawChat(deployment.gateway);
-    quick.ask('What is this?', ['a']).media('a', sample('apple')).close();
+    quick.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
     expect(await quick.ended).toMatchObject({ status: 'OK' });
     expect(quick.text).toBe('This is a red apple.');
     slow.leave();

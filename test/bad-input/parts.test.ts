@@ -1,5 +1,5 @@
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { mediaTokens, question, RawChat } from '../support/raw-chat.js';
@@ -14,7 +14,7 @@ afterAll(async () => {
   await deployment?.stop();
 });
 
-const picture = sample('apple');
+const picture = samplePicture('apple');
 const half = Math.floor(picture.length / 2);
 
 const outOfContract: readonly [name: string, code: string, named: string, say: (chat: RawChat) => void][] = [

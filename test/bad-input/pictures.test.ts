@@ -1,9 +1,10 @@
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import type { CallEnd } from '@tessera/testing/grpc/call-end';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { plainPng, pngThatClaims } from '../support/pictures.js';
-import { type CallEnd, RawChat } from '../support/raw-chat.js';
+import { RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
 beforeAll(async () => {
@@ -24,7 +25,7 @@ const refused: readonly [name: string, code: string, picture: () => Uint8Array |
   ['bytes that are no picture', 'MEDIA_NOT_RECOGNISED', () => Buffer.from('Dear Sir or Madam, this is a letter.')],
   ['no bytes at all', 'MEDIA_EMPTY', () => new Uint8Array(0)],
   ['a film', 'MEDIA_NOT_RECOGNISED', () => Buffer.from('\0\0\0\x18ftypisom\0\0\x02\0isommp42')],
-  ['a PNG cut in its header', 'MEDIA_CORRUPT', () => sample('apple').subarray(0, 20)],
+  ['a PNG cut in its header', 'MEDIA_CORRUPT', () => samplePicture('apple').subarray(0, 20)],
   ['a picture of 0x0', 'MEDIA_EMPTY', () => pngThatClaims(0, 0)],
   ['a picture one row over the pixel limit', 'MEDIA_TOO_LARGE', () => pngThatClaims(8000, 8001)],
   ['an SVG of no height', 'MEDIA_EMPTY', () => svg(100, 0)],
@@ -50,7 +51,7 @@ describe('refused by the gateway from the header', () => {
 });
 
 test('a picture cut in the midst of its pixels is MEDIA_CORRUPT', async () => {
-  const whole = sample('apple');
+  const whole = samplePicture('apple');
   const end = await leavesNoTrace(deployment, () => askAbout(whole.subarray(0, Math.floor(whole.length / 2))));
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_CORRUPT', domain: 'tessera' });
   expect(end.message).toBe('media "shown": the PNG picture is cut or damaged');
@@ -65,7 +66,10 @@ test('one bad picture among good ones is the one that is named', async () => {
   const end = await leavesNoTrace(deployment, async () => {
     using chat = new RawChat(deployment.gateway);
     chat.ask('What is this?', ['good', 'bad', 'better']);
-    chat.part('good', sample('apple')).part('bad', Buffer.from('no picture')).part('better', sample('cat'));
+    chat
+      .part('good', samplePicture('apple'))
+      .part('bad', Buffer.from('no picture'))
+      .part('better', samplePicture('cat'));
     return await chat.close().ended;
   });
   expect(end.code).toBe('MEDIA_NOT_RECOGNISED');
@@ -76,9 +80,9 @@ test('one damaged picture among good ones is the one that is named, though only 
   const end = await leavesNoTrace(deployment, async () => {
     using chat = new RawChat(deployment.gateway);
     chat.ask('What is this?', ['good', 'bad', 'better']);
-    const whole = sample('rocket');
+    const whole = samplePicture('rocket');
     const cut = whole.subarray(0, Math.floor(whole.length / 2));
-    chat.part('good', sample('apple')).part('bad', cut).part('better', sample('cat'));
+    chat.part('good', samplePicture('apple')).part('bad', cut).part('better', samplePicture('cat'));
     return await chat.close().ended;
   });
   expect(end).toMatchObject({ status: 'INVALID_ARGUMENT', code: 'MEDIA_CORRUPT' });

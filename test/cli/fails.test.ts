@@ -1,9 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '@tessera/testing/async/eventually';
+import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bundleCache, demoModel } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { startTessera, tessera } from '../support/tessera.js';
 
 let folder: string;
@@ -15,7 +15,7 @@ afterEach(() => {
 });
 
 test('up with a NATS that is not there ends with status 3 and says where it looked', async () => {
-  const end = await tessera(['up', '--port', '0', '--cache', bundleCache, '--nats-url', 'nats://127.0.0.1:1']);
+  const end = await tessera(['up', '--port', '0', '--cache', bundleCacheDir, '--nats-url', 'nats://127.0.0.1:1']);
   expect(end.status).toBe(3);
   expect(end.stderr).toContain('NATS at nats://127.0.0.1:1 cannot be reached');
 });
@@ -32,7 +32,7 @@ test('up with a model that is not there ends with status 1, and leaves nothing',
 });
 
 test('Ctrl-C during compile ends it with 130 and leaves no half of a bundle', async () => {
-  const compiling = startTessera(['compile', demoModel, '--out', join(folder, 'bundle'), '--weights', 'int8']);
+  const compiling = startTessera(['compile', demoModelDir, '--out', join(folder, 'bundle'), '--weights', 'int8']);
   await eventually(() => readdirSync(folder).length > 0, 'it has begun');
   compiling.process.kill('SIGINT');
   const { status } = await compiling.ended;

@@ -1,10 +1,11 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '@tessera/testing/async/eventually';
+import { isAlive } from '@tessera/testing/processes/is-alive';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { eventually } from '../support/eventually.js';
 import { question, RawChat } from '../support/raw-chat.js';
-import { isAlive, startTessera, tesseraUp, type Up } from '../support/tessera.js';
+import { startTessera, tesseraUp, type Up } from '../support/tessera.js';
 
 let up: Up | undefined;
 /** The command line's temporary folder, so that what it leaves there can be told from what others do. */

@@ -2,8 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
+import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { demoModel, root } from '../support/deployment.js';
 import { tessera } from '../support/tessera.js';
 
 let folder: string;
@@ -73,7 +74,7 @@ test('the check of --out leaves a file that is there as it is', async () => {
 });
 
 test('inspect shows the parameters of each stage of the demo model', async () => {
-  const { status, stdout } = await tessera(['inspect', demoModel]);
+  const { status, stdout } = await tessera(['inspect', demoModelDir]);
   expect(status).toBe(0);
   expect(stdout).toMatch(/encoder +2\.79 M/);
   expect(stdout).toMatch(/connector +330\.24 K/);
@@ -91,7 +92,7 @@ test('inspect counts Qwen-VL from its config.json alone: a fifth, under one per 
 });
 
 test('inspect --json gives the same for programs', async () => {
-  const { status, stdout } = await tessera(['inspect', demoModel, '--json']);
+  const { status, stdout } = await tessera(['inspect', demoModelDir, '--json']);
   expect(status).toBe(0);
   const report = JSON.parse(stdout) as { parameters: number; stages: { parameters: number; share: number }[] };
   expect(report.stages.reduce((sum, { parameters }) => sum + parameters, 0)).toBe(report.parameters);
@@ -106,14 +107,14 @@ test('inspect of a folder without a model says so', async () => {
 
 test.each(['float32', 'int8'] as const)('compile writes a %s bundle, and refuses to write over it', async (weights) => {
   const out = join(folder, weights);
-  const first = await tessera(['compile', demoModel, '--out', out, '--weights', weights, '--json']);
+  const first = await tessera(['compile', demoModelDir, '--out', out, '--weights', weights, '--json']);
   expect(first.status).toBe(0);
   expect(JSON.parse(first.stdout)).toEqual({ bundle: out, weights });
   const bundle = await readBundle(out);
   expect(bundle.manifest.weights).toBe(weights);
   await bundle.verify();
   const manifest = readFileSync(join(out, 'bundle.json'), 'utf8');
-  const second = await tessera(['compile', demoModel, '--out', out, '--weights', weights]);
+  const second = await tessera(['compile', demoModelDir, '--out', out, '--weights', weights]);
   expect(second.status).toBe(2);
   expect(second.stderr).toContain(out);
   expect(readFileSync(join(out, 'bundle.json'), 'utf8')).toBe(manifest);

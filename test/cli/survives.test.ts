@@ -1,13 +1,14 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePath } from '@tessera/testing/demo-model/files';
+import { isAlive } from '@tessera/testing/processes/is-alive';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { demoModel } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { question, RawChat } from '../support/raw-chat.js';
-import { isAlive, tessera, tesseraUp, type Up } from '../support/tessera.js';
+import { tessera, tesseraUp, type Up } from '../support/tessera.js';
 
-const apple = join(demoModel, 'samples/apple.png');
+const apple = samplePath('apple');
 let up: Up | undefined;
 /** The command line's temporary folder, so that what it leaves there can be told from what others do. */
 let folder: string;

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { collect } from '@tessera/testing/async/collect';
+import { bundleCacheDir, samplePath } from '@tessera/testing/demo-model/files';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { bundleCache, demoModel } from '../support/deployment.js';
 import { tessera, tesseraUp } from '../support/tessera.js';
 import { textOnlyModel } from '../support/text-only.js';
 
@@ -25,7 +26,7 @@ test('a text-only model is served by llm and gateway alone; pictures and drawing
     const answer = await tessera(['ask', 'Hello!', '--address', up.gateway]);
     expect(answer).toMatchObject({ status: 0, stdout: 'Hello! Show me a picture, or ask me to draw one.\n' });
     const shown = await tessera([
-      ...['ask', 'What is this?', '--image', join(demoModel, 'samples/apple.png')],
+      ...['ask', 'What is this?', '--image', samplePath('apple')],
       ...['--address', up.gateway],
     ]);
     expect(shown.status).toBe(1);
@@ -43,8 +44,7 @@ test('--prefix is the first word of every stream, and two deployments share one 
   try {
     const connection = await connect({ servers: nats });
     const manager = await jetstreamManager(connection);
-    const names: string[] = [];
-    for await (const name of manager.streams.names()) names.push(name);
+    const names = await collect(manager.streams.names());
     await connection.close();
     const [blue, green] = ['blue', 'green'].map((prefix) => names.filter((name) => name.includes(prefix)));
     expect(blue?.length).toBeGreaterThan(0);
@@ -69,7 +69,7 @@ test.each(['--port', '--nats-port'])(
     await new Promise((resolve) => taken.once('listening', resolve));
     const { port } = taken.address() as { port: number };
     try {
-      const end = await tessera(['up', '--port', '0', flag, String(port), '--cache', bundleCache]);
+      const end = await tessera(['up', '--port', '0', flag, String(port), '--cache', bundleCacheDir]);
       expect(end.status).toBe(2);
       expect(end.stdout).toBe('');
       const [sentence, ...more] = end.stderr.trim().split('\n');

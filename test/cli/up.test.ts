@@ -1,12 +1,13 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { demoModelDir, samplePath } from '@tessera/testing/demo-model/files';
+import { isAlive } from '@tessera/testing/processes/is-alive';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { demoModel } from '../support/deployment.js';
-import { isAlive, tessera, tesseraUp, type Up } from '../support/tessera.js';
+import { tessera, tesseraUp, type Up } from '../support/tessera.js';
 
-const apple = join(demoModel, 'samples/apple.png');
+const apple = samplePath('apple');
 let folder: string;
 let up: Up;
 beforeAll(async () => {
@@ -55,7 +56,7 @@ test('what the server refuses ends with its code and what to do', async () => {
     'ask',
     'What is this?',
     '--image',
-    join(demoModel, 'config.json'),
+    join(demoModelDir, 'config.json'),
     '--address',
     up.gateway,
   ]);

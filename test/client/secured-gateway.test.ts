@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type ConnectOptions, connect } from '@tessera/client';
-import { TestAuthority } from '@tessera/service/testing/certificates';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { goldenCase, visibleAnswer } from '@tessera/testing/demo-model/goldens';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
 
 /** The gateway asks its callers for certificates. */
 let files: TestAuthority;
@@ -59,15 +59,14 @@ test('a model is described and listed over mutual TLS', async () => {
 });
 
 test('a picture behind a URL is fetched and asked about', async () => {
-  const server = createServer((_request, response) => response.end(sample('apple')));
+  const server = createServer((_request, response) => response.end(samplePicture('apple')));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/pictures/apple.png?size=small`;
     using client = connect(deployment.gateway, { tls, retry: once });
     const content = [{ image: { url } }, 'What is this?'];
     const answer = await client.chat({ messages: [{ role: 'user', content }], metadata: { ours: '1' } }).answer();
-    const golden = goldenCases.find(({ image, question }) => image === 'apple.png' && question === 'What is this?');
-    expect(answer.text).toBe(golden && visibleAnswer(golden));
+    expect(answer.text).toBe(visibleAnswer(goldenCase('apple.0')));
     expect(answer).toMatchObject({ finishReason: 'end', usage: { inputByModality: { image: 9 }, outputMedia: 0 } });
   } finally {
     server.closeAllConnections();

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 
 const folder = join(root, 'proto/tessera/v1');
 const reference = readFileSync(join(root, 'docs/api.md'), 'utf8');

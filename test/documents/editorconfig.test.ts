@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 
 test('editors indent and wrap as the formatter does', () => {
   const { formatter } = JSON.parse(readFileSync(join(root, 'biome.json'), 'utf8'));

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import '@tessera/connector';
 import '@tessera/encoder';
 import '@tessera/gateway';
@@ -7,7 +8,6 @@ import '@tessera/generator';
 import '@tessera/llm';
 import { declaredMetrics, metricsMarkdown } from '@tessera/service';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 import { isForTests, sourcesOf, workspaces } from '../support/imports.js';
 
 // Whoever sets a metric declares it, and what a process has loaded it has declared: the services together have them all.

@@ -9,8 +9,8 @@ import { generatorSettings } from '@tessera/generator';
 import { llmSettings } from '@tessera/llm';
 import { queues, spreadStreams } from '@tessera/protocol';
 import { declaredMetrics, describeSettings } from '@tessera/service';
+import { root } from '@tessera/testing/repository';
 import { beforeAll, expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 import { documents } from '../support/documents.js';
 
 const run = promisify(execFile);

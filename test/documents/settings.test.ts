@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { natsSettings } from '@tessera/bus';
-import { ensureBundle } from '@tessera/compiler';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { connector } from '@tessera/connector';
 import { encoder } from '@tessera/encoder';
 import { gateway } from '@tessera/gateway';
@@ -10,15 +10,15 @@ import { llm } from '@tessera/llm';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { defaultStreamLimits, totalStreamBytes } from '@tessera/protocol';
 import { commonSettings, createLog, type Service, type ServiceSettings, startService } from '@tessera/service';
+import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bundleCache, demoModel, root } from '../support/deployment.js';
 
 let nats: NatsServer;
 let bundleDir: string;
 
 beforeAll(async () => {
   nats = await startNatsServer();
-  bundleDir = (await ensureBundle(demoModel, bundleCache, { weights: 'float32' })).dir;
+  bundleDir = await demoBundleDir();
 });
 
 afterAll(() => nats?.stop());

@@ -1,8 +1,9 @@
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
 
 let deployment: Deployment;
 beforeAll(async () => {
@@ -13,8 +14,7 @@ afterAll(async () => {
 });
 
 test.each(goldenCases)('$id: $question', async (golden) => {
-  const says = golden.image === null ? [golden.question] : [sample(golden.image.replace('.png', '')), golden.question];
-  const answer = await ask(deployment.gateway, [{ says }]);
+  const answer = await ask(deployment.gateway, [{ says: [...picturesOf(golden), golden.question] }]);
   expect(answer.text).toBe(visibleAnswer(golden));
 });
 
@@ -22,7 +22,7 @@ test('sixteen at once get what each gets alone', async () => {
   const cases = [...goldenCases, ...goldenCases].slice(0, 16);
   const answers = await Promise.all(
     cases.map((golden) => {
-      const picture = golden.image === null ? [] : [sample(golden.image.replace('.png', ''))];
+      const picture = picturesOf(golden);
       return ask(deployment.gateway, [{ says: [...picture, golden.question] }]);
     }),
   );
@@ -45,7 +45,7 @@ test('a drawing comes as a PNG, the same for the same seed, another for another'
 test('the time line names what every stage did', async () => {
   const answer = await ask(
     deployment.gateway,
-    [{ says: [sample('apple'), 'Draw a red apple on a blue background.'] }],
+    [{ says: [samplePicture('apple'), 'Draw a red apple on a blue background.'] }],
     {
       draw: { steps: 2 },
     },

@@ -10,8 +10,8 @@ import {
   type TesseraError,
 } from '@tessera/protocol';
 import { createClient, type TesseraClient } from '@tessera/service';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 import { type ChatEvent, mediaTokens, question, RawChat, type StartInput } from '../support/raw-chat.js';
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 /** A question about a picture that comes with it. */
 function withPicture(name: string, options: StartInput = {}): StartInput {
-  const source = { $case: 'inline' as const, value: sample(name) };
+  const source = { $case: 'inline' as const, value: samplePicture(name) };
   return question('What is this?', [name], { media: [{ name, source }], ...options });
 }
 
@@ -98,7 +98,7 @@ test.each<[why: string, code: string, field: string, start: () => StartInput]>([
     'REQUEST_INVALID',
     'start.media[0].mime_type',
     () => {
-      const source = { $case: 'inline' as const, value: sample('cat') };
+      const source = { $case: 'inline' as const, value: samplePicture('cat') };
       return withPicture('cat', { media: [{ name: 'cat', mimeType: 'image/jpeg', source }] });
     },
   ],
@@ -120,7 +120,7 @@ async function* uploadOf(bytes: Uint8Array, declaration: Partial<Media> = {}) {
 }
 
 test('what was uploaded once is named by its digest in later requests', async () => {
-  const picture = sample('apple');
+  const picture = samplePicture('apple');
   const uploaded = await client.upload(uploadOf(picture));
   expect(uploaded).toMatchObject({
     modality: Modality.IMAGE,
@@ -138,8 +138,8 @@ test('what was uploaded once is named by its digest in later requests', async ()
 
 test('the client uploads a picture, and shows it by its digest', async () => {
   using caller = connect(deployment.gateway);
-  const { digest, mimeType, bytes } = await caller.upload({ bytes: sample('cat') });
-  expect({ mimeType, bytes }).toEqual({ mimeType: 'image/png', bytes: sample('cat').length });
+  const { digest, mimeType, bytes } = await caller.upload({ bytes: samplePicture('cat') });
+  expect({ mimeType, bytes }).toEqual({ mimeType: 'image/png', bytes: samplePicture('cat').length });
   const content = [{ image: { digest } }, 'What is this?'];
   const { text } = await caller.chat({ messages: [{ role: 'user', content }] }).answer();
   expect(text).toBe('This is a cat.');
@@ -159,15 +159,20 @@ test.each<[why: string, code: string, field: string, upload: () => AsyncIterable
     'another type than its bytes have',
     'REQUEST_INVALID',
     'start.media.mime_type',
-    () => uploadOf(sample('cat'), { mimeType: 'image/gif' }),
+    () => uploadOf(samplePicture('cat'), { mimeType: 'image/gif' }),
   ],
-  ['another size', 'REQUEST_INVALID', 'start.media.size_bytes', () => uploadOf(sample('cat'), { sizeBytes: 3n })],
-  ['sound', 'UNSUPPORTED', 'start.media.modality', () => uploadOf(sample('cat'), { modality: Modality.AUDIO })],
+  [
+    'another size',
+    'REQUEST_INVALID',
+    'start.media.size_bytes',
+    () => uploadOf(samplePicture('cat'), { sizeBytes: 3n }),
+  ],
+  ['sound', 'UNSUPPORTED', 'start.media.modality', () => uploadOf(samplePicture('cat'), { modality: Modality.AUDIO })],
   [
     'bytes of its own',
     'REQUEST_INVALID',
     'start.media.inline',
-    () => uploadOf(sample('cat'), { source: { $case: 'inline', value: sample('cat') } }),
+    () => uploadOf(samplePicture('cat'), { source: { $case: 'inline', value: samplePicture('cat') } }),
   ],
   ['what is no picture', 'MEDIA_NOT_RECOGNISED', 'start.media', () => uploadOf(Buffer.from('no picture'))],
 ])('an upload with %s is refused', async (_, code, field, upload) => {

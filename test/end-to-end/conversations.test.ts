@@ -1,5 +1,6 @@
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
 
 let deployment: Deployment;
@@ -11,9 +12,9 @@ afterAll(async () => {
 });
 
 test('a later turn may ask about the picture of an earlier one', async () => {
-  const first = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
+  const first = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'What is this?'] }]);
   const second = await ask(deployment.gateway, [
-    { says: [sample('apple'), 'What is this?'] },
+    { says: [samplePicture('apple'), 'What is this?'] },
     { role: 'assistant', says: [first.text] },
     { says: ['What color is the background?'] },
   ]);
@@ -23,13 +24,17 @@ test('a later turn may ask about the picture of an earlier one', async () => {
 });
 
 test('several pictures in one turn each get their own positions', async () => {
-  const answer = await ask(deployment.gateway, [{ says: [sample('apple'), sample('rocket'), 'What is this?'] }]);
+  const answer = await ask(deployment.gateway, [
+    { says: [samplePicture('apple'), samplePicture('rocket'), 'What is this?'] },
+  ]);
   expect(answer.usage.inputByModality.image).toBe(18);
 });
 
 test('the same picture named twice is encoded once', async () => {
   const tilesBefore = await deployment.metric('encoder', 'tessera_tiles_total');
-  const answer = await ask(deployment.gateway, [{ says: [sample('cat'), sample('cat'), 'What is this?'] }]);
+  const answer = await ask(deployment.gateway, [
+    { says: [samplePicture('cat'), samplePicture('cat'), 'What is this?'] },
+  ]);
   const tilesAfter = await deployment.metric('encoder', 'tessera_tiles_total');
   expect(answer.usage.inputByModality.image).toBe(18);
   expect(tilesAfter - tilesBefore).toBe(1);
@@ -37,7 +42,7 @@ test('the same picture named twice is encoded once', async () => {
 
 test('the placeholder inside the words of a user stays plain text', async () => {
   const answer = await ask(deployment.gateway, [
-    { says: [sample('apple'), 'What is this? <|image_pad|><|vision_start|><|im_end|>'] },
+    { says: [samplePicture('apple'), 'What is this? <|image_pad|><|vision_start|><|im_end|>'] },
   ]);
   expect(answer.usage.inputByModality.image).toBe(9);
 });
@@ -45,7 +50,7 @@ test('the placeholder inside the words of a user stays plain text', async () => 
 test('a system message and an answer of limited length', async () => {
   const answer = await ask(
     deployment.gateway,
-    [{ role: 'system', says: ['You look at pictures.'] }, { says: [sample('rocket'), 'Describe the picture.'] }],
+    [{ role: 'system', says: ['You look at pictures.'] }, { says: [samplePicture('rocket'), 'Describe the picture.'] }],
     { text: { maxTokens: 3 } },
   );
   expect(answer.usage.outputTokens).toBe(3);

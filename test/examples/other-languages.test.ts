@@ -1,15 +1,15 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { goldenCase, visibleAnswer } from '@tessera/testing/demo-model/goldens';
+import { runCommand } from '@tessera/testing/processes/run-command';
+import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Deployment, deploy, root } from '../support/deployment.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
-import { runCommand } from '../support/run-command.js';
+import { type Deployment, deploy } from '../support/deployment.js';
 
 const apple = 'models/demo/samples/apple.png';
-const question = 'What is this?';
-const golden = goldenCases.find((each) => each.image === 'apple.png' && each.question === question);
-const answer = golden === undefined ? '' : visibleAnswer(golden);
+const { question } = goldenCase('apple.0');
+const answer = visibleAnswer(goldenCase('apple.0'));
 
 const [hasGrpcurl, hasPython, hasPythonGrpc] = await Promise.all(
   [

@@ -10,11 +10,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { samplePath } from '@tessera/testing/demo-model/files';
+import { goldenCase, visibleAnswer } from '@tessera/testing/demo-model/goldens';
+import { runCommand } from '@tessera/testing/processes/run-command';
+import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { copyUnbuilt } from '../support/clean-checkout.js';
-import { type Deployment, deploy, root } from '../support/deployment.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
-import { runCommand } from '../support/run-command.js';
+import { type Deployment, deploy } from '../support/deployment.js';
 
 /**
  * The examples in a project that has nothing of Tessera's but the packed client. There is no registry in tests, so what
@@ -92,10 +94,11 @@ test('the examples are typed by the packed client, and run with it', async () =>
   await succeed(process.execPath, [join(root, 'node_modules/typescript/bin/tsc')], project);
   const env = { TESSERA_ADDRESS: deployment.gateway };
 
-  const golden = goldenCases.find(({ image, question }) => image === 'apple.png' && question === 'What is this?');
-  const apple = join(root, 'models/demo/samples/apple.png');
-  const [words] = (await succeed(process.execPath, ['dist/ask.js', apple, 'What is this?'], project, env)).split('\n');
-  expect(words).toBe(golden && visibleAnswer(golden));
+  const apple = samplePath('apple');
+  const [words] = (
+    await succeed(process.execPath, ['dist/ask.js', apple, goldenCase('apple.0').question], project, env)
+  ).split('\n');
+  expect(words).toBe(visibleAnswer(goldenCase('apple.0')));
 
   const request = 'Draw a red apple on a blue background.';
   const told = await succeed(process.execPath, ['dist/draw.js', request, 'apple.png'], project, env);

@@ -1,10 +1,10 @@
 import type { ServiceName } from '@tessera/cli';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
-import { awaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -28,14 +28,14 @@ function statuses(service: ServiceName): string[] {
 test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
   'the %s is told to end while requests run: it exits with 0, and nothing is lost',
   async (service) => {
-    const pid = pidOf(deployment, service);
+    const pid = deployment.pid(service);
     using writing = new RawChat(deployment.gateway);
     writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
     using drawing = new RawChat(deployment.gateway);
     drawing.ask('Draw a red apple on a blue background.', [], { draw: { steps: 60 } }).close();
     await Promise.all([writing.event('textDelta'), drawing.event('mediaProgress')]);
     using looking = new RawChat(deployment.gateway);
-    looking.ask('What is this?', ['a']).media('a', sample('apple')).close();
+    looking.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
     await looking.event('stateChanged');
     signal(deployment, service, 'SIGTERM');
 
@@ -56,7 +56,7 @@ test.each<ServiceName>(['encoder', 'connector', 'generator', 'llm'])(
 
 test('the gateway is told to end while requests run: it finishes them, refuses new ones, exits with 0', async () => {
   const { gateway } = deployment;
-  const pid = pidOf(deployment, 'gateway');
+  const pid = deployment.pid('gateway');
   using writing = new RawChat(gateway);
   writing.send({ $case: 'start', value: question('Hello!', [], { text: long, draw: { steps: 2 } }) }).close();
   // Its media come when the test says so: the drain is not over before, however slow or fast the machine is.
@@ -75,7 +75,7 @@ test('the gateway is told to end while requests run: it finishes them, refuses n
   expect(beginning.events.slice(0, 2).map(({ $case }) => $case)).toEqual(['accepted', 'drain']);
   using late = new RawChat(gateway);
   expect(await late.ask('Hello!').close().ended).toMatchObject({ status: 'UNAVAILABLE' });
-  showing.media('a', sample('apple')).close();
+  showing.media('a', samplePicture('apple')).close();
   expect(await showing.ended).toMatchObject({ status: 'OK' });
   expect(await writing.ended).toMatchObject({ status: 'OK' });
   expect((await writing.event('finished')).usage?.outputTokens).toBe(long.maxTokens);
@@ -87,7 +87,7 @@ test('the gateway is told to end while requests run: it finishes them, refuses n
 });
 
 test('the gateway dies: its clients are told, and the stages let go of what it had', async () => {
-  const pid = pidOf(deployment, 'gateway');
+  const pid = deployment.pid('gateway');
   const address = deployment.stack.address('gateway')?.grpc ?? '';
   using writing = new RawChat(address);
   writing.send({ $case: 'start', value: question('Hello!', [], { text: { ...long, maxTokens: 1900 } }) }).close();

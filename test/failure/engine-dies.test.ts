@@ -1,9 +1,10 @@
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
-import { awaitRestart, killAndAwaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, killAndAwaitRestart, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -45,14 +46,13 @@ test('an engine dies while it writes: the text goes on without a token twice or 
 test('an engine dies with many requests: all are answered right, and no picture is encoded more than twice', async () => {
   const tiles = await deployment.metric('encoder', 'tessera_tiles_total');
   const cases = goldenCases.filter(({ image }) => image !== null);
-  const pid = pidOf(deployment, 'llm');
+  const pid = deployment.pid('llm');
   let written = 0;
   const asked = cases.map(async (golden) => {
     using chat = new RawChat(deployment.gateway);
-    chat
-      .ask(golden.question, ['a'])
-      .media('a', sample((golden.image ?? '').replace('.png', '')))
-      .close();
+    chat.ask(golden.question, ['a']);
+    for (const picture of picturesOf(golden)) chat.media('a', picture);
+    chat.close();
     await chat.event('textDelta');
     // All are under way, and some have most of their answer.
     if (++written === 4) signal(deployment, 'llm', 'SIGKILL');
@@ -69,9 +69,9 @@ test('an engine dies with many requests: all are answered right, and no picture 
 });
 
 test('an engine is gone before a request comes: it waits for the next one', async () => {
-  const pid = pidOf(deployment, 'llm');
+  const pid = deployment.pid('llm');
   signal(deployment, 'llm', 'SIGKILL');
-  const answer = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
+  const answer = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'What is this?'] }]);
   expect(answer.text).toBe('This is a red apple.');
   await awaitRestart(deployment, 'llm', pid);
   await atRest(deployment);

@@ -1,11 +1,11 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers, type NatsConnection } from '@nats-io/transport-node';
 import { messageHeaders } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { sample } from '../support/ask.js';
 import { answersRight, atRest, leavesNoTrace } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { jobsUndone, signal } from '../support/processes.js';
 import { RawChat } from '../support/raw-chat.js';
 
@@ -37,7 +37,7 @@ test('a tile that is only slow is asked for again and again, and made once', asy
   const tiles = await deployment.metric('encoder', 'tessera_tiles_total');
   signal(deployment, 'encoder', 'SIGSTOP');
   using chat = new RawChat(deployment.gateway);
-  chat.ask('What is this?', ['a']).media('a', sample('apple')).close();
+  chat.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
   await jobsUndone(deployment, 'encode', 1);
   // Long enough for several askings.
   await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -54,7 +54,7 @@ test('a job that vanishes from its queue is sent again when its tile is asked fo
   const before = await queue('encode');
   signal(deployment, 'encoder', 'SIGSTOP');
   using chat = new RawChat(deployment.gateway);
-  chat.ask('What is this?', ['a']).media('a', sample('apple')).close();
+  chat.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
   await jobsUndone(deployment, 'encode', 1);
   await (await jetstreamManager(nats)).streams.purge(`tessera_v2_encode_${revision}`);
   await eventually(async () => (await queue('encode')).queued > before.queued + 1, 'it is sent again');
@@ -94,7 +94,7 @@ test('garbage on the queues is removed, and the workers go on', async () => {
 test("garbage among a request's own messages is dropped, and the request is answered", async () => {
   signal(deployment, 'encoder', 'SIGSTOP');
   using chat = new RawChat(deployment.gateway);
-  chat.ask('What is this?', ['a']).media('a', sample('apple')).close();
+  chat.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
   const { requestId } = await chat.event('accepted');
   await jobsUndone(deployment, 'encode', 1);
   const js = jetstream(nats);

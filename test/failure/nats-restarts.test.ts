@@ -1,8 +1,8 @@
+import { goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { answersRight, atRest, pids } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
 import { greatestDifference, noisyPng } from '../support/pictures.js';
 import { jobsUndone, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
@@ -20,7 +20,7 @@ afterAll(async () => {
 test('nats-server dies under load and comes back empty: every request is answered right, by the same processes', async () => {
   const before = pids(deployment);
   const asked = goldenCases.map(async (golden) => {
-    const picture = golden.image === null ? [] : [sample(golden.image.replace('.png', ''))];
+    const picture = picturesOf(golden);
     // Words only where the answer is no drawing: what becomes of those is a test of its own.
     const answer = await ask(deployment.gateway, [{ says: [...picture, golden.question] }], { draw: { steps: 1 } });
     return answer.text;

@@ -1,10 +1,11 @@
 import type { ServiceName } from '@tessera/cli';
 import type { JobKind } from '@tessera/protocol';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { awaitRestart, jobsUndone, killAndAwaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, jobsUndone, killAndAwaitRestart, signal } from '../support/processes.js';
 import { RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -22,13 +23,13 @@ test.each<[ServiceName, JobKind]>([
   ['encoder', 'encode'],
   ['connector', 'connect'],
 ])('the %s dies with jobs in hand: their requests are answered all the same, each tile once', async (service, kind) => {
-  const pid = pidOf(deployment, service);
+  const pid = deployment.pid(service);
   // Stopped, it takes jobs and does nothing with them: what it has when it is killed is surely not done.
   signal(deployment, service, 'SIGSTOP');
   using first = new RawChat(deployment.gateway);
   using second = new RawChat(deployment.gateway);
-  first.ask('What is this?', ['a']).media('a', sample('apple')).close();
-  second.ask('What is in the picture?', ['a']).media('a', sample('cat')).close();
+  first.ask('What is this?', ['a']).media('a', samplePicture('apple')).close();
+  second.ask('What is in the picture?', ['a']).media('a', samplePicture('cat')).close();
   await jobsUndone(deployment, kind, 2);
   signal(deployment, service, 'SIGKILL');
   await awaitRestart(deployment, service, pid);

@@ -1,11 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { ChildService, type ServiceReady } from '@tessera/cli';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { answersRight, atRest } from '../support/at-rest.js';
 import { type Deployment, deploy, sumMetric } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
-import { awaitRestart, pidOf, signal } from '../support/processes.js';
+import { awaitRestart, signal } from '../support/processes.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 let deployment: Deployment;
@@ -46,14 +47,14 @@ test('requests go to the engine with less to do', async () => {
 });
 
 test('an engine hangs, its connection stands: its request goes on, on the other one', async () => {
-  const undisturbed = await ask(deployment.gateway, [{ says: [sample('apple'), 'Hello!'] }], { text: long });
+  const undisturbed = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'Hello!'] }], { text: long });
   // gRPC itself would notice after 40 s; the deadline ends what waits for that.
   using chat = new RawChat(deployment.gateway, { timeoutMs: 35_000 });
   const value = question('Hello!', ['a'], { text: long });
-  chat.send({ $case: 'start', value }).media('a', sample('apple')).close();
+  chat.send({ $case: 'start', value }).media('a', samplePicture('apple')).close();
   await chat.event('textDelta');
   const onSecond = (await running(secondReady.metrics)) === 1;
-  const pid = onSecond ? secondReady.pid : pidOf(deployment, 'llm');
+  const pid = onSecond ? secondReady.pid : deployment.pid('llm');
   process.kill(pid, 'SIGSTOP');
   try {
     expect(await chat.ended).toMatchObject({ status: 'OK' });
@@ -67,13 +68,13 @@ test('an engine hangs, its connection stands: its request goes on, on the other 
 });
 
 test('an engine dies: its request goes on where it was, on the other one', async () => {
-  const undisturbed = await ask(deployment.gateway, [{ says: [sample('apple'), 'Hello!'] }], { text: long });
+  const undisturbed = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'Hello!'] }], { text: long });
   using chat = new RawChat(deployment.gateway);
   const value = question('Hello!', ['a'], { text: long });
-  chat.send({ $case: 'start', value }).media('a', sample('apple')).close();
+  chat.send({ $case: 'start', value }).media('a', samplePicture('apple')).close();
   await chat.event('textDelta');
   const onSecond = (await running(secondReady.metrics)) === 1;
-  const pid = pidOf(deployment, 'llm');
+  const pid = deployment.pid('llm');
   // Both say that they are there; only one of them has the request.
   if (onSecond) process.kill(secondReady.pid, 'SIGKILL');
   else signal(deployment, 'llm', 'SIGKILL');

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 
 interface Package {
   readonly dependencies?: Readonly<Record<string, string>>;

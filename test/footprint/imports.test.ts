@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 import { importsOf, isForTests, packageFile, packageOf, sourcesOf, workspaces } from '../support/imports.js';
 
 // All packages lie in one node_modules here, so an import works whoever lists it: an image of one service shows the lack.
@@ -15,10 +15,15 @@ test.each(workspaces)(
         const name = packageOf(specifier);
         // A package may import itself by name, as others see it.
         if (name === undefined || name === own || name in dependencies) continue;
-        if (isForTests(file) && (name in devDependencies || name in shared)) continue;
+        if ((isForTests(file) || own === '@tessera/testing') && (name in devDependencies || name in shared)) continue;
         missing.add(`${name} (${file})`);
       }
     }
     expect([...missing]).toEqual([]);
   },
 );
+
+test('nothing that runs in production depends on @tessera/testing', () => {
+  const needing = workspaces.filter((folder) => '@tessera/testing' in (packageFile(folder).dependencies ?? {}));
+  expect(needing).toEqual([]);
+});

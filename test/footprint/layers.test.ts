@@ -1,6 +1,6 @@
 import { dirname, join, relative } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 import { importsOf, packageFile, packageOf, sourcesOf, workspaces } from '../support/imports.js';
 
 /**
@@ -8,6 +8,7 @@ import { importsOf, packageFile, packageOf, sourcesOf, workspaces } from '../sup
  * higher ones nor from its neighbours. test/, bench/ and scripts/ stand above all and are no packages.
  */
 const layers: readonly (readonly string[])[] = [
+  ['packages/testing'],
   ['packages/protocol'],
   ['packages/flow'],
   ['packages/bundle', 'packages/grpc', 'packages/inference'],

@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle, stageNames } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
-import { ensureBundle } from '@tessera/compiler';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
-import { bundleCache, type Deployment, demoModel, deploy } from '../support/deployment.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
+import { ask } from '../support/ask.js';
+import { type Deployment, deploy } from '../support/deployment.js';
 
 let work: string;
 let deployment: Deployment;
 
 beforeAll(async () => {
   work = mkdtempSync(join(tmpdir(), 'tessera-stages-'));
-  const { dir } = await ensureBundle(demoModel, bundleCache, { weights: 'float32' });
+  const dir = await demoBundleDir();
   const bundle = await readBundle(dir);
   const flags: Partial<Record<ServiceName, string[]>> = {};
   for (const service of serviceNames) {
@@ -39,7 +39,7 @@ test('each service starts with the manifest and the files of its own stage, and 
   const drawn = goldenCases.find(({ answer }) => answer.includes('<|gen_start|>'));
   for (const one of [shown, drawn]) {
     if (one === undefined) throw new Error('the goldens have no such case');
-    const media = one.image === null ? [] : [sample(one.image.replace('.png', ''))];
+    const media = picturesOf(one);
     const answer = await ask(deployment.gateway, [{ says: [...media, one.question] }], { draw: { steps: 2 } });
     expect(answer.text).toBe(visibleAnswer(one));
     expect(answer.pictures.length > 0).toBe(one.answer.includes('<|gen_start|>'));

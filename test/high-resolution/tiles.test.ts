@@ -11,10 +11,11 @@ import {
   TensorCollector,
 } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
+import { demoModelDir, samplePicture } from '@tessera/testing/demo-model/files';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
-import { type Deployment, demoModel, deploy } from '../support/deployment.js';
+import { ask } from '../support/ask.js';
+import { type Deployment, deploy } from '../support/deployment.js';
 import { mediaTokens, RawChat } from '../support/raw-chat.js';
 
 const tokensPerTile = 9;
@@ -28,7 +29,7 @@ let deployment: Deployment;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tessera-tiles-'));
   const model = join(folder, 'demo-tiles');
-  cpSync(demoModel, model, { recursive: true });
+  cpSync(demoModelDir, model, { recursive: true });
   const file = join(model, 'preprocessor_config.json');
   const config = JSON.parse(readFileSync(file, 'utf8'));
   config.high_resolution = { ...config.high_resolution, mode: 'tile', max_tiles: maxTiles };
@@ -76,7 +77,7 @@ test('a picture of more tiles than one job holds fans out over jobs', async () =
 });
 
 test('a small picture answers as it does without tiles', async () => {
-  const answer = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
+  const answer = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'What is this?'] }]);
   expect(answer.text).toBe('This is a red apple.');
 });
 

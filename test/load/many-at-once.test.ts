@@ -1,7 +1,7 @@
+import { goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import { expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { deploy } from '../support/deployment.js';
-import { goldenCases, visibleAnswer } from '../support/goldens.js';
 
 const atOnce = 64;
 
@@ -12,7 +12,7 @@ test(`${atOnce} requests at once are answered right, and no process warns of lea
     Array.from({ length: atOnce }, async (_, at) => {
       const golden = goldenCases[at % goldenCases.length];
       if (golden === undefined) throw new Error('there are goldens');
-      const media = golden.image === null ? [] : [sample(golden.image.replace('.png', ''))];
+      const media = picturesOf(golden);
       const { text } = await ask(deployment.gateway, [{ says: [...media, golden.question] }], { draw: { steps: 2 } });
       return [text, visibleAnswer(golden)];
     }),

@@ -2,15 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { ensureBundle } from '@tessera/compiler';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { root } from '@tessera/testing/repository';
 import { expect, test } from 'vitest';
-import { bundleCache, demoModel, root } from '../support/deployment.js';
 
 const inference = resolve(root, 'packages/inference/dist/index.js');
 
 // ONNX Runtime's own telemetry would keep a device id in the home, and queue its reports there.
 test.each(['createSession', 'createThreadSession'])('%s leaves nothing in the home of its user', async (create) => {
-  const { dir } = await ensureBundle(demoModel, bundleCache, { weights: 'float32' });
+  const dir = await demoBundleDir();
   const work = mkdtempSync(join(tmpdir(), 'tessera-home-'));
   const home = join(work, 'home');
   const file = join(work, 'run.mjs');

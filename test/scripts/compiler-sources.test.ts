@@ -2,8 +2,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { root } from '../support/deployment.js';
 
 const script = join(root, 'scripts/compiler-sources.mjs');
 let folder: string;

@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { eventually } from '@tessera/testing/async/eventually';
+import { isAlive } from '@tessera/testing/processes/is-alive';
+import { root } from '@tessera/testing/repository';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 // @ts-expect-error The scripts have no types.
 import * as leftovers from '../../scripts/leftovers.mjs';
-import { root } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
-import { isAlive } from '../support/tessera.js';
 
 interface Leftovers {
   processesOf(folder: string): { pid: number; command: string }[];

@@ -1,12 +1,12 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CommandEnd } from '@tessera/testing/processes/capture-output';
+import { runCommand } from '@tessera/testing/processes/run-command';
+import { root } from '@tessera/testing/repository';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 // @ts-expect-error The scripts have no types.
 import * as mutants from '../../scripts/mutants.mjs';
-import { root } from '../support/deployment.js';
 
 interface Mutant {
   readonly line: number;
@@ -97,30 +97,17 @@ test('what is over the limit is cut', () => {
   return source;
 }
 
-async function mutate(...args: string[]): Promise<{ status: number; out: string; said: string }> {
-  const child = spawn(process.execPath, [join(tree, 'scripts/mutate.mjs'), ...args], {
-    cwd: tree,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let out = '';
-  child.stdout.on('data', (chunk) => {
-    out += chunk;
-  });
-  let said = '';
-  child.stderr.on('data', (chunk) => {
-    said += chunk;
-  });
-  const [status] = await once(child, 'close');
-  return { status, out, said };
+function mutate(...args: string[]): Promise<CommandEnd> {
+  return runCommand(process.execPath, [join(tree, 'scripts/mutate.mjs'), ...args], { cwd: tree });
 }
 
 test('a run says what the tests notice and what they do not, and touches no file of the tree', async () => {
   const source = fixture();
-  const { status, out, said } = await mutate('packages/tiny', '--limit', '2', '--json');
-  expect(status, said).toBe(0);
-  const first = JSON.parse(out);
+  const { status, stdout, stderr } = await mutate('packages/tiny', '--limit', '2', '--json');
+  expect(status, stderr).toBe(0);
+  const first = JSON.parse(stdout);
   expect(first).toMatchObject({ seed: 1, tried: 2, next: 2 });
-  const rest = JSON.parse((await mutate('packages/tiny', '--skip', '2', '--json')).out);
+  const rest = JSON.parse((await mutate('packages/tiny', '--skip', '2', '--json')).stdout);
   expect(first.tried + rest.tried).toBe(first.all);
   // At the limit itself both ways are right: no test can tell them apart.
   const survivors = [...first.survivors, ...rest.survivors];
@@ -139,8 +126,8 @@ test('tests that fail without a mistake are an error, and so is a path that is n
   );
   expect(await mutate('packages/tiny/src/cut.ts')).toMatchObject({
     status: 1,
-    said: expect.stringContaining('the tests fail without any mistake'),
+    stderr: expect.stringContaining('the tests fail without any mistake'),
   });
-  expect(await mutate('packages/none')).toMatchObject({ status: 1, said: expect.stringContaining('no such file') });
-  expect(await mutate()).toMatchObject({ status: 2, said: expect.stringContaining('--seed S') });
+  expect(await mutate('packages/none')).toMatchObject({ status: 1, stderr: expect.stringContaining('no such file') });
+  expect(await mutate()).toMatchObject({ status: 2, stderr: expect.stringContaining('--seed S') });
 });

@@ -1,13 +1,14 @@
 import { readBundle } from '@tessera/bundle';
 import type { ServiceName } from '@tessera/cli';
-import { ensureBundle } from '@tessera/compiler';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { natsUsers, passwordOf } from '@tessera/nats-server';
 import { busRoles, Subjects } from '@tessera/protocol';
-import { TestAuthority } from '@tessera/service/testing/certificates';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
-import { bundleCache, type Deployment, demoModel, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
+import { ask } from '../support/ask.js';
+import { type Deployment, deploy } from '../support/deployment.js';
 import { noisyPng } from '../support/pictures.js';
 import { RawChat } from '../support/raw-chat.js';
 
@@ -21,7 +22,7 @@ const natsLog: string[] = [];
 
 beforeAll(async () => {
   files = await TestAuthority.create();
-  const { dir } = await ensureBundle(demoModel, bundleCache, { weights: 'float32' });
+  const dir = await demoBundleDir();
   const subjects = new Subjects('tessera', (await readBundle(dir)).manifest.revision);
   const nats = await files.issue('nats');
   const engine = await files.issue('engine');
@@ -55,7 +56,7 @@ afterAll(async () => {
 const violations = (): string[] => natsLog.filter((line) => /violation/i.test(line));
 
 test('a picture is seen, one that travels in parts too, and a drawing is made', async () => {
-  const seen = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
+  const seen = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'What is this?'] }]);
   expect(seen.text).not.toBe('');
   const large = await ask(deployment.gateway, [{ says: [await noisyPng(1200, 900), 'What is this?'] }]);
   expect(large.text).not.toBe('');
@@ -83,7 +84,7 @@ test('a request that is left ends in every stage', async () => {
 
 test('a restarted NATS is set up again with the same permissions', async () => {
   await deployment.restartNats();
-  const seen = await ask(deployment.gateway, [{ says: [sample('apple'), 'What is this?'] }]);
+  const seen = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'What is this?'] }]);
   expect(seen.text).not.toBe('');
   expect(violations()).toEqual([]);
 });

@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { type Answer, type CallOptions, type ChatRequest, connect, type Role } from '@tessera/client';
-import { demoModel } from './deployment.js';
 
 export interface Turn {
   /** The user if absent. */
@@ -11,10 +8,6 @@ export interface Turn {
 }
 
 export type AskOptions = Pick<ChatRequest, 'text' | 'draw'> & CallOptions;
-
-export function sample(name: string): Uint8Array {
-  return readFileSync(resolve(demoModel, 'samples', `${name}.png`));
-}
 
 /** Asks through the gateway, once: a failure is what the test is about. */
 export async function ask(

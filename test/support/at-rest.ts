@@ -1,11 +1,11 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type ServiceName, serviceNames } from '@tessera/cli';
+import { eventually } from '@tessera/testing/async/eventually';
+import { type GoldenCase, goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import { expect } from 'vitest';
-import { ask, sample } from './ask.js';
+import { ask } from './ask.js';
 import type { Deployment } from './deployment.js';
-import { eventually } from './eventually.js';
-import { type GoldenCase, goldenCases, visibleAnswer } from './goldens.js';
 
 /** Gauges that count what requests in flight hold; without requests each is 0. */
 const heldGauges: readonly (readonly [ServiceName, string])[] = [
@@ -22,7 +22,7 @@ const heldGauges: readonly (readonly [ServiceName, string])[] = [
 
 /** The process of each service. */
 export function pids(deployment: Deployment): Map<ServiceName, number> {
-  return new Map(serviceNames.map((name) => [name, deployment.stack.address(name)?.pid ?? 0]));
+  return new Map(serviceNames.map((name) => [name, deployment.pid(name)]));
 }
 
 /** What requests in flight still hold, in words; empty when nothing. */
@@ -79,7 +79,7 @@ function someGolden(): GoldenCase {
 /** Asks a reference question and expects its exact answer. */
 export async function answersRight(gateway: string): Promise<void> {
   const golden = someGolden();
-  const picture = golden.image === null ? [] : [sample(golden.image.replace('.png', ''))];
+  const picture = picturesOf(golden);
   const answer = await ask(gateway, [{ says: [...picture, golden.question] }], { draw: { steps: 2 } });
   expect(answer.text).toBe(visibleAnswer(golden));
 }

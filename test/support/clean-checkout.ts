@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { root } from './deployment.js';
+import { root } from '@tessera/testing/repository';
 
 const made = new Set(['dist', 'generated', 'node_modules']);
 

@@ -1,11 +1,8 @@
-import { resolve } from 'node:path';
-import { type ServiceName, Stack, serviceNames } from '@tessera/cli';
+import type { ServiceName, Stack } from '@tessera/cli';
+import { LocalDeployment } from '@tessera/cli/testing/local-deployment';
 import { ensureBundle } from '@tessera/compiler';
-import { type NatsServerOptions, startNatsServer } from '@tessera/nats-server';
-
-export const root = resolve(import.meta.dirname, '../..');
-export const demoModel = resolve(root, 'models/demo');
-export const bundleCache = resolve(root, '.cache/bundles');
+import type { NatsServerOptions } from '@tessera/nats-server';
+import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files';
 
 export interface DeploymentOptions {
   /** A checkpoint other than the demo model. */
@@ -21,6 +18,8 @@ export interface Deployment extends AsyncDisposable {
   readonly gateway: string;
   readonly natsUrl: string;
   readonly stack: Stack;
+  /** The process id of a service as it was started last. @throws when it is not up */
+  pid(service: ServiceName): number;
   /** A gauge or counter of a service, summed over its labels, or over those rows that have the labels given. */
   metric(service: ServiceName, name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** What the services have logged, line by line. */
@@ -33,44 +32,27 @@ export interface Deployment extends AsyncDisposable {
   stop(): Promise<Map<ServiceName, number>>;
 }
 
-export async function deploy({
-  model = demoModel,
-  flags = {},
-  nats: natsOptions = {},
-}: DeploymentOptions = {}): Promise<Deployment> {
-  const { dir } = await ensureBundle(model, bundleCache, { weights: 'float32' });
-  let nats = await startNatsServer(natsOptions);
-  const natsUrl = nats.url;
+export async function deploy({ model = demoModelDir, flags = {}, nats }: DeploymentOptions = {}): Promise<Deployment> {
+  const { dir } = await ensureBundle(model, bundleCacheDir, { weights: 'float32' });
   const logs: string[] = [];
-  const stack = new Stack({
+  const services = await LocalDeployment.start({
     bundleDir: dir,
-    natsUrl,
-    services: serviceNames,
     flags,
-    graceMs: 20_000,
-    onReady: () => undefined,
+    nats,
     onLog: (service, line) => logs.push(`${service} ${line}`),
     onEnded: (service, status) => logs.push(`${service} ended with status ${status}`),
   });
+  const { stack, gateway, natsUrl } = services;
   let stopped: Promise<Map<ServiceName, number>> | undefined;
   const stop = (): Promise<Map<ServiceName, number>> => {
-    stopped ??= stack
-      .stop()
-      .finally(() => nats.stop())
-      .then((statuses) => {
-        refuseWarnings(logs);
-        return statuses;
-      });
+    stopped ??= services.stop().then((statuses) => {
+      refuseWarnings(logs);
+      return statuses;
+    });
     return stopped;
   };
-  try {
-    await stack.start();
-  } catch (reason) {
-    await stop();
-    throw reason;
-  }
   return {
-    gateway: stack.address('gateway')?.grpc ?? '',
+    gateway,
     natsUrl,
     bundleDir: dir,
     stack,
@@ -80,13 +62,8 @@ export async function deploy({
       const response = await fetch(`http://${stack.address(service)?.metrics}/metrics`);
       return sumMetric(await response.text(), name, labels);
     },
-    async restartNats(meanwhile) {
-      process.kill(nats.pid, 'SIGKILL');
-      await nats.exited;
-      await nats.stop();
-      await meanwhile?.();
-      nats = await startNatsServer({ ...natsOptions, port: Number(new URL(natsUrl).port) });
-    },
+    pid: (service) => services.pid(service),
+    restartNats: (meanwhile) => services.restartNats(meanwhile),
     async [Symbol.asyncDispose]() {
       await stop();
     },

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from './deployment.js';
+import { root } from '@tessera/testing/repository';
 
 /** The folders of every package and service. */
 const workspaces: readonly string[] = ['packages', 'services'].flatMap((parent) =>

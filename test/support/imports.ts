@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { root } from '@tessera/testing/repository';
 import { parseSync } from 'oxc-parser';
-import { root } from './deployment.js';
 
 /** One import, or export from elsewhere, of a source file. */
 export interface Import {

@@ -1,23 +1,12 @@
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
+import { withPngSize } from '@tessera/testing/pictures/png';
 import sharp from 'sharp';
 
 /** Pictures made when a test runs. */
 
-function crc32(bytes: Uint8Array): number {
-  let crc = -1;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return (crc ^ -1) >>> 0;
-}
-
 /** A small PNG whose header says another size; the header's checksum is right. */
 export async function pngThatClaims(width: number, height: number): Promise<Buffer> {
-  const png = await plainPng(16, 16);
-  png.writeUInt32BE(width, 16);
-  png.writeUInt32BE(height, 20);
-  png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
-  return png;
+  return withPngSize(await plainPng(16, 16), width, height);
 }
 
 /** One colour: as many pixels as wanted in few bytes. */
@@ -29,11 +18,8 @@ export function plainPng(width: number, height: number, background = '#3366cc'):
 
 /** Noise from a fixed seed, which no codec makes small. */
 export function noisyPng(width: number, height: number, seed = 1): Promise<Buffer> {
-  let state = seed;
-  const pixels = Uint8Array.from({ length: width * height * 3 }, () => {
-    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-    return state >> 16;
-  });
+  const random = seededRandom(seed);
+  const pixels = Uint8Array.from({ length: width * height * 3 }, () => 256 * random());
   return sharp(pixels, { raw: { width, height, channels: 3 } })
     .png({ compressionLevel: 0 })
     .toBuffer();

@@ -2,30 +2,24 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import type { ServiceName } from '@tessera/cli';
 import type { JobKind } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import type { Deployment } from './deployment.js';
-import { eventually } from './eventually.js';
 
 /** What a deployment's processes meet: each is signalled by its own id. */
 
 export function signal(deployment: Deployment, service: ServiceName, name: NodeJS.Signals): void {
-  process.kill(pidOf(deployment, service), name);
-}
-
-export function pidOf(deployment: Deployment, service: ServiceName): number {
-  const pid = deployment.stack.address(service)?.pid;
-  if (pid === undefined) throw new Error(`${service} is not up`);
-  return pid;
+  process.kill(deployment.pid(service), name);
 }
 
 /** Ends a service without a word and waits until its successor is ready. */
 export async function killAndAwaitRestart(deployment: Deployment, service: ServiceName): Promise<void> {
-  const pid = pidOf(deployment, service);
+  const pid = deployment.pid(service);
   process.kill(pid, 'SIGKILL');
   await awaitRestart(deployment, service, pid);
 }
 
 export async function awaitRestart(deployment: Deployment, service: ServiceName, pid: number): Promise<void> {
-  await eventually(() => pidOf(deployment, service) !== pid, `${service} is started again`);
+  await eventually(() => deployment.pid(service) !== pid, `${service} is started again`);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import {
   type AnswerEvent,
   ChatRequest,
@@ -9,8 +9,7 @@ import {
   Role,
   type Usage,
 } from '@tessera/protocol';
-import { BadRequest, ErrorInfo, RequestInfo, RetryInfo } from 'nice-grpc-error-details';
-import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
+import { type CallEnd, callEnd } from '@tessera/testing/grpc/call-end';
 
 export type ChatEvent = NonNullable<AnswerEvent['event']>;
 /** What of a `start` is worth saying in a test. */
@@ -18,23 +17,6 @@ export type StartInput = Parameters<typeof ChatStart.fromPartial>[0];
 type ValueOf<C extends ChatEvent['$case']> = Extract<ChatEvent, { $case: C }>['value'];
 
 const partBytes = 256 * 1024;
-
-/** How a call ended: its gRPC status, and what its google.rpc details say. */
-export interface CallEnd {
-  /** Such as INVALID_ARGUMENT, or OK. */
-  readonly status: string;
-  readonly message: string;
-  /** The code of the error table, from ErrorInfo; undefined where gRPC itself ended the call. */
-  readonly code?: string;
-  /** Whose code that is, from ErrorInfo. */
-  readonly domain?: string;
-  /** From BadRequest. */
-  readonly field?: string;
-  /** From RequestInfo. */
-  readonly requestId?: string;
-  /** From RetryInfo. */
-  readonly retryAfterMs?: number;
-}
 
 /**
  * One Chat call as a client writes it that knows nothing of Tessera's own: bytes go over plain gRPC, in any order and
@@ -177,22 +159,6 @@ export function mediaTokens(usage: Usage | undefined): number {
 }
 
 function readEnd(code: number, message: string, metadata: Metadata): CallEnd {
-  const [bytes] = metadata.get('grpc-status-details-bin');
-  const details = Buffer.isBuffer(bytes) ? Status.decode(bytes).details : [];
-  const detail = (type: string): Uint8Array | undefined =>
-    details.find(({ typeUrl }) => typeUrl.endsWith(`/${type}`))?.value;
-  const info = detail('google.rpc.ErrorInfo');
-  const retry = detail('google.rpc.RetryInfo');
-  const bad = detail('google.rpc.BadRequest');
-  const request = detail('google.rpc.RequestInfo');
-  const { reason, domain } = info === undefined ? {} : ErrorInfo.decode(info);
-  const delay = retry === undefined ? undefined : RetryInfo.decode(retry).retryDelay;
-  return {
-    status: status[code] ?? String(code),
-    message,
-    ...(reason === undefined ? {} : { code: reason, domain }),
-    ...(bad === undefined ? {} : { field: BadRequest.decode(bad).fieldViolations[0]?.field }),
-    ...(request === undefined ? {} : { requestId: RequestInfo.decode(request).requestId }),
-    ...(delay === undefined ? {} : { retryAfterMs: Number(delay.seconds) * 1000 + delay.nanos / 1e6 }),
-  };
+  const [details] = metadata.get('grpc-status-details-bin');
+  return callEnd(code, message, Buffer.isBuffer(details) ? details : undefined);
 }

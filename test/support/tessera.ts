@@ -3,17 +3,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { bundleCache, root } from './deployment.js';
+import { bundleCacheDir } from '@tessera/testing/demo-model/files';
+import { type CommandEnd, captureOutput } from '@tessera/testing/processes/capture-output';
+import { root } from '@tessera/testing/repository';
 
 /** A test that is killed does not leave what it started. */
 const exitWithParent = pathToFileURL(join(root, 'scripts/exit-with-parent.mjs')).href;
 const command = ['--import', exitWithParent, join(root, 'packages/cli/dist/main.js')];
-
-export interface CommandEnd {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** One `tessera` command line under way. */
 export interface Running {
@@ -29,18 +25,8 @@ export function startTessera(args: readonly string[], env: NodeJS.ProcessEnv = {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...env },
   });
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const ended = new Promise<CommandEnd>((resolve) =>
-    child.once('close', (status) => resolve({ status, stdout, stderr })),
-  );
-  return { process: child, stdout: () => stdout, ended };
+  const { stdout, ended } = captureOutput(child);
+  return { process: child, stdout, ended };
 }
 
 /** Runs one `tessera` command line to its end. */
@@ -77,11 +63,15 @@ export async function tesseraUp(
   args: readonly string[] = [],
   { env = {}, asGroup = false }: UpSurroundings = {},
 ): Promise<Up> {
-  const child = spawn(process.execPath, [...command, 'up', '--json', '--port', '0', '--cache', bundleCache, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    env: { ...process.env, ...env },
-    detached: asGroup,
-  });
+  const child = spawn(
+    process.execPath,
+    [...command, 'up', '--json', '--port', '0', '--cache', bundleCacheDir, ...args],
+    {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+      env: { ...process.env, ...env },
+      detached: asGroup,
+    },
+  );
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const processes: UpProcess[] = [];
   const pids: number[] = [];
@@ -96,14 +86,4 @@ export async function tesseraUp(
     void ended.then((status) => reject(new Error(`tessera up ended with ${status}`)));
   });
   return { gateway, processes, pids, process: child, ended };
-}
-
-/** Whether a process of this id is there. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

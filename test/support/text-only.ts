@@ -1,8 +1,8 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SafetensorsFile } from '@tessera/compiler';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { type TensorContent, writeSafetensors } from '../../packages/compiler/src/testing/write-safetensors.js';
-import { demoModel } from './deployment.js';
 
 const llmPrefix = 'language_model.';
 
@@ -10,12 +10,12 @@ const llmPrefix = 'language_model.';
 export async function textOnlyModel(folder: string): Promise<string> {
   const model = join(folder, 'text-only');
   mkdirSync(model);
-  const { text_config } = JSON.parse(readFileSync(join(demoModel, 'config.json'), 'utf8'));
+  const { text_config } = JSON.parse(readFileSync(join(demoModelDir, 'config.json'), 'utf8'));
   writeFileSync(join(model, 'config.json'), JSON.stringify(text_config));
   for (const name of ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json']) {
-    cpSync(join(demoModel, name), join(model, name));
+    cpSync(join(demoModelDir, name), join(model, name));
   }
-  const weights = await SafetensorsFile.open(join(demoModel, 'model.safetensors'));
+  const weights = await SafetensorsFile.open(join(demoModelDir, 'model.safetensors'));
   try {
     const tensors: Record<string, TensorContent> = {};
     for (const [name, { shape }] of weights.tensors) {

@@ -4,9 +4,11 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { LlmServiceDefinition } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
+import { eventually } from '@tessera/testing/async/eventually';
+import { captureOutput } from '@tessera/testing/processes/capture-output';
+import { root } from '@tessera/testing/repository';
 import { afterEach, expect, test } from 'vitest';
-import { root, sumMetric } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
+import { sumMetric } from '../support/deployment.js';
 import { OtlpReceiver } from '../support/otlp-receiver.js';
 
 // A small service with the frame's whole surroundings, as a process of its own: the variables are a process's.
@@ -23,7 +25,7 @@ interface Probe {
   /** A metric's value; undefined when there is none of the name. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number | undefined>;
   /** Drains; gives the exit status and the log. */
-  drain(): Promise<{ readonly status: number; readonly log: string }>;
+  drain(): Promise<{ readonly status: number | null; readonly log: string }>;
 }
 
 /** @param flags by default spans have as long as they need at the end of a drain */
@@ -34,10 +36,7 @@ async function probe(env: NodeJS.ProcessEnv, flags = ['--traces-flush-ms', '6000
     env: { PATH: process.env.PATH, ...env },
   });
   children.push(child);
-  let log = '';
-  child.stdout?.on('data', (data) => {
-    log += data;
-  });
+  const { ended } = captureOutput(child);
   const [ready] = (await once(child, 'message')) as [{ grpc: string; metrics: string }];
   return {
     async call() {
@@ -51,7 +50,7 @@ async function probe(env: NodeJS.ProcessEnv, flags = ['--traces-flush-ms', '6000
     },
     async drain() {
       child.kill('SIGTERM');
-      const [status] = (await once(child, 'exit')) as [number];
+      const { status, stdout: log } = await ended;
       return { status, log };
     },
   };

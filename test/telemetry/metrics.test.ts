@@ -2,11 +2,12 @@ import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
 import { generateQueue, Subjects } from '@tessera/protocol';
 import { declaredMetrics } from '@tessera/service';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type AskOptions, ask, sample, type Turn } from '../support/ask.js';
+import { type AskOptions, ask, type Turn } from '../support/ask.js';
 import { atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { signal } from '../support/processes.js';
 
 let deployment: Deployment;
@@ -26,7 +27,7 @@ afterAll(() => deployment?.stop());
 
 const drawing: readonly Turn[] = [{ says: ['Draw a red apple on a blue background.'] }];
 const seeing: readonly Turn[] = [
-  { says: [sample('apple'), 'What is this?'] },
+  { says: [samplePicture('apple'), 'What is this?'] },
   { role: 'assistant', says: ['This is a red apple.'] },
   ...drawing,
 ];

@@ -1,8 +1,9 @@
 import { type SpanRow, spanTable } from '@tessera/service';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, sample } from '../support/ask.js';
+import { ask } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
-import { eventually } from '../support/eventually.js';
 import { OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
@@ -36,7 +37,7 @@ test('a request with a picture and a drawing is one trace over all five services
   const answer = await ask(
     deployment.gateway,
     [
-      { says: [sample('apple'), 'What is this?'] },
+      { says: [samplePicture('apple'), 'What is this?'] },
       { role: 'assistant', says: ['This is a red apple.'] },
       { says: ['Draw a red apple on a blue background.'] },
     ],

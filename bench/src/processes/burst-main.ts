@@ -1,27 +1,16 @@
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
-import { RetryInfo } from 'nice-grpc-error-details';
-import { Status } from 'nice-grpc-error-details/lib/proto/google/rpc/status.js';
+import type { CallEnd } from '@tessera/testing/grpc/call-end';
+import { callHeaders, frame, readEnd } from '@tessera/testing/grpc/http2';
 import { answerCalls } from './answer-calls.js';
 
 /** How one call of a burst ended. */
-export interface BurstEnd {
-  /** gRPC's number. */
-  readonly status: number;
-  readonly message: string;
+export interface BurstEnd extends CallEnd {
   /** From the moment at which all were ready to be written until the status was there. */
   readonly afterMs: number;
-  readonly retryMs: number;
 }
 
 let session: ClientHttp2Session | undefined;
-
-/** A message as gRPC frames it. */
-function frame(message: Uint8Array): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(message.byteLength, 1);
-  return Buffer.concat([head, message]);
-}
 
 /**
  * Calls straight over HTTP/2, in a process of their own: 200 calls of a grpc-js client take it longer than the gateway
@@ -45,13 +34,7 @@ const calls = {
 
 async function one(path: string, bytes: Buffer, start: { readonly atMs: number }): Promise<BurstEnd> {
   if (session === undefined) throw new Error('the client is not connected');
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': path,
-    'content-type': 'application/grpc',
-    te: 'trailers',
-    'grpc-timeout': '120S',
-  });
+  const stream = session.request(callHeaders(path, { 'grpc-timeout': '120S' }));
   let afterMs = Number.NaN;
   let last: IncomingHttpHeaders = {};
   const take = (headers: IncomingHttpHeaders): void => {
@@ -65,21 +48,7 @@ async function one(path: string, bytes: Buffer, start: { readonly atMs: number }
   stream.resume();
   stream.end(bytes);
   await once(stream, 'close');
-  return {
-    status: Number(last['grpc-status']),
-    message: String(last['grpc-message']),
-    afterMs,
-    retryMs: retryMs(last),
-  };
-}
-
-function retryMs(headers: IncomingHttpHeaders): number {
-  const rich = headers['grpc-status-details-bin'];
-  if (rich === undefined) return 0;
-  const { details } = Status.decode(Buffer.from(String(rich), 'base64'));
-  const found = details.find(({ typeUrl }) => typeUrl.endsWith('google.rpc.RetryInfo'));
-  const delay = found === undefined ? undefined : RetryInfo.decode(found.value).retryDelay;
-  return delay === undefined ? 0 : delay.seconds * 1000 + delay.nanos / 1_000_000;
+  return { ...readEnd(last), afterMs };
 }
 
 export type BurstCalls = typeof calls;

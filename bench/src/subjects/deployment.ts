@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Bundle } from '@tessera/bundle';
-import { type ServiceName, Stack, serviceNames } from '@tessera/cli';
-import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { type ServiceName, serviceNames } from '@tessera/cli';
+import { LocalDeployment } from '@tessera/cli/testing/local-deployment';
 import {
   type ChatRequest,
   ChatServiceDefinition,
@@ -10,7 +10,6 @@ import {
   RequestState,
   Role,
   spanWords,
-  TesseraError,
 } from '@tessera/protocol';
 import { createClient, type TesseraClient } from '@tessera/service';
 import { processorMs } from '../processes/processor-time.js';
@@ -18,7 +17,6 @@ import type { Prompt } from '../prompts.js';
 import { AnswerClock, type TimedAnswer } from './timed-answer.js';
 
 const timeoutMs = 120_000;
-const graceMs = 20_000;
 /** Drawings are part of the traffic, not what is measured. */
 export const drawSteps = 2;
 
@@ -42,40 +40,26 @@ export interface ProcessMemory {
 /** A nats-server and the five services, each a process of its own, asked through the gateway's gRPC. */
 export class Deployment implements AsyncDisposable {
   private constructor(
-    private readonly nats: NatsServer,
-    private readonly stack: Stack,
+    private readonly services: LocalDeployment,
     /** One connection for all questions, as a client that asks more than once has. */
     private readonly client: TesseraClient<ChatServiceDefinition>,
-    /** The gateway's gRPC, host:port. */
-    readonly address: string,
   ) {}
 
   static async start(bundle: Bundle): Promise<Deployment> {
-    const nats = await startNatsServer();
-    const stack = new Stack({
+    const services = await LocalDeployment.start({
       bundleDir: bundle.dir,
-      natsUrl: nats.url,
-      services: serviceNames,
-      flags: {},
-      graceMs,
-      onReady: () => undefined,
-      onLog: () => undefined,
       onEnded: (service, status) => process.stderr.write(`${service} ended with status ${status}\n`),
     });
-    try {
-      await stack.start();
-      const gateway = stack.address('gateway');
-      if (gateway === undefined) throw new TesseraError('INTERNAL', 'the gateway has no address');
-      return new Deployment(nats, stack, createClient(ChatServiceDefinition, gateway.grpc), gateway.grpc);
-    } catch (reason) {
-      await stack.stop();
-      await nats.stop();
-      throw reason;
-    }
+    return new Deployment(services, createClient(ChatServiceDefinition, services.gateway));
+  }
+
+  /** The gateway's gRPC, host:port. */
+  get address(): string {
+    return this.services.gateway;
   }
 
   get natsUrl(): string {
-    return this.nats.url;
+    return this.services.natsUrl;
   }
 
   /** @throws TesseraError */
@@ -115,20 +99,16 @@ export class Deployment implements AsyncDisposable {
   processorMs(): Map<ProcessName | 'client', number> {
     const { user, system } = process.cpuUsage();
     return new Map<ProcessName | 'client', number>([
-      ...processNames.map((name) => [name, processorMs(this.pid(name))] as const),
+      ...processNames.map((name) => [name, processorMs(this.services.pid(name))] as const),
       ['client', (user + system) / 1000],
     ]);
-  }
-
-  private pid(name: ProcessName): number {
-    return (name === 'nats-server' ? this.nats.pid : this.stack.address(name)?.pid) ?? 0;
   }
 
   /** What the kernel counts of each process. */
   memory(): Map<ProcessName, ProcessMemory> {
     return new Map(
       processNames.map((name) => {
-        const pid = this.pid(name);
+        const pid = this.services.pid(name);
         const status = readFileSync(`/proc/${pid}/status`, 'utf8');
         const bytesOf = (field: string): number =>
           Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) * 1024;
@@ -139,8 +119,7 @@ export class Deployment implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.client.close();
-    await this.stack.stop();
-    await this.nats.stop();
+    await this.services.stop();
   }
 }
 

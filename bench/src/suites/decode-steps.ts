@@ -1,4 +1,4 @@
-import { demoBundle, type Weights } from '../demo-model.js';
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { describePicture, longAnswerTokens, type Prompt, whoAreYou } from '../prompts.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
@@ -8,7 +8,7 @@ import { longAnswers } from './long-answers.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 const batches = [1, 2, 4, 8, 16];
-const weightKinds: readonly Weights[] = ['float32', 'int8'];
+const weightKinds = ['float32', 'int8'] as const;
 const bytesPerMegabyte = 1e6;
 
 /** Milliseconds of one decode step: all sequences begin together, so they write in the same steps. */
@@ -23,7 +23,7 @@ export const decodeSteps: Suite = {
   about: 'a decode step of 1 to 16 sequences, float32 and int8, in one process; bytes of the bundles',
   async run({ times, say }: SuiteContext): Promise<Section[]> {
     const rounds = times(10);
-    const bundles = await Promise.all(weightKinds.map(demoBundle));
+    const bundles = await Promise.all(weightKinds.map((weights) => demoBundle(weights)));
     const pipelines = await Promise.all(bundles.map((bundle) => LocalPipeline.create(bundle)));
     try {
       // Other weights write other answers, so each has prompts of its own.

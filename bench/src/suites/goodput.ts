@@ -1,5 +1,5 @@
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { type ErrorCode, TesseraError } from '@tessera/protocol';
-import { demoBundle } from '../demo-model.js';
 import { describePicture, drawSomething, longAnswer, longAnswerTokens, type Prompt, whoAreYou } from '../prompts.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';

@@ -1,4 +1,4 @@
-import { demoBundle } from '../demo-model.js';
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { goldenPrompts, type Prompt } from '../prompts.js';
 import type { Cell, Section } from '../report.js';
 import { Deployment, drawSteps, processNames } from '../subjects/deployment.js';

@@ -1,5 +1,5 @@
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { TesseraError } from '@tessera/protocol';
-import { demoBundle } from '../demo-model.js';
 import { describePicture, longAnswerTokens, type Prompt, whoAreYou } from '../prompts.js';
 import type { Cell, Section } from '../report.js';
 import { summarise } from '../statistics.js';

@@ -1,5 +1,5 @@
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { ChatRequest, ChatServiceDefinition, TesseraError } from '@tessera/protocol';
-import { demoBundle } from '../demo-model.js';
 import type { BurstCalls } from '../processes/burst-main.js';
 import { Helper } from '../processes/helper.js';
 import { longAnswer, whoAreYou } from '../prompts.js';
@@ -10,8 +10,6 @@ import { closedLoop } from './concurrency.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 const burst = 200;
-/** gRPC's RESOURCE_EXHAUSTED. */
-const exhausted = 8;
 
 /** How one call of a burst ended. */
 interface Outcome {
@@ -93,9 +91,10 @@ async function sendPlainly(helper: Helper<BurstCalls>): Promise<Outcome[]> {
   }
   const path = `/${ChatServiceDefinition.fullName}/${ChatServiceDefinition.methods.chat.name}`;
   const ends = await helper.call('burst', { path, messages });
-  return ends.map(({ status, message, afterMs, retryMs }) => {
-    if (status !== 0 && status !== exhausted) throw new TesseraError('INTERNAL', `status ${status}: ${message}`);
-    return { refused: status === exhausted, afterMs, retryMs };
+  return ends.map(({ status, message, afterMs, retryAfterMs: retryMs = 0 }) => {
+    const refused = status === 'RESOURCE_EXHAUSTED';
+    if (!refused && status !== 'OK') throw new TesseraError('INTERNAL', `status ${status}: ${message}`);
+    return { refused, afterMs, retryMs };
   });
 }
 

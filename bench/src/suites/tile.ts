@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Bus, type ProductInbox, type ReceivedTensor } from '@tessera/bus';
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { probeMedia } from '@tessera/media';
 import { encodeQueue, Modality, TesseraError, visualTokens } from '@tessera/protocol';
-import { demoBundle } from '../demo-model.js';
 import { describePicture } from '../prompts.js';
 import type { Section } from '../report.js';
 import { type Summary, summarise } from '../statistics.js';

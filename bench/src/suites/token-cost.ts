@@ -1,4 +1,4 @@
-import { demoBundle } from '../demo-model.js';
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { hotAnswer, whoAreYou } from '../prompts.js';
 import type { Cell, Section } from '../report.js';
 import { bareRelayMs } from '../subjects/bare-relay.js';

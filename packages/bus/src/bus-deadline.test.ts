@@ -1,7 +1,10 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, visualTokens } from '@tessera/protocol';
+import { take } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, encodeJob, eventually, inAMinute, nobody, take } from './testing/bus-test-support.js';
+import { encodeJob, inAMinute, nobody } from './testing/messages.js';
+import { Cleanup } from './testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

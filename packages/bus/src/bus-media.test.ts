@@ -3,8 +3,11 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type Blob, type DrawingEvent, drawingEvents, maxBytesOf } from '@tessera/protocol';
+import { take } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, eventually, inAMinute, jobKey, newId, take } from './testing/bus-test-support.js';
+import { inAMinute, jobKey } from './testing/messages.js';
+import { Cleanup, newId } from './testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

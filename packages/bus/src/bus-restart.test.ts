@@ -2,19 +2,13 @@ import { createHash, randomBytes } from 'node:crypto';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { generateQueue, TesseraError, visualTokens } from '@tessera/protocol';
 import { Metrics } from '@tessera/service';
+import { take } from '@tessera/testing/async/collect';
+import { deferred } from '@tessera/testing/async/deferred';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterEach, expect, test } from 'vitest';
 import type { Bus } from './bus.js';
-import {
-  Cleanup,
-  counted,
-  deferred,
-  eventually,
-  jobKey,
-  newId,
-  sendTokens,
-  take,
-  toNobody,
-} from './testing/bus-test-support.js';
+import { counted, jobKey, sendTokens, toNobody } from './testing/messages.js';
+import { Cleanup, newId } from './testing/test-bus.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());

@@ -1,8 +1,10 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type EncodeJob, EngineStatus, encodeQueue } from '@tessera/protocol';
 import { Metrics } from '@tessera/service';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, encodeJob, eventually, inAMinute, newId } from './testing/bus-test-support.js';
+import { encodeJob, inAMinute } from './testing/messages.js';
+import { Cleanup, newId } from './testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

@@ -2,9 +2,9 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { LlmServiceDefinition } from '@tessera/protocol';
-import { commonSettings, grpcService, type Service, startService } from '@tessera/service';
-import { freePort } from '@tessera/service/testing/free-port';
+import { commonSettings, grpcService, type Service, startService, steadyPort } from '@tessera/service';
 import { memoryLog } from '@tessera/service/testing/memory-log';
+import { collect } from '@tessera/testing/async/collect';
 import { createChannel, createClient } from 'nice-grpc';
 import { HealthDefinition } from 'nice-grpc-server-health';
 import { expect, test } from 'vitest';
@@ -40,7 +40,7 @@ async function readyz(address: string): Promise<string> {
 }
 
 test('a service that starts while NATS is away says so and waits; then readiness follows NATS and its streams', async () => {
-  const [natsPort, metricsPort] = [await freePort(), await freePort()];
+  const [natsPort, metricsPort] = [await steadyPort(), await steadyPort()];
   const url = `nats://127.0.0.1:${natsPort}`;
   const address = `127.0.0.1:${metricsPort}`;
   const given = { 'model.dir': 'none', 'nats.url': url, 'metrics.port': metricsPort };
@@ -63,9 +63,7 @@ test('a service that starts while NATS is away says so and waits; then readiness
     await manager.streams.delete('tessera_v2_tokens_0');
     const names = async () => {
       await readyz(address);
-      const found: string[] = [];
-      for await (const name of manager.streams.names()) found.push(name);
-      return found;
+      return await collect(manager.streams.names());
     };
     await expect.poll(names).toContain('tessera_v2_tokens_0');
     await expect.poll(() => readyz(address)).toBe('200 ready');
@@ -108,7 +106,7 @@ test('a stage whose calls need no NATS stays SERVING for calls while it takes no
 });
 
 test('a start that waits for NATS ends after nats.waitMs, or when it is told to', async () => {
-  const given = { 'model.dir': 'none', 'nats.url': `nats://127.0.0.1:${await freePort()}` };
+  const given = { 'model.dir': 'none', 'nats.url': `nats://127.0.0.1:${await steadyPort()}` };
   const { log } = memoryLog();
   await expect(startService(busService(false), { ...given, 'nats.waitMs': 1 }, { log })).rejects.toMatchObject({
     code: 'STAGE_UNAVAILABLE',

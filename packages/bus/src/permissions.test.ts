@@ -14,12 +14,12 @@ import {
   Subjects,
   visualTokens,
 } from '@tessera/protocol';
-import { TestAuthority } from '@tessera/service/testing/certificates';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bus } from './bus.js';
 import { BusConnection } from './connection/bus-connection.js';
 import { Janitor } from './streams/janitor.js';
-import { smallStreams } from './testing/bus-test-support.js';
+import { smallStreams } from './testing/test-bus.js';
 
 const subjects = new Subjects('t', 'r1');
 const other = new Subjects('u', 'r1');

@@ -1,8 +1,9 @@
 import { TesseraError } from '@tessera/protocol';
+import { collect } from '@tessera/testing/async/collect';
+import { deferred } from '@tessera/testing/async/deferred';
 import { expect, test } from 'vitest';
 import type { ChatEvent } from './chat-event.js';
 import { connect } from './connect.js';
-import { collect } from './testing/collect.js';
 import { accepted, type ChatCall, end, picture, scriptedGateway, words } from './testing/scripted-gateway.js';
 
 const request = { messages: [{ role: 'user', content: 'Hello!' }] } as const;
@@ -79,10 +80,7 @@ test('nothing is sent before reading begins', async () => {
 
 /** Says one word, and then nothing until the call is cancelled. */
 function endless() {
-  let onCancelled!: () => void;
-  const cancelled = new Promise<void>((resolve) => {
-    onCancelled = resolve;
-  });
+  const { promise: cancelled, resolve: onCancelled } = deferred();
   return {
     cancelled,
     async *chat({ context }: ChatCall) {

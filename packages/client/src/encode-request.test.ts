@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MediaDetail, Role } from '@tessera/protocol';
+import { collect } from '@tessera/testing/async/collect';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ChatRequest } from './chat-request.js';
 import { encodeRequest, requestStream } from './encode-request.js';
-import { collect } from './testing/collect.js';
 
 let folder: string;
 beforeAll(async () => {

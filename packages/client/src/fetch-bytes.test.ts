@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { deferred } from '@tessera/testing/async/deferred';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fetchBytes } from './fetch-bytes.js';
 
@@ -76,9 +77,8 @@ test('an abort ends it with its own reason', async () => {
 });
 
 test('a refusal is not read, and keeps no connection', async () => {
-  const closed = new Promise<void>((resolve) => {
-    refusedClosed = resolve;
-  });
+  const closed = deferred();
+  refusedClosed = closed.resolve;
   await expect(fetchBytes(`${base}/refused`, {}, never)).rejects.toThrow('the server answers 404');
-  await closed;
+  await closed.promise;
 });

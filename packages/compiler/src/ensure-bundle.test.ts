@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
+import { captureOutput } from '@tessera/testing/processes/capture-output';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { declaredParameters } from './count-parameters.js';
@@ -114,9 +115,7 @@ test('two processes at once compile once', async () => {
         cwd: import.meta.dirname,
         stdio: ['ignore', 'pipe', 'inherit'],
       });
-      const [chunk] = await once(child.stdout, 'data');
-      await once(child, 'exit');
-      return String(chunk);
+      return (await captureOutput(child).ended).stdout;
     }),
   );
   expect(said.sort()).toEqual(['false', 'true']);

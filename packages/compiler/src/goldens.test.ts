@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { type Bundle, readBundle, type StageName } from '@tessera/bundle';
 import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
+import { type GoldenCase, goldenCases } from '@tessera/testing/demo-model/goldens';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SafetensorsFile } from './checkpoint/safetensors.js';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { Decoder, greedy, type MediaRows } from './testing/decoder.js';
-import { demoDir, type GoldenCase, goldens, openGoldens } from './testing/demo-model.js';
-import { relativeErrors } from './testing/relative-error.js';
+import { openGoldens } from './testing/demo-model.js';
 import { sample } from './testing/sampler.js';
 
 /** Relative errors, as testing/relative-error.ts defines them. */
@@ -65,16 +67,14 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
   let root = '';
   let bundle: Bundle;
   let reference: SafetensorsFile;
-  let cases: GoldenCase[];
   const sessions = new Map<StageName, Session>();
   const session = (stage: StageName): Session => sessions.get(stage) as Session;
 
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'tessera-goldens-'));
-    await compileCheckpoint(demoDir, join(root, 'demo'), { weights });
+    await compileCheckpoint(demoModelDir, join(root, 'demo'), { weights });
     bundle = await readBundle(join(root, 'demo'));
     reference = await openGoldens();
-    cases = (await goldens()).cases;
     for (const stage of ['encoder', 'connector', 'llm', 'generator'] as const) {
       const path = bundle.file(bundle.stage(stage).graph);
       sessions.set(stage, await createSession(path, { threads: 1, device: 'cpu' }));
@@ -106,7 +106,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
   }
 
   const pictures = (): string[] => [
-    ...new Set(cases.flatMap((one) => (one.image ? [one.id.split('.')[0] as string] : []))),
+    ...new Set(goldenCases.flatMap((one) => (one.image ? [one.id.split('.')[0] as string] : []))),
   ];
 
   test('features of every picture', async () => {
@@ -148,7 +148,7 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     const llm = bundle.stage('llm');
     const [hidden, logits] = [new Seam(), new Seam()];
     const same: string[] = [];
-    for (const one of cases) {
+    for (const one of goldenCases) {
       const decoder = new Decoder(session('llm'), llm, { sequences: 1, capacity: 160 });
       const { ids, prefill } = await greedy(decoder, one.input_ids, { media: await media(one), maxTokens: 100 });
       await hidden.compare(`${one.id}.hidden`, prefill.hidden.data);
@@ -160,7 +160,8 @@ describe.each(['float32', 'int8'] as const)('the demo model compiled to %s', (we
     expect(same.length).toBeGreaterThanOrEqual(bound.sameAnswers);
   });
 
-  const drawings = (): string[] => cases.map((one) => one.id).filter((id) => reference.tensors.has(`${id}.image`));
+  const drawings = (): string[] =>
+    goldenCases.map((one) => one.id).filter((id) => reference.tensors.has(`${id}.image`));
 
   test('one call of the generator, from noise at sigma 0.75', async () => {
     const { channels, height, width, conditionLength, conditionWidth, numTrainTimesteps } = bundle.stage('generator');

@@ -2,10 +2,10 @@ import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { inspectCheckpoint } from './inspect-checkpoint.js';
-import { demoDir } from './testing/demo-model.js';
 import { ones, writeSafetensors } from './testing/write-safetensors.js';
 
 const qwenVlDir = fileURLToPath(new URL('../fixtures/qwen-vl', import.meta.url));
@@ -18,7 +18,7 @@ beforeEach(async () => {
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
 test('the demo model: declared and found are the same tensors, and so are the counts from the config alone', async () => {
-  const full = await inspectCheckpoint(demoDir);
+  const full = await inspectCheckpoint(demoModelDir);
   expect(full).toMatchObject({ modelType: 'tessera', countedFrom: 'weights', compilable: true, differences: [] });
   expect(full.stages.map(({ stage, parameters }) => [stage, parameters])).toEqual([
     ['encoder', 2_787_264],
@@ -27,7 +27,7 @@ test('the demo model: declared and found are the same tensors, and so are the co
     ['generator', 7_081_920],
   ]);
   expect(full.stages.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 12);
-  await copyFile(join(demoDir, 'config.json'), join(dir, 'config.json'));
+  await copyFile(join(demoModelDir, 'config.json'), join(dir, 'config.json'));
   expect(await inspectCheckpoint(dir)).toEqual({ ...full, countedFrom: 'config' });
 });
 
@@ -53,7 +53,7 @@ test('a model that can only be inspected is not compiled', async () => {
 });
 
 test('tensors that are missing, unexpected or of another shape are listed; counters are not tensors of the model', async () => {
-  await copyFile(join(demoDir, 'config.json'), join(dir, 'config.json'));
+  await copyFile(join(demoModelDir, 'config.json'), join(dir, 'config.json'));
   await writeSafetensors(join(dir, 'model.safetensors'), {
     'language_model.model.norm.weight': ones(128),
     'something.else': ones(4),

@@ -1,17 +1,12 @@
+import { collect } from '@tessera/testing/async/collect';
 import { expect, test, vi } from 'vitest';
 import { EventQueue } from './event-queue.js';
-
-async function all<T>(queue: EventQueue<T>): Promise<T[]> {
-  const seen: T[] = [];
-  for await (const event of queue) seen.push(event);
-  return seen;
-}
 
 test('events come in order, those put before and those put while the reader waits', async () => {
   const queue = new EventQueue<number>();
   queue.put(1);
   queue.put(2);
-  const seen = all(queue);
+  const seen = collect(queue);
   await Promise.resolve();
   queue.put(3);
   await new Promise(setImmediate);
@@ -29,7 +24,7 @@ test('neighbours that are not fetched are joined, and no others', async () => {
   expect(await first).toEqual({ done: false, value: 'a1' });
   for (const event of ['a2', 'a3', 'b1', 'a4', 'a5']) queue.put(event);
   queue.end();
-  expect(await all(queue)).toEqual(['a23', 'b1', 'a45']);
+  expect(await collect(queue)).toEqual(['a23', 'b1', 'a45']);
 });
 
 test('an error comes after what was put before it, once', async () => {
@@ -59,7 +54,7 @@ test('a reader that leaves is told of, and one that reads to the end is not', as
   expect(await left.next()).toMatchObject({ done: true });
   const read = new EventQueue<number>({ onAbandoned });
   read.end();
-  await all(read);
+  await collect(read);
   expect(onAbandoned).toHaveBeenCalledTimes(1);
 });
 
@@ -89,11 +84,11 @@ test('an abort ends a reader that waits, and one that has not read all, as if it
     const onAbandoned = vi.fn();
     const controller = new AbortController();
     const queue = new EventQueue<number>({ signal: controller.signal, onAbandoned });
-    const reading = unread.length === 0 ? all(queue) : undefined;
+    const reading = unread.length === 0 ? collect(queue) : undefined;
     for (const event of unread) queue.put(event);
     controller.abort();
     expect(queue.put(3)).toBe(false);
-    expect(await (reading ?? all(queue))).toEqual([]);
+    expect(await (reading ?? collect(queue))).toEqual([]);
     expect(onAbandoned).toHaveBeenCalledTimes(1);
   }
 });
@@ -114,6 +109,6 @@ test('a queue whose signal is aborted from the start is over, and was never begu
   const onAbandoned = vi.fn();
   const queue = new EventQueue<number>({ signal: AbortSignal.abort(), onAbandoned });
   expect(queue.put(1)).toBe(false);
-  expect(await all(queue)).toEqual([]);
+  expect(await collect(queue)).toEqual([]);
   expect(onAbandoned).not.toHaveBeenCalled();
 });

@@ -1,4 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
+import { deferred } from '@tessera/testing/async/deferred';
 import { expect, test } from 'vitest';
 import { Batcher, type BatcherOptions } from './batcher.js';
 
@@ -7,10 +8,7 @@ const never = new AbortController().signal;
 /** A batcher of numbers whose batches wait until the test lets them go. */
 function gated(options: Partial<BatcherOptions<number, number>> = {}) {
   const batches: number[][] = [];
-  let open: () => void = () => {};
-  const gate = new Promise<void>((resolve) => {
-    open = resolve;
-  });
+  const { promise: gate, resolve: open } = deferred();
   const batcher = new Batcher<number, number>({
     what: 'numbers',
     maxBatch: 4,

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Preprocessing } from '@tessera/bundle';
-import { demoBundle, demoDir, openGoldens } from '@tessera/compiler/testing/demo-model';
+import { demoBundle, openGoldens } from '@tessera/compiler/testing/demo-model';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
+import { demoModelDir, samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, expect, test } from 'vitest';
 import { native } from './image/native.js';
 import { decodeMedia, encodePng, planTiles, preprocessTile } from './index.js';
@@ -19,7 +20,7 @@ async function golden(name: string): Promise<Float32Tensor> {
 const namesOf = (suffix: string) => [...reference.tensors.keys()].filter((name) => name.endsWith(suffix));
 
 test.each(namesOf('.pixel_values'))('%s of the demo model’s sample is reproduced', async (name) => {
-  const raster = await decodeMedia(readFileSync(`${demoDir}/samples/${name.split('.')[0]}.png`));
+  const raster = await decodeMedia(samplePicture(name.split('.')[0] ?? ''));
   const plan = planTiles(raster, preprocessing);
   expect(plan.tiles).toHaveLength(1);
   const tile = plan.tiles[0];
@@ -33,7 +34,7 @@ test.each(namesOf('.pixel_values'))('%s of the demo model’s sample is reproduc
 
 test.each(namesOf('.image'))('%s is encoded to the very pixels of its PNG', async (name) => {
   const png = await encodePng(await golden(name));
-  const reference = readFileSync(`${demoDir}/goldens/${name.replace(/\.image$/, '')}.png`);
+  const reference = readFileSync(`${demoModelDir}/goldens/${name.replace(/\.image$/, '')}.png`);
   const pixels = (bytes: Uint8Array) => native(bytes).raw().toBuffer({ resolveWithObject: true });
   const [made, wanted] = [await pixels(png), await pixels(reference)];
   expect(made.info).toMatchObject({ width: wanted.info.width, height: wanted.info.height, channels: 3 });

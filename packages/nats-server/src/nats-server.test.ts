@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { isAlive } from '@tessera/testing/processes/is-alive';
 import { expect, test } from 'vitest';
 import { findNatsServer, startNatsServer } from './nats-server.js';
 
@@ -14,7 +15,7 @@ test('a server takes clients with JetStream and leaves nothing behind', async ()
   expect((await manager.getAccountInfo()).streams).toBe(0);
   await connection.close();
   await server.stop();
-  expect(() => process.kill(server.pid, 0)).toThrow();
+  expect(isAlive(server.pid)).toBe(false);
 });
 
 test('two servers run side by side', async () => {

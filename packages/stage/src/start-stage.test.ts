@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Bus } from '@tessera/bus';
 import { startNatsServer } from '@tessera/nats-server';
 import { connectQueue } from '@tessera/protocol';
+import { captureOutput } from '@tessera/testing/processes/capture-output';
 import { expect, test } from 'vitest';
 
 /** Built JavaScript, since it runs in a process of its own. */
@@ -16,15 +16,12 @@ test('a stage whose engine dies hands its job back and ends with a status that i
   const child = spawn(process.execPath, [program, '--model-dir', 'none', '--nats-url', nats.url], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const log: Buffer[] = [];
-  child.stdout.on('data', (data: Buffer) => log.push(data));
-  const exited = once(child, 'exit');
+  const { ended } = captureOutput(child);
   try {
     const key = { requestId: 'job', attempt: 0, item: 0 };
     const job = { key, tile: 0, features: { tensor: undefined, stored: undefined }, encoder: undefined };
     await bus.publish(connectQueue, job, { deadlineMs: Date.now() + 60_000, deliverTo: '0-nobodywaits' });
-    expect(await exited).toEqual([1, null]);
-    expect(Buffer.concat(log).toString()).toContain('the thread connector ended');
+    expect(await ended).toMatchObject({ status: 1, stdout: expect.stringContaining('the thread connector ended') });
 
     const deliveries: number[] = [];
     const taken = new AbortController();

@@ -1,6 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   ConnectorServiceDefinition,
@@ -14,6 +12,10 @@ import {
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { collect } from '@tessera/testing/async/collect';
+import { deferred } from '@tessera/testing/async/deferred';
+import { eventually } from '@tessera/testing/async/eventually';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connector } from './start.js';
 
@@ -57,9 +59,7 @@ function visualTokens(response: ConnectResponse | undefined): Float32Tensor {
 }
 
 async function connect(tensors: Iterable<TensorPart | undefined>, options = {}): Promise<ConnectResponse[]> {
-  const responses: ConnectResponse[] = [];
-  for await (const response of client.connect(sent(tensors), options)) responses.push(response);
-  return responses;
+  return await collect(client.connect(sent(tensors), options));
 }
 
 async function expectRight(): Promise<void> {
@@ -149,7 +149,7 @@ test('a client that leaves half-way is forgotten', async () => {
   await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
   const running = () => metricValues(service.metrics, 'tessera_grpc_requests_running');
   const openCalls = async () => (await running()).find(({ labels }) => labels.method === 'Connect')?.value ?? 0;
-  while ((await openCalls()) > 0) await delay(5);
+  await eventually(async () => (await openCalls()) === 0, 'the call is let go');
   await expectRight();
 });
 
@@ -157,10 +157,7 @@ test('a drain answers what was received, then ends an open stream by its name', 
   const draining = await start();
   const other = createClient(ConnectorServiceDefinition, draining.grpcAddress);
   const tile = onePart(await goldenTensor('apple.features'), 'float16');
-  let close: () => void = () => {};
-  const closed = new Promise<void>((resolve) => {
-    close = resolve;
-  });
+  const { promise: closed, resolve: close } = deferred();
   async function* open(): AsyncGenerator<ConnectRequest> {
     yield { features: tile };
     await closed;

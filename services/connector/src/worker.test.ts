@@ -1,7 +1,6 @@
 import type { Bundle } from '@tessera/bundle';
 import type { Bus, BusLimits } from '@tessera/bus';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { BatchedGraph, createSession } from '@tessera/inference';
 import {
   type ConnectJob,
@@ -15,6 +14,7 @@ import {
 import { startService } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
 import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { ConnectorSettings } from './config.js';
 import { connectorPorts } from './graph.js';

@@ -1,7 +1,7 @@
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { BatchedGraph, createSession, createThreadSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoderPorts } from './graph.js';
 

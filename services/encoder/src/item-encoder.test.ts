@@ -1,14 +1,15 @@
-import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Preprocessing } from '@tessera/bundle';
-import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { BatchedGraph, createSession, type Session } from '@tessera/inference';
 import { defaultMediaLimits, SvgLane, type WhileWaiting } from '@tessera/media';
+import { collect } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
+import { slowSvg } from '@tessera/testing/pictures/slow-svg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoderPorts } from './graph.js';
 import { type EncodeCall, type EncodedTile, ItemEncoder, type ItemEncoderOptions } from './item-encoder.js';
-import { slowSvg } from './testing/slow-svg.js';
 
 // By rounding at most: see "What is equal to what" in docs/architecture.md.
 const rounding = 1e-4;
@@ -37,14 +38,8 @@ function encoderOf(changes: Partial<Preprocessing> = {}, options: Partial<ItemEn
   });
 }
 
-async function eventually(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5);
-}
-
 async function encodeAll(encoder: ItemEncoder, call: Partial<EncodeCall> & { bytes: Uint8Array }) {
-  const tiles: EncodedTile[] = [];
-  for await (const tile of encoder.encode({ signal: never, ...call })) tiles.push(tile);
-  return tiles;
+  return await collect(encoder.encode({ signal: never, ...call }));
 }
 
 const inTiles = (): Partial<Preprocessing> => ({
@@ -55,7 +50,7 @@ beforeAll(async () => {
   const bundle = await demoBundle();
   preprocessing = bundle.manifest.preprocessing as Preprocessing;
   session = await createSession(bundle.file(bundle.stage('encoder').graph), { threads: 1, device: 'cpu' });
-  apple = await readFile(`${demoDir}/samples/apple.png`);
+  apple = samplePicture('apple');
 });
 
 afterAll(async () => {
@@ -126,7 +121,7 @@ test('what waits for memory says so, and gives back what comes too late for it',
   };
   const third = encodeAll(encoder, { bytes: apple, whileWaiting: cancelled });
   third.catch(() => undefined);
-  await eventually(() => going === 2);
+  await eventually(() => going === 2, 'both wait');
   await first.return(undefined);
   expect(await second).toHaveLength(1);
   await expect(third).rejects.toThrow('cancelled meanwhile');
@@ -148,7 +143,7 @@ test('slow drawings hold neither memory nor the places of others', async () => {
     encodeAll(encoder, { bytes: slowSvg(color), signal: stop.signal, whileWaiting }),
   );
   for (const drawing of drawings) drawing.catch(() => undefined);
-  await eventually(() => lane.active === 1 && waiting === 2);
+  await eventually(() => lane.active === 1 && waiting === 2, 'one is drawn and two wait');
   expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
   expect([lane.active, waiting]).toEqual([1, 2]);
   stop.abort();

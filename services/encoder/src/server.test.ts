@@ -1,11 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type EncodeRequest,
-  type EncodeResponse,
   EncoderServiceDefinition,
   SegmentRole,
   TensorCollector,
@@ -13,6 +9,10 @@ import {
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { collect } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encoder } from './start.js';
 
@@ -38,7 +38,7 @@ const start = (settings: { 'requests.maxPauseMs'?: number } = {}) =>
 beforeAll(async () => {
   const bundle = await demoBundle();
   revision = bundle.manifest.revision;
-  apple = await readFile(`${demoDir}/samples/apple.png`);
+  apple = samplePicture('apple');
   nats = await startNatsServer();
   dir = bundle.dir;
   service = await start();
@@ -55,12 +55,6 @@ type Part = { name?: string; data: Uint8Array; last?: boolean };
 
 async function* sent(parts: Iterable<Part>): AsyncGenerator<EncodeRequest> {
   for (const { name = 'a', data, last = false } of parts) yield { mediaPart: { name, data, last } };
-}
-
-async function collect(answer: AsyncIterable<EncodeResponse>): Promise<EncodeResponse[]> {
-  const responses: EncodeResponse[] = [];
-  for await (const response of answer) responses.push(response);
-  return responses;
 }
 
 const encode = (parts: Iterable<Part>, options = {}) => collect(client.encode(sent(parts), options));
@@ -154,11 +148,11 @@ test('refuses calls over the limit, and forgets those whose client has left', as
       .next()
       .catch((error: unknown) => error),
   );
-  while ((await openCalls(service)) < 2) await delay(5);
+  await eventually(async () => (await openCalls(service)) === 2, 'both are open');
   await expect(encode(whole())).rejects.toMatchObject({ code: 'QUEUE_FULL' });
   leaving.abort();
   for (const ended of open) expect(await ended).toMatchObject({ code: 'CANCELLED' });
-  while ((await openCalls(service)) > 0) await delay(5);
+  await eventually(async () => (await openCalls(service)) === 0, 'both are let go');
   await expectRight();
 });
 
@@ -178,7 +172,7 @@ test('callers that begin and say nothing more lose their places', async () => {
 test('a drain does not wait for a caller that says nothing more', async () => {
   await using other = await started();
   const end = collect(other.client.encode(silent(other.ended)));
-  while ((await openCalls(other.service)) < 1) await delay(5);
+  await eventually(async () => (await openCalls(other.service)) === 1, 'the call is open');
   const stopped = other.service.stop();
   await expect(end).rejects.toMatchObject({ code: 'DRAINING' });
   await stopped;

@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { Bundle } from '@tessera/bundle';
-import { demoBundle, demoDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
+import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import {
   type ConnectJob,
   connectQueue,
@@ -17,10 +15,12 @@ import {
 import { startService } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
 import { stageTestbed } from '@tessera/stage/testing/stage-testbed';
+import { samplePicture } from '@tessera/testing/demo-model/files';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
+import { slowSvg } from '@tessera/testing/pictures/slow-svg';
 import { beforeAll, expect, test } from 'vitest';
 import type { EncoderSettings } from './config.js';
 import { encoder } from './start.js';
-import { slowSvg } from './testing/slow-svg.js';
 
 let bundle: Bundle;
 const never = new AbortController().signal;
@@ -71,14 +71,13 @@ async function deployment() {
   };
 }
 
-const picture = (name: string) => readFile(`${demoDir}/samples/${name}.png`);
 /** The samples' size. */
 const size = { width: 96, height: 96 };
 
 test('a job becomes a connect job with the features and what was measured', async () => {
   await using stage = await deployment();
   await stage.start();
-  await stage.queue('one', await picture('apple'), size);
+  await stage.queue('one', samplePicture('apple'), size);
   await stage.untilJobs(1);
   const [job] = stage.jobs;
   expect(job).toMatchObject({ key: { requestId: 'one', attempt: 0, item: 0 }, tile: 0, encoder: { stage: 'encoder' } });
@@ -94,8 +93,8 @@ test('tiles of different requests share batches, and get what they get alone', a
   await using together = await deployment();
   const names = ['apple', 'cat', 'rocket', 'pair'];
   for (const name of names) {
-    await alone.queue(name, await picture(name), size);
-    await together.queue(name, await picture(name), size);
+    await alone.queue(name, samplePicture(name), size);
+    await together.queue(name, samplePicture(name), size);
   }
   const service = await together.start({ 'batch.max': 4, 'batch.waitMs': 1000 });
   await Promise.all([alone.untilJobs(4), together.untilJobs(4)]);
@@ -114,7 +113,7 @@ test('tiles of different requests share batches, and get what they get alone', a
 test('features over the limit of a message travel in parts', async () => {
   await using stage = await deployment();
   await stage.start({ 'nats.partBytes': 4096 });
-  await stage.queue('large', await picture('cat'), size);
+  await stage.queue('large', samplePicture('cat'), size);
   await stage.untilJobs(1);
   const [job] = stage.jobs;
   // 36 rows of 512 bytes.
@@ -126,7 +125,7 @@ test('features over the limit of a message travel in parts', async () => {
 test('media too large for a message comes in parts', async () => {
   await using stage = await deployment();
   await stage.start();
-  const padded = Buffer.concat([await picture('apple'), Buffer.alloc(600 * 1024)]);
+  const padded = Buffer.concat([samplePicture('apple'), Buffer.alloc(600 * 1024)]);
   await stage.queue('padded', padded, size);
   await stage.untilJobs(1);
   const [job] = stage.jobs;
@@ -137,7 +136,7 @@ test('media too large for a message comes in parts', async () => {
 test('bad media fails in the place of its tokens, and the next picture is right', async () => {
   await using stage = await deployment();
   await stage.start();
-  const whole = await picture('apple');
+  const whole = samplePicture('apple');
   const outcomes = [
     ['cut', whole.subarray(0, whole.length / 2), size, 'MEDIA_CORRUPT'],
     ['mismatch', whole, { width: 100, height: 100 }, 'MEDIA_CORRUPT'],
@@ -167,7 +166,7 @@ test('drawings made to be slow hold no slots while they wait, and the next pictu
   });
   const slow = ['red', 'lime', 'blue'];
   for (const color of slow) await stage.queue(color, slowSvg(color), { width: 2048, height: 2048 });
-  await stage.queue('picture', await picture('apple'), size);
+  await stage.queue('picture', samplePicture('apple'), size);
   await stage.untilJobs(1);
   expect(stage.jobs.map(({ key }) => key?.requestId)).toEqual(['picture']);
   for (const color of slow) await stage.bus.cancel(color);
@@ -175,7 +174,7 @@ test('drawings made to be slow hold no slots while they wait, and the next pictu
 
 test('a drain in the middle of the work loses no job and does none twice', async () => {
   await using stage = await deployment();
-  const bytes = await picture('apple');
+  const bytes = samplePicture('apple');
   const requests = Array.from({ length: 24 }, (_, number) => `drain${number}`);
   for (const requestId of requests) await stage.queue(requestId, bytes, size);
   const leaving = await stage.start({ 'jobs.slots': 2 });

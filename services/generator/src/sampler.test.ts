@@ -1,7 +1,7 @@
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
-import { relativeError } from '@tessera/compiler/testing/relative-error';
 import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, TesseraError, tensor } from '@tessera/protocol';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { GeneratorEngine, type GeneratorModel } from './engine.js';
 import { readModel } from './read-model.js';

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { demoBundle, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
@@ -13,6 +12,7 @@ import {
 } from '@tessera/protocol';
 import { createClient, startService, type TesseraClient } from '@tessera/service';
 import { metricValues } from '@tessera/service/testing/metric-values';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generator } from './start.js';
 
@@ -140,7 +140,7 @@ test('a client that leaves half-way stops its drawing', async () => {
   expect((await responses.next()).value?.event?.$case).toBe('progress');
   leaving.abort();
   await expect(responses.next()).rejects.toMatchObject({ code: 'CANCELLED' });
-  while ((await openCalls(service)) > 0) await delay(5);
+  await eventually(async () => (await openCalls(service)) === 0, 'the call is let go');
   await expectRight();
   expect((await steps()) - before).toBeLessThan(200);
 });
@@ -175,7 +175,7 @@ test.each<[string, string, { 'requests.maxPauseMs'?: number }]>([
   });
   const ended = collect(other.draw(silent(closed))).catch((reason: unknown) => reason);
   if (code === 'DRAINING') {
-    while ((await openCalls(own)) < 1) await delay(5);
+    await eventually(async () => (await openCalls(own)) === 1, 'the call is open');
     await own.stop();
   }
   expect(await ended).toMatchObject({ code });

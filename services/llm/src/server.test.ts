@@ -2,7 +2,7 @@
 
 import { readBundle } from '@tessera/bundle';
 import { Bus } from '@tessera/bus';
-import { demoBundleDir, type GoldenCase, goldens, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { demoBundleDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { llm } from '@tessera/llm';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
@@ -21,6 +21,7 @@ import {
   WeightFormat,
 } from '@tessera/protocol';
 import { createClient, type RunningService, startService, type TesseraClient } from '@tessera/service';
+import { goldenCase } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asked, user, wholePicture } from './testing/demo-engine.js';
 
@@ -28,13 +29,10 @@ let nats: NatsServer;
 let bus: Bus;
 let service: RunningService;
 let client: TesseraClient<typeof LlmServiceDefinition>;
-let cases: readonly GoldenCase[];
 let revision: string;
 /** Where visual tokens for the engine are sent. */
 let inbox: string;
 let nextId = 0;
-
-const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
 
 const start = (tileTimeoutMs = 30_000) =>
   demoBundleDir().then((dir) =>
@@ -56,7 +54,6 @@ beforeAll(async () => {
   service = await start();
   inbox = await inboxOf(service.grpcAddress);
   client = createClient(LlmServiceDefinition, service.grpcAddress);
-  cases = (await goldens()).cases;
 });
 
 afterAll(async () => {
@@ -143,7 +140,7 @@ test('describes the model and its limits', async () => {
 });
 
 test('visual tokens come over NATS, before or after the request', async () => {
-  const { question, output_ids, answer } = golden('apple.0');
+  const { question, output_ids, answer } = goldenCase('apple.0');
   const ask = () => request([user(0, question)], { media: [wholePicture] });
   const late = ask();
   const lateAnswer = collect(client.generate(late));
@@ -168,7 +165,7 @@ test('a missing tile is asked for, and taken under the higher attempt; else the 
   const impatient = await start(200);
   const other = createClient(LlmServiceDefinition, impatient.grpcAddress);
   const elsewhere = await inboxOf(impatient.grpcAddress);
-  const { question, output_ids } = golden('cat.0');
+  const { question, output_ids } = goldenCase('cat.0');
   const slow = request([user(0, question)], { media: [wholePicture] });
   const kinds: string[] = [];
   const ids: number[] = [];
@@ -198,7 +195,7 @@ test('a failure of the encoder takes the place of the tokens', async () => {
 });
 
 test('a drawing is on the generate queue before the client hears of it', async () => {
-  const { question, output_ids, answer } = golden('text.2');
+  const { question, output_ids, answer } = goldenCase('text.2');
   const draw = { steps: 3, guidance: 2, seed: 5n };
   const asked = request([user(question)], { draw, drawingsTo: '0-nobodywaits' });
   const { ids, text, kinds } = await collect(client.generate(asked));
@@ -234,7 +231,7 @@ test('bad requests and a deadline of a millisecond get their error, and the next
   for (const [bad, code] of refused) expect((await collect(client.generate(bad))).error?.code).toBe(code);
   const late = await collect(client.generate(long(), { timeoutMs: 1 }));
   expect(late.error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
-  const { question, output_ids } = golden('text.0');
+  const { question, output_ids } = goldenCase('text.0');
   expect((await collect(client.generate(request([user(question)])))).ids).toEqual(output_ids);
 });
 

@@ -1,10 +1,11 @@
 import { nkeys } from '@nats-io/transport-node';
 import { startNatsServer } from '@tessera/nats-server';
-import { TestAuthority } from '@tessera/service/testing/certificates';
 import { memoryLog } from '@tessera/service/testing/memory-log';
+import { eventually } from '@tessera/testing/async/eventually';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
-import { Cleanup, eventually } from '../testing/bus-test-support.js';
+import { Cleanup } from '../testing/test-bus.js';
 import type { BusCredentials } from './bus-credentials.js';
 
 const cleanup = new Cleanup();

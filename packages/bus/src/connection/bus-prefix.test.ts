@@ -1,7 +1,9 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, encodeJob, eventually, toNobody } from '../testing/bus-test-support.js';
+import { encodeJob, toNobody } from '../testing/messages.js';
+import { Cleanup } from '../testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

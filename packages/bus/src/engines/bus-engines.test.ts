@@ -1,8 +1,9 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import type { EngineStatus } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
-import { Cleanup, eventually, newId, smallStreams } from '../testing/bus-test-support.js';
+import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

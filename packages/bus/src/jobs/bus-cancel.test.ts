@@ -2,17 +2,10 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, generateQueue } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import {
-  Cleanup,
-  counted,
-  encodeJob,
-  eventually,
-  jobKey,
-  newId,
-  sendTokens,
-  toNobody,
-} from '../testing/bus-test-support.js';
+import { counted, encodeJob, jobKey, sendTokens, toNobody } from '../testing/messages.js';
+import { Cleanup, newId } from '../testing/test-bus.js';
 import type { JobOutcome } from './job-outcome.js';
 
 let server: NatsServer;

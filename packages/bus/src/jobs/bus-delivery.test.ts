@@ -10,20 +10,13 @@ import {
   TesseraError,
   visualTokens,
 } from '@tessera/protocol';
+import { take } from '@tessera/testing/async/collect';
+import { deferred } from '@tessera/testing/async/deferred';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
-import {
-  Cleanup,
-  deferred,
-  encodeJob,
-  eventually,
-  inAMinute,
-  jobKey,
-  newId,
-  smallStreams,
-  take,
-  toNobody,
-} from '../testing/bus-test-support.js';
+import { encodeJob, inAMinute, jobKey, toNobody } from '../testing/messages.js';
+import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 import type { JobOutcome } from './job-outcome.js';
 
 let server: NatsServer;

@@ -1,17 +1,11 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue } from '@tessera/protocol';
+import { deferred } from '@tessera/testing/async/deferred';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { defaultBusLimits } from '../bus-options.js';
-import {
-  Cleanup,
-  deferred,
-  encodeJob,
-  eventually,
-  jobKey,
-  newId,
-  smallStreams,
-  toNobody,
-} from '../testing/bus-test-support.js';
+import { encodeJob, jobKey, toNobody } from '../testing/messages.js';
+import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

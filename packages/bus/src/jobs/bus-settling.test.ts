@@ -2,17 +2,11 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, maxBytesOf, Subjects, TesseraError, visualTokens } from '@tessera/protocol';
+import { take } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import {
-  Cleanup,
-  encodeJob,
-  eventually,
-  inAMinute,
-  newId,
-  nobody,
-  take,
-  toNobody,
-} from '../testing/bus-test-support.js';
+import { encodeJob, inAMinute, nobody, toNobody } from '../testing/messages.js';
+import { Cleanup, newId } from '../testing/test-bus.js';
 import { retryDelay } from './retry-delay.js';
 
 let server: NatsServer;

@@ -2,18 +2,10 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, visualTokens } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import {
-  Cleanup,
-  counted,
-  encodeJob,
-  eventually,
-  inAMinute,
-  jobKey,
-  newId,
-  sendTokens,
-  toNobody,
-} from '../testing/bus-test-support.js';
+import { counted, encodeJob, inAMinute, jobKey, sendTokens, toNobody } from '../testing/messages.js';
+import { Cleanup, newId } from '../testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

@@ -1,9 +1,10 @@
 import { AckPolicy, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { connect, headers } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { BusConnection } from '../connection/bus-connection.js';
-import { Cleanup, eventually, newId } from '../testing/bus-test-support.js';
+import { Cleanup, newId } from '../testing/test-bus.js';
 import { Puller } from './puller.js';
 
 let server: NatsServer;

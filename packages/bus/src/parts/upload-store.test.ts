@@ -3,8 +3,10 @@ import { jetstream } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { Modality, maxBytesOf, Subjects } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Cleanup, eventually, inAMinute, newId } from '../testing/bus-test-support.js';
+import { inAMinute } from '../testing/messages.js';
+import { Cleanup, newId } from '../testing/test-bus.js';
 import type { Upload } from './upload-store.js';
 
 let server: NatsServer;

@@ -12,18 +12,11 @@ import {
   VisualTokenRows,
   visualTokens,
 } from '@tessera/protocol';
+import { take } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import {
-  Cleanup,
-  counted,
-  eventually,
-  inAMinute,
-  jobKey,
-  newId,
-  nobody,
-  sendTokens,
-  take,
-} from '../testing/bus-test-support.js';
+import { counted, inAMinute, jobKey, nobody, sendTokens } from '../testing/messages.js';
+import { Cleanup, newId } from '../testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

@@ -2,17 +2,11 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { visualTokens } from '@tessera/protocol';
+import { take } from '@tessera/testing/async/collect';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import {
-  Cleanup,
-  counted,
-  eventually,
-  inAMinute,
-  jobKey,
-  newId,
-  sendTokens,
-  take,
-} from '../testing/bus-test-support.js';
+import { counted, inAMinute, jobKey, sendTokens } from '../testing/messages.js';
+import { Cleanup, newId } from '../testing/test-bus.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();

@@ -1,6 +1,6 @@
 import { type Float32Tensor, type StageWork, VisualTokenRows, visualTokens } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import { counted } from '../testing/bus-test-support.js';
+import { counted } from '../testing/messages.js';
 import { TensorAssembler } from './tensor-assembler.js';
 
 const partBytes = 64;

@@ -2,21 +2,12 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, visualTokens } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
 import { BusConnection } from '../connection/bus-connection.js';
-import {
-  Cleanup,
-  counted,
-  encodeJob,
-  eventually,
-  inAMinute,
-  jobKey,
-  newId,
-  sendTokens,
-  smallStreams,
-  toNobody,
-} from '../testing/bus-test-support.js';
+import { counted, encodeJob, inAMinute, jobKey, sendTokens, toNobody } from '../testing/messages.js';
+import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 import { Janitor } from './janitor.js';
 
 let server: NatsServer;

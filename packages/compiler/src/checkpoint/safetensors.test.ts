@@ -2,6 +2,7 @@ import { mkdtemp, open, readFile, rm, stat, truncate, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { toFloat16 } from '@tessera/protocol';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { withHeader, writeSafetensors } from '../testing/write-safetensors.js';
 import { SafetensorsFile } from './safetensors.js';
@@ -185,22 +186,14 @@ test('what is asked for in vain: no such tensor, integers, a file that shrank', 
   await file.close();
 });
 
-/** A small generator of repeatable numbers in [0, 1): a failing case can be run again. */
-function* noise(seed: number): Generator<number, never> {
-  for (let state = seed; ; ) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    yield state / 2 ** 32;
-  }
-}
-
 test('any damage to a file is either refused with its name or harmless', async () => {
   await writeSafetensors(path, {
     a: { dtype: 'F32', shape: [3, 2], data: new Uint8Array(24) },
     b: { dtype: 'BF16', shape: [4], data: new Uint8Array(8) },
   });
   const whole = await readFile(path);
-  const random = noise(1);
-  const next = (limit: number): number => Math.floor(random.next().value * limit);
+  const random = seededRandom(1);
+  const next = (limit: number): number => Math.floor(random() * limit);
   let refused = 0;
   for (let round = 0; round < 400; round++) {
     const damaged = Buffer.from(whole.subarray(0, round % 4 === 0 ? next(whole.length) : whole.length));

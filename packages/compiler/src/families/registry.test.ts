@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { describe, expect, test } from 'vitest';
-import { demoDir } from '../testing/demo-model.js';
 import { byModelType } from './family.js';
 import { families } from './registry.js';
 
-const demo = JSON.parse(readFileSync(`${demoDir}/config.json`, 'utf8')) as Record<string, Record<string, unknown>>;
+const demo = JSON.parse(readFileSync(`${demoModelDir}/config.json`, 'utf8')) as Record<string, Record<string, unknown>>;
 const part = (name: string, changes: object): Record<string, unknown> => ({ ...demo[name], ...changes });
 
 /** Every family, opened with a config of its own that has other fields too. */

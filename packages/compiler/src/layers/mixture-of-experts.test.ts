@@ -1,8 +1,8 @@
 import { type Float32Tensor, tensor } from '@tessera/protocol';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { expect, test } from 'vitest';
 import { Module } from '../checkpoint/parameters.js';
 import { GraphBuilder } from '../graph/index.js';
-import { relativeErrors } from '../testing/relative-error.js';
 import { InventedParameters, runGraph } from '../testing/run-graph.js';
 import { gatedMlp } from './gated-mlp.js';
 import { mixtureOfExperts } from './mixture-of-experts.js';

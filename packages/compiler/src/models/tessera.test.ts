@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { expect, test } from 'vitest';
-import { demoDir } from '../testing/demo-model.js';
 import { tessera } from './tessera.js';
 
-const config = JSON.parse(readFileSync(`${demoDir}/config.json`, 'utf8')) as Record<string, Record<string, unknown>>;
+const config = JSON.parse(readFileSync(`${demoModelDir}/config.json`, 'utf8')) as Record<
+  string,
+  Record<string, unknown>
+>;
 
 /** The demo model's config with other fields in one of its parts. */
 const changed = (part: string, fields: object): unknown => ({ ...config, [part]: { ...config[part], ...fields } });

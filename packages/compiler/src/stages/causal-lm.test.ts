@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { type LlmSection, readBundle } from '@tessera/bundle';
 import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
+import { goldenCases } from '@tessera/testing/demo-model/goldens';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compileCheckpoint } from '../compile-checkpoint.js';
 import { argmax, Decoder } from '../testing/decoder.js';
-import { demoDir, goldens, openGoldens } from '../testing/demo-model.js';
-import { relativeErrors } from '../testing/relative-error.js';
+import { openGoldens } from '../testing/demo-model.js';
 
 const capacity = 64;
 const steps = 3;
@@ -33,12 +35,12 @@ describe.each(['float32', 'int8'] as const)('llm.onnx in %s gives each sequence 
 
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'tessera-llm-'));
-    await compileCheckpoint(demoDir, join(root, 'demo'), { weights });
+    await compileCheckpoint(demoModelDir, join(root, 'demo'), { weights });
     const bundle = await readBundle(join(root, 'demo'));
     llm = bundle.stage('llm');
     session = await createSession(bundle.file(llm.graph), { threads: 1, device: 'cpu' });
     alone = [];
-    for (const { input_ids: prompt } of (await goldens()).cases.filter((one) => !one.image)) {
+    for (const { input_ids: prompt } of goldenCases.filter((one) => !one.image)) {
       const single = decoder(1);
       const logits = [(await single.step([0], [prompt])).logits.data];
       const next: number[] = [];
@@ -114,7 +116,7 @@ describe.each(['float32', 'int8'] as const)('llm.onnx in %s gives each sequence 
 
   test('media rows stand where media_positions says, in any sequence of the batch', async () => {
     const reference = await openGoldens();
-    const [picture] = (await goldens()).cases.filter((one) => one.image);
+    const [picture] = goldenCases.filter((one) => one.image);
     const visual = await reference.read(`${picture?.id.split('.')[0]}.visual_tokens`);
     await reference.close();
     const ids = picture?.input_ids ?? [];

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSession } from '@tessera/inference';
 import { elementCount, type Float32Tensor, type Tensor } from '@tessera/protocol';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import type { Parameter, ParameterSource } from '../checkpoint/parameters.js';
 import type { GraphBuilder } from '../graph/index.js';
 import { writeGraph } from '../graph/write-graph.js';
@@ -12,11 +13,8 @@ export class InventedParameters implements ParameterSource {
   constructor(private readonly amplitude: number) {}
 
   parameter(name: string, shape: readonly number[]): Parameter {
-    let state = [...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.charCodeAt(0), 7) >>> 0;
-    const values = Float32Array.from({ length: elementCount(shape) }, () => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return (state / 2 ** 31 - 1) * this.amplitude;
-    });
+    const random = seededRandom([...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.charCodeAt(0), 7));
+    const values = Float32Array.from({ length: elementCount(shape) }, () => (2 * random() - 1) * this.amplitude);
     return { name, shape, read: async () => Float32Array.from(values) };
   }
 

@@ -1,11 +1,11 @@
 import { deflateSync } from 'node:zlib';
+import { pngChunk } from '@tessera/testing/pictures/png';
 import { expect, test } from 'vitest';
 import {
   distance,
   exifOf,
   pixelAt,
   plane,
-  pngChunk,
   rasterFormNames,
   rasterForms,
   wideTiff,

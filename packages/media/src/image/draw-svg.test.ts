@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { slowSvg } from '@tessera/testing/pictures/slow-svg';
 import { expect, test } from 'vitest';
-import { distance, pixelAt, plane, slowSvg, svgFile } from '../testing/pictures.js';
+import { distance, pixelAt, plane, svgFile } from '../testing/pictures.js';
 import { decodeImage } from './decode-image.js';
 import { probeImage } from './probe-image.js';
 

@@ -1,6 +1,8 @@
 import { gzipSync } from 'node:zlib';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
+import { withPngSize } from '@tessera/testing/pictures/png';
 import { expect, test } from 'vitest';
-import { plane, type RasterForm, rasterFormNames, rasterForms, svgFile, withPngSize } from '../testing/pictures.js';
+import { plane, type RasterForm, rasterFormNames, rasterForms, svgFile } from '../testing/pictures.js';
 import { probeImage } from './probe-image.js';
 
 const formatOf = (form: RasterForm) => (/JPEG in/.test(form) ? 'tiff' : (form.split(' ').at(-1) ?? '').toLowerCase());
@@ -69,12 +71,9 @@ test.each([
 });
 
 test('random bytes are MEDIA_NOT_RECOGNISED, whatever their length', async () => {
-  let state = 3;
+  const random = seededRandom(3);
   for (let length = 1; length < 4000; length = length * 2 + 1) {
-    const bytes = Uint8Array.from({ length }, () => {
-      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-      return state >> 16;
-    });
+    const bytes = Uint8Array.from({ length }, () => 256 * random());
     await expect(probeImage(bytes)).rejects.toMatchObject({ code: 'MEDIA_NOT_RECOGNISED' });
   }
 });

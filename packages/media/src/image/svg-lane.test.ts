@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '@tessera/testing/async/eventually';
+import { slowSvg } from '@tessera/testing/pictures/slow-svg';
 import { expect, onTestFinished, test } from 'vitest';
 import { defaultMediaLimits } from '../media-limits.js';
-import { pixelAt, plane, slowSvg, svgFile } from '../testing/pictures.js';
+import { pixelAt, plane, svgFile } from '../testing/pictures.js';
 import type { WhileWaiting } from '../while-waiting.js';
 import { type DecodeOptions, decodeImage } from './decode-image.js';
 import { SvgLane, type SvgLaneOptions } from './svg-lane.js';
@@ -42,14 +43,10 @@ function waits() {
   return { now, whileWaiting };
 }
 
-async function eventually(holds: () => boolean): Promise<void> {
-  while (!holds()) await sleep(5);
-}
-
 test('a slow drawing keeps one process busy, and others are drawn meanwhile', async () => {
   const { lane, draw } = laneOf();
   draw(slowSvg());
-  await eventually(() => lane.active === 1);
+  await eventually(() => lane.active === 1, 'one is drawn');
   for (const color of ['red', 'lime']) {
     const raster = await draw(svgFile('width="8" height="8"', `<rect width="8" height="8" fill="${color}"/>`));
     expect(pixelAt(raster, 1, 1)).toEqual(color === 'red' ? [255, 0, 0] : [0, 255, 0]);
@@ -63,9 +60,9 @@ test('no more are drawn at once than there are processes, and those that wait sa
   const abort = new AbortController();
   draw(slowSvg('red'), { signal: abort.signal, whileWaiting: first.whileWaiting });
   draw(slowSvg('lime'), { whileWaiting: second.whileWaiting });
-  await eventually(() => lane.active === 2);
+  await eventually(() => lane.active === 2, 'two are drawn');
   const late = draw(red, { whileWaiting: third.whileWaiting });
-  await eventually(() => third.now.going === 1);
+  await eventually(() => third.now.going === 1, 'the third waits');
   expect([first.now, second.now]).toEqual([
     { going: 0, ended: 0 },
     { going: 0, ended: 0 },
@@ -80,10 +77,10 @@ test('the same drawing is made once for all who ask for it at one time', async (
   const { lane, draw } = laneOf({ processes: 1 });
   const abort = new AbortController();
   draw(slowSvg(), { signal: abort.signal });
-  await eventually(() => lane.active === 1);
+  await eventually(() => lane.active === 1, 'one is drawn');
   const second = waits();
   const both = [draw(red), draw(red, { whileWaiting: second.whileWaiting })];
-  await eventually(() => second.now.going === 1);
+  await eventually(() => second.now.going === 1, 'the second waits');
   abort.abort();
   const [one, other] = await Promise.all(both);
   expect(other?.data).toBe(one?.data);
@@ -102,7 +99,7 @@ test('who leaves does not end what others wait for; the last one does', async ()
   const { lane, draw } = laneOf({ processes: 1 });
   const [one, other] = [new AbortController(), new AbortController()];
   const left = draw(slowSvg(), { signal: one.signal });
-  await eventually(() => lane.active === 1);
+  await eventually(() => lane.active === 1, 'one is drawn');
   const stayed = draw(slowSvg(), { signal: other.signal });
   one.abort();
   await expect(left).rejects.toMatchObject({ code: 'CANCELLED' });
@@ -129,7 +126,7 @@ test('a drawing that took too much is not tried again for a while', async () => 
   const failure = { code: 'MEDIA_TOO_LARGE', retryable: false, message: expect.stringContaining('limit of 100 ms') };
   await expect(draw(slowSvg(), { limits })).rejects.toMatchObject(failure);
   draw(slowSvg('red'));
-  await eventually(() => lane.active === 1);
+  await eventually(() => lane.active === 1, 'one is drawn');
   // There is no place to try in.
   await expect(draw(slowSvg(), { limits })).rejects.toMatchObject(failure);
 });
@@ -142,7 +139,7 @@ test('a drawing that a busy machine does not come to may be drawn another time',
   await expect(ask()).rejects.toMatchObject(busy);
   const again = ask();
   again.catch(() => undefined);
-  await eventually(() => lane.active === 1);
+  await eventually(() => lane.active === 1, 'one is drawn');
   await expect(again).rejects.toMatchObject(busy);
 });
 
@@ -151,7 +148,7 @@ test('a drawing that is damaged is not tried again either', async () => {
   const cut = red.subarray(0, red.length - 9);
   await expect(draw(cut)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
   draw(slowSvg());
-  await eventually(() => lane.active === 1);
+  await eventually(() => lane.active === 1, 'one is drawn');
   await expect(draw(cut)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
 });
 
@@ -171,10 +168,10 @@ test('one more than may wait is refused with the figure', async () => {
   const { lane, draw } = laneOf({ processes: 1, maxWaiting: 1 });
   const abort = new AbortController();
   draw(slowSvg('red'), { signal: abort.signal });
-  await eventually(() => lane.active === 1);
+  await eventually(() => lane.active === 1, 'one is drawn');
   const waiting = waits();
   const second = draw(red, { whileWaiting: waiting.whileWaiting });
-  await eventually(() => waiting.now.going === 1);
+  await eventually(() => waiting.now.going === 1, 'the second waits');
   await expect(draw(slowSvg('lime'))).rejects.toMatchObject({
     code: 'QUEUE_FULL',
     message: 'as many SVG pictures wait to be drawn as may: 1',

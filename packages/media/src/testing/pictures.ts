@@ -1,4 +1,4 @@
-import { crc32 } from '../image/crc32.js';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { native } from '../image/native.js';
 
 /** Pictures made when a test runs; nothing here is used outside tests. */
@@ -8,11 +8,8 @@ const testHeight = 101;
 
 /** Noise over gradients, so that every codec has work to do up to the last row. */
 export function noisyPixels(width = testWidth, height = testHeight): Uint8Array {
-  let state = 7;
-  return Uint8Array.from({ length: width * height * 3 }, (_, i) => {
-    state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff;
-    return ((i % (width * 3)) + ((state >> 16) & 63)) & 255;
-  });
+  const random = seededRandom(7);
+  return Uint8Array.from({ length: width * height * 3 }, (_, i) => (i % (width * 3)) + 64 * random());
 }
 
 function noisy() {
@@ -92,35 +89,6 @@ export function plane(width: number, height: number, color: string) {
 
 export function svgFile(attributes: string, body: string, prologue = ''): Buffer {
   return Buffer.from(`${prologue}<svg xmlns="http://www.w3.org/2000/svg" ${attributes}>${body}</svg>`);
-}
-
-/** A PNG whose header says another size than its pixels have; the header's checksum is right. */
-export function withPngSize(png: Buffer, width: number, height: number): Buffer {
-  const forged = Buffer.from(png);
-  forged.writeUInt32BE(width, 16);
-  forged.writeUInt32BE(height, 20);
-  forged.writeUInt32BE(crc32(forged.subarray(12, 29)), 29);
-  return forged;
-}
-
-/** Two hundred thousand large translucent shapes from a few hundred bytes: minutes of work for any renderer. */
-export function slowSvg(color = 'black'): Buffer {
-  const levels = Array.from({ length: 5 }, (_, i) => `<g id="u${i + 1}">${`<use href="#u${i}"/>`.repeat(10)}</g>`);
-  const shape = `<circle id="u0" cx="1024" cy="1024" r="1000" opacity="0.5" fill="${color}"/>`;
-  return svgFile(
-    'width="2048" height="2048"',
-    `<defs>${shape}${levels.join('')}</defs><use href="#u5"/><use href="#u5"/>`,
-  );
-}
-
-/** One chunk of a PNG, with its checksum. */
-export function pngChunk(name: string, data: Uint8Array): Buffer {
-  const chunk = Buffer.alloc(12 + data.length);
-  chunk.writeUInt32BE(data.length, 0);
-  chunk.write(name, 4, 'latin1');
-  chunk.set(data, 8);
-  chunk.writeUInt32BE(crc32(chunk.subarray(4, 8 + data.length)), 8 + data.length);
-  return chunk;
 }
 
 /** EXIF data that say an orientation and nothing else, in little-endian order. */

@@ -1,7 +1,6 @@
-import { status } from '@grpc/grpc-js';
 import { TesseraError } from '@tessera/protocol';
+import { rawCall } from '@tessera/testing/grpc/raw-call';
 import { expect, test } from 'vitest';
-import { rawCall } from '../testing/raw-call.js';
 import { ask, startProbe } from '../testing/start-probe.js';
 
 const path = '/tessera.v1.LlmService/Generate';
@@ -33,8 +32,10 @@ test('only the service that asks for it hears of arrivals, and health answers al
   const paths: string[] = [];
   const onArrival = (at: string): undefined => void paths.push(at);
   await using probe = await startProbe({}, { onArrival });
-  using health = await rawCall(probe.service.grpcAddress, '/grpc.health.v1.Health/Check', Buffer.of(), { reads: true });
-  expect(await health.ended).toMatchObject({ code: status.OK });
+  using health = await rawCall(probe.service.grpcAddress, '/grpc.health.v1.Health/Check', [Buffer.of()], {
+    reads: true,
+  });
+  expect(await health.ended).toMatchObject({ status: 'OK' });
   expect(paths).toEqual([]);
   for await (const _ of probe.client.generate(ask('text 1')));
   expect(paths).toEqual([path]);
@@ -67,7 +68,7 @@ test('a client that goes on sending after its refusal has its stream closed', as
       },
     },
   );
-  using call = await rawCall(probe.service.grpcAddress, path, Buffer.of(), { reads: true, ends: false });
+  using call = await rawCall(probe.service.grpcAddress, path, [Buffer.of()], { reads: true, ends: false });
   expect(await call.closed).toBe(0);
-  expect(await call.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED, reason: 'QUEUE_FULL' });
+  expect(await call.ended).toMatchObject({ status: 'RESOURCE_EXHAUSTED', code: 'QUEUE_FULL' });
 });

@@ -1,4 +1,5 @@
 import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
+import { collect } from '@tessera/testing/async/collect';
 import { createChannel, createClient, Metadata } from 'nice-grpc';
 import { expect, test } from 'vitest';
 import { ask, startProbe } from '../testing/start-probe.js';
@@ -21,7 +22,7 @@ test('a deadline in the past fails without a call', async () => {
 test("the handler learns the caller's deadline, and its signal aborts for DEADLINE_EXCEEDED", async () => {
   await using probe = await startProbe();
   const deadlineMs = Date.now() + 300;
-  await expect(drain(probe.client.generate(ask('wait'), { deadlineMs }))).rejects.toMatchObject({
+  await expect(collect(probe.client.generate(ask('wait'), { deadlineMs }))).rejects.toMatchObject({
     code: 'DEADLINE_EXCEEDED',
   });
   await expect.poll(() => probe.records[0]?.abortedFor).toBeInstanceOf(TesseraError);
@@ -35,21 +36,17 @@ test("a caller without a deadline gets the service's, even from a handler that i
   await using probe = await startProbe({ 'grpc.defaultDeadlineMs': 200 });
   const channel = createChannel(probe.service.grpcAddress);
   const plain = createClient(LlmServiceDefinition, channel);
-  await expect(drain(plain.generate(ask('deaf')))).rejects.toThrow(/DEADLINE_EXCEEDED/);
+  await expect(collect(plain.generate(ask('deaf')))).rejects.toThrow(/DEADLINE_EXCEEDED/);
   channel.close();
 });
 
 test('no caller gets more than the maximum, whatever it claims', async () => {
   await using probe = await startProbe({ 'grpc.maxDeadlineMs': 200, 'grpc.defaultDeadlineMs': 200 });
   const metadata = Metadata({ [callHeader]: '7' });
-  await expect(drain(probe.client.generate(ask('wait'), { timeoutMs: 20_000, metadata }))).rejects.toMatchObject({
+  await expect(collect(probe.client.generate(ask('wait'), { timeoutMs: 20_000, metadata }))).rejects.toMatchObject({
     code: 'DEADLINE_EXCEEDED',
   });
   // Counted from when the server took the call, which is before its handler began: never more than that, on any machine.
   const [record] = probe.records;
   expect(record?.deadlineMs).toBeLessThanOrEqual((record?.begunMs ?? 0) + 200);
 });
-
-async function drain(stream: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of stream);
-}

@@ -1,8 +1,9 @@
+import { deferred } from '@tessera/testing/async/deferred';
 import { createChannel, createClient, Status } from 'nice-grpc';
 import { HealthDefinition } from 'nice-grpc-server-health';
 import { expect, test } from 'vitest';
 import { startService } from '../service/start-service.js';
-import { freePort } from '../testing/free-port.js';
+import { steadyPort } from '../steady-port.js';
 import { memoryLog } from '../testing/memory-log.js';
 import { probeService } from '../testing/probe-service.js';
 import { ask, startProbe } from '../testing/start-probe.js';
@@ -10,11 +11,8 @@ import { ask, startProbe } from '../testing/start-probe.js';
 const [serving, notServing, unknown] = [1, 2, 3];
 
 test('SERVING only once the service is ready; NOT_SERVING while it drains', async () => {
-  let becomeReady = () => {};
-  const ready = new Promise<void>((resolve) => {
-    becomeReady = resolve;
-  });
-  const port = await freePort();
+  const { promise: ready, resolve: becomeReady } = deferred();
+  const port = await steadyPort();
   const starting = startService(
     probeService([], { ready }),
     { 'model.dir': 'none', 'grpc.port': port },

@@ -1,7 +1,7 @@
-import { status } from '@grpc/grpc-js';
 import { GenerateRequest } from '@tessera/protocol';
+import type { CallEnd } from '@tessera/testing/grpc/call-end';
+import { rawCall } from '@tessera/testing/grpc/raw-call';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RawEnd, rawCall } from '../testing/raw-call.js';
 import { ask, type Probe, startProbe } from '../testing/start-probe.js';
 
 let probe: Probe;
@@ -11,9 +11,9 @@ beforeAll(async () => {
 afterAll(async () => probe[Symbol.asyncDispose]());
 
 /** How the server ends a call of these bytes. */
-async function end(bytes: Uint8Array, headers: Record<string, string> = {}): Promise<RawEnd> {
+async function end(bytes: Uint8Array, headers: Record<string, string> = {}): Promise<CallEnd> {
   const path = '/tessera.v1.LlmService/Generate';
-  using call = await rawCall(probe.service.grpcAddress, path, bytes, { headers, reads: true });
+  using call = await rawCall(probe.service.grpcAddress, path, [bytes], { headers, reads: true });
   return await call.ended;
 }
 
@@ -23,8 +23,8 @@ function generate(what: string): Uint8Array {
 
 test('bytes that are no message are REQUEST_INVALID', async () => {
   expect(await end(Buffer.from([0xff, 0xff, 0xff, 0xff]))).toMatchObject({
-    code: status.INVALID_ARGUMENT,
-    reason: 'REQUEST_INVALID',
+    status: 'INVALID_ARGUMENT',
+    code: 'REQUEST_INVALID',
     domain: 'tessera',
     message: expect.stringContaining('tessera.v1.LlmService/Generate'),
   });
@@ -32,38 +32,40 @@ test('bytes that are no message are REQUEST_INVALID', async () => {
 
 test('a message over the limit is MESSAGE_TOO_LARGE, with both sizes', async () => {
   expect(await end(Buffer.alloc(20_000))).toMatchObject({
-    code: status.INVALID_ARGUMENT,
-    reason: 'MESSAGE_TOO_LARGE',
+    status: 'INVALID_ARGUMENT',
+    code: 'MESSAGE_TOO_LARGE',
     domain: 'tessera',
     message: expect.stringMatching(/20000 bytes.*10000/),
   });
 });
 
 test('an answer over the limit is MESSAGE_TOO_LARGE too', async () => {
-  expect(await end(generate('long 20000'))).toMatchObject({ reason: 'MESSAGE_TOO_LARGE', domain: 'tessera' });
+  expect(await end(generate('long 20000'))).toMatchObject({ code: 'MESSAGE_TOO_LARGE', domain: 'tessera' });
 });
 
 test('a grpc-timeout that is none is REQUEST_INVALID', async () => {
   expect(await end(generate('text 1'), { 'grpc-timeout': 'soon' })).toMatchObject({
-    code: status.INVALID_ARGUMENT,
-    reason: 'REQUEST_INVALID',
+    status: 'INVALID_ARGUMENT',
+    code: 'REQUEST_INVALID',
     message: expect.stringContaining('grpc-timeout'),
   });
 });
 
 test("a caller's deadline, which gRPC itself sees first, is DEADLINE_EXCEEDED and tells the request", async () => {
   expect(await end(generate('named wait'), { 'grpc-timeout': '300m' })).toMatchObject({
-    code: status.DEADLINE_EXCEEDED,
-    reason: 'DEADLINE_EXCEEDED',
+    status: 'DEADLINE_EXCEEDED',
+    code: 'DEADLINE_EXCEEDED',
     requestId: 'the-request',
   });
 });
 
 test('an error of a handler tells the request once there is one', async () => {
   const requestId = 'the-request';
-  expect(await end(generate('named fail QUEUE_FULL'))).toMatchObject({ reason: 'QUEUE_FULL', requestId });
-  expect(await end(generate('named fault'))).toMatchObject({ reason: 'INTERNAL', requestId });
-  expect(await end(generate('fail QUEUE_FULL'))).toMatchObject({ reason: 'QUEUE_FULL', requestId: undefined });
+  expect(await end(generate('named fail QUEUE_FULL'))).toMatchObject({ code: 'QUEUE_FULL', requestId });
+  expect(await end(generate('named fault'))).toMatchObject({ code: 'INTERNAL', requestId });
+  const unnamed = await end(generate('fail QUEUE_FULL'));
+  expect(unnamed).toMatchObject({ code: 'QUEUE_FULL' });
+  expect(unnamed).not.toHaveProperty('requestId');
 });
 
 test("Tessera's own client hands the request on", async () => {

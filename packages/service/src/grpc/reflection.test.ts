@@ -1,3 +1,4 @@
+import { deferred } from '@tessera/testing/async/deferred';
 import { createChannel, createClient } from 'nice-grpc';
 import reflection from 'nice-grpc-server-reflection/lib/proto/grpc/reflection/v1/reflection_pb.js';
 import { expect, test } from 'vitest';
@@ -59,10 +60,7 @@ test('says that a symbol is unknown', async () => {
 test('an open reflection stream does not hold the shutdown up', async () => {
   const probe = await startProbe();
   const channel = createChannel(probe.service.grpcAddress);
-  let endRequests = () => {};
-  const open = new Promise<void>((resolve) => {
-    endRequests = resolve;
-  });
+  const { promise: open, resolve: endRequests } = deferred();
   async function* endless() {
     yield new ServerReflectionRequest().setListServices('*');
     await open;

@@ -1,7 +1,7 @@
 import { constants } from 'node:http2';
 import { GenerateRequest } from '@tessera/protocol';
+import { rawCall } from '@tessera/testing/grpc/raw-call';
 import { expect, test } from 'vitest';
-import { rawCall } from '../testing/raw-call.js';
 import { ask, type Probe, startProbe } from '../testing/start-probe.js';
 
 const path = '/tessera.v1.LlmService/Generate';
@@ -13,7 +13,7 @@ const patient = { timeout: 60_000 };
  */
 function neverRead(probe: Probe, headers: Record<string, string> = {}) {
   const message = GenerateRequest.encode(GenerateRequest.fromPartial(ask('text 1000000000'))).finish();
-  return rawCall(probe.service.grpcAddress, path, message, { headers, reads: false });
+  return rawCall(probe.service.grpcAddress, path, [message], { headers, reads: false });
 }
 
 async function isLetGo(probe: Probe, reason: string): Promise<void> {

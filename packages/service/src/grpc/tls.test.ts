@@ -1,11 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { connect, type PeerCertificate } from 'node:tls';
 import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { expect, test } from 'vitest';
 import { startService } from '../service/start-service.js';
 import type { CommonSettings } from '../settings/common-settings.js';
 import type { Settings } from '../settings/setting.js';
-import { TestAuthority } from '../testing/certificates.js';
 import { memoryLog } from '../testing/memory-log.js';
 import { probeService } from '../testing/probe-service.js';
 import type { TlsFiles } from './certificate-files.js';

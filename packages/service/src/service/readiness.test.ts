@@ -1,15 +1,11 @@
+import { deferred } from '@tessera/testing/async/deferred';
 import { expect, test } from 'vitest';
 import { Readiness } from './readiness.js';
 
 test('what is waited for is named, in the order of what is missing', async () => {
   const readiness = new Readiness();
-  let loaded: () => void = () => undefined;
-  const loading = readiness.during(
-    'the model to be loaded',
-    new Promise<void>((resolve) => {
-      loaded = resolve;
-    }),
-  );
+  const { promise, resolve: loaded } = deferred();
+  const loading = readiness.during('the model to be loaded', promise);
   expect(readiness.report().text).toBe('not ready: starting, waiting for the model to be loaded');
   loaded();
   await loading;

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { LlmServiceDefinition } from '@tessera/protocol';
+import { type CommandEnd, captureOutput } from '@tessera/testing/processes/capture-output';
 import { afterEach, expect, test } from 'vitest';
 import { createClient } from '../grpc/create-client.js';
 import { ask } from '../testing/start-probe.js';
@@ -13,27 +14,10 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function start(...argv: string[]): { child: ChildProcess; outcome: Promise<Outcome> } {
+function start(...argv: string[]): { child: ChildProcess; outcome: Promise<CommandEnd> } {
   const child = fork(script, argv, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { PATH: process.env.PATH } });
   children.push(child);
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.on('data', (data) => {
-    stdout += data;
-  });
-  child.stderr?.on('data', (data) => {
-    stderr += data;
-  });
-  // Not 'close', which never comes once the parent has disconnected.
-  const ends = [child.stdout, child.stderr].map((stream) => once(stream as NodeJS.ReadableStream, 'end'));
-  const outcome = Promise.all([once(child, 'exit'), ...ends]).then(([[code]]) => ({ code, stdout, stderr }));
-  return { child, outcome };
+  return { child, outcome: captureOutput(child).ended };
 }
 
 async function startReady(...argv: string[]) {
@@ -60,8 +44,8 @@ test('the ready line says where everything listens; SIGTERM drains open streams 
     if (event?.$case === 'tokens') child.kill('SIGTERM');
   }
   expect(events).toEqual(['tokens', 'drain']);
-  const { code, stdout } = await outcome;
-  expect(code).toBe(0);
+  const { status, stdout } = await outcome;
+  expect(status).toBe(0);
   expect(lines(stdout).flatMap((line) => line.event ?? [])).toEqual(['ready', 'draining', 'stopped']);
   expect(lines(stdout)[0]).toMatchObject({ level: 'info', service: 'llm', grpc: ready.grpc });
   client.close();
@@ -73,8 +57,8 @@ test('a drain over its grace exits 1 and logs what was still running', async () 
   const stream = client.generate(ask('wait'))[Symbol.asyncIterator]();
   await stream.next();
   child.kill('SIGTERM');
-  const { code, stdout } = await outcome;
-  expect(code).toBe(1);
+  const { status, stdout } = await outcome;
+  expect(status).toBe(1);
   expect(lines(stdout).at(-1)).toMatchObject({ level: 'fatal', err: { code: 'DEADLINE_EXCEEDED' } });
   expect(JSON.stringify(lines(stdout).at(-1))).toContain('LlmService/Generate (1)');
   client.close();
@@ -88,8 +72,8 @@ test('a second signal exits 1 at once', async () => {
   child.kill('SIGINT');
   await once(child.stdout as NodeJS.ReadableStream, 'data');
   child.kill('SIGINT');
-  const { code, stdout } = await outcome;
-  expect(code).toBe(1);
+  const { status, stdout } = await outcome;
+  expect(status).toBe(1);
   expect(lines(stdout).at(-1)).toMatchObject({ event: 'killed' });
   client.close();
 });
@@ -97,14 +81,14 @@ test('a second signal exits 1 at once', async () => {
 test('a parent that is gone ends its service', async () => {
   const { child, outcome } = await startReady();
   child.disconnect();
-  expect((await outcome).code).toBe(0);
+  expect((await outcome).status).toBe(0);
 });
 
 test('a wrong setting exits 2 with a sentence and no stack; --help exits 0', async () => {
   const wrong = await start('--grcp-port', '1').outcome;
-  expect(wrong).toMatchObject({ code: 2, stdout: '' });
+  expect(wrong).toMatchObject({ status: 2, stdout: '' });
   expect(wrong.stderr).toBe('llm: there is no flag --grcp-port; did you mean --grpc-port?\n');
   const help = await start('--help').outcome;
-  expect(help.code).toBe(0);
+  expect(help.status).toBe(0);
   expect(help.stdout).toContain('--grpc-port <integer, 0 to 65535>');
 });

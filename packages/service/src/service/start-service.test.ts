@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { TesseraError } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { commonSettings } from '../settings/common-settings.js';
-import { freePort } from '../testing/free-port.js';
+import { steadyPort } from '../steady-port.js';
 import { memoryLog } from '../testing/memory-log.js';
 import { probeService } from '../testing/probe-service.js';
 import { ask, startProbe } from '../testing/start-probe.js';
@@ -50,7 +50,7 @@ test('a start that fails leaves no port open and passes the error on', async () 
       throw new TesseraError('CHECKPOINT_INVALID', 'no model there');
     },
   };
-  const metricsPort = await freePort();
+  const metricsPort = await steadyPort();
   const started = startService(failing, { 'model.dir': 'none', 'metrics.port': metricsPort }, { log: memoryLog().log });
   await expect(started).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' });
   const socket = connect(metricsPort, '127.0.0.1');

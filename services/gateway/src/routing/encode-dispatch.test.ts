@@ -1,8 +1,8 @@
-import type { Bus } from '@tessera/bus';
+import type { Bus, BusLimits } from '@tessera/bus';
+import { testBus } from '@tessera/bus/testing/test-bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, Modality } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { testBus } from '../testing/test-bus.js';
 import { EncodeDispatch, type EncodeItem, encodeJobs } from './encode-dispatch.js';
 
 let server: NatsServer;
@@ -16,8 +16,8 @@ afterAll(async () => {
   await server.stop();
 });
 
-async function newBus(...[limits]: [Parameters<typeof testBus>[1]?]): Promise<Bus> {
-  const bus = await testBus(server.url, limits);
+async function newBus(limits: Partial<BusLimits> = {}): Promise<Bus> {
+  const bus = await testBus(server.url, { limits });
   buses.push(bus);
   return bus;
 }

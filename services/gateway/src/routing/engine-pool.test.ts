@@ -1,7 +1,7 @@
 import { EngineRoster } from '@tessera/bus';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { engineStatus } from '../testing/engine-status.js';
-import { seededRandom } from '../testing/seeded-random.js';
 import { type EngineLease, EnginePool, type EnginePoolOptions, type EngineSeeker } from './engine-pool.js';
 
 let roster: EngineRoster;

@@ -1,4 +1,5 @@
 import { type Bus, EngineRoster, type ProductInbox } from '@tessera/bus';
+import { testBus } from '@tessera/bus/testing/test-bus';
 import { EventQueue } from '@tessera/flow';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
@@ -19,7 +20,6 @@ import type { AnswerEventBody } from '../answer/answer-reducer.js';
 import { RequestLifecycle } from '../answer/request-lifecycle.js';
 import type { PlannedItem } from '../intake/media-plan.js';
 import { admitted, answer, finished, type Script, ScriptedEngine, token } from '../testing/scripted-engine.js';
-import { testBus } from '../testing/test-bus.js';
 import { EncodeDispatch } from './encode-dispatch.js';
 import { EnginePool } from './engine-pool.js';
 import { PrefixAffinity } from './prefix-affinity.js';
@@ -38,7 +38,7 @@ const inboxes = new Map<Bus, ProductInbox<DrawingEvent>>();
 beforeAll(async () => {
   server = await startNatsServer();
   bus = await testBus(server.url);
-  narrow = await testBus(server.url, { maxJobs: 1, queueWaitMs: 20 });
+  narrow = await testBus(server.url, { limits: { maxJobs: 1, queueWaitMs: 20 } });
   for (const each of [bus, narrow]) inboxes.set(each, await each.openInbox(drawingEvents));
 });
 beforeEach(() => {

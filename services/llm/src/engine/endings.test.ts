@@ -1,20 +1,18 @@
-import { type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, Modality, TesseraError } from '@tessera/protocol';
+import { eventually } from '@tessera/testing/async/eventually';
+import { goldenCase } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Answer, collect, DemoEngine, user, wholePicture } from '../testing/demo-engine.js';
 import type { EngineRequest } from './engine.js';
 
 let demo: DemoEngine;
-let cases: readonly GoldenCase[];
 
 beforeAll(async () => {
   demo = await DemoEngine.create({ maxRunning: 2, maxWaiting: 1, maxWaitingForTiles: 3, maxTakeovers: 2 });
-  cases = (await goldens()).cases;
 });
 
 afterAll(() => demo.close());
 
-const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
 const free = { running: 0, waiting: 0, waitingForTiles: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -22,21 +20,17 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 const long = (): EngineRequest =>
   demo.request([user('Hello!')], { text: { maxTokens: 1500, temperature: 50, seed: 1n } });
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await turn();
-}
-
 async function expectWorking(): Promise<void> {
   expect(demo.engine.stats()).toMatchObject(free);
-  expect((await demo.start(golden('apple.0'))).tokenIds).toEqual(golden('apple.0').output_ids);
+  expect((await demo.start(goldenCase('apple.0'))).tokenIds).toEqual(goldenCase('apple.0').output_ids);
   expect(demo.engine.stats()).toMatchObject(free);
 }
 
 test('a cancel while waiting for a tile, for a slot, and while decoding frees everything', async () => {
-  const requests = [demo.golden(golden('apple.0')), long(), long(), long()];
+  const requests = [demo.golden(goldenCase('apple.0')), long(), long(), long()];
   const answers = requests.map((request) => collect(demo.engine.submit(request)));
-  await until(() => demo.engine.stats().decodeTokens > 3);
-  await until(() => demo.engine.stats().running === 2);
+  await eventually(() => demo.engine.stats().decodeTokens > 3, 'tokens are computed');
+  await eventually(() => demo.engine.stats().running === 2, 'two run');
   expect(demo.engine.stats()).toMatchObject({ waiting: 1, waitingForTiles: 1, slotsInUse: 2 });
   for (const { requestId } of requests) demo.engine.cancel(requestId);
   for (const answer of await Promise.all(answers)) expect(answer.error).toMatchObject({ code: 'CANCELLED' });
@@ -55,7 +49,7 @@ test('a cancel before anything was computed, and one of a request that nobody kn
 
 test('a reader who leaves cancels', async () => {
   for await (const event of demo.engine.submit(long())) if (event.type === 'tokens') break;
-  await until(() => demo.engine.stats().running === 0);
+  await eventually(() => demo.engine.stats().running === 0, 'none runs');
   await expectWorking();
 });
 
@@ -64,7 +58,7 @@ test('deadlines: of a millisecond, in the past, while waiting for a tile', async
   const requests = [
     demo.request([user('Hello!')], { deadlineMs: now + 1, text: { maxTokens: 1500, temperature: 50 } }),
     demo.request([user('Hello!')], { deadlineMs: now - 1 }),
-    demo.golden(golden('apple.0'), { deadlineMs: now + 20 }),
+    demo.golden(goldenCase('apple.0'), { deadlineMs: now + 20 }),
   ];
   const answers = await Promise.all(requests.map((request) => collect(demo.engine.submit(request))));
   for (const answer of answers) expect(answer.error).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
@@ -85,20 +79,20 @@ test('one more than run and wait is refused at once, with a delay', async () => 
 });
 
 test('an encoder that makes no tiles holds up no text: pictures have places of their own', async () => {
-  const pictures = Array.from({ length: 3 }, () => demo.golden(golden('apple.0')));
+  const pictures = Array.from({ length: 3 }, () => demo.golden(goldenCase('apple.0')));
   const waiting = pictures.map((request) => collect(demo.engine.submit(request)));
-  await until(() => demo.engine.stats().running === 2);
-  const refused = await collect(demo.engine.submit(demo.golden(golden('apple.0'))));
+  await eventually(() => demo.engine.stats().running === 2, 'two run');
+  const refused = await collect(demo.engine.submit(demo.golden(goldenCase('apple.0'))));
   expect(refused.error).toMatchObject({ code: 'QUEUE_FULL', message: /3 sequences waiting for visual tokens/ });
   // As many texts as if there were no picture; each takes a slot that a picture had.
-  const texts = await Promise.all(['text.0', 'text.1', 'text.2'].map((id) => demo.start(golden(id))));
+  const texts = await Promise.all(['text.0', 'text.1', 'text.2'].map((id) => demo.start(goldenCase(id))));
   expect(texts.map(({ tokenIds }) => tokenIds)).toEqual(
-    ['text.0', 'text.1', 'text.2'].map((id) => golden(id).output_ids),
+    ['text.0', 'text.1', 'text.2'].map((id) => goldenCase(id).output_ids),
   );
   expect(demo.engine.stats()).toMatchObject({ waiting: 0, waitingForTiles: 3 - demo.engine.stats().running });
   expect(demo.engine.stats().preemptions).toBeGreaterThan(0);
   for (const request of pictures) demo.provide(request, 0, 'apple');
-  for (const { tokenIds } of await Promise.all(waiting)) expect(tokenIds).toEqual(golden('apple.0').output_ids);
+  for (const { tokenIds } of await Promise.all(waiting)) expect(tokenIds).toEqual(goldenCase('apple.0').output_ids);
   await expectWorking();
 });
 
@@ -106,7 +100,7 @@ test('what another engine had admitted is not refused, and goes before what wait
   const requests = [long(), long(), long()];
   const answers = requests.map((request) => collect(demo.engine.submit(request)));
   expect((await collect(demo.engine.submit(long()))).error).toMatchObject({ code: 'QUEUE_FULL' });
-  const { output_ids } = golden('text.1');
+  const { output_ids } = goldenCase('text.1');
   const ended: string[] = [];
   const note = (name: string, answer: Answer): Answer => {
     ended.push(name);
@@ -114,11 +108,11 @@ test('what another engine had admitted is not refused, and goes before what wait
   };
   // Begun elsewhere, and admitted elsewhere without a token yet.
   const takeovers = [
-    demo.start(golden('text.1'), { attempt: 2, forcedTokenIds: output_ids.slice(0, 3) }),
-    demo.start(golden('text.1'), { attempt: 2, takenOver: true }),
+    demo.start(goldenCase('text.1'), { attempt: 2, forcedTokenIds: output_ids.slice(0, 3) }),
+    demo.start(goldenCase('text.1'), { attempt: 2, takenOver: true }),
   ].map((answer) => answer.then((done) => note('takeover', done)));
   void answers[2]?.then((done) => note('waited', done));
-  const one = await collect(demo.engine.submit(demo.golden(golden('text.1'), { attempt: 2, takenOver: true })));
+  const one = await collect(demo.engine.submit(demo.golden(goldenCase('text.1'), { attempt: 2, takenOver: true })));
   expect(one.error).toMatchObject({ code: 'QUEUE_FULL', message: /2 sequences taken over/ });
   demo.engine.cancel(requests[0]?.requestId ?? '');
   const done = await Promise.all(takeovers);
@@ -130,7 +124,7 @@ test('what another engine had admitted is not refused, and goes before what wait
 });
 
 test('a higher attempt replaces the lower one; the same one again is refused', async () => {
-  const first = demo.golden(golden('apple.0'));
+  const first = demo.golden(goldenCase('apple.0'));
   const replaced = collect(demo.engine.submit(first));
   const again = await collect(demo.engine.submit(first));
   expect(again.error).toMatchObject({ code: 'REQUEST_INVALID' });
@@ -140,12 +134,12 @@ test('a higher attempt replaces the lower one; the same one again is refused', a
   demo.engine.cancel(first.requestId, { attempt: 1 });
   demo.provide(first, 0, 'apple');
   expect((await replaced).error).toMatchObject({ code: 'CANCELLED', message: /attempt 2/ });
-  expect((await second).tokenIds).toEqual(golden('apple.0').output_ids);
+  expect((await second).tokenIds).toEqual(goldenCase('apple.0').output_ids);
   await expectWorking();
 });
 
 test('text that was held back for a stop text leaves before the drawing that comes after it', async () => {
-  const draw = golden('text.2');
+  const draw = goldenCase('text.2');
   const whole = await demo.start(draw);
   const held = `${whole.text.at(-1)}never`;
   const { events, text } = await demo.start(draw, { text: { stop: [held] } });
@@ -158,8 +152,8 @@ test('text that was held back for a stop text leaves before the drawing that com
 });
 
 test('the limit of tokens, the context, and stop texts end an answer', async () => {
-  const three = await demo.start(golden('apple.0'), { text: { maxTokens: 3 } });
-  expect(three.tokenIds).toEqual(golden('apple.0').output_ids.slice(0, 3));
+  const three = await demo.start(goldenCase('apple.0'), { text: { maxTokens: 3 } });
+  expect(three.tokenIds).toEqual(goldenCase('apple.0').output_ids.slice(0, 3));
   expect(three.finished).toMatchObject({ reason: FinishReason.LENGTH, completionTokens: 3 });
 
   const base = demo.request([user('word '.repeat(670))], { text: { maxTokens: 5000, temperature: 80, seed: 2n } });
@@ -167,10 +161,10 @@ test('the limit of tokens, the context, and stop texts end an answer', async () 
   expect(full.finished?.reason).toBe(FinishReason.LENGTH);
   expect(base.prompt.tokenIds.length + (full.finished?.completionTokens ?? 0)).toBe(2048);
 
-  const stopped = await demo.start(golden('apple.0'), { text: { stop: ['never', ' red'] } });
+  const stopped = await demo.start(goldenCase('apple.0'), { text: { stop: ['never', ' red'] } });
   expect(stopped.text).toBe('This is a');
   expect(stopped.finished).toMatchObject({ reason: FinishReason.STOP });
-  const inside = await demo.start(golden('apple.0'), { text: { stop: ['d ap'] } });
+  const inside = await demo.start(goldenCase('apple.0'), { text: { stop: ['d ap'] } });
   expect(inside.text).toBe('This is a re');
   await expectWorking();
 });
@@ -203,16 +197,16 @@ test('options out of range are refused by the name of their field', () => {
 
 test('a drain lets what runs finish and refuses what is new; a close ends what is left', async () => {
   const own = await DemoEngine.create();
-  const running = own.start(golden('apple.0'));
+  const running = own.start(goldenCase('apple.0'));
   const drained = own.engine.drain();
-  const refused: Answer = await own.start(golden('apple.1'));
+  const refused: Answer = await own.start(goldenCase('apple.1'));
   expect(refused.error).toMatchObject({ code: 'DRAINING' });
-  expect((await running).tokenIds).toEqual(golden('apple.0').output_ids);
+  expect((await running).tokenIds).toEqual(goldenCase('apple.0').output_ids);
   await drained;
   await own.close();
 
   const other = await DemoEngine.create();
-  const cut = collect(other.engine.submit(other.golden(golden('apple.0'))));
+  const cut = collect(other.engine.submit(other.golden(goldenCase('apple.0'))));
   await turn();
   await other.close();
   expect((await cut).error).toMatchObject({ code: 'CANCELLED' });

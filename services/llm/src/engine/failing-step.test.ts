@@ -1,6 +1,7 @@
 import { readBundle } from '@tessera/bundle';
-import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { GenerateRequest } from '@tessera/protocol';
+import { goldenCase } from '@tessera/testing/demo-model/goldens';
 import { expect, test } from 'vitest';
 import type { RowResult } from '../model/step-plan.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
@@ -50,8 +51,7 @@ test('a step that fails ends its sequences, and the engine goes on', async () =>
   for (const answer of [one, two]) expect(answer?.error).toMatchObject({ code: 'INTERNAL' });
   expect(failures).toHaveLength(1);
   expect(engine.stats()).toMatchObject(free);
-  const golden = (await goldens()).cases.find(({ id }) => id === 'text.0');
-  expect((await ask()).tokenIds).toEqual(golden?.output_ids);
+  expect((await ask()).tokenIds).toEqual(goldenCase('text.0').output_ids);
   await engine.close();
 });
 

@@ -1,21 +1,20 @@
-import { type GoldenCase, goldens, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, Modality } from '@tessera/protocol';
+import { goldenCase, goldenCases } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DemoEngine } from '../testing/demo-engine.js';
 
 let demo: DemoEngine;
-let cases: readonly GoldenCase[];
 const drawToken = '<|gen_start|>';
 
 beforeAll(async () => {
   demo = await DemoEngine.create();
-  cases = (await goldens()).cases;
 });
 
 afterAll(() => demo.close());
 
 test('every case, one at a time: ids, text and the order of events', async () => {
-  for (const golden of cases) {
+  for (const golden of goldenCases) {
     const answer = await demo.start(golden);
     expect(answer.error).toBeUndefined();
     expect(answer.tokenIds, golden.id).toEqual(golden.output_ids);
@@ -38,15 +37,16 @@ test('every case, one at a time: ids, text and the order of events', async () =>
 
 test('all cases at once give the same ids', async () => {
   const stepsBefore = demo.engine.stats().steps;
-  const answers = await Promise.all(cases.map((golden) => demo.start(golden)));
-  for (const [index, golden] of cases.entries()) expect(answers[index]?.tokenIds, golden.id).toEqual(golden.output_ids);
+  const answers = await Promise.all(goldenCases.map((golden) => demo.start(golden)));
+  for (const [index, golden] of goldenCases.entries())
+    expect(answers[index]?.tokenIds, golden.id).toEqual(golden.output_ids);
   // Batched: one at a time they would take a step for each token.
-  const tokens = cases.reduce((sum, { output_ids }) => sum + output_ids.length + 1, 0);
+  const tokens = goldenCases.reduce((sum, { output_ids }) => sum + output_ids.length + 1, 0);
   expect(demo.engine.stats().steps - stepsBefore).toBeLessThan(tokens / 3);
 });
 
 test.each(['text.2', 'text.3'])('the condition of %s', async (id) => {
-  const golden = cases.find((one) => one.id === id) as GoldenCase;
+  const golden = goldenCase(id);
   const reference = await goldenTensor(`${id}.condition`);
   const { drawings } = await demo.start(golden);
   expect(drawings).toHaveLength(1);
@@ -68,8 +68,8 @@ test.each(['text.2', 'text.3'])('the condition of %s', async (id) => {
 test.each([1, 3, 7, 64])('prefill in chunks of %i tokens gives the same ids', async (maxChunkTokens) => {
   const chunked = await DemoEngine.create({ maxChunkTokens });
   try {
-    const answers = await Promise.all(cases.map((golden) => chunked.start(golden)));
-    for (const [index, golden] of cases.entries())
+    const answers = await Promise.all(goldenCases.map((golden) => chunked.start(golden)));
+    for (const [index, golden] of goldenCases.entries())
       expect(answers[index]?.tokenIds, golden.id).toEqual(golden.output_ids);
   } finally {
     await chunked.close();
@@ -79,9 +79,9 @@ test.each([1, 3, 7, 64])('prefill in chunks of %i tokens gives the same ids', as
 test('int8 weights write the same in most cases', async () => {
   const int8 = await DemoEngine.create({}, 'int8');
   try {
-    const answers = await Promise.all(cases.map((golden) => int8.start(golden)));
-    const same = cases.filter(({ output_ids }, index) => answers[index]?.tokenIds.join() === output_ids.join());
-    expect(same.length / cases.length).toBeGreaterThanOrEqual(0.75);
+    const answers = await Promise.all(goldenCases.map((golden) => int8.start(golden)));
+    const same = goldenCases.filter(({ output_ids }, index) => answers[index]?.tokenIds.join() === output_ids.join());
+    expect(same.length / goldenCases.length).toBeGreaterThanOrEqual(0.75);
   } finally {
     await int8.close();
   }

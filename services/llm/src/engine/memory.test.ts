@@ -1,6 +1,7 @@
 import { readBundle } from '@tessera/bundle';
-import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, GenerateRequest } from '@tessera/protocol';
+import { goldenCases } from '@tessera/testing/demo-model/goldens';
 import { expect, test } from 'vitest';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
@@ -97,7 +98,7 @@ async function engineWithMemory(bytes: number) {
 
 test('memory that is not to be had ends one request, the longest; the others and the engine go on', async () => {
   const { engine, ask, failures } = await engineWithMemory(4 * 128 * rowBytes);
-  const cases = (await goldens()).cases.filter(({ image }) => image === null);
+  const cases = goldenCases.filter(({ image }) => image === null);
   const [one, two] = cases;
   if (one === undefined || two === undefined) throw new Error('no cases');
   // Again and again: it is not the engine's fault.

@@ -1,6 +1,7 @@
 import type { BundleManifest } from '@tessera/bundle';
-import { demoBundleDir, type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { FinishReason, type Float32Tensor, GenerateRequest } from '@tessera/protocol';
+import { goldenCase, goldenCases } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
 import { mapComputed, withExecute } from '../testing/with-execute.js';
@@ -10,11 +11,9 @@ import { engineRequest } from './engine-request.js';
 import { LlmEngine } from './llm-engine.js';
 
 let demo: DemoEngine;
-let cases: readonly GoldenCase[];
 
 beforeAll(async () => {
   demo = await DemoEngine.create();
-  cases = (await goldens()).cases;
 });
 
 afterAll(() => demo.close());
@@ -42,7 +41,7 @@ async function withLogits(manifest: BundleManifest) {
   let attempt = 0;
   const request = async (forcedTokenIds: number[]) => {
     rows.length = 0;
-    const { question } = cases.find(({ id }) => id === 'text.0') as GoldenCase;
+    const { question } = goldenCase('text.0');
     const generate = GenerateRequest.fromPartial({
       requestId: `logits-${attempt}`,
       attempt: ++attempt,
@@ -66,14 +65,15 @@ test('a seed gives the same text alone, again, and among others', async () => {
   const crowd = await Promise.all([
     run(wild(1n, '画一个猫。')),
     run(wild(7n)),
-    ...cases.map((golden) => demo.start(golden)),
+    ...goldenCases.map((golden) => demo.start(golden)),
     run(wild(7n)),
     run(wild(8n)),
   ]);
   expect(crowd[1]?.tokenIds).toEqual(alone.tokenIds);
   expect(crowd.at(-2)?.tokenIds).toEqual(alone.tokenIds);
   expect(crowd.at(-1)?.tokenIds).not.toEqual(alone.tokenIds);
-  for (const [index, { id, output_ids }] of cases.entries()) expect(crowd[index + 2]?.tokenIds, id).toEqual(output_ids);
+  for (const [index, { id, output_ids }] of goldenCases.entries())
+    expect(crowd[index + 2]?.tokenIds, id).toEqual(output_ids);
 });
 
 test('taken over after any token, the answer goes on with the same tokens and text, and repeats none', async () => {
@@ -105,7 +105,7 @@ test('the repetition penalty of generation_config.json counts prompt, answer, an
     expect(scores.indexOf(Math.max(...scores))).toBe(id);
     seen.add(id);
   }
-  expect(tokenIds).not.toEqual(cases.find(({ id }) => id === 'text.0')?.output_ids);
+  expect(tokenIds).not.toEqual(goldenCase('text.0').output_ids);
   for (let count = 1; count < tokenIds.length; count++) {
     const rest = await request(tokenIds.slice(0, count));
     expect([...tokenIds.slice(0, count), ...rest.tokenIds]).toEqual(tokenIds);
@@ -137,7 +137,7 @@ test('an answer that ends where the context does ends there after a takeover too
 });
 
 test('cut between any two events, text before and after the takeover make up the whole', async () => {
-  const request = demo.golden(cases.find(({ id }) => id === 'text.1') as GoldenCase);
+  const request = demo.golden(goldenCase('text.1'));
   const whole = await run(request);
   const delivered: number[] = [];
   let text = '';
@@ -159,7 +159,7 @@ function difference(actual: Float32Tensor | undefined, expected: Float32Tensor |
 }
 
 test('a takeover does not ask again for a drawing that is queued, and asks for one that is not', async () => {
-  const draw = cases.find(({ id }) => id === 'text.2') as GoldenCase;
+  const draw = goldenCase('text.2');
   const before = draw.output_ids.slice(0, -1);
   const whole = await demo.start(draw);
   const takeovers = await Promise.all([
@@ -206,7 +206,7 @@ test.each([1, 3, 64])('lost drawings are queued again while delivered tokens run
 });
 
 test('a drawing at the very limit of tokens is still made; beyond the limit of drawings it is passed over', async () => {
-  const draw = cases.find(({ id }) => id === 'text.3') as GoldenCase;
+  const draw = goldenCase('text.3');
   const limited = await demo.start(draw, { text: { maxTokens: draw.output_ids.length } });
   expect(limited.drawings).toHaveLength(1);
   expect(limited.tokenIds).toEqual(draw.output_ids);

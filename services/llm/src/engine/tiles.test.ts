@@ -1,20 +1,17 @@
-import { type GoldenCase, goldens } from '@tessera/compiler/testing/demo-model';
 import { type Float32Tensor, Modality, SegmentRole, TesseraError } from '@tessera/protocol';
+import { goldenCase } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Answer, assistant, collect, DemoEngine, pictureOf, user, wholePicture } from '../testing/demo-engine.js';
 import type { EngineEvent, EngineRequest } from './engine.js';
 
 let demo: DemoEngine;
-let cases: readonly GoldenCase[];
 
 beforeAll(async () => {
   demo = await DemoEngine.create();
-  cases = (await goldens()).cases;
 });
 
 afterAll(() => demo.close());
 
-const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
 const free = { running: 0, waiting: 0, waitingForTiles: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
 
 /** Lets the engine take some steps. */
@@ -23,8 +20,8 @@ async function steps(count = 10): Promise<void> {
 }
 
 test('a tile that comes late, twice, or after a stranger gives the golden answer', async () => {
-  const { output_ids } = golden('apple.0');
-  const request = demo.golden(golden('apple.0'));
+  const { output_ids } = goldenCase('apple.0');
+  const request = demo.golden(goldenCase('apple.0'));
   const answer = collect(demo.engine.submit(request));
   await steps();
   // The text before the picture is computed already; what is missing holds the rest.
@@ -51,11 +48,11 @@ test('a tile that comes late, twice, or after a stranger gives the golden answer
 });
 
 test('a sequence that waits for its picture does not hold up one that needs none', async () => {
-  const request = demo.golden(golden('cat.0'));
+  const request = demo.golden(goldenCase('cat.0'));
   const waiting = collect(demo.engine.submit(request));
-  expect((await demo.start(golden('text.0'))).tokenIds).toEqual(golden('text.0').output_ids);
+  expect((await demo.start(goldenCase('text.0'))).tokenIds).toEqual(goldenCase('text.0').output_ids);
   demo.provide(request, 0, 'cat');
-  expect((await waiting).tokenIds).toEqual(golden('cat.0').output_ids);
+  expect((await waiting).tokenIds).toEqual(goldenCase('cat.0').output_ids);
 });
 
 test('several pictures in several turns: any order of arrival gives the same answer', async () => {
@@ -88,7 +85,7 @@ test('several pictures in several turns: any order of arrival gives the same ans
   const swapped = demo.request([user(0, 'What is this?')], { media: [wholePicture] });
   const other = collect(demo.engine.submit(swapped));
   demo.provide(swapped, 0, 'rocket');
-  expect((await other).tokenIds).not.toEqual(golden('apple.0').output_ids);
+  expect((await other).tokenIds).not.toEqual(goldenCase('apple.0').output_ids);
   expect(demo.engine.stats()).toMatchObject(free);
 });
 
@@ -112,10 +109,10 @@ test('a picture in tiles: each goes to its own span', async () => {
 });
 
 test('visual tokens of the wrong shape, and a failed tile, end their request alone', async () => {
-  const wrong = demo.golden(golden('apple.0'));
-  const failed = demo.golden(golden('apple.0'));
+  const wrong = demo.golden(goldenCase('apple.0'));
+  const failed = demo.golden(goldenCase('apple.0'));
   const answers = [wrong, failed].map((request) => collect(demo.engine.submit(request)));
-  const good = demo.start(golden('apple.0'));
+  const good = demo.start(goldenCase('apple.0'));
   const tokens: Float32Tensor = { dtype: 'float32', shape: [8, 256], data: new Float32Array(8 * 256) };
   demo.engine.provideTile({ requestId: wrong.requestId, item: 0, tile: 0, tokens, timings: [] });
   const error = new TesseraError('MEDIA_CORRUPT', 'cut short');
@@ -124,7 +121,7 @@ test('visual tokens of the wrong shape, and a failed tile, end their request alo
   demo.engine.failTile({ requestId: failed.requestId, item: 0, attempt: 1, error });
   expect((await answers[0])?.error).toMatchObject({ code: 'TENSOR_INVALID', message: /\[8, 256\].*\[9, 256\]/ });
   expect((await answers[1])?.error).toBe(error);
-  expect((await good).tokenIds).toEqual(golden('apple.0').output_ids);
+  expect((await good).tokenIds).toEqual(goldenCase('apple.0').output_ids);
   expect(demo.engine.stats()).toMatchObject(free);
 });
 
@@ -179,7 +176,7 @@ test('missing tiles are asked for until the deadline, after pauses that grow; on
 test('a failure that cannot get better ends the request whichever attempt found it', async () => {
   await withClock(async (pass) => {
     for (const attempt of [1, 3, 9]) {
-      const request = demo.golden(golden('apple.0'), { attempt: 3, deadlineMs: Date.now() + 3_600_000 });
+      const request = demo.golden(goldenCase('apple.0'), { attempt: 3, deadlineMs: Date.now() + 3_600_000 });
       const { answer } = askings(request);
       await pass(60_000);
       const error = new TesseraError('MEDIA_CORRUPT', 'cut short');
@@ -192,7 +189,7 @@ test('a failure that cannot get better ends the request whichever attempt found 
 test('a failure that may pass ends the request only when no newer attempt can succeed', async () => {
   const error = new TesseraError('DELIVERY_EXHAUSTED', 'connector: delivered four times');
   await withClock(async (pass) => {
-    const ask = () => demo.golden(golden('apple.0'), { attempt: 3, deadlineMs: Date.now() + 3_600_000 });
+    const ask = () => demo.golden(goldenCase('apple.0'), { attempt: 3, deadlineMs: Date.now() + 3_600_000 });
     const fail = (request: EngineRequest, attempt: number, tile: number | undefined = 0) =>
       demo.engine.failTile({ requestId: request.requestId, item: 0, tile, attempt, error });
 
@@ -214,7 +211,7 @@ test('a failure that may pass ends the request only when no newer attempt can su
     await pass(0);
     expect(asked).toEqual(['0 at 0', '0 at 0']);
     demo.provide(again, 0, 'apple');
-    expect((await answer).tokenIds).toEqual(golden('apple.0').output_ids);
+    expect((await answer).tokenIds).toEqual(goldenCase('apple.0').output_ids);
 
     // What was asked for failed as well.
     const last = ask();

@@ -1,5 +1,5 @@
 import { type BundleManifest, readBundle } from '@tessera/bundle';
-import { demoBundleDir, type GoldenCase, goldenTensor } from '@tessera/compiler/testing/demo-model';
+import { demoBundleDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import {
   type Float32Tensor,
   GenerateRequest,
@@ -12,6 +12,7 @@ import {
   type TesseraError,
   TextOptions,
 } from '@tessera/protocol';
+import type { GoldenCase } from '@tessera/testing/demo-model/goldens';
 import { engineCoreOptions } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineLimits, EngineRequest } from '../engine/engine.js';
 import { engineRequest } from '../engine/engine-request.js';

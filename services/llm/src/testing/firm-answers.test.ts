@@ -1,4 +1,4 @@
-import { goldens } from '@tessera/compiler/testing/demo-model';
+import { goldenCases } from '@tessera/testing/demo-model/goldens';
 import { expect, test } from 'vitest';
 import { FirmnessCheck } from './firm-answers.js';
 
@@ -16,9 +16,8 @@ const sampled: [where: string, words: string, pictures: string[], text: Record<s
 
 test('the answers that tests compare over different paths are firm', async () => {
   await using check = await FirmnessCheck.create();
-  const { cases } = await goldens();
   const picturesOf = (image: string | null): string[] => (image === null ? [] : [image.replace('.png', '')]);
-  for (const { id, question, image } of cases) {
+  for (const { id, question, image } of goldenCases) {
     sampled.push([`golden ${id}`, question, picturesOf(image), {}]);
     const text = { maxTokens: 40, temperature: 4, seed: 3n };
     if (image !== null && id.endsWith('.1')) sampled.push(['prefill-together', question, picturesOf(image), text]);

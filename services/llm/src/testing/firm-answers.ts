@@ -1,5 +1,6 @@
 import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { engineCoreOptions } from '../engine/create-engine-core.js';
 import { LlmEngine } from '../engine/llm-engine.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
@@ -20,15 +21,10 @@ async function unsteadyEngine(noise: number): Promise<LlmEngine> {
     session: { threads: 1, device: 'cpu' },
     limits: testLimits,
   });
-  let state = 1;
-  /** From -1 to 1; how random it is does not matter, only that it is quick. */
-  const random = (): number => {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    return state / 2 ** 31;
-  };
+  const random = seededRandom(1);
   const shake = (logits: Float32Array): Float32Array => {
     const peak = logits.reduce((most, logit) => Math.max(most, Math.abs(logit)), 0);
-    return logits.map((logit) => logit + random() * noise * peak);
+    return logits.map((logit) => logit + (2 * random() - 1) * noise * peak);
   };
   const executor = withExecute(options.executor, async (plan) =>
     mapComputed(await options.executor.execute(plan), ({ logits, hidden }) => ({ logits: shake(logits), hidden })),

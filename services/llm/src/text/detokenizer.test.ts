@@ -1,5 +1,6 @@
 import { readBundle } from '@tessera/bundle';
-import { demoBundleDir, goldens } from '@tessera/compiler/testing/demo-model';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { goldenTokens } from '@tessera/testing/demo-model/goldens';
 import { beforeAll, expect, test } from 'vitest';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { TextTokenizer } from '../prompt/text-tokenizer.js';
@@ -39,7 +40,7 @@ const byteToken = (byte: number): number => {
 
 test('what the tokenizer cuts comes back whole, and no piece ever cuts a character', async () => {
   const texts = [
-    ...(await goldens()).tokenizer.map(({ text }) => text),
+    ...goldenTokens.map(({ text }) => text),
     '我是一个小型多模态模型，会看图，也会画图。',
     '👩‍👩‍👧‍👦 🏳️‍🌈 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 ñ ﷽ \u{10fffd}',
     '\ufeffbyte order mark',

@@ -1,12 +1,13 @@
 // Threads run built JavaScript, so the engine under test is the built one.
-import { demoBundleDir, type GoldenCase, goldens, goldenTensor } from '@tessera/compiler/testing/demo-model';
+
+import { demoBundleDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import { Llm, type LlmEngine, type ThreadedEngine } from '@tessera/llm';
 import { GenerateRequest, TesseraError, TextOptions } from '@tessera/protocol';
+import { goldenCase, goldenCases } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { asked, collect, testLimits, user, wholePicture } from '../testing/demo-engine.js';
 
 let llm: Llm<ThreadedEngine>;
-let cases: readonly GoldenCase[];
 let nextId = 0;
 
 const open = async (modelDir: string): Promise<Llm<ThreadedEngine>> =>
@@ -14,12 +15,10 @@ const open = async (modelDir: string): Promise<Llm<ThreadedEngine>> =>
 
 beforeAll(async () => {
   llm = await open(await demoBundleDir());
-  cases = (await goldens()).cases;
 });
 
 afterAll(() => llm.close());
 
-const golden = (id: string): GoldenCase => cases.find((one) => one.id === id) as GoldenCase;
 const ask = (partial: Partial<GenerateRequest>): GenerateRequest =>
   GenerateRequest.fromPartial({ requestId: `thread-${nextId++}`, attempt: 1, ...partial });
 const soon = (): number => Date.now() + 60_000;
@@ -29,7 +28,7 @@ test('the thread answers as the engine in this one does, while this thread stays
   if (picture === undefined) throw new Error('no picture');
   let turns = 0;
   const timer = setInterval(() => turns++, 1);
-  const apple = cases.filter(({ image }) => image === null || image === 'apple.png');
+  const apple = goldenCases.filter(({ image }) => image === null || image === 'apple.png');
   const answers = await Promise.all(
     apple.map(({ image, question }) => {
       const content = image === null ? [question] : [0, question];
@@ -70,8 +69,8 @@ test('a reader who leaves frees the thread', async () => {
   for await (const event of llm.generate(ask({ prompt: asked(user('Hello!')), text }), soon())) {
     if (event.type === 'tokens') break;
   }
-  const next = await collect(llm.generate(ask({ prompt: asked(user(golden('text.0').question)) }), soon()));
-  expect(next.tokenIds).toEqual(golden('text.0').output_ids);
+  const next = await collect(llm.generate(ask({ prompt: asked(user(goldenCase('text.0').question)) }), soon()));
+  expect(next.tokenIds).toEqual(goldenCase('text.0').output_ids);
   expect(llm.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
 });
 
@@ -89,7 +88,7 @@ test('the same class without a thread gives the same answer', async () => {
     limits: testLimits,
   };
   const direct: Llm<LlmEngine> = await Llm.inProcess(config);
-  const { question, output_ids } = golden('text.1');
+  const { question, output_ids } = goldenCase('text.1');
   expect((await collect(direct.generate(ask({ prompt: asked(user(question)) }), soon()))).tokenIds).toEqual(output_ids);
   await direct.close();
 });

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { expect, test } from 'vitest';
 import { compileCheckpoint } from '../../compile-checkpoint.js';
-import { demoDir } from '../../testing/demo-model.js';
 import { preprocessingFromConfig } from './preprocessor-config.js';
 
-const demo = JSON.parse(readFileSync(`${demoDir}/preprocessor_config.json`, 'utf8')) as Record<string, unknown>;
+const demo = JSON.parse(readFileSync(`${demoModelDir}/preprocessor_config.json`, 'utf8')) as Record<string, unknown>;
 
 test('reads the demo model’s file', () => {
   expect(preprocessingFromConfig(demo)).toEqual({
@@ -139,7 +139,7 @@ test('what is no object is refused', () => {
 test('a size that is not the encoder’s is refused before anything is compiled', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'tessera-preprocessor-'));
   try {
-    for (const name of ['config.json', 'tokenizer.json']) await copyFile(join(demoDir, name), join(dir, name));
+    for (const name of ['config.json', 'tokenizer.json']) await copyFile(join(demoModelDir, name), join(dir, name));
     await writeFile(join(dir, 'preprocessor_config.json'), JSON.stringify({ ...demo, size: 64 }));
     await expect(compileCheckpoint(dir, join(dir, 'out'), { weights: 'float32' })).rejects.toMatchObject({
       code: 'CHECKPOINT_INVALID',

@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { expect, test } from 'vitest';
-import { demoDir } from '../../../testing/demo-model.js';
 import { pixart } from './pixart.js';
 
-const config = JSON.parse(readFileSync(`${demoDir}/config.json`, 'utf8')).generator_config as Record<string, unknown>;
+const config = JSON.parse(readFileSync(`${demoModelDir}/config.json`, 'utf8')).generator_config as Record<
+  string,
+  unknown
+>;
 const scheduler = config.scheduler as Record<string, unknown>;
 
 test('takes what diffusers writes beside it, at the values that are built', () => {

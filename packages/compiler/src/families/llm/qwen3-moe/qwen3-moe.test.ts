@@ -1,13 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { elementCount, type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
+import { goldenCases } from '@tessera/testing/demo-model/goldens';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Checkpoint } from '../../../checkpoint/checkpoint.js';
 import { DeclaredParameters, Module } from '../../../checkpoint/parameters.js';
 import { GraphBuilder, type Value } from '../../../graph/index.js';
 import type { AttentionInputs } from '../../../layers/index.js';
 import { type CausalLm, causalLmGraph } from '../../../stages/causal-lm.js';
-import { demoDir, goldens, openGoldens } from '../../../testing/demo-model.js';
-import { relativeErrors } from '../../../testing/relative-error.js';
+import { openGoldens } from '../../../testing/demo-model.js';
 import { runGraph } from '../../../testing/run-graph.js';
 import { qwen3Moe } from './qwen3-moe.js';
 
@@ -17,8 +19,8 @@ let config: Record<string, unknown>;
 let model: CausalLm;
 
 beforeAll(async () => {
-  config = JSON.parse(await readFile(`${demoDir}/config.json`, 'utf8')).text_config;
-  checkpoint = await Checkpoint.open(demoDir);
+  config = JSON.parse(await readFile(`${demoModelDir}/config.json`, 'utf8')).text_config;
+  checkpoint = await Checkpoint.open(demoModelDir);
   weights = new Module(checkpoint).at('language_model');
   model = qwen3Moe(config, 'text_config');
 });
@@ -53,7 +55,7 @@ function shard(
 }
 
 test('the model cut between two layers, in two graphs, gives what the whole gives', async () => {
-  const one = (await goldens()).cases.find(({ image }) => !image);
+  const one = goldenCases.find(({ image }) => !image);
   const ids = one?.input_ids ?? [];
   const seq = ids.length;
   const reference = await openGoldens();

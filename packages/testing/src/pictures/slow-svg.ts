@@ -1,5 +1,5 @@
-/** Minutes of work for any renderer, from a few hundred bytes. */
-export function slowSvg(color: string): Buffer {
+/** Two hundred thousand large translucent circles from a few hundred bytes: minutes of work for any renderer. */
+export function slowSvg(color = 'black'): Buffer {
   const levels = Array.from({ length: 5 }, (_, i) => `<g id="u${i + 1}">${`<use href="#u${i}"/>`.repeat(10)}</g>`);
   const shape = `<circle id="u0" cx="1024" cy="1024" r="1000" opacity="0.5" fill="${color}"/>`;
   const body = `<defs>${shape}${levels.join('')}</defs><use href="#u5"/><use href="#u5"/>`;

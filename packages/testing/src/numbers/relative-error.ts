@@ -1,4 +1,8 @@
-import type { Float32Tensor } from '@tessera/protocol';
+/** Values in the order of their shape, as a tensor of packages/protocol has them. */
+interface Values {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
 
 /** How far `actual` is from `expected`: the largest difference over the largest value, and the same in L2. */
 export function relativeErrors(actual: Float32Array, expected: Float32Array): { max: number; l2: number } {
@@ -16,7 +20,7 @@ export function relativeErrors(actual: Float32Array, expected: Float32Array): { 
 }
 
 /** The largest difference over the largest value of the reference; infinite where the shapes differ. */
-export function relativeError(actual: Float32Tensor, reference: Float32Tensor): number {
+export function relativeError(actual: Values, reference: Values): number {
   if (actual.shape.join() !== reference.shape.join()) return Number.POSITIVE_INFINITY;
   return relativeErrors(actual.data, reference.data).max;
 }

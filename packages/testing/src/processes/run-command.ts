@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { root } from './deployment.js';
-import type { CommandEnd } from './tessera.js';
+import { root } from '../repository.js';
+import { type CommandEnd, captureOutput } from './capture-output.js';
 
 export interface CommandSurroundings {
   /** The repository's root if absent. */
@@ -16,16 +16,5 @@ export function runCommand(
   { cwd = root, env = {} }: CommandSurroundings = {},
 ): Promise<CommandEnd> {
   const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text;
-  });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  return new Promise((resolve) => {
-    child.once('error', ({ message }) => resolve({ status: null, stdout, stderr: message }));
-    child.once('close', (status) => resolve({ status, stdout, stderr }));
-  });
+  return captureOutput(child).ended;
 }

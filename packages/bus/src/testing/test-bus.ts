@@ -1,0 +1,54 @@
+import { randomUUID } from 'node:crypto';
+import { maxBytesOf } from '@tessera/protocol';
+import { Bus } from '../bus.js';
+import type { BusLimits, BusOptions } from '../bus-options.js';
+
+const mib = 1024 * 1024;
+
+/** Streams small enough that many prefixes fit one server. */
+export const smallStreams: Partial<BusLimits> = { maxBytes: maxBytesOf(() => 16 * mib), maxTombstoneBytes: mib };
+
+/** A bus whose streams exist and are small, on a prefix of its own unless told otherwise. The caller closes it. */
+export async function testBus(url: string, options: Partial<BusOptions> = {}): Promise<Bus> {
+  const bus = await Bus.connect({
+    url,
+    prefix: newId('t'),
+    revision: 'r1',
+    name: 'test',
+    ...options,
+    limits: { ...smallStreams, ...options.limits },
+  });
+  await bus.setup();
+  return bus;
+}
+
+/** Closes what a test opened, the last first. */
+export class Cleanup {
+  private readonly tasks: (() => Promise<void> | void)[] = [];
+
+  add(task: () => Promise<void> | void): void {
+    this.tasks.push(task);
+  }
+
+  async run(): Promise<void> {
+    for (const task of this.tasks.splice(0).reverse()) await task();
+  }
+
+  /** A signal that aborts at the end of the test. */
+  signal(): AbortSignal {
+    const controller = new AbortController();
+    this.add(() => controller.abort());
+    return controller.signal;
+  }
+
+  /** As `testBus`, and closed at the end of the test. */
+  async bus(url: string, options: Partial<BusOptions> = {}): Promise<Bus> {
+    const bus = await testBus(url, options);
+    this.add(() => bus.close());
+    return bus;
+  }
+}
+
+export function newId(prefix = 'req'): string {
+  return `${prefix}-${randomUUID().slice(0, 8)}`;
+}
