@@ -38,6 +38,8 @@ export interface ChatRequest {
   readonly text?: TextOptions;
   /** How to draw, if the model draws. */
   readonly draw?: DrawOptions;
+  /** Requests with a higher one go first: from -100 up to what the server allows, 0 by default. */
+  readonly priority?: number;
   /** The person for whom this is asked, as you call them; stands in the server's traces. */
   readonly user?: string;
   /** Whatever you want to find again in the `accepted` event: at most 16 entries, of at most 64 and 512 characters. */

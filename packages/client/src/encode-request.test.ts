@@ -55,6 +55,11 @@ test('pictures are declared in the order in which they are shown, under their na
   expect([...sent.values()].map(String)).toEqual(['a file', String(Buffer.from([1, 2, 3])), 'bytes']);
 });
 
+test('what the server is told of a request beside the conversation', async () => {
+  const facts = { priority: -3, user: 'anna', metadata: { a: 'b' }, templateArguments: { think: true } };
+  expect((await encode({ messages: [], ...facts })).start).toMatchObject(facts);
+});
+
 test('a file that cannot be read is named', async () => {
   const file = join(folder, 'none.png');
   const shown = encode({ messages: [{ role: 'user', content: [{ image: { file } }] }] });

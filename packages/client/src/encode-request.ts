@@ -46,7 +46,7 @@ const details = { low: MediaDetail.LOW, high: MediaDetail.HIGH } as const;
  * @throws TesseraError
  */
 export async function encodeRequest(
-  { messages, model, text, draw, user, metadata, templateArguments }: ChatRequest,
+  { messages, model, text, draw, priority, user, metadata, templateArguments }: ChatRequest,
   fetchOptions: FetchOptions,
   signal: AbortSignal,
 ): Promise<EncodedRequest> {
@@ -81,6 +81,7 @@ export async function encodeRequest(
       })),
       text: text && { ...text, stop: [...(text.stop ?? [])], seed: seedOf(text.seed, 'text.seed') },
       draw: draw && { ...draw, seed: seedOf(draw.seed, 'draw.seed') },
+      priority,
       user,
       metadata,
       templateArguments,

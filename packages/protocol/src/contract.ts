@@ -57,7 +57,6 @@ export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
   unbuilt('choices', ({ choices }) => choices !== undefined && choices > 1, 'more than 1'),
   unbuilt('output_modalities', ({ outputModalities }) => outputModalities.length > 0),
   unbuilt('tools', ({ tools }) => tools !== undefined),
-  unbuilt('priority', ({ priority }) => priority !== 0, 'any but 0'),
 ];
 
 /** Methods of the front door that are laid down and not built. */

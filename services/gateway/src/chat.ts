@@ -228,7 +228,16 @@ export class Chat {
       encodes = new EncodeDispatch(bus, limits.tilesPerJob, items, { requestId, deadlineMs });
       const prompt = numberMedia(conversation, planned.itemOf);
       request = new RoutedRequest(
-        { requestId, client: call.client, conversation: prompt, items, text, draw, deadlineMs },
+        {
+          requestId,
+          client: call.client,
+          priority: start.priority,
+          conversation: prompt,
+          items,
+          text,
+          draw,
+          deadlineMs,
+        },
         events,
         {
           bus,

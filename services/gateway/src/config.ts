@@ -32,6 +32,11 @@ export const gatewaySettings = {
       'Metadata key whose value names the client that a request is of, in lower case; set it only where a proxy in front writes it. By default, and for calls without it, the address of the caller.',
     example: 'x-tenant',
   }),
+  'clients.maxPriority': setting(z.int().min(0).max(100), {
+    default: 0,
+    description:
+      'The highest priority that a request may ask for; those with a lower one wait for it, and may lose their places to it. Raise it only where clients are trusted. Down to -100 everybody may ask.',
+  }),
   'clients.maxRequests': setting(positive, {
     default: 256,
     description:

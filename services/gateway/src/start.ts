@@ -125,6 +125,7 @@ function limitsFrom(settings: GatewaySettings): ChatLimits {
     stopTexts: 16,
     maxSteps: settings['draw.maxSteps'],
     maxGuidance: settings['draw.maxGuidance'],
+    maxPriority: settings['clients.maxPriority'],
     itemBytes: settings['media.maxBytes'],
     partBytes: maxPartBytes,
     mediaPixels: settings['media.maxPixels'],

@@ -50,7 +50,7 @@ export const kvCacheLimitBytes = gaugeMetric('tessera_kv_cache_limit_bytes', {
 
 export const preemptionsTotal = counterMetric('tessera_preemptions_total', {
   unit: 'count',
-  help: 'Sequences waiting for visual tokens that lost their slot to one that had all of its own.',
+  help: 'Sequences that lost their slot: to one of a higher priority, or, while they waited for visual tokens, to one that had all of its own.',
   from: 'llm',
 });
 

@@ -49,9 +49,9 @@ export function llmService(options: LlmServerOptions): GrpcService {
     const admitted = new Promise<void>((resolve) => {
       onAdmitted = resolve;
     });
-    let tilesToCome = new Set(prepared.prompt.spans.map(({ item, tile }) => `${item}/${tile}`)).size;
-    // Open before the sequence is the engine's: tokens may be on their way already.
-    if (tilesToCome > 0) void links.feedTiles(prepared, admitted, feed.signal);
+    // Open before the sequence is the engine's: tokens may be on their way already. And open to the end: a sequence that
+    // loses its slot may need them again.
+    if (prepared.prompt.spans.length > 0) void links.feedTiles(prepared, admitted, feed.signal);
     using spans = new EngineSpans(prepared);
     using meter = metrics.answer();
     try {
@@ -63,7 +63,6 @@ export function llmService(options: LlmServerOptions): GrpcService {
         meter.note(event);
         spans.note(event);
         if (event.type === 'admitted') onAdmitted();
-        if (event.type === 'tileArrived' && --tilesToCome === 0) feed.abort();
         if (event.type === 'drawing') {
           const { drawing: index, condition } = event;
           const { draw: options, drawingsTo: deliverTo } = request;

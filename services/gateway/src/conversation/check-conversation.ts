@@ -26,6 +26,7 @@ export interface ConversationLimits {
   readonly stopTexts: number;
   readonly maxSteps: number;
   readonly maxGuidance: number;
+  readonly maxPriority: number;
 }
 
 /** A conversation that keeps the contract. */
@@ -41,6 +42,9 @@ export interface Conversation {
 /** Names an upload. */
 const uploadDigest = /^sha256:[0-9a-f]{64}$/;
 
+/** Below 0 everybody may go. */
+const leastPriority = -100;
+
 /** Characters of a name, of a person's as of a media item's. */
 const maxNameLength = 256;
 const metadataLimits = { entries: 16, keyCharacters: 64, valueCharacters: 512 };
@@ -55,6 +59,7 @@ const templateArgumentLimits = { characters: 16_384, depth: 16 };
 export function checkConversation(start: ChatStart, limits: ConversationLimits): Conversation {
   const { messages, media, templateArguments } = start;
   refuseUnbuilt(start, unbuiltRequestFields);
+  inRange('priority', start.priority, leastPriority, limits.maxPriority);
   if (start.choices === 0) throw invalid('choices', 'is 0; leave it out for one');
   if (messages.length === 0) throw new TesseraError('PROMPT_EMPTY', 'messages is empty', { field: 'messages' });
   if (messages.length > limits.messages) {

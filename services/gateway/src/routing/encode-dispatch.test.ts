@@ -111,6 +111,19 @@ test('the end of an attempt ends its sending: the next one begins from the first
   expect(done.filter((each) => each.startsWith('2'))).toEqual(['2: 0/0+4 to 0-liveengine', '2: 0/4+1 to 0-liveengine']);
 });
 
+/** What the queue holds, done by a worker. */
+async function doneNow(bus: Bus): Promise<string[]> {
+  const stop = new AbortController();
+  const done = work(bus, stop.signal);
+  const isAtRest = async (): Promise<boolean> => {
+    const [queue] = await bus.queueDepths();
+    return queue?.waiting === 0 && queue.running === 0;
+  };
+  await vi.waitUntil(isAtRest, { timeout: 60_000 });
+  stop.abort();
+  return done;
+}
+
 test('a tile that is missed is made again, once work on it is over, and under a higher attempt', async () => {
   const bus = await newBus();
   const encodes = dispatch(bus, items(5));
@@ -123,26 +136,15 @@ test('a tile that is missed is made again, once work on it is over, and under a 
   // It waits in the queue.
   await encodes.resendIfLost(0, 2, next, recipient);
   expect(attempt).toBe(1);
-  const doneNow = async (): Promise<string[]> => {
-    const stop = new AbortController();
-    const done = work(bus, stop.signal);
-    const isAtRest = async (): Promise<boolean> => {
-      const [queue] = await bus.queueDepths();
-      return queue?.waiting === 0 && queue.running === 0;
-    };
-    await vi.waitUntil(isAtRest, { timeout: 60_000 });
-    stop.abort();
-    return done;
-  };
-  expect(await doneNow()).toHaveLength(2);
+  expect(await doneNow(bus)).toHaveLength(2);
   encodes.arrived(0, 4);
   await encodes.resendLost(next, recipient);
   await encodes.resendIfLost(0, 9, next, recipient);
   // What was lost with one job is made with one job.
-  expect(await doneNow()).toEqual(['2: 0/0+4 to 0-someengine']);
+  expect(await doneNow(bus)).toEqual(['2: 0/0+4 to 0-someengine']);
   // Asked for at once as well.
   await Promise.all([1, 2, 3].map((tile) => encodes.resendIfLost(0, tile, next, recipient)));
-  expect(await doneNow()).toEqual(['3: 0/1+3 to 0-someengine']);
+  expect(await doneNow(bus)).toEqual(['3: 0/1+3 to 0-someengine']);
 });
 
 test('a request is unfinished until the last tile of each item has come, in whatever order', async () => {
@@ -162,6 +164,20 @@ test('a request is unfinished until the last tile of each item has come, in what
     encodes.arrived(item, tile);
     expect(encodes.isUnfinished, `after tile ${tile} of item ${item}`).toBe(unfinished);
   }
+});
+
+test('an engine that computes a prompt again has its tiles made once more', async () => {
+  const bus = await newBus();
+  const encodes = dispatch(bus, items(5));
+  await encodes.sendAll(1, engine, never);
+  expect(await doneNow(bus)).toHaveLength(2);
+  for (let tile = 0; tile < 5; tile++) encodes.arrived(0, tile);
+  expect(encodes.isUnfinished).toBe(false);
+  let attempt = 1;
+  const recipient = { deliverTo: engine, signal: never };
+  await Promise.all([1, 2, 3].map((tile) => encodes.sendNeeded(0, tile, () => ++attempt, recipient)));
+  expect(encodes.isUnfinished).toBe(true);
+  expect(await doneNow(bus)).toEqual(['2: 0/0+4 to 0-someengine']);
 });
 
 test('a request that ends takes back what nobody has begun', async () => {

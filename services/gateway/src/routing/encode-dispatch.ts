@@ -119,21 +119,22 @@ export class EncodeDispatch {
   }
 
   /**
-   * Has a tile made that an engine misses, with those that go into one job with it: for the first time, or again as
-   * `resendIfLost` does.
+   * Has a tile made that an engine misses, with those that go into one job with it: for the first time, once more where it
+   * had come and the engine has let go of it, or again as `resendIfLost` does.
    * @throws TesseraError of the encoder
    */
   async sendNeeded(item: number, tile: number, attempt: () => number, recipient: Recipient): Promise<void> {
     const state = this.items[item];
     const known = state?.tiles[tile];
     if (state === undefined || known === undefined) return;
-    if (known.wanted) {
+    if (known.wanted && !known.arrived) {
       await this.resendIfLost(item, tile, attempt, recipient);
       return;
     }
     const firstTile = tile - (tile % this.tilesPerJob);
     const tileCount = Math.min(this.tilesPerJob, state.tiles.length - firstTile);
-    for (const each of state.tiles.slice(firstTile, firstTile + tileCount)) each.wanted = true;
+    for (const each of state.tiles.slice(firstTile, firstTile + tileCount))
+      Object.assign(each, { wanted: true, arrived: false });
     const sending = { attempt: attempt(), ...recipient };
     await this.patiently(recipient.signal, () => this.send(state, { firstTile, tileCount }, sending));
   }

@@ -94,7 +94,16 @@ async function run({ items = [], leftMs = 60_000, on = bus, messages = [] }: Ask
   const answer = new EventQueue<AnswerEventBody>();
   const admission = new RequestAdmission({ engines: pool, safety: 0, drawSteps: undefined });
   const request = new RoutedRequest(
-    { requestId, client: 'c', conversation, items, text: TextOptions.fromPartial({}), draw: {}, deadlineMs },
+    {
+      requestId,
+      client: 'c',
+      priority: 0,
+      conversation,
+      items,
+      text: TextOptions.fromPartial({}),
+      draw: {},
+      deadlineMs,
+    },
     answer,
     {
       bus: on,

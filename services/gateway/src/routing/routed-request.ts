@@ -29,6 +29,8 @@ export interface PreparedRequest {
   readonly requestId: string;
   /** Who asks: sequences of one client share what the engine's cache has of them, and no others. */
   readonly client: string;
+  /** Those with a higher one go first. */
+  readonly priority: number;
   /** Media are named by the number of their item. */
   readonly conversation: PromptConversation;
   readonly items: readonly PlannedItem[];
@@ -288,6 +290,8 @@ export class RoutedRequest {
       queuedDrawings,
       takenOver: this.reducer.begun,
       cacheScope: this.request.client,
+      priority: this.request.priority,
+      client: this.request.client,
       mediaOnDemand,
     };
     let isFinished = false;

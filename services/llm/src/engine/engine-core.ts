@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { TesseraError } from '@tessera/protocol';
 import { CachePlanner } from '../kv/cache-planner.js';
 import type { ModelExecutor } from '../model/model-executor.js';
-import { FcfsScheduler } from '../scheduler/fcfs-scheduler.js';
+import { FairScheduler } from '../scheduler/fair-scheduler.js';
 import type { Scheduler } from '../scheduler/scheduler.js';
 import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
 import type { EventSink } from './engine-events.js';
@@ -58,7 +58,7 @@ export class EngineCore {
       reusesPrefixes: limits.reusePrefixes,
     });
     this.#runner = new StepRunner({ executor, cache: this.#cache, onStepFailed });
-    this.#scheduler = new FcfsScheduler(limits, (slots, longest) => slotBytes(slots, longest) <= kvBytes);
+    this.#scheduler = new FairScheduler(limits, (slots, longest) => slotBytes(slots, longest) <= kvBytes);
     this.#loop = this.#run();
     // Whoever watches `done` handles it; without one it must not end the process before `close` is called.
     this.#loop.catch(() => {});
@@ -213,6 +213,8 @@ export class EngineCore {
     for (const sequence of displaced) {
       this.#cache.release(sequence);
       sequence.restart();
+      // What it has computed was kept, and may be there still when its turn comes.
+      sequence.expect(this.#cache.expected(sequence));
       this.#preemptions++;
     }
     for (const sequence of admitted) {
@@ -272,7 +274,7 @@ export class EngineCore {
 
   /** What was thought to be in the cache, and is not, needs its tiles after all. */
   #watchTiles(sequence: Sequence): void {
-    if (sequence.request.tilesOnDemand) {
+    if (sequence.request.tilesOnDemand || sequence.tiles.wereUsed) {
       if (sequence.tiles.hasUnasked) this.#requestTiles(sequence, 'unasked');
     } else if (sequence.tilesDueMs === Number.POSITIVE_INFINITY) {
       this.#scheduleTileRequest(sequence);

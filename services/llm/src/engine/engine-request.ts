@@ -59,6 +59,8 @@ export function engineRequest(
       prompt,
       request.media.map(({ digest }) => digest),
     ),
+    priority: request.priority,
+    client: request.client,
     cacheScope: request.cacheScope,
     tilesOnDemand: request.mediaOnDemand,
     sampling: samplingOptions(text, generation),

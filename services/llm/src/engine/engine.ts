@@ -10,6 +10,10 @@ export interface EngineRequest {
   readonly prompt: Prompt;
   /** What stands at each of the prompt's positions: see contentKeys. */
   readonly contentKeys: readonly number[];
+  /** Those with a higher one go first, and may take the slots of others. */
+  readonly priority: number;
+  /** Who asks: clients get their turns evenly. */
+  readonly client: string;
   /** Positions are taken from sequences of the same scope only. */
   readonly cacheScope: string;
   /** Whether tiles are made only once the engine asks for them: it does so at once for those that it needs. */
@@ -126,7 +130,7 @@ export interface EngineStats {
   /** Prompt positions that were taken from the cache. */
   readonly cachedTokens: number;
   readonly decodeTokens: number;
-  /** Sequences that lost their slot to another, and were or will be computed from their beginning. */
+  /** Sequences that lost their slot to another. */
   readonly preemptions: number;
 }
 

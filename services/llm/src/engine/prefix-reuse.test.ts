@@ -1,6 +1,7 @@
 import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import type { Float32Tensor, PromptMessage } from '@tessera/protocol';
+import { relativeError } from '@tessera/testing/numbers/relative-error';
 import { expect, onTestFinished, test } from 'vitest';
 import { kvBudget } from '../kv/kv-budget.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
@@ -79,12 +80,6 @@ function cachedTokens({ events }: Answer): number | undefined {
   return events.find((event) => event.type === 'admitted')?.cachedTokens;
 }
 
-function difference(a: Float32Array | undefined, b: Float32Array | undefined): number {
-  if (a === undefined || b === undefined || a.length !== b.length) return Number.NaN;
-  const peak = b.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return a.reduce((most, value, index) => Math.max(most, Math.abs(value - (b[index] as number))), 0) / peak;
-}
-
 test('the second turn of a conversation computes what is new, needs no picture again, and has the same numbers', async () => {
   const { demo, logits } = await engine();
   const reference = await engine({ reusePrefixes: false });
@@ -105,7 +100,13 @@ test('the second turn of a conversation computes what is new, needs no picture a
   expect(after.prefillTokens - before.prefillTokens).toBe(next.prompt - cached);
   expect(after.cachedTokens - before.cachedTokens).toBe(cached);
   expect(logits).toHaveLength(reference.logits.length);
-  for (const [index, row] of logits.entries()) expect(difference(row, reference.logits[index])).toBeLessThan(1e-5);
+  for (const [index, row] of logits.entries())
+    expect(
+      relativeError(
+        { shape: [row.length], data: row },
+        { shape: [row.length], data: reference.logits[index] as Float32Array },
+      ),
+    ).toBeLessThan(1e-5);
 });
 
 test('other pictures, other clients, and pictures of which nothing is known share nothing', async () => {
@@ -162,5 +163,5 @@ test('a drawing after positions from the cache has the condition that it has wit
   expect(next.drawings).toHaveLength(1);
   const [condition, expected] = [next.drawings[0], alone.drawings[0]] as [Float32Tensor, Float32Tensor];
   expect(condition.shape).toEqual(expected.shape);
-  expect(difference(condition.data, expected.data)).toBeLessThan(1e-4);
+  expect(relativeError(condition, expected)).toBeLessThan(1e-4);
 });

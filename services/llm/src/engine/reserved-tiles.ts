@@ -17,11 +17,25 @@ export class ReservedTiles {
   #covered = 0;
   /** The prompt is computed. */
   #isOver = false;
+  #wereUsed = false;
 
   constructor({ spans }: Prompt, hiddenSize: number) {
     this.#spans = spans;
     this.#hiddenSize = hiddenSize;
     for (const { item, tile, length } of spans) this.#lengths.set(keyOf(item, tile), length);
+  }
+
+  /** Whether all of them had come once, and were let go of: those that are missing nobody sends unasked. */
+  get wereUsed(): boolean {
+    return this.#wereUsed;
+  }
+
+  /** The prompt is to be computed again: tiles that are not covered are needed once more. */
+  reopen(): void {
+    if (!this.#isOver) return;
+    this.#isOver = false;
+    this.#wereUsed = true;
+    this.#asked.clear();
   }
 
   /** Tiles held. */

@@ -38,7 +38,10 @@ export class Sequence implements Schedulable, CacheOwner {
   readonly #model: SequenceModel;
   readonly #sampler: Sampler;
   readonly #text: Detokenizer;
-  readonly #prompt: readonly number[];
+  /** Prompt and answer, as far as it is written. */
+  readonly #tokenIds: number[];
+  /** So many of them are computed before the next one is chosen. */
+  #due: number;
   /** What stands at each position, of those computed and the next. */
   readonly #keys: number[];
   readonly #maxTokens: number;
@@ -68,7 +71,8 @@ export class Sequence implements Schedulable, CacheOwner {
     this.#sampler.see(prompt.tokenIds);
     this.#sampler.see(forcedTokenIds);
     this.#text = new Detokenizer(model.bytes, request.stops);
-    this.#prompt = [...prompt.tokenIds, ...forcedTokenIds];
+    this.#tokenIds = [...prompt.tokenIds, ...forcedTokenIds];
+    this.#due = this.#tokenIds.length;
     this.#keys = [...request.contentKeys, ...forcedTokenIds];
     this.#maxTokens = Math.min(request.maxTokens, model.maxPositions - prompt.tokenIds.length);
     this.tiles = new ReservedTiles(prompt, model.hiddenSize);
@@ -80,6 +84,14 @@ export class Sequence implements Schedulable, CacheOwner {
     return this.request.isTakeover;
   }
 
+  get priority(): number {
+    return this.request.priority;
+  }
+
+  get client(): string {
+    return this.request.client;
+  }
+
   /** Prompt and answer at their longest. */
   get maxTokens(): number {
     return this.request.prompt.tokenIds.length + this.#maxTokens;
@@ -89,11 +101,12 @@ export class Sequence implements Schedulable, CacheOwner {
     return { scope: this.request.cacheScope, keys: this.#keys };
   }
 
-  /** All but the prompt's last position, whose logits are wanted; and but those whose hidden states a drawing may need. */
+  /** All but the last position that is due, whose logits are wanted; and but those whose hidden states a drawing needs. */
   get reusable(): number {
     const { drawing } = this.#model;
-    const { prompt } = this.request;
-    return drawing === undefined ? this.#prompt.length - 1 : prompt.tokenIds.length - drawing.conditionRows;
+    if (drawing === undefined) return this.#due - 1;
+    const [again] = this.#dueAgain;
+    return (again === undefined ? this.#due : again.position + 1) - drawing.conditionRows;
   }
 
   /** What failed in a step, or has numbers that are none, is of use to nobody. */
@@ -117,8 +130,14 @@ export class Sequence implements Schedulable, CacheOwner {
     this.tiles.cover(positions);
   }
 
-  /** Forgets what was computed of a prompt that is not whole yet: its slot went to another, or holds nothing. */
+  /**
+   * Forgets what was computed: its slot went to another, or holds nothing. What it has written stays written, and is
+   * computed as a prompt is.
+   */
   restart(): void {
+    this.isDecoding = false;
+    this.#due = this.#tokenIds.length;
+    this.tiles.reopen();
     this.resumeAt(0);
     this.#condition = this.#newWindow();
   }
@@ -134,11 +153,11 @@ export class Sequence implements Schedulable, CacheOwner {
   }
 
   get promptTokens(): number {
-    return this.#prompt.length;
+    return this.#due;
   }
 
   get readyTokens(): number {
-    return this.tiles.firstMissing ?? this.#prompt.length;
+    return this.tiles.firstMissing ?? this.#due;
   }
 
   get completionTokens(): number {
@@ -156,7 +175,7 @@ export class Sequence implements Schedulable, CacheOwner {
   }
 
   promptSlice(from: number, to: number): readonly number[] {
-    return this.#prompt.slice(from, to);
+    return this.#tokenIds.slice(from, to);
   }
 
   get timing(): SequenceTiming {
@@ -186,7 +205,7 @@ export class Sequence implements Schedulable, CacheOwner {
   advance(positions: number, hidden: Float32Array, logits: Float32Array): void {
     this.#takeHidden(hidden);
     this.cachedTokens += positions;
-    if (this.cachedTokens < this.#prompt.length) return;
+    if (this.cachedTokens < this.#due) return;
     this.tiles.clear();
     this.#emitDrawing();
     if (this.#reason === undefined) this.#write(this.#sampler.sample(logits, this.#written));
@@ -227,6 +246,7 @@ export class Sequence implements Schedulable, CacheOwner {
     // A drawing has its place after all text that was written before it.
     if (draws) this.#emit(this.#text.cut());
     this.#nextToken = id;
+    this.#tokenIds.push(id);
     this.#keys.push(id);
     this.#written++;
     let text = this.#text.push(id);

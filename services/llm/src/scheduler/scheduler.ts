@@ -12,6 +12,10 @@ export interface Schedulable {
   readonly isDecoding: boolean;
   /** Whether an engine had admitted it before: then it was promised an answer. */
   readonly isTakeover: boolean;
+  /** Those with a higher one go first. */
+  readonly priority: number;
+  /** Whose turns are shared out evenly. */
+  readonly client: string;
 }
 
 /** How much a step may hold, and how many may wait. */

@@ -1,8 +1,13 @@
+import { FairShare } from './fair-share.js';
 import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, SlotAssignment, StepSchedule } from './scheduler.js';
 
 /**
- * First come, first served, with decode before prefill: running answers never stall behind a new prompt, which gets
- * the rest of the step's budget. A sequence that was taken over goes before those that come new.
+ * Decode before prefill: running answers never stall behind a new prompt, which gets the rest of the step's budget. What
+ * was taken over goes before what comes new, a higher priority before a lower one; then the client comes next that got the
+ * least so far, and of one client's sequences the one that came first.
+ *
+ * A sequence gives up its slot to one of a higher priority that finds none. What it has computed may stay in the cache;
+ * what does not is computed again.
  *
  * A sequence whose tiles are still being made takes a slot that nobody else needs and prefills up to the first missing
  * one, so that encoding and prefill overlap. It gives the slot up as soon as one that has everything needs it, and then
@@ -11,12 +16,14 @@ import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, SlotAssignment
  * A slot is given only where the cache has room for all that the sequences with slots can come to: an answer that was
  * begun is never short of memory. The first that finds none is waited for; who comes later does not pass it.
  */
-export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
+export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
   readonly #limits: SchedulerLimits;
   readonly #hasRoom: CacheRoom;
+  readonly #share = new FairShare();
   readonly #running: S[] = [];
+  /** In the order in which they came; those that lost a slot came before those that have had none. */
   readonly #waiting: S[] = [];
-  /** Those that lost their slot: they get another once they have everything, so that none is computed ever again. */
+  /** Those that lost their slot for want of tiles: they get another once they have all, so that none is computed ever again. */
   readonly #displaced = new Set<S>();
 
   constructor(limits: SchedulerLimits, hasRoom: CacheRoom) {
@@ -50,15 +57,17 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
   }
 
   add(sequence: S): void {
-    if (sequence.isTakeover) this.#waiting.splice(this.#firstNewcomer(), 0, sequence);
-    else this.#waiting.push(sequence);
+    this.#share.enter(sequence.client);
+    this.#waiting.push(sequence);
   }
 
   remove(sequence: S): void {
     this.#displaced.delete(sequence);
     for (const list of [this.#running, this.#waiting]) {
       const index = list.indexOf(sequence);
-      if (index >= 0) list.splice(index, 1);
+      if (index < 0) continue;
+      list.splice(index, 1);
+      this.#share.leave(sequence.client);
     }
   }
 
@@ -68,18 +77,19 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
     const admit = (sequence: S): void => {
       this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
       this.#running.push(sequence);
+      this.#displaced.delete(sequence);
       admitted.push(sequence);
     };
-    for (const sequence of this.#waiting.filter(hasEverything)) {
+    for (const sequence of this.#inOrder(hasEverything)) {
       while (!this.#hasSlotFor(sequence)) {
-        const victim = this.#leastComputed();
+        const victim = this.#victimFor(sequence);
         if (victim === undefined) return { admitted, displaced };
         this.#displace(victim);
         displaced.push(victim);
       }
       admit(sequence);
     }
-    for (const sequence of this.#waiting.filter((waiting) => !hasEverything(waiting))) {
+    for (const sequence of this.#inOrder((waiting) => !hasEverything(waiting))) {
       // One that could compute nothing yet is better off without a slot.
       if (sequence.readyTokens === 0 || this.#displaced.has(sequence)) continue;
       if (this.#hasSlotFor(sequence)) admit(sequence);
@@ -89,14 +99,17 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
 
   plan(): StepSchedule<S> {
     const decode = this.#running.filter(({ isDecoding }) => isDecoding);
+    for (const { client } of decode) this.#share.decoded(client);
     const prefill: { sequence: S; count: number }[] = [];
     let budget = this.#limits.maxStepTokens - decode.length;
-    for (const sequence of this.#running) {
-      if (sequence.isDecoding) continue;
+    // Those of one priority in the order in which they got their slots: one that was begun is completed first.
+    const prompts = this.#running.filter(({ isDecoding }) => !isDecoding).sort((a, b) => b.priority - a.priority);
+    for (const sequence of prompts) {
       const ready = sequence.readyTokens - sequence.cachedTokens;
       const tokens = Math.min(ready, budget, this.#limits.maxChunkTokens);
       if (tokens <= 0) continue;
       prefill.push({ sequence, count: tokens });
+      this.#share.prefilled(sequence.client, tokens);
       budget -= tokens;
     }
     return { decode, prefill };
@@ -108,32 +121,43 @@ export class FcfsScheduler<S extends Schedulable> implements Scheduler<S> {
     return count <= this.#limits.maxRunning && this.#hasRoom(count, longest);
   }
 
-  /** Of those with a slot that wait for tiles, the one that loses the least with it. */
-  #leastComputed(): S | undefined {
-    return this.#running
-      .filter((sequence) => !hasEverything(sequence))
-      .reduce<S | undefined>(
-        (least, sequence) => (least === undefined || sequence.cachedTokens < least.cachedTokens ? sequence : least),
-        undefined,
+  /** Those that wait, the one first that is to be served first. The sort keeps the order of those that are alike. */
+  #inOrder(condition: (sequence: S) => boolean): S[] {
+    return this.#waiting
+      .filter(condition)
+      .sort(
+        (a, b) =>
+          Number(b.isTakeover) - Number(a.isTakeover) ||
+          b.priority - a.priority ||
+          this.#share.servedOf(a.client) - this.#share.servedOf(b.client),
       );
+  }
+
+  /** Who gives its slot up: one that waits for tiles, or one of a lower priority; of those the one that loses the least. */
+  #victimFor(sequence: S): S | undefined {
+    const idle = this.#running.filter((other) => !hasEverything(other) && other.priority <= sequence.priority);
+    const lower = this.#running.filter(({ priority }) => priority < sequence.priority);
+    const lowest = lower.reduce((least, { priority }) => Math.min(least, priority), Number.POSITIVE_INFINITY);
+    return leastComputed(idle) ?? leastComputed(lower.filter(({ priority }) => priority === lowest));
   }
 
   #displace(sequence: S): void {
     this.#running.splice(this.#running.indexOf(sequence), 1);
-    this.#displaced.add(sequence);
-    // It came before all that wait, but for those that were taken over.
-    this.#waiting.splice(sequence.isTakeover ? 0 : this.#firstNewcomer(), 0, sequence);
-  }
-
-  #firstNewcomer(): number {
-    const index = this.#waiting.findIndex(({ isTakeover }) => !isTakeover);
-    return index < 0 ? this.#waiting.length : index;
+    if (!hasEverything(sequence)) this.#displaced.add(sequence);
+    this.#waiting.unshift(sequence);
   }
 }
 
 /** Whether its tiles are all there. */
 function hasEverything({ readyTokens, promptTokens }: Schedulable): boolean {
   return readyTokens >= promptTokens;
+}
+
+function leastComputed<S extends Schedulable>(sequences: readonly S[]): S | undefined {
+  return sequences.reduce<S | undefined>(
+    (least, sequence) => (least === undefined || sequence.cachedTokens < least.cachedTokens ? sequence : least),
+    undefined,
+  );
 }
 
 function count<S>(sequences: readonly S[], condition: (sequence: S) => boolean): number {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FcfsScheduler } from './fcfs-scheduler.js';
+import { FairScheduler } from './fair-scheduler.js';
 import type { Schedulable, Scheduler, SchedulerLimits, SlotAssignment, StepSchedule } from './scheduler.js';
 
 interface Item extends Schedulable {
@@ -27,6 +27,8 @@ const item = (name: string, promptTokens: number, options: Partial<Item> = {}): 
   cachedTokens: 0,
   isDecoding: false,
   isTakeover: false,
+  priority: 0,
+  client: 'c',
   ...options,
 });
 
@@ -56,7 +58,7 @@ const shape = ({ displaced, admitted, decode, prefill }: Planned) => ({
 });
 
 test('prefill goes in chunks, in order of arrival, within the budget; decode goes on beside it', () => {
-  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const scheduler = new FairScheduler<Item>(limits, anyRoom);
   for (const each of [item('a', 10), item('b', 10), item('c', 10)]) scheduler.add(each);
   const plans = Array.from({ length: 4 }, () => {
     const plan = planned(scheduler);
@@ -72,7 +74,7 @@ test('prefill goes in chunks, in order of arrival, within the budget; decode goe
 });
 
 test('a sequence prefills up to its first missing tile, waits without holding others up, and goes on', () => {
-  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const scheduler = new FairScheduler<Item>(limits, anyRoom);
   const one = picture('picture');
   scheduler.add(one);
   scheduler.add(item('text', 6));
@@ -87,7 +89,7 @@ test('a sequence prefills up to its first missing tile, waits without holding ot
 });
 
 test('decode comes off what prefill may take of a step', () => {
-  const scheduler = new FcfsScheduler<Item>({ ...limits, maxStepTokens: 5 }, anyRoom);
+  const scheduler = new FairScheduler<Item>({ ...limits, maxStepTokens: 5 }, anyRoom);
   for (const name of ['a', 'b', 'c']) scheduler.add(item(name, 1));
   compute(planned(scheduler));
   scheduler.add(item('d', 10));
@@ -95,7 +97,7 @@ test('decode comes off what prefill may take of a step', () => {
 });
 
 test('sequences that wait for tiles take slots that are free, and give them up to those that have everything', () => {
-  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const scheduler = new FairScheduler<Item>(limits, anyRoom);
   const pictures = ['p1', 'p2', 'p3', 'p4'].map((name) => picture(name));
   for (const each of pictures) scheduler.add(each);
   expect(shape(planned(scheduler)).admitted).toEqual(['p1', 'p2', 'p3', 'p4']);
@@ -115,7 +117,7 @@ test('sequences that wait for tiles take slots that are free, and give them up t
 });
 
 test('one that can compute nothing yet takes no slot', () => {
-  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const scheduler = new FairScheduler<Item>(limits, anyRoom);
   const bare = picture('bare', { readyTokens: 0 });
   scheduler.add(bare);
   expect(shape(planned(scheduler)).admitted).toEqual([]);
@@ -124,7 +126,7 @@ test('one that can compute nothing yet takes no slot', () => {
 });
 
 test('slots and places to wait are counted together, and come free', () => {
-  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const scheduler = new FairScheduler<Item>(limits, anyRoom);
   const all = Array.from({ length: 6 }, (_, n) => item(`s${n}`, 3));
   for (const each of all) {
     expect(scheduler.fullFor(each)).toBeUndefined();
@@ -143,7 +145,7 @@ test('slots and places to wait are counted together, and come free', () => {
 });
 
 test('those that wait for tiles have a limit of their own, and fill no place of text', () => {
-  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const scheduler = new FairScheduler<Item>(limits, anyRoom);
   const pictures = ['p1', 'p2', 'p3'].map((name) => picture(name));
   for (const each of pictures) {
     expect(scheduler.fullFor(each)).toBeUndefined();
@@ -164,7 +166,7 @@ test('those that wait for tiles have a limit of their own, and fill no place of 
 });
 
 test('what was taken over is not refused for what comes new, and goes before it, within a limit of its own', () => {
-  const scheduler = new FcfsScheduler<Item>(limits, anyRoom);
+  const scheduler = new FairScheduler<Item>(limits, anyRoom);
   for (let n = 0; n < 6; n++) scheduler.add(named(`s${n}`));
   planned(scheduler);
   for (const name of ['t0', 't1']) {
@@ -182,7 +184,7 @@ test('what was taken over is not refused for what comes new, and goes before it,
 });
 
 test('sequences taken over keep their order where nobody else waits', () => {
-  const scheduler = new FcfsScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
   for (const name of ['t0', 't1', 't2']) scheduler.add(taken(name));
   const order: string[] = [];
   for (let done = 0; done < 3; done++) {
@@ -195,7 +197,7 @@ test('sequences taken over keep their order where nobody else waits', () => {
 
 test('a slot is given only where the cache has room for all at their longest; nobody passes who waits for room', () => {
   // Room for 40 positions in slots of equal length.
-  const scheduler = new FcfsScheduler<Item>(limits, (slots, rows) => slots * rows <= 40);
+  const scheduler = new FairScheduler<Item>(limits, (slots, rows) => slots * rows <= 40);
   const short = named('short');
   const long = item('long', 10, { maxTokens: 20 });
   const big = item('big', 10, { maxTokens: 40 });
@@ -217,10 +219,71 @@ test('a slot is given only where the cache has room for all at their longest; no
 });
 
 test('an empty plan when there is nothing to compute', () => {
-  expect(shape(planned(new FcfsScheduler<Item>(limits, anyRoom)))).toEqual({
+  expect(shape(planned(new FairScheduler<Item>(limits, anyRoom)))).toEqual({
     displaced: [],
     admitted: [],
     decode: [],
     prefill: [],
   });
+});
+
+/** Runs one sequence after the other to its end; the order in which they got the only slot. */
+function served(scheduler: FairScheduler<Item>, count: number): string[] {
+  const order: string[] = [];
+  for (let done = 0; done < count; ) {
+    const plan = planned(scheduler);
+    order.push(...plan.admitted.map(({ name }) => name));
+    compute(plan);
+    for (const sequence of plan.decode) {
+      if (sequence.cachedTokens < sequence.maxTokens) continue;
+      scheduler.remove(sequence);
+      done++;
+    }
+  }
+  return order;
+}
+
+test('clients get their turns by what they got so far, whoever sends how much', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  for (const name of ['a1', 'a2', 'a3', 'a4']) scheduler.add(item(name, 6, { client: 'a' }));
+  expect(shape(planned(scheduler)).admitted).toEqual(['a1']);
+  scheduler.add(item('b1', 6, { client: 'b' }));
+  // A long prompt counts for more.
+  scheduler.add(item('c1', 40, { client: 'c' }));
+  scheduler.add(item('c2', 6, { client: 'c' }));
+  scheduler.add(item('b2', 6, { client: 'b' }));
+  expect(served(scheduler, 8)).toEqual(['b1', 'c1', 'a2', 'b2', 'a3', 'a4', 'c2']);
+});
+
+test('who comes anew begins with the least served of those that are here: nothing is saved up, nothing is owed', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  for (let n = 0; n < 5; n++) scheduler.add(item(`a${n}`, 6, { client: 'a' }));
+  const order = served(scheduler, 3);
+  for (let n = 0; n < 3; n++) scheduler.add(item(`b${n}`, 6, { client: 'b' }));
+  order.push(...served(scheduler, 5));
+  expect(order).toEqual(['a0', 'a1', 'a2', 'a3', 'b0', 'a4', 'b1', 'b2']);
+});
+
+test('a higher priority goes first, and takes the slot of the lowest one that runs when there is no other', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 2 }, anyRoom);
+  const [low, middle, high] = [-1, 0, 5].map((priority) => item(`p${priority}`, 6, { priority }));
+  for (const each of [low, middle] as Item[]) scheduler.add(each);
+  compute(planned(scheduler));
+  compute(planned(scheduler));
+  // What has no higher one waits.
+  scheduler.add(item('as low', 6, { priority: -1 }));
+  scheduler.add(item('as middling', 6));
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: ['p-1'], admitted: ['as middling'] });
+  scheduler.add(high as Item);
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: ['as middling'], admitted: ['p5'] });
+  // The one that lost its slot came before those that have had none.
+  scheduler.remove(high as Item);
+  scheduler.remove(middle as Item);
+  expect(shape(planned(scheduler)).admitted).toEqual(['as middling', 'p-1']);
+});
+
+test('prompts of a higher priority get the budget of a step first', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxStepTokens: 10 }, anyRoom);
+  for (const priority of [0, 3, 1]) scheduler.add(item(`p${priority}`, 6, { priority }));
+  expect(shape(planned(scheduler)).prefill).toEqual(['p3:6', 'p1:4']);
 });
