@@ -8,6 +8,7 @@ import { fleet } from './suites/fleet.js';
 import { goodput } from './suites/goodput.js';
 import { memory } from './suites/memory.js';
 import { overhead } from './suites/overhead.js';
+import { prefixCache } from './suites/prefix-cache.js';
 import { refusals } from './suites/refusals.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
@@ -19,6 +20,7 @@ const suites: readonly Suite[] = [
   concurrency,
   decodeSteps,
   tokenCost,
+  prefixCache,
   goodput,
   refusals,
   memory,

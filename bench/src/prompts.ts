@@ -7,6 +7,8 @@ export interface Prompt {
   /** A picture file's bytes. */
   readonly picture?: Uint8Array;
   readonly text: string;
+  /** What was said after that: answers and further questions by turns, a question last. */
+  readonly later?: readonly string[];
   readonly sampling: Partial<TextOptions>;
 }
 

@@ -23,6 +23,33 @@ test('a later turn may ask about the picture of an earlier one', async () => {
   expect(second.text).not.toBe('');
 });
 
+test('a conversation that goes on is computed from where it was, and its picture is not encoded again', async () => {
+  const question = { says: [samplePicture('rocket'), 'What kind of thing is it? Say all that you can see of it.'] };
+  const first = await ask(deployment.gateway, [question]);
+  expect(first.usage.cachedInputTokens).toBe(0);
+  const tilesBefore = await deployment.metric('encoder', 'tessera_tiles_total');
+  const second = await ask(deployment.gateway, [
+    question,
+    { role: 'assistant', says: [first.text] },
+    { says: ['Describe the picture once more, please, in other words than before.'] },
+  ]);
+  expect(second.usage.cachedInputTokens).toBeGreaterThan(30);
+  expect(second.usage.inputByModality.image).toBe(9);
+  expect(await deployment.metric('encoder', 'tessera_tiles_total')).toBe(tilesBefore);
+  expect(await deployment.metric('llm', 'tessera_prefix_cache_hit_tokens_total')).toBeGreaterThan(30);
+  // At another turn another picture is needed, and made.
+  const third = await ask(deployment.gateway, [
+    question,
+    { role: 'assistant', says: [first.text] },
+    { says: ['Describe the picture once more, please, in other words than before.'] },
+    { role: 'assistant', says: [second.text] },
+    { says: [samplePicture('cat'), 'And what is in this one?'] },
+  ]);
+  expect(third.usage.cachedInputTokens).toBeGreaterThan(second.usage.cachedInputTokens);
+  expect(third.usage.inputByModality.image).toBe(18);
+  expect(await deployment.metric('encoder', 'tessera_tiles_total')).toBe(tilesBefore + 1);
+});
+
 test('several pictures in one turn each get their own positions', async () => {
   const answer = await ask(deployment.gateway, [
     { says: [samplePicture('apple'), samplePicture('rocket'), 'What is this?'] },

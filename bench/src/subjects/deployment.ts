@@ -85,6 +85,8 @@ export class Deployment implements AsyncDisposable {
           if (what.value.last) clock.drawing();
           break;
         case 'finished':
+          clock.mark('input tokens', what.value.usage?.inputTokens);
+          clock.mark('cached tokens', what.value.usage?.cachedInputTokens);
           for (const span of what.value.spans) {
             const { stage, name } = spanWords(span);
             clock.mark(`${stage} ${name}`, durationMs(span.duration));
@@ -125,7 +127,7 @@ export class Deployment implements AsyncDisposable {
 
 /** What a client sends to ask a question. */
 export async function* chatRequests(
-  { picture, text, sampling }: Prompt,
+  { picture, text, later = [], sampling }: Prompt,
   steps = drawSteps,
 ): AsyncGenerator<ChatRequest> {
   const shown = picture === undefined ? [] : ['picture'];
@@ -138,6 +140,10 @@ export async function* chatRequests(
           { part: { $case: 'text' as const, value: text } },
         ],
       },
+      ...later.map((said, turn) => ({
+        role: turn % 2 === 0 ? Role.ASSISTANT : Role.USER,
+        content: [{ part: { $case: 'text' as const, value: said } }],
+      })),
     ],
     media: shown.map((name) => ({ name, source: { $case: 'parts' as const, value: {} } })),
     text: sampling,
