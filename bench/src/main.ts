@@ -6,6 +6,7 @@ import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
 import { fleet } from './suites/fleet.js';
 import { goodput } from './suites/goodput.js';
+import { kvCache } from './suites/kv-cache.js';
 import { memory } from './suites/memory.js';
 import { overhead } from './suites/overhead.js';
 import { prefixCache } from './suites/prefix-cache.js';
@@ -19,6 +20,7 @@ const suites: readonly Suite[] = [
   tile,
   concurrency,
   decodeSteps,
+  kvCache,
   tokenCost,
   prefixCache,
   goodput,

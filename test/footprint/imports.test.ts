@@ -7,14 +7,14 @@ import { importsOf, isForTests, packageFile, packageOf, sourcesOf, workspaces } 
 test.each(workspaces)(
   '%s lists what it imports: for production what runs there, for development what tests add',
   (folder) => {
-    const { name: own, dependencies = {}, devDependencies = {} } = packageFile(folder);
+    const { name: own, dependencies = {}, devDependencies = {}, optionalDependencies = {} } = packageFile(folder);
     const { devDependencies: shared = {} } = packageFile('.');
     const missing = new Set<string>();
     for (const file of sourcesOf(folder)) {
       for (const { specifier } of importsOf(join(root, folder, 'src', file))) {
         const name = packageOf(specifier);
         // A package may import itself by name, as others see it.
-        if (name === undefined || name === own || name in dependencies) continue;
+        if (name === undefined || name === own || name in dependencies || name in optionalDependencies) continue;
         if ((isForTests(file) || own === '@tessera/testing') && (name in devDependencies || name in shared)) continue;
         missing.add(`${name} (${file})`);
       }

@@ -9,7 +9,11 @@ import { expect, test } from 'vitest';
 const inference = resolve(root, 'packages/inference/dist/index.js');
 
 // ONNX Runtime's own telemetry would keep a device id in the home, and queue its reports there.
-test.each(['createSession', 'createThreadSession'])('%s leaves nothing in the home of its user', async (create) => {
+test.each([
+  ['createSession', 'release'],
+  ['createThreadSession', 'release'],
+  ['createBoundSession', 'close'],
+])('%s leaves nothing in the home of its user', async (create, end) => {
   const dir = await demoBundleDir();
   const work = mkdtempSync(join(tmpdir(), 'tessera-home-'));
   const home = join(work, 'home');
@@ -18,8 +22,8 @@ test.each(['createSession', 'createThreadSession'])('%s leaves nothing in the ho
     mkdirSync(home);
     const script = `import { ${create} } from ${JSON.stringify(inference)};
       const rest = [${JSON.stringify(join(dir, 'connector.onnx'))}, { threads: 1, device: 'cpu' }];
-      const session = await ${create === 'createSession' ? 'createSession(...rest)' : `createThreadSession('connector', ...rest)`};
-      await session.release();`;
+      const session = await ${create === 'createThreadSession' ? `createThreadSession('connector', ...rest)` : `${create}(...rest)`};
+      await session.${end}();`;
     writeFileSync(file, script);
     const { XDG_CACHE_HOME: _, ORT_DISABLE_TELEMETRY: __, CI: ___, ...env } = process.env;
     const run = spawnSync(process.execPath, [file], {

@@ -15,6 +15,7 @@ export interface PackageFile {
   readonly name: string;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 /** The folders of all packages and services, as `packages/bus`. */

@@ -1,5 +1,8 @@
 export * from './batched-graph.js';
 export * from './batcher.js';
+export type { Binding, BoundSession, BoundSessionOptions, InferenceBackend } from './bound/bound-session.js';
+export { createBoundSession } from './bound/create-bound-session.js';
+export type { DeviceMemory, DeviceTensor, PlacedTensor, TensorPort } from './bound/placed-tensor.js';
 export * from './random.js';
 export * from './session.js';
 export * from './session-options.js';

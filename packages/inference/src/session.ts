@@ -1,17 +1,12 @@
 // First: it must be evaluated before the library is loaded.
 import './no-telemetry.js';
 import { type DType, type Tensor, TesseraError, tensor } from '@tessera/protocol';
-import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-
-export interface SessionOptions {
-  /** Threads inside one operator. 1 is best when several processes share the cores (docs/performance.md). */
-  readonly threads: number;
-  /** `cuda` needs onnxruntime-node installed with its CUDA files. */
-  readonly device: 'cpu' | 'cuda';
-}
+import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { openSession } from './node/open-session.js';
+import type { SessionOptions } from './session-options.js';
 
 /**
- * A loaded ONNX graph. `run` blocks the thread it is called on (ONNX Runtime's Node binding is synchronous), so a
+ * A loaded ONNX graph whose `run` takes arrays and gives arrays: see BoundSession for memory that stays in place. `run` blocks the thread it is called on (ONNX Runtime's Node binding is synchronous), so a
  * session belongs to a worker thread that serves nothing else.
  */
 export interface Session {
@@ -55,12 +50,5 @@ class OrtSession implements Session {
 
 /** Loads an ONNX graph. The path is kept open by name: external data lies beside the file. */
 export async function createSession(graphPath: string, options: SessionOptions): Promise<Session> {
-  const inner = await InferenceSession.create(graphPath, {
-    executionProviders: options.device === 'cuda' ? ['cuda', 'cpu'] : ['cpu'],
-    intraOpNumThreads: options.threads,
-    interOpNumThreads: 1,
-    // A spinning pool takes the core that another stage on the same node needs.
-    extra: { session: { intra_op: { allow_spinning: '0' } } },
-  });
-  return new OrtSession(inner);
+  return new OrtSession(await openSession(graphPath, options));
 }

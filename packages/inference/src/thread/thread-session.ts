@@ -1,5 +1,6 @@
 import type { Tensor, TesseraError } from '@tessera/protocol';
-import type { Session, SessionOptions } from '../session.js';
+import type { Session } from '../session.js';
+import type { SessionOptions } from '../session-options.js';
 import { EngineThread } from './engine-thread.js';
 
 /** What the thread is started with. */

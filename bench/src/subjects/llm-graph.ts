@@ -1,0 +1,133 @@
+import type { Bundle, LlmSection } from '@tessera/bundle';
+import {
+  type Binding,
+  type BoundSession,
+  type BoundSessionOptions,
+  createBoundSession,
+  createSession,
+  type Session,
+} from '@tessera/inference';
+import { elementCount, type Tensor, tensor } from '@tessera/protocol';
+
+/** A call of the LLM's graph: so many new tokens for each of so many sequences over as many cached ones. */
+export interface GraphCall {
+  readonly batch: number;
+  readonly seq: number;
+  readonly past: number;
+}
+
+type Tensors = Record<string, Tensor>;
+
+/** The graph's inputs but for the cache: tokens that stand for any others. */
+function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past }: GraphCall): Tensors {
+  const columns = Array.from({ length: batch * seq }, (_, at) => at % seq);
+  const ids = BigInt64Array.from(columns, (column) => BigInt((column * 37 + 11) % (vocabSize / 2)));
+  const positions = BigInt64Array.from(columns, (column) => BigInt(past + column));
+  const rows = past + seq;
+  return {
+    input_ids: tensor('int64', [batch, seq], ids),
+    media_embeddings: tensor('float32', [0, hiddenSize], new Float32Array(0)),
+    media_positions: tensor('int64', [0, 2], new BigInt64Array(0)),
+    position_ids: tensor('int64', [batch, seq], positions),
+    seqlens_k: tensor('int32', [batch], new Int32Array(batch).fill(rows - 1)),
+    total_sequence_length: tensor('int32', [1], Int32Array.of(rows)),
+    logit_positions: tensor('int64', [batch], new BigInt64Array(batch).fill(BigInt(seq - 1))),
+  };
+}
+
+/** Keys and values of every layer: `past_key.L` and `past_value.L` for `name` "past". */
+function caches(
+  { layers, kvHeads, headDim }: LlmSection,
+  name: string,
+  batch: number,
+  capacity: number,
+  buffers: readonly Float32Array[],
+): Tensors {
+  const shape = [batch, kvHeads, capacity, headDim];
+  const entries = buffers.map((buffer, at) => {
+    const kind = at < layers ? 'key' : 'value';
+    return [`${name}_${kind}.${at % layers}`, tensor('float32', shape, buffer.subarray(0, elementCount(shape)))];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Memory for the caches of a model, not all zeros. */
+export function cacheBuffers(
+  { layers, kvHeads, headDim }: LlmSection,
+  slots: number,
+  capacity: number,
+): Float32Array[] {
+  const length = slots * kvHeads * capacity * headDim;
+  return Array.from({ length: 2 * layers }, () => new Float32Array(length).fill(0.05));
+}
+
+/** The graph as the LLM service runs it: the past goes in, the new rows come out. */
+export class CopyingGraph {
+  private constructor(
+    private readonly session: Session,
+    private readonly model: LlmSection,
+    private readonly buffers: readonly Float32Array[],
+  ) {}
+
+  static async create(bundle: Bundle, buffers: readonly Float32Array[]): Promise<CopyingGraph> {
+    const { llm } = bundle.manifest;
+    return new CopyingGraph(await createSession(bundle.file(llm.graph), { threads: 1, device: 'cpu' }), llm, buffers);
+  }
+
+  /** @param capacity rows that the cache shows of each sequence */
+  prepare(call: GraphCall, capacity: number): () => Promise<unknown> {
+    const feeds = { ...tokens(this.model, call), ...caches(this.model, 'past', call.batch, capacity, this.buffers) };
+    const fresh = Array.from({ length: this.model.layers }, (_, layer) => [`new_key.${layer}`, `new_value.${layer}`]);
+    const fetches = ['logits', ...fresh.flat()];
+    return () => this.session.run(feeds, fetches);
+  }
+
+  release(): Promise<void> {
+    return this.session.release();
+  }
+}
+
+/** The graph over slots of a fixed length that it writes in place. */
+export class BoundGraph {
+  private constructor(
+    private readonly session: BoundSession,
+    private readonly model: LlmSection,
+    private readonly capacity: number,
+    private readonly buffers: readonly Float32Array[],
+  ) {}
+
+  static async create(
+    bundle: Bundle,
+    options: Omit<BoundSessionOptions, 'threads' | 'device'>,
+    capacity: number,
+    buffers: readonly Float32Array[],
+  ): Promise<BoundGraph> {
+    const { llm } = bundle.manifest;
+    const session = await createBoundSession(bundle.file(llm.graph), { threads: 1, device: 'cpu', ...options });
+    return new BoundGraph(session, llm, capacity, buffers);
+  }
+
+  /** A binding for calls of this form, over the first slots. */
+  bind(call: GraphCall): Binding {
+    const binding = this.session.createBinding();
+    this.rebind(binding, call);
+    return binding;
+  }
+
+  rebind(binding: Binding, call: GraphCall): void {
+    const { batch } = call;
+    const { vocabSize } = this.model;
+    binding.bindInputs({
+      ...tokens(this.model, call),
+      ...caches(this.model, 'past', batch, this.capacity, this.buffers),
+    });
+    binding.bindOutputs({
+      logits: tensor('float32', [batch, vocabSize], new Float32Array(batch * vocabSize)),
+      ...caches(this.model, 'present', batch, this.capacity, this.buffers),
+    });
+  }
+
+  release(): Promise<void> {
+    return this.session.close();
+  }
+}
