@@ -51,14 +51,14 @@ function caches(
   return Object.fromEntries(entries);
 }
 
-/** Memory for the caches of a model, not all zeros. */
+/** Memory for the caches of a model. */
 export function cacheBuffers(
   { layers, kvHeads, headDim }: LlmSection,
   slots: number,
   capacity: number,
 ): Float32Array[] {
   const length = slots * kvHeads * capacity * headDim;
-  return Array.from({ length: 2 * layers }, () => new Float32Array(length).fill(0.05));
+  return Array.from({ length: 2 * layers }, () => new Float32Array(length));
 }
 
 /** The graph as the LLM service runs it: the past goes in, the new rows come out. */
@@ -75,11 +75,11 @@ export class CopyingGraph {
   }
 
   /** @param capacity rows that the cache shows of each sequence */
-  prepare(call: GraphCall, capacity: number): () => Promise<unknown> {
+  prepare(call: GraphCall, capacity: number): () => Promise<Float32Array> {
     const feeds = { ...tokens(this.model, call), ...caches(this.model, 'past', call.batch, capacity, this.buffers) };
     const fresh = Array.from({ length: this.model.layers }, (_, layer) => [`new_key.${layer}`, `new_value.${layer}`]);
     const fetches = ['logits', ...fresh.flat()];
-    return () => this.session.run(feeds, fetches);
+    return async () => (await this.session.run(feeds, fetches)).logits?.data as Float32Array;
   }
 
   release(): Promise<void> {
@@ -108,23 +108,25 @@ export class BoundGraph {
   }
 
   /** A binding for calls of this form, over the first slots. */
-  bind(call: GraphCall): Binding {
+  bind(call: GraphCall): { readonly binding: Binding; readonly logits: Float32Array } {
     const binding = this.session.createBinding();
-    this.rebind(binding, call);
-    return binding;
+    return { binding, logits: this.rebind(binding, call) };
   }
 
-  rebind(binding: Binding, call: GraphCall): void {
+  /** @returns where the logits will be */
+  rebind(binding: Binding, call: GraphCall): Float32Array {
     const { batch } = call;
     const { vocabSize } = this.model;
+    const logits = new Float32Array(batch * vocabSize);
     binding.bindInputs({
       ...tokens(this.model, call),
       ...caches(this.model, 'past', batch, this.capacity, this.buffers),
     });
     binding.bindOutputs({
-      logits: tensor('float32', [batch, vocabSize], new Float32Array(batch * vocabSize)),
+      logits: tensor('float32', [batch, vocabSize], logits),
       ...caches(this.model, 'present', batch, this.capacity, this.buffers),
     });
+    return logits;
   }
 
   release(): Promise<void> {
