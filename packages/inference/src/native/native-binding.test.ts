@@ -1,12 +1,37 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { tensor } from '@tessera/protocol';
+import { type Tensor, tensor } from '@tessera/protocol';
 import { expect, test } from 'vitest';
+import { createBoundSession } from '../bound/create-bound-session.js';
 import { countCalls } from '../testing/count-calls.js';
 import { arithmetic, writeTestGraph } from '../testing/test-graphs.js';
 import { NativeBinding } from './native-binding.js';
 import { NativeMemory } from './native-memory.js';
+
+test('what is bound already, the same tensor under the same name, is not bound again', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tessera-binding-'));
+  try {
+    const path = writeTestGraph(folder, 'arithmetic', arithmetic);
+    const { called } = await countCalls(async () => {
+      const session = await createBoundSession(path, { threads: 1, device: 'cpu', backend: 'native' });
+      const binding = session.createBinding();
+      const [x, y, sum] = [1, 2, 3].map(() => tensor('float32', [1, 3], new Float32Array(3)));
+      for (let time = 0; time < 4; time++) {
+        binding.bindInputs({ x, y } as Record<string, Tensor>);
+        binding.bindOutputs({ sum } as Record<string, Tensor>);
+        await binding.run();
+      }
+      // The same memory, told by another object, is bound like any other.
+      binding.bindInputs({ x: { ...x } as Tensor });
+      await session.close();
+    });
+    expect([called.get('BindInput'), called.get('BindOutput')]).toEqual([3, 1]);
+    expect(called.get('ReleaseValue')).toBe(4);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
 
 // On a device, ONNX Runtime copies an array when it is bound. There is none here, but binding again can be counted.
 test('for a device, inputs that are arrays are bound anew for each run, and those on the device are not', async () => {
