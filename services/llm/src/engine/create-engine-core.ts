@@ -1,5 +1,5 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
-import { createSession, type SessionOptions } from '@tessera/inference';
+import { createBoundSession, type SessionOptions } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
 import { OnnxExecutor } from '../model/onnx-executor.js';
@@ -28,7 +28,7 @@ export async function engineCoreOptions({ modelDir, session, limits }: EngineCon
   const { llm } = bundle.manifest;
   const budget = kvBudget(bundle, limits.kvBytes);
   const model = sequenceModel(bundle, builder, limits, budget);
-  const executor = new OnnxExecutor(await createSession(bundle.file(llm.graph), session), llm, {
+  const executor = new OnnxExecutor(await createBoundSession(bundle.file(llm.graph), session), llm, {
     slots: limits.maxRunning,
     maxPositions: budget.contextTokens,
   });

@@ -1,11 +1,12 @@
 import type { LlmSection } from '@tessera/bundle';
-import type { Session } from '@tessera/inference';
-import type { Float32Tensor, Tensor } from '@tessera/protocol';
+import type { Binding, BoundSession, PlacedTensor } from '@tessera/inference';
 import { bytesPerRow } from '../kv/kv-shape.js';
-import { type CallGroup, callGroups } from './call-groups.js';
+import { AppendingAccess, type CacheAccess, InPlaceAccess } from './cache-access.js';
+import { callGroups } from './call-groups.js';
 import { HostKvStorage } from './host-kv-storage.js';
 import { KeptPrefixes } from './kept-prefixes.js';
 import type { ModelExecutor } from './model-executor.js';
+import { OutputBuffers } from './output-buffers.js';
 import { batchInputs } from './step-inputs.js';
 import type { CacheOperation, NoMemory, PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
@@ -17,19 +18,20 @@ export interface OnnxExecutorOptions {
 
 const noNumbers = new Float32Array(0);
 
-/**
- * The whole model as one graph over a Session. Inputs and outputs: @tessera/compiler, stages/causal-lm.ts.
- *
- * New keys and values come out as rows and are appended here; the graph's own `present` outputs would be copied whole.
- */
+/** The whole model as one graph. Inputs and outputs: @tessera/compiler, stages/causal-lm.ts. */
 export class OnnxExecutor implements ModelExecutor {
-  readonly #session: Session;
+  readonly #session: BoundSession;
+  /** One without final hidden states, one with: what is bound stays bound. */
+  readonly #bindings: { readonly plain: Binding; readonly withHidden: Binding };
   readonly #model: LlmSection;
   readonly #kv: HostKvStorage;
   readonly #prefixes: KeptPrefixes;
+  readonly #access: CacheAccess;
+  readonly #buffers = new OutputBuffers();
 
-  constructor(session: Session, model: LlmSection, options: OnnxExecutorOptions) {
+  constructor(session: BoundSession, model: LlmSection, options: OnnxExecutorOptions) {
     this.#session = session;
+    this.#bindings = { plain: session.createBinding(), withHidden: session.createBinding() };
     this.#model = model;
     this.#kv = new HostKvStorage({
       layers: model.layers,
@@ -39,6 +41,8 @@ export class OnnxExecutor implements ModelExecutor {
       maxRows: options.maxPositions,
     });
     this.#prefixes = new KeptPrefixes(this.#kv);
+    this.#access =
+      session.backend === 'native' ? new InPlaceAccess(model, this.#kv) : new AppendingAccess(model, this.#kv);
   }
 
   get vocabSize(): number {
@@ -64,17 +68,18 @@ export class OnnxExecutor implements ModelExecutor {
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
     const noMemory = this.#prepare(cache);
     if (noMemory !== undefined) return noMemory;
+    this.#buffers.begin();
     const results = new Map<PlannedRow, RowResult>();
-    for (const group of callGroups(rows)) {
+    for (const group of callGroups(rows, this.#access.beginsInPlace)) {
       for (const [index, result] of (await this.#call(group)).entries()) {
-        results.set(group.rows[index] as PlannedRow, result);
+        results.set(group[index] as PlannedRow, result);
       }
     }
     return { rows: rows.map((row) => results.get(row) as RowResult) };
   }
 
   async release(): Promise<void> {
-    await this.#session.release();
+    await this.#session.close();
   }
 
   /** Has the cache be as the plan says; slots are moved even where there is no memory for the rest. */
@@ -119,63 +124,34 @@ export class OnnxExecutor implements ModelExecutor {
   }
 
   /** A failed call befalls its own rows; those of the others go on. */
-  async #call(group: CallGroup): Promise<RowResult[]> {
+  async #call(rows: readonly PlannedRow[]): Promise<RowResult[]> {
     try {
-      return await this.#compute(group);
+      return await this.#compute(rows);
     } catch (error) {
-      return group.rows.map(() => ({ error }));
+      return rows.map(() => ({ error }));
     }
   }
 
-  async #compute({ rows, firstSlot }: CallGroup): Promise<RowResult[]> {
-    const { layers, vocabSize, hiddenSize } = this.#model;
+  async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {
+    const { vocabSize, hiddenSize } = this.#model;
     const wantsHidden = rows.some((row) => row.wantsHidden);
-    const fetches = ['logits', ...(wantsHidden ? ['hidden'] : [])];
-    for (let layer = 0; layer < layers; layer++) fetches.push(`new_key.${layer}`, `new_value.${layer}`);
-    const inputs = batchInputs(rows, hiddenSize);
-    const outputs = await this.#session.run({ ...inputs, ...this.#past(rows.length, firstSlot) }, fetches);
-    const seq = inputs.input_ids?.shape[1] as number;
-    this.#append(rows, seq, outputs);
-    const logits = output(outputs, 'logits');
-    const hidden = wantsHidden ? output(outputs, 'hidden') : noNumbers;
+    const binding = wantsHidden ? this.#bindings.withHidden : this.#bindings.plain;
+    const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
+    const call = { rows, seq };
+    const logits = this.#buffers.next([rows.length, vocabSize]);
+    const outputs: Record<string, PlacedTensor> = { logits, ...this.#access.outputs(call) };
+    const hidden = wantsHidden ? this.#buffers.next([rows.length, seq, hiddenSize]) : undefined;
+    if (hidden !== undefined) outputs.hidden = hidden;
+    binding.bindInputs({ ...batchInputs(rows, hiddenSize), ...this.#access.inputs(call) });
+    binding.bindOutputs(outputs);
+    await binding.run();
+    this.#access.ran(call);
     return rows.map(({ tokenIds, ...row }, index) => ({
-      logits: logits.subarray(index * vocabSize, (index + 1) * vocabSize),
-      hidden: row.wantsHidden
-        ? hidden.subarray(index * seq * hiddenSize, (index * seq + tokenIds.length) * hiddenSize)
-        : noNumbers,
+      logits: logits.data.subarray(index * vocabSize, (index + 1) * vocabSize),
+      hidden:
+        row.wantsHidden && hidden !== undefined
+          ? hidden.data.subarray(index * seq * hiddenSize, (index * seq + tokenIds.length) * hiddenSize)
+          : noNumbers,
     }));
   }
-
-  #past(count: number, firstSlot: number | undefined): Record<string, Tensor> {
-    const { layers, kvHeads, headDim } = this.#model;
-    const feeds: Record<string, Tensor> = {};
-    for (let layer = 0; layer < layers; layer++) {
-      const shape = [count, kvHeads, firstSlot === undefined ? 0 : this.#kv.capacityOf(layer), headDim];
-      const [keys, values] =
-        firstSlot === undefined
-          ? [noNumbers, noNumbers]
-          : [this.#kv.keys(layer, firstSlot, count), this.#kv.values(layer, firstSlot, count)];
-      feeds[`past_key.${layer}`] = float32(shape, keys);
-      feeds[`past_value.${layer}`] = float32(shape, values);
-    }
-    return feeds;
-  }
-
-  #append(rows: readonly PlannedRow[], seq: number, outputs: Record<string, Tensor>): void {
-    for (let layer = 0; layer < this.#model.layers; layer++) {
-      const newKeys = output(outputs, `new_key.${layer}`);
-      const newValues = output(outputs, `new_value.${layer}`);
-      for (const [batchRow, { slot, position, tokenIds }] of rows.entries()) {
-        this.#kv.append(layer, slot, position, tokenIds.length, { newKeys, newValues, batchRow, seq });
-      }
-    }
-  }
-}
-
-function float32(shape: readonly number[], data: Float32Array): Float32Tensor {
-  return { dtype: 'float32', shape, data };
-}
-
-function output(outputs: Record<string, Tensor>, name: string): Float32Array {
-  return outputs[name]?.data as Float32Array;
 }
