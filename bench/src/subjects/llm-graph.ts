@@ -61,7 +61,7 @@ export function cacheBuffers(
   return Array.from({ length: 2 * layers }, () => new Float32Array(length));
 }
 
-/** The graph as the LLM service runs it: the past goes in, the new rows come out. */
+/** The graph as it runs where outputs are copied: the past goes in, the new rows come out. */
 export class CopyingGraph {
   private constructor(
     private readonly session: Session,

@@ -97,8 +97,8 @@ export const kvCache: Suite = {
         {
           title: 'The KV cache copied, and in place',
           notes: [
-            `Calls of the demo model's graph in one thread, float32, ${times(60)} alternating rounds, medians. "Copied": Session.run as the LLM`,
-            'calls it, with a past as tight as it can be, the new rows given back and not yet appended. "In place": a binding made',
+            `Calls of the demo model's graph in one thread, float32, ${times(60)} alternating rounds, medians. "Copied": Session.run, which`,
+            'copies it, with a past as tight as it can be, the new rows given back and not yet appended. "In place": a binding made',
             `once, over slots of ${capacity} rows, that computes in the calling thread; "pool": on one of libuv's. Logits are the same,`,
             'bit for bit. Processor time is that of the whole process.',
           ],

@@ -15,6 +15,11 @@ export const llmSettings = {
     description: 'Address, host:port, under which others reach this engine; by default the one it listens on.',
     example: 'tessera-llm-0.tessera-llm:7003',
   }),
+  'engine.backend': setting(z.enum(['auto', 'native', 'node']), {
+    default: 'auto',
+    description:
+      "How ONNX Runtime is called: native, its C API, by which the KV cache is written in place; node, onnxruntime-node's own run, which copies it at every step; auto, native where that can be had. The log says which it is.",
+  }),
   'engine.maxRunning': setting(positive.max(1024), {
     default: 16,
     description: 'Sequences that run at once: slots of the KV cache, as far as kv.maxBytes allows.',
@@ -65,7 +70,7 @@ export type LlmSettings = Settings<typeof llmSettings>;
 export function engineConfig(settings: LlmSettings, session: EngineConfig['session']): EngineConfig {
   return {
     modelDir: settings['model.dir'],
-    session,
+    session: { ...session, backend: settings['engine.backend'] },
     limits: {
       maxRunning: settings['engine.maxRunning'],
       maxWaiting: settings['engine.maxWaiting'],

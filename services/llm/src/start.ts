@@ -20,6 +20,10 @@ export const llm: Service<typeof llmSettings> = {
     const { settings, metrics, readiness, drain, log } = context;
     const config = engineConfig(settings, sessionOptions(settings));
     const loading = Llm.inThread(config, {
+      onOpened: ({ backend, fallbackReason: reason }) => {
+        if (reason === undefined) log.info({ backend }, 'the model is loaded');
+        else log.warn({ backend, reason }, 'the model is computed in the slower of two ways: its KV cache is copied');
+      },
       onStepFailed: (error) =>
         log.error({ event: 'step_failed', err: error }, 'a step failed; its sequences were ended'),
     });

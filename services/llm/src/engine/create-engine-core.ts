@@ -1,5 +1,5 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
-import { createBoundSession, type SessionOptions } from '@tessera/inference';
+import { type BoundSessionOptions, createBoundSession, type InferenceBackend } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
 import { OnnxExecutor } from '../model/onnx-executor.js';
@@ -13,12 +13,22 @@ import type { EngineCoreOptions } from './engine-core.js';
 export interface EngineConfig {
   /** The bundle's folder. */
   readonly modelDir: string;
-  readonly session: SessionOptions;
+  readonly session: BoundSessionOptions;
   readonly limits: EngineLimits;
 }
 
+/** How the model came to be computed. */
+export interface OpenedBackend {
+  readonly backend: InferenceBackend;
+  /** Why it is not the better one, where that was wanted. */
+  readonly fallbackReason?: string | undefined;
+}
+
 /** Opens the bundle and loads the model. */
-export async function engineCoreOptions({ modelDir, session, limits }: EngineConfig): Promise<EngineCoreOptions> {
+export async function engineCoreOptions(
+  { modelDir, session, limits }: EngineConfig,
+  onOpened: (opened: OpenedBackend) => void = () => undefined,
+): Promise<EngineCoreOptions> {
   if (limits.maxStepTokens < limits.maxRunning) {
     const message = `maxStepTokens is ${limits.maxStepTokens}, but must be at least maxRunning, ${limits.maxRunning}`;
     throw new TesseraError('CONFIG_INVALID', message);
@@ -28,7 +38,9 @@ export async function engineCoreOptions({ modelDir, session, limits }: EngineCon
   const { llm } = bundle.manifest;
   const budget = kvBudget(bundle, limits.kvBytes);
   const model = sequenceModel(bundle, builder, limits, budget);
-  const executor = new OnnxExecutor(await createBoundSession(bundle.file(llm.graph), session), llm, {
+  const graph = await createBoundSession(bundle.file(llm.graph), session);
+  onOpened({ backend: graph.backend, fallbackReason: graph.fallbackReason });
+  const executor = new OnnxExecutor(graph, llm, {
     slots: limits.maxRunning,
     maxPositions: budget.contextTokens,
   });

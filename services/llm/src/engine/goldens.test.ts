@@ -76,6 +76,20 @@ test.each([1, 3, 7, 64])('prefill in chunks of %i tokens gives the same ids', as
   }
 });
 
+test.each(['native', 'node'] as const)(
+  'computed by %s, all cases at once in chunks give the same ids',
+  async (backend) => {
+    const other = await DemoEngine.create({ maxChunkTokens: 7 }, 'float32', backend);
+    try {
+      const answers = await Promise.all(goldenCases.map((golden) => other.start(golden)));
+      for (const [index, golden] of goldenCases.entries())
+        expect(answers[index]?.tokenIds, golden.id).toEqual(golden.output_ids);
+    } finally {
+      await other.close();
+    }
+  },
+);
+
 test('int8 weights write the same in most cases', async () => {
   const int8 = await DemoEngine.create({}, 'int8');
   try {

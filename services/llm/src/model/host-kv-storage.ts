@@ -28,10 +28,9 @@ const allocateZeros: Allocate = (length) => new Float32Array(length);
  * concern (see KvSlots).
  *
  * A decode step reads a layer's slots as one array [slots, kvHeads, capacity, headDim], so all of them are as long as
- * the longest. Without bound buffers ONNX Runtime copies the whole past of every sequence at each step, unused rows too;
- * so there are as many slots as sequences, and as many rows as the longest needs, in small steps: short conversations pay
- * for short copies, and memory grows only when many or long ones come. A change copies the cache once, which is what one
- * step does anyway. It shrinks when half would do, so that it does not go to and fro.
+ * the longest. There are as many slots as sequences, and as many rows as the longest needs, in small steps: memory grows
+ * only when many or long sequences come, and where ONNX Runtime copies the past at each step, unused rows too, short ones
+ * pay for short copies. A change copies the cache once. It shrinks when half would do, so that it does not go to and fro.
  *
  * Each layer has a size of its own and changes it alone. So a change needs room for one more layer, not for a second
  * cache, and one that finds no memory leaves layers of two sizes behind, each of them whole.

@@ -102,12 +102,13 @@ export class DemoEngine {
   static async create(
     limits: Partial<EngineLimits> = {},
     weights: 'float32' | 'int8' = 'float32',
+    backend: 'auto' | 'native' | 'node' = 'auto',
   ): Promise<DemoEngine> {
     const modelDir = await demoBundleDir(weights);
     const bundle = await readBundle(modelDir);
     const options = await engineCoreOptions({
       modelDir,
-      session: { threads: 1, device: 'cpu' },
+      session: { threads: 1, device: 'cpu', backend },
       limits: { ...testLimits, ...limits },
     });
     const { contextTokens } = kvBudget(bundle, options.kvBytes);

@@ -1,4 +1,5 @@
 import type { WireError } from '@tessera/inference';
+import type { OpenedBackend } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineRequest, EngineStats, TileTokens } from '../engine/engine.js';
 
 /** To the engine's thread. A call is one submitted request; requests come again under the same id. */
@@ -31,6 +32,8 @@ export type CallNews = { readonly call: number } & (
 
 /** From the engine's thread. */
 export type EngineNews =
+  /** First: the model is loaded. */
+  | ({ readonly type: 'opened' } & OpenedBackend)
   /** What one step brought. */
   | { readonly type: 'step'; readonly news: readonly CallNews[]; readonly stats: EngineStats }
   | { readonly type: 'stepFailed'; readonly error: WireError }

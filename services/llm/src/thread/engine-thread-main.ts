@@ -79,7 +79,7 @@ class SteppingEngine {
 }
 
 await hostInThread<EngineConfig, EngineCommand, EngineNews>(async (config, port) => {
-  const options = await engineCoreOptions(config);
+  const options = await engineCoreOptions(config, (opened) => port.tell({ type: 'opened', ...opened }));
   const onStepFailed = (error: unknown): void => port.tell({ type: 'stepFailed', error: toWireError(error) });
   const engine = new SteppingEngine(port, new EngineCore({ ...options, onStepFailed }));
   return (command) => engine.obey(command);

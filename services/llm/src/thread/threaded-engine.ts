@@ -1,7 +1,7 @@
 import type { EventQueue } from '@tessera/flow';
 import { fromWireError, toWireError, WorkerThread } from '@tessera/inference';
 import type { TesseraError } from '@tessera/protocol';
-import type { EngineConfig } from '../engine/create-engine-core.js';
+import type { EngineConfig, OpenedBackend } from '../engine/create-engine-core.js';
 import type {
   CancelOptions,
   Engine,
@@ -33,6 +33,8 @@ const noStats: EngineStats = {
 };
 
 export interface ThreadedEngineOptions {
+  /** Told how the model is computed, before anything else. */
+  readonly onOpened?: (opened: OpenedBackend) => void;
   /** Told why a step failed; the sequences in it ended, the engine goes on. */
   readonly onStepFailed?: (error: TesseraError) => void;
 }
@@ -141,6 +143,9 @@ export class ThreadedEngine implements Engine {
       case 'step':
         this.#stats = message.stats;
         for (const news of message.news) this.#deliver(news);
+        break;
+      case 'opened':
+        this.#options.onOpened?.({ backend: message.backend, fallbackReason: message.fallbackReason });
         break;
       case 'stepFailed':
         this.#options.onStepFailed?.(fromWireError(message.error));
