@@ -32,6 +32,8 @@ test.each([
   ['an unknown option', ['ask', 'x', '--fly']],
   ['a number out of range', ['ask', 'x', '--max-tokens', '0']],
   ['a seed that is none', ['ask', 'x', '--seed', 'many']],
+  ['a bias without a number', ['ask', 'x', '--logit-bias', '7']],
+  ['a token that is none', ['ask', 'x', '--stop-token', '-1']],
   ['a missing option', ['draw', 'x']],
   ['a file that is not there', ['ask', 'x', '--image', 'not-there.png']],
 ])('%s ends with status 2 and a sentence', async (_, args) => {

@@ -25,6 +25,14 @@ test('a text-only model is served by llm and gateway alone; pictures and drawing
     expect(up.processes.map(({ service }) => service).sort()).toEqual(['gateway', 'llm', 'nats']);
     const answer = await tessera(['ask', 'Hello!', '--address', up.gateway]);
     expect(answer).toMatchObject({ status: 0, stdout: 'Hello! Show me a picture, or ask me to draw one.\n' });
+    const biased = await tessera([
+      ...['ask', 'Hello!', '--logit-bias', '0=100', '--logit-bias', '1=-100', '--max-tokens', '3', '--min-tokens', '3'],
+      ...['--presence-penalty', '0.5', '--json', '--address', up.gateway],
+    ]);
+    expect(JSON.parse(biased.stdout)).toMatchObject({
+      finishReason: 'length',
+      text: expect.not.stringMatching('Hello'),
+    });
     const shown = await tessera([
       ...['ask', 'What is this?', '--image', samplePath('apple')],
       ...['--address', up.gateway],

@@ -118,7 +118,17 @@ function chatOptions(command: Command): Command {
     .option('--system <text>', 'instructions that hold for the whole conversation')
     .option('--seed <n>', 'the same seed gives the same answer', seed)
     .option('--temperature <n>', '0 is greedy', decimal)
+    .option('--top-k <n>', 'sample from this many of the likeliest tokens', wholeNumber(1, 1_000_000))
+    .option('--top-p <n>', 'sample from the smallest set of tokens whose probability reaches this', decimal)
+    .option('--min-p <n>', "sample from tokens with at least this share of the likeliest one's probability", decimal)
+    .option('--repetition-penalty <n>', 'over 1: tokens of prompt and answer become less likely', decimal)
+    .option('--presence-penalty <n>', 'taken from the logit of each token of the answer', decimal)
+    .option('--frequency-penalty <n>', 'taken from it as often as the token stands there', decimal)
+    .option('--logit-bias <id=n>', 'added to the logit of a token; may be given several times', logitBias)
     .option('--max-tokens <n>', 'the most tokens to write', wholeNumber(1, 1_000_000))
+    .option('--min-tokens <n>', 'the fewest tokens to write before the model may end', wholeNumber(0, 1_000_000))
+    .option('--stop <text>', 'stop before this text; may be given several times', collect)
+    .option('--stop-token <id>', 'stop before this token; may be given several times', tokenIds)
     .option('--steps <n>', 'denoising steps of a drawing', wholeNumber(1, 1000))
     .option('--guidance <n>', 'how closely a drawing keeps to its request', decimal)
     .option('--timeline', 'show what each stage did, and when', false)
@@ -135,7 +145,21 @@ function weightsOption(): Option {
   return new Option('--weights <kind>', 'how weights are stored').choices(['float32', 'int8']).default('float32');
 }
 
-function collect(value: string, earlier: string[]): string[] {
+function logitBias(value: string, earlier: Readonly<Record<number, number>> = {}): Record<number, number> {
+  const [, id, bias] = /^(\d+)=(.+)$/.exec(value) ?? [];
+  if (id === undefined || bias === undefined)
+    throw new InvalidArgumentError('Say it as 42=-5: a token id and a number.');
+  return { ...earlier, [tokenId(id)]: decimal(bias) };
+}
+
+function tokenIds(value: string, earlier: readonly number[] = []): number[] {
+  return [...earlier, tokenId(value)];
+}
+
+/** Token ids travel in 32 bits. */
+const tokenId = wholeNumber(0, 2 ** 32 - 1);
+
+function collect(value: string, earlier: readonly string[] = []): string[] {
   return [...earlier, value];
 }
 

@@ -4,18 +4,30 @@ import type { Message } from './conversation.js';
 export interface TextOptions {
   /** The most tokens to write. */
   readonly maxTokens?: number;
+  /** The fewest tokens to write before the model may end its turn; a stop text ends the answer all the same. */
+  readonly minTokens?: number;
   /** Divides the logits; 0 is greedy. */
   readonly temperature?: number;
   /** Sample from the smallest set of tokens whose probability reaches this. */
   readonly topP?: number;
   /** Sample from this many of the likeliest tokens. */
   readonly topK?: number;
+  /** Sample from tokens that have at least this share of the likeliest one's probability: 0 to 1. */
+  readonly minP?: number;
   /** Makes tokens that stand in prompt or answer less likely, over 1, or likelier, below. */
   readonly repetitionPenalty?: number;
+  /** Taken from the logit of each token that stands in the answer: -2 to 2. */
+  readonly presencePenalty?: number;
+  /** Taken from the logit of each token, times how often it stands in the answer: -2 to 2. */
+  readonly frequencyPenalty?: number;
+  /** Added to the logits, by token id: -100 to 100 each, at most 1024 of them. */
+  readonly logitBias?: Readonly<Record<number, number>>;
   /** The same seed gives the same text: a whole number below 2^64. Absent: one that the answer tells. */
   readonly seed?: bigint | number;
   /** Stop before any of these texts. */
   readonly stop?: readonly string[];
+  /** Stop at any of these tokens, as at the model's own end of a turn: at most 64. */
+  readonly stopTokenIds?: readonly number[];
 }
 
 /** How a picture is drawn. What is absent is as the model's own defaults say. */

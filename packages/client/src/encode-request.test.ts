@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MediaDetail, Role } from '@tessera/protocol';
+import { MediaDetail, Role, TextOptions } from '@tessera/protocol';
 import { collect } from '@tessera/testing/async/collect';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ChatRequest } from './chat-request.js';
@@ -58,6 +58,28 @@ test('pictures are declared in the order in which they are shown, under their na
 test('what the server is told of a request beside the conversation', async () => {
   const facts = { priority: -3, user: 'anna', metadata: { a: 'b' }, templateArguments: { think: true } };
   expect((await encode({ messages: [], ...facts })).start).toMatchObject(facts);
+});
+
+test('how to write is sent as it was said, and what was not said is left to the model', async () => {
+  const said = {
+    maxTokens: 9,
+    minTokens: 2,
+    temperature: 0.5,
+    topP: 0.9,
+    topK: 40,
+    minP: 0.1,
+    repetitionPenalty: 1.1,
+    presencePenalty: 0.5,
+    frequencyPenalty: -0.5,
+    logitBias: { 7: -100 },
+    stop: ['.'],
+    stopTokenIds: [3],
+  };
+  const { start } = await encode({ messages: [], text: { ...said, seed: 5 } });
+  expect(start.text).toEqual({ ...said, seed: 5n });
+  expect(TextOptions.fromPartial(start.text ?? {})).toMatchObject({ ...said, seed: 5n });
+  const { start: silent } = await encode({ messages: [], text: {} });
+  expect(TextOptions.fromPartial(silent.text ?? {})).toEqual(TextOptions.fromPartial({}));
 });
 
 test('a file that cannot be read is named', async () => {

@@ -8,7 +8,7 @@ import {
   TesseraError,
   type UploadRequest,
 } from '@tessera/protocol';
-import type { ChatRequest } from './chat-request.js';
+import type { ChatRequest, TextOptions } from './chat-request.js';
 import type { FetchOptions } from './connect-options.js';
 import type { ImagePart, MediaSource, Message } from './conversation.js';
 import { loadMedia, sourceName } from './load-media.js';
@@ -79,7 +79,7 @@ export async function encodeRequest(
         sizeBytes: bytes && BigInt(bytes.length),
         source,
       })),
-      text: text && { ...text, stop: [...(text.stop ?? [])], seed: seedOf(text.seed, 'text.seed') },
+      text: text && textInput(text),
       draw: draw && { ...draw, seed: seedOf(draw.seed, 'draw.seed') },
       priority,
       user,
@@ -132,6 +132,10 @@ function nameImages(messages: readonly Message[]): Map<ImagePart, string> {
     }
   }
   return names;
+}
+
+function textInput({ stop = [], stopTokenIds = [], seed, ...rest }: TextOptions): StartInput['text'] {
+  return { ...rest, stop: [...stop], stopTokenIds: [...stopTokenIds], seed: seedOf(seed, 'text.seed') };
 }
 
 function seedOf(seed: bigint | number | undefined, field: string): bigint | undefined {

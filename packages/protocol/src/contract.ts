@@ -31,12 +31,6 @@ function unbuiltInEach<List extends string, Entry>(
 
 /** Of how a text is written; both the gateway and the engines refuse them. */
 export const unbuiltTextOptions: readonly UnbuiltField<TextOptions>[] = [
-  unbuilt('min_tokens', ({ minTokens }) => minTokens !== undefined),
-  unbuilt('min_p', ({ minP }) => minP !== undefined),
-  unbuilt('presence_penalty', ({ presencePenalty }) => presencePenalty !== undefined),
-  unbuilt('frequency_penalty', ({ frequencyPenalty }) => frequencyPenalty !== undefined),
-  unbuilt('logit_bias', ({ logitBias }) => Object.keys(logitBias).length > 0),
-  unbuilt('stop_token_ids', ({ stopTokenIds }) => stopTokenIds.length > 0),
   unbuilt('logprobs', ({ logprobs }) => logprobs !== undefined),
   unbuilt('response_format', ({ responseFormat }) => responseFormat !== undefined),
 ];

@@ -186,6 +186,13 @@ export const errorTable = {
     meaning: 'A job was delivered as often as allowed and never finished.',
     whatToDo: 'Try again; the log of the stage that the message names says why its workers failed.',
   },
+  MODEL_OUTPUT_INVALID: {
+    grpc: 'INTERNAL',
+    http: 500,
+    retryable: false,
+    meaning: 'The model computed values for this request that are not numbers, or allow no token at all.',
+    whatToDo: 'Compile the checkpoint again and check its weights; other words may do better.',
+  },
   INTERNAL: {
     grpc: 'INTERNAL',
     http: 500,

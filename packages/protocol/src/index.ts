@@ -26,3 +26,4 @@ export * from './span-words.js';
 export * from './tensor.js';
 export * from './tensor-message.js';
 export { checkTensorBytes, joinRows } from './tensor-rows.js';
+export { checkMinTokens, checkTextBounds, textBounds } from './text-bounds.js';

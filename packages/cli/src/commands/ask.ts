@@ -1,19 +1,35 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Answer, type ChatStream, connect, TesseraError } from '@tessera/client';
+import { type Answer, type ChatStream, connect, TesseraError, type TextOptions } from '@tessera/client';
 import { requireWritable } from '../chat/output-file.js';
 import { formatTimeline } from '../chat/timeline.js';
 import { explained } from '../chat/unreachable.js';
 import { note, progress } from '../terminal.js';
 
-export interface AskOptions {
+/** What the flags say of the text; the rest of them says other things. */
+type TextFlags = Pick<TextOptions, (typeof textFlags)[number]>;
+
+const textFlags = [
+  'maxTokens',
+  'minTokens',
+  'temperature',
+  'topK',
+  'topP',
+  'minP',
+  'repetitionPenalty',
+  'presencePenalty',
+  'frequencyPenalty',
+  'logitBias',
+  'stop',
+] as const satisfies (keyof TextOptions)[];
+
+export interface AskOptions extends TextFlags {
   readonly image: readonly string[];
   readonly json: boolean;
   readonly seed?: bigint;
   readonly out?: string;
   readonly system?: string;
-  readonly maxTokens?: number;
-  readonly temperature?: number;
+  readonly stopToken?: readonly number[];
   readonly steps?: number;
   readonly guidance?: number;
   readonly timeline: boolean;
@@ -45,7 +61,7 @@ async function converse(
   signal: AbortSignal,
 ): Promise<{ answer: Answer; files: string[] }> {
   if (options.out !== undefined) await requireWritable(resolve(options.out));
-  const { seed, maxTokens, temperature, steps, guidance, timeoutMs } = options;
+  const { seed, steps, guidance, timeoutMs } = options;
   const content = [...options.image.map((file) => ({ image: { file } })), ...(question === '' ? [] : [question])];
   // Whoever calls from a shell decides there whether to try again; the exit status says whether it is worth it.
   using client = connect(options.address, { retry: { maxAttempts: 1 } });
@@ -55,7 +71,7 @@ async function converse(
         ...(options.system === undefined ? [] : [{ role: 'system' as const, content: options.system }]),
         { role: 'user', content },
       ],
-      text: { seed, maxTokens, temperature },
+      text: textOptions(options),
       draw: { seed, steps, guidance },
     },
     { timeoutMs, signal },
@@ -65,6 +81,11 @@ async function converse(
   if (!options.json) for (const file of files) note(`drawing saved: ${file}`);
   if (options.timeline && !options.json) note(formatTimeline(answer.timeline));
   return { answer, files };
+}
+
+function textOptions(options: AskOptions): TextOptions {
+  const said = Object.fromEntries(textFlags.map((flag) => [flag, options[flag]]));
+  return { ...said, seed: options.seed, stopTokenIds: options.stopToken };
 }
 
 /** Text goes to stdout as it comes. */

@@ -72,6 +72,12 @@ test('a conversation at every limit is taken, whoever speaks', () => {
       topK: 1,
       maxTokens: 1,
       repetitionPenalty: 10,
+      minTokens: 1,
+      minP: 1,
+      presencePenalty: -2,
+      frequencyPenalty: 2,
+      logitBias: { ...biases(1022), 5000: 100, 4294967295: -100 },
+      stopTokenIds: new Array(64).fill(4294967295),
     }),
     draw: { steps: 50, guidance: 8, seed: undefined },
     choices: 1,
@@ -84,6 +90,9 @@ test('a conversation at every limit is taken, whoever speaks', () => {
   expect(conversation.draw).toMatchObject({ steps: 50, guidance: 8 });
   expect(check({})).toMatchObject({ text: { stop: [] }, draw: {} });
 });
+
+/** A bias for each of so many tokens. */
+const biases = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, id) => [id, 1]));
 
 /** An object in an object, and so on. */
 function nested(depth: number): Record<string, unknown> {
@@ -172,6 +181,14 @@ test.each<[why: string, start: Partial<ChatStart>, code: string, field: string |
   ['top_k of none', text({ topK: 0 }), 'REQUEST_INVALID', 'text.top_k'],
   ['a penalty of nothing', text({ repetitionPenalty: 0 }), 'REQUEST_INVALID', 'text.repetition_penalty'],
   ['too great a penalty', text({ repetitionPenalty: 11 }), 'REQUEST_INVALID', 'text.repetition_penalty'],
+  ['more tokens than may be written', text({ minTokens: 3, maxTokens: 2 }), 'REQUEST_INVALID', 'text.min_tokens'],
+  ['a share of more than all', text({ minP: 1.1 }), 'REQUEST_INVALID', 'text.min_p'],
+  ['too low a presence penalty', text({ presencePenalty: -2.1 }), 'REQUEST_INVALID', 'text.presence_penalty'],
+  ['too great a frequency penalty', text({ frequencyPenalty: 2.1 }), 'REQUEST_INVALID', 'text.frequency_penalty'],
+  ['no number as a penalty', text({ frequencyPenalty: Number.NaN }), 'REQUEST_INVALID', 'text.frequency_penalty'],
+  ['too great a bias', text({ logitBias: { 5: 1, 7: -101 } }), 'REQUEST_INVALID', 'text.logit_bias[7]'],
+  ['one bias too many', text({ logitBias: biases(1025) }), 'REQUEST_INVALID', 'text.logit_bias'],
+  ['one stop token too many', text({ stopTokenIds: new Array(65).fill(1) }), 'REQUEST_INVALID', 'text.stop_token_ids'],
   ['one stop text too many', text({ stop: ['a', 'b', 'c'] }), 'REQUEST_INVALID', 'text.stop'],
   ['an empty stop text', text({ stop: [''] }), 'REQUEST_INVALID', 'text.stop'],
   ['a stop text of 257 characters', text({ stop: ['x'.repeat(257)] }), 'REQUEST_INVALID', 'text.stop'],
@@ -195,12 +212,6 @@ test.each<[field: string, start: Partial<ChatStart>]>([
   ['choices', { choices: 2 }],
   ['output_modalities', { outputModalities: [Modality.TEXT] }],
   ['tools', { tools: { tools: [], choice: undefined, parallel: undefined } }],
-  ['text.min_tokens', text({ minTokens: 0 })],
-  ['text.min_p', text({ minP: 0 })],
-  ['text.presence_penalty', text({ presencePenalty: 0 })],
-  ['text.frequency_penalty', text({ frequencyPenalty: 1 })],
-  ['text.logit_bias', text({ logitBias: { 3: 1 } })],
-  ['text.stop_token_ids', text({ stopTokenIds: [3] })],
   ['text.logprobs', text({ logprobs: { top: 0 } })],
   ['text.response_format', text({ responseFormat: { format: { $case: 'regex', value: 'a' } } })],
   ['text.response_format', text({ responseFormat: { format: undefined } })],
@@ -210,5 +221,5 @@ test.each<[field: string, start: Partial<ChatStart>]>([
 });
 
 test('every field that is laid down and not built has its case above', () => {
-  expect(unbuiltRequestFields.length + unbuiltTextOptions.length).toBe(15);
+  expect(unbuiltRequestFields.length + unbuiltTextOptions.length).toBe(9);
 });

@@ -1,6 +1,7 @@
 import {
   type ChatMessage,
   type ChatStart,
+  checkTextBounds,
   type DrawOptions,
   type Media,
   quoted,
@@ -187,6 +188,7 @@ const noTextOptions: TextOptions = TextOptions.fromPartial({});
 function checkTextOptions(text: TextOptions | undefined, limits: ConversationLimits): TextOptions {
   if (text === undefined) return noTextOptions;
   refuseUnbuilt(text, unbuiltTextOptions, 'text.');
+  checkTextBounds(text, 'text.');
   if (text.maxTokens === 0) {
     throw invalid('text.max_tokens', 'is 0; leave it out for the default, or ask for at least 1');
   }

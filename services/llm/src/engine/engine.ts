@@ -23,6 +23,8 @@ export interface EngineRequest {
   readonly maxTokens: number;
   /** The answer ends before any of these texts. */
   readonly stops: readonly string[];
+  /** The answer ends before any of these tokens, as before the model's own end tokens. */
+  readonly stopTokenIds: readonly number[];
   /** Tokens that the answer begins with, whose text the client has: it goes on after them, and they are not given out again. */
   readonly forcedTokenIds: readonly number[];
   /**

@@ -37,6 +37,7 @@ export class Sequence implements Schedulable, CacheOwner {
 
   readonly #model: SequenceModel;
   readonly #sampler: Sampler;
+  readonly #stopTokenIds: ReadonlySet<number>;
   readonly #text: Detokenizer;
   /** Prompt and answer, as far as it is written. */
   readonly #tokenIds: number[];
@@ -46,7 +47,7 @@ export class Sequence implements Schedulable, CacheOwner {
   readonly #keys: number[];
   readonly #maxTokens: number;
   #condition: ConditionWindow | undefined;
-  /** Tokens of the answer, the end token left out. */
+  /** Tokens of the answer; one that ends it is left out. */
   #written = 0;
   #nextToken = 0;
   #reused = 0;
@@ -67,9 +68,10 @@ export class Sequence implements Schedulable, CacheOwner {
   ) {
     const { prompt, forcedTokenIds, sampling } = request;
     this.#model = model;
-    this.#sampler = new Sampler(sampling);
+    this.#stopTokenIds = new Set(request.stopTokenIds);
+    this.#sampler = new Sampler(sampling, [...model.eosTokenIds, ...request.stopTokenIds]);
     this.#sampler.see(prompt.tokenIds);
-    this.#sampler.see(forcedTokenIds);
+    this.#sampler.resume(forcedTokenIds);
     this.#text = new Detokenizer(model.bytes, request.stops);
     this.#tokenIds = [...prompt.tokenIds, ...forcedTokenIds];
     this.#due = this.#tokenIds.length;
@@ -237,8 +239,9 @@ export class Sequence implements Schedulable, CacheOwner {
   }
 
   #write(id: number): void {
-    if (this.#model.eosTokenIds.has(id)) {
-      this.#reason = FinishReason.END;
+    const reason = this.#endedBy(id);
+    if (reason !== undefined) {
+      this.#reason = reason;
       this.#emit(this.#text.finish());
       return;
     }
@@ -254,6 +257,12 @@ export class Sequence implements Schedulable, CacheOwner {
     if (this.#reason !== undefined && !this.#text.isStopped) text = join(text, this.#text.finish());
     if (draws) this.#drawingText = text;
     else this.#emit(text);
+  }
+
+  /** Why the answer ends where the token comes; it is not part of it. */
+  #endedBy(id: number): FinishReason | undefined {
+    if (this.#stopTokenIds.has(id)) return FinishReason.STOP;
+    return this.#model.eosTokenIds.has(id) ? FinishReason.END : undefined;
   }
 
   #asksForDrawing(id: number): boolean {

@@ -1,9 +1,32 @@
 import { expect, test } from 'vitest';
+import { referenceChoice, referenceDistribution } from '../testing/reference-choice.js';
+import { chooseToken } from './choose-token.js';
+import { LogitAdjustments } from './logit-adjustments.js';
 import { Sampler } from './sampler.js';
 import type { SamplingOptions } from './sampling-options.js';
 import { topTokens } from './top-tokens.js';
 
-const greedy: SamplingOptions = { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1, seed: 1n };
+const greedy: SamplingOptions = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  minTokens: 0,
+  seed: 1n,
+};
+/** The same numbers from 0 to 1 in each run. */
+function seededNumbers(): () => number {
+  let state = 1;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
 const rows = Float32Array.from({ length: 500 }, (_, id) => Math.sin(id * 12.9898) * 4);
 
 function counts(logits: Float32Array, options: Partial<SamplingOptions>, draws = 20_000): Map<number, number> {
@@ -38,24 +61,6 @@ test('only the differences of logits count, however far from zero they are', () 
     const found = counts(Float32Array.of(offset, offset + Math.log(3)), {});
     expect((found.get(1) ?? 0) / 20_000).toBeCloseTo(3 / 4, 1);
   }
-});
-
-test('top-k and top-p keep what their definitions keep', () => {
-  const sorted = [...rows.keys()].sort((a, b) => (rows[b] as number) - (rows[a] as number));
-  const weights = sorted.map((id) => Math.exp(rows[id] as number));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  for (const topP of [0.05, 0.3, 0.9]) {
-    let sum = 0;
-    let size = 0;
-    while (sum < topP * total) sum += weights[size++] as number;
-    const kept = new Set(sorted.slice(0, size));
-    const found = counts(rows, { topP });
-    for (const id of found.keys()) expect(kept.has(id)).toBe(true);
-    expect(found.has(sorted[size - 1] as number)).toBe(true);
-  }
-  expect(new Set(counts(rows, { topK: 3 }).keys())).toEqual(new Set(sorted.slice(0, 3)));
-  // Top-p works on what top-k left: of three nearly equal ones, half needs two.
-  expect(counts(Float32Array.of(1, 1.01, 1.02, -1, -1), { topK: 3, topP: 0.5 }).size).toBe(2);
 });
 
 test('a choice depends on seed and position alone', () => {
@@ -95,7 +100,8 @@ test('the odds of penalised tokens are those of the reference', () => {
   const draws = 20_000;
   for (let position = 0; position < draws; position++) {
     const sampler = new Sampler({ ...greedy, temperature: 1, repetitionPenalty: 1.3 });
-    sampler.see([3, 1, 3, 2, 4]);
+    sampler.see([3, 1, 3]);
+    sampler.resume([2, 4]);
     const id = sampler.sample(logits, position);
     found[id] = (found[id] as number) + 1;
   }
@@ -104,9 +110,101 @@ test('the odds of penalised tokens are those of the reference', () => {
   }
 });
 
-test('logits that are not numbers are a fault, not a token', () => {
-  const broken = () => new Sampler(greedy).sample(Float32Array.of(Number.NaN, Number.NaN), 0);
-  expect(broken).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+/** The logits from which a token is chosen, and a look at whether the row is given back. */
+function adjusted(logits: Float32Array, options: Partial<SamplingOptions>, prompt: number[], answer: number[]) {
+  const adjustments = new LogitAdjustments({ ...greedy, ...options }, [0, 6]);
+  adjustments.see(prompt);
+  for (const id of answer) adjustments.write(id);
+  const row = logits.slice();
+  adjustments.apply(row, answer.length);
+  const result = [...row];
+  adjustments.undo(row);
+  expect(row).toEqual(logits);
+  return result;
+}
+
+// By hand from the definitions: `logit + bias`, transformers' repetition penalty, and OpenAI's
+// `logit - count * frequency_penalty - (count > 0) * presence_penalty`, in that order. All are exact in float32.
+test.each<[what: string, options: Partial<SamplingOptions>, expected: number[]]>([
+  ['presence, once for each token of the answer', { presencePenalty: 0.5 }, [2.5, -1.75, 0, 3.25, -0.5, 3.5, 1]],
+  ['frequency, each time', { frequencyPenalty: 0.5 }, [2.5, -1.75, 0, 2.75, -0.5, 3.5, 1]],
+  ['a negative one makes likelier', { frequencyPenalty: -1 }, [2.5, -0.25, 0, 5.75, -0.5, 3.5, 1]],
+  [
+    'bias',
+    {
+      logitBias: [
+        [0, -100],
+        [4, 100],
+      ],
+    },
+    [-97.5, -1.25, 0, 3.75, 99.5, 3.5, 1],
+  ],
+  [
+    'bias, then repetition of prompt and answer, then the others on the answer',
+    { logitBias: [[3, 0.25]], repetitionPenalty: 2, presencePenalty: 0.25, frequencyPenalty: 0.5 },
+    [2.5, -2.5 - 0.75, 0, 4 / 2 - 1.25, -1, 3.5, 1],
+  ],
+  [
+    'no end before its time',
+    { minTokens: 4 },
+    [Number.NEGATIVE_INFINITY, -1.25, 0, 3.75, -0.5, 3.5, Number.NEGATIVE_INFINITY],
+  ],
+  ['an end when it is time', { minTokens: 3 }, [2.5, -1.25, 0, 3.75, -0.5, 3.5, 1]],
+])('%s', (_what, options, expected) => {
+  const logits = Float32Array.of(2.5, -1.25, 0, 3.75, -0.5, 3.5, 1);
+  expect(adjusted(logits, options, [2, 4], [3, 1, 3])).toEqual(expected);
+});
+
+test('tokens that were given count as those that were chosen', () => {
+  const options = { ...greedy, temperature: 3, repetitionPenalty: 1.1, presencePenalty: 0.5, frequencyPenalty: 1.5 };
+  const logits = rows.slice(0, 12);
+  const whole = new Sampler(options);
+  whole.see([3, 7]);
+  const answer = Array.from({ length: 30 }, (_, position) => whole.sample(logits, position));
+  for (let given = 0; given < 30; given++) {
+    const rest = new Sampler(options);
+    rest.see([3, 7]);
+    rest.resume(answer.slice(0, given));
+    expect(rest.sample(logits, given)).toBe(answer[given]);
+  }
+});
+
+test('what is chosen is what the plain definitions choose, equal logits among them', () => {
+  const random = seededNumbers();
+  const pick = <T>(...values: T[]): T => values[Math.floor(random() * values.length)] as T;
+  for (let round = 0; round < 2000; round++) {
+    const size = pick(1, 2, 7, 60, 400);
+    const step = pick(0, 0, 0.5, 4);
+    // Rounded ones are often equal.
+    const logits = Float32Array.from({ length: size }, () => {
+      const logit = (random() + random() + random() - 1.5) * pick(1, 12);
+      return step === 0 ? logit : Math.round(logit / step) * step;
+    });
+    const options = {
+      temperature: pick(0, 0.2, 0.7, 1, 5),
+      topK: pick(0, 0, 1, 2, 40, 1000),
+      topP: pick(0.01, 0.5, 0.95, 1, 1),
+      minP: pick(0, 0, 0.05, 0.5, 1),
+    };
+    const distribution = referenceDistribution(logits, options);
+    const uniform = random();
+    const chosen = chooseToken(logits, options, () => uniform);
+    expect(chosen, JSON.stringify({ round, options, logits: [...logits] })).toBe(
+      referenceChoice(distribution, uniform),
+    );
+  }
+});
+
+test.each([
+  ['all of them', Float32Array.of(Number.NaN, Number.NaN)],
+  ['one, among greater ones', Float32Array.of(7, Number.NaN, 9)],
+  ['an infinite one', Float32Array.of(7, Number.POSITIVE_INFINITY, 9)],
+  ['none that may be chosen', Float32Array.of(Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY)],
+])('logits that are not numbers are a fault, not a token: %s', (_which, logits) => {
+  for (const temperature of [0, 1]) {
+    const broken = () => new Sampler({ ...greedy, temperature }).sample(logits, 0);
+    expect(broken).toThrow(expect.objectContaining({ code: 'MODEL_OUTPUT_INVALID' }));
+  }
 });
 
 test('the top tokens are those of a sort, equal ones by id', () => {

@@ -6,8 +6,18 @@ export interface SamplingOptions {
   readonly topK: number;
   /** Chooses among the smallest set of tokens whose probability reaches this; 1: all. Applied after topK. */
   readonly topP: number;
+  /** Chooses among tokens that have at least this share of the likeliest one's probability; 0: all. */
+  readonly minP: number;
   /** Logits of tokens that stand in prompt or answer are divided by it, or multiplied where they are negative; 1: none. */
   readonly repetitionPenalty: number;
+  /** Taken from the logits of tokens that stand in the answer; 0: none. */
+  readonly presencePenalty: number;
+  /** Taken from the logits of tokens that stand in the answer, as often as they do; 0: none. */
+  readonly frequencyPenalty: number;
+  /** What is added to the logits of single tokens: id and bias, each id once. */
+  readonly logitBias: readonly (readonly [tokenId: number, bias: number])[];
+  /** The answer does not end by a token of its own before it has this many. */
+  readonly minTokens: number;
   /** Its low 64 bits are used. */
   readonly seed: bigint;
 }

@@ -5,11 +5,22 @@ import { FirmnessCheck } from './firm-answers.js';
 // What tests sample and compare over different paths of arithmetic. A new one belongs here; where it is not firm, take
 // another seed.
 const wild = { maxTokens: 24, temperature: 8, topP: 0.95, topK: 100 };
+const penalised = {
+  ...wild,
+  maxTokens: 16,
+  minTokens: 12,
+  minP: 0.02,
+  seed: 9n,
+  presencePenalty: 2,
+  frequencyPenalty: 1.5,
+  repetitionPenalty: 1.2,
+};
 const sampled: [where: string, words: string, pictures: string[], text: Record<string, unknown>][] = [
   ['engine/sampling.test.ts, among others', 'Hello!', [], { ...wild, seed: 7n }],
   ['engine/sampling.test.ts, taken over', 'Hello!', [], { ...wild, seed: 9n }],
   ['engine/sampling.test.ts, taken over', '你是谁？', [], { ...wild, seed: 9n }],
   ['engine/sampling.test.ts, at the end of the context', 'Hello!', [], { maxTokens: 30, temperature: 8, seed: 9n }],
+  ['engine/text-options.test.ts', 'Hello!', [], penalised],
   ['test/failure, an engine dies', 'Hello!', [], { maxTokens: 600, temperature: 10, seed: 4n }],
   ['test/failure, one of two engines dies', 'Hello!', ['apple'], { maxTokens: 600, temperature: 10, seed: 4n }],
 ];
