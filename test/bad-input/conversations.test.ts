@@ -224,7 +224,7 @@ describe('what is unusual and allowed', () => {
 describe('what is laid down and not built', () => {
   test.each<[field: string, start: () => ChatStart]>([
     ['start.choices', () => question('Hello!', [], { choices: 3 })],
-    ['start.text.logprobs', () => text({ logprobs: { top: 2 } })],
+    ['start.text.response_format', () => text({ responseFormat: { format: { $case: 'regex', value: 'a' } } })],
     ['start.tools', () => question('Hello!', [], { tools: { tools: [{ name: 'f' }] } })],
   ])('%s is refused by its name', async (field, value) => {
     const end = await leavesNoTrace(deployment, () => send(value()));

@@ -27,7 +27,7 @@ test('a text-only model is served by llm and gateway alone; pictures and drawing
     expect(answer).toMatchObject({ status: 0, stdout: 'Hello! Show me a picture, or ask me to draw one.\n' });
     const biased = await tessera([
       ...['ask', 'Hello!', '--logit-bias', '0=100', '--logit-bias', '1=-100', '--max-tokens', '3', '--min-tokens', '3'],
-      ...['--presence-penalty', '0.5', '--json', '--address', up.gateway],
+      ...['--presence-penalty', '0.5', '--logprobs', '2', '--json', '--address', up.gateway],
     ]);
     expect(JSON.parse(biased.stdout)).toMatchObject({
       finishReason: 'length',

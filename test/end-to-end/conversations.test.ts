@@ -83,6 +83,20 @@ test('a system message and an answer of limited length', async () => {
   expect(answer.usage.outputTokens).toBe(3);
 });
 
+test('log-probabilities of every token come with the text, through every process', async () => {
+  const text = { logprobs: { top: 3 }, maxTokens: 12, temperature: 4, seed: 3n };
+  const answer = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'What is this?'] }], { text });
+  const { logprobs = [], usage } = answer;
+  expect(logprobs).toHaveLength(usage.outputTokens);
+  expect(Buffer.concat(logprobs.map(({ bytes }) => bytes)).toString('utf8')).toContain(answer.text);
+  for (const { logprob, top } of logprobs) {
+    expect(top).toHaveLength(3);
+    expect(top[0]?.logprob).toBeGreaterThanOrEqual(logprob);
+    expect(top[0]?.logprob).toBeLessThanOrEqual(0);
+    expect(top.map((one) => one.logprob)).toEqual(top.map((one) => one.logprob).sort((a, b) => b - a));
+  }
+});
+
 test('the same seed gives the same sampled text', async () => {
   const sampled = (seed: bigint) =>
     ask(deployment.gateway, [{ says: ['Hello!'] }], { text: { temperature: 1.5, seed, maxTokens: 24 } });

@@ -131,6 +131,7 @@ function chatOptions(command: Command): Command {
     .option('--stop-token <id>', 'stop before this token; may be given several times', tokenIds)
     .option('--steps <n>', 'denoising steps of a drawing', wholeNumber(1, 1000))
     .option('--guidance <n>', 'how closely a drawing keeps to its request', decimal)
+    .option('--logprobs <n>', 'with --json: how likely each token was, and this many others', wholeNumber(0, 20))
     .option('--timeline', 'show what each stage did, and when', false)
     .option('--json', 'print the whole answer as JSON when it is complete', false)
     .option('--timeout-ms <n>', 'give up after this long', wholeNumber(1, 86_400_000), 120_000)

@@ -1,4 +1,4 @@
-import type { ChatEvent, FinishReason, PictureEvent } from './chat-event.js';
+import type { ChatEvent, FinishReason, PictureEvent, TokenLogprob } from './chat-event.js';
 import type { ModelInfo } from './model.js';
 import type { TimelineSpan } from './timeline.js';
 import type { Usage } from './usage.js';
@@ -25,6 +25,8 @@ export interface Answer {
   readonly pictures: readonly Picture[];
   /** Words and pictures in the order in which the model made them. */
   readonly items: readonly (string | Picture)[];
+  /** How likely each token was, in order, if asked for; those without text at the very end are left out. */
+  readonly logprobs?: readonly TokenLogprob[];
   /** Why the text ended. */
   readonly finishReason: FinishReason;
   /** What it took. */
@@ -37,6 +39,7 @@ export interface Answer {
 export class AnswerBuilder {
   private accepted: Extract<ChatEvent, { type: 'accepted' }> | undefined;
   private finishReason: FinishReason = 'unspecified';
+  private readonly logprobs: TokenLogprob[] = [];
   private readonly items = new Map<number, string | Picture>();
 
   /** @returns the answer, once its last event is there */
@@ -47,6 +50,7 @@ export class AnswerBuilder {
         break;
       case 'text':
         this.items.set(event.item, `${this.items.get(event.item) ?? ''}${event.text}`);
+        if (event.logprobs !== undefined) this.logprobs.push(...event.logprobs);
         break;
       case 'picture':
         this.items.set(event.item, pictureOf(event));
@@ -66,7 +70,9 @@ export class AnswerBuilder {
     const items = [...this.items].sort(([a], [b]) => a - b).map(([, item]) => item);
     const text = items.filter((item) => typeof item === 'string').join('');
     const pictures = items.filter((item) => typeof item !== 'string');
-    return { requestId, model, seed, text, pictures, items, finishReason: this.finishReason, usage, timeline };
+    const { finishReason, logprobs } = this;
+    const told = logprobs.length > 0 ? { logprobs } : {};
+    return { requestId, model, seed, text, pictures, items, ...told, finishReason, usage, timeline };
   }
 }
 

@@ -70,6 +70,24 @@ export interface TextEvent {
   readonly text: string;
   /** How many tokens it took. */
   readonly tokenCount: number;
+  /** How likely each of these tokens was, if asked for. */
+  readonly logprobs?: readonly TokenLogprob[];
+}
+
+/** A token that was or might have been written. */
+export interface LogprobCandidate {
+  /** Its id. */
+  readonly tokenId: number;
+  /** Its bytes in UTF-8, which may cut a character; none where it has no text. */
+  readonly bytes: Uint8Array;
+  /** The natural logarithm of its probability by the model alone: before penalties, temperature and all else. */
+  readonly logprob: number;
+}
+
+/** How likely a token was that was written. */
+export interface TokenLogprob extends LogprobCandidate {
+  /** The likeliest at its place, as many as were asked for, likeliest first. */
+  readonly top: readonly LogprobCandidate[];
 }
 
 /** A picture is being drawn. */

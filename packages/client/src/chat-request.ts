@@ -28,6 +28,8 @@ export interface TextOptions {
   readonly stop?: readonly string[];
   /** Stop at any of these tokens, as at the model's own end of a turn: at most 64. */
   readonly stopTokenIds?: readonly number[];
+  /** Ask how likely each token was, and `top` others at its place: 0 to 20. Text events and the answer tell it. */
+  readonly logprobs?: { readonly top: number };
 }
 
 /** How a picture is drawn. What is absent is as the model's own defaults say. */

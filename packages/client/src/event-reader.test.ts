@@ -23,6 +23,42 @@ test.each<[string, Told, object | undefined]>([
     { type: 'segment', media: 1, segment: 2, tokenCount: 9 },
   ],
   [
+    'a piece of text',
+    { $case: 'textDelta', value: { item: 1, text: 'ab', tokenCount: 2 } },
+    { type: 'text', item: 1, text: 'ab', tokenCount: 2 },
+  ],
+  [
+    'a piece of text with log-probabilities',
+    {
+      $case: 'textDelta',
+      value: {
+        item: 1,
+        text: 'a',
+        tokenCount: 1,
+        logprobs: [
+          {
+            token: { tokenId: 5, bytes: Buffer.from('a'), logprob: -0.5 },
+            top: [{ tokenId: 6, bytes: Buffer.from('b'), logprob: -0.25 }],
+          },
+        ],
+      },
+    },
+    {
+      type: 'text',
+      item: 1,
+      text: 'a',
+      tokenCount: 1,
+      logprobs: [
+        {
+          tokenId: 5,
+          bytes: Buffer.from('a'),
+          logprob: -0.5,
+          top: [{ tokenId: 6, bytes: Buffer.from('b'), logprob: -0.25 }],
+        },
+      ],
+    },
+  ],
+  [
     'progress of a drawing',
     { $case: 'mediaProgress', value: { item: 1, step: 3, steps: 20 } },
     { type: 'draw_progress', item: 1, step: 3, steps: 20 },

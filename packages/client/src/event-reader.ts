@@ -1,13 +1,21 @@
 import {
   type Accepted,
   type AnswerEvent,
+  type TokenLogprob as ContractLogprob,
   durationMs,
   FinishReason,
   type OutputItemStarted,
   type OutputMediaPart,
   RequestState,
 } from '@tessera/protocol';
-import type { AcceptedEvent, ChatEvent, ItemStartedEvent, PictureEvent } from './chat-event.js';
+import type {
+  AcceptedEvent,
+  ChatEvent,
+  ItemStartedEvent,
+  LogprobCandidate,
+  PictureEvent,
+  TokenLogprob,
+} from './chat-event.js';
 import { modalityOf, modelInfo } from './model.js';
 import { timelineSpan } from './timeline.js';
 import { usageOf } from './usage.js';
@@ -32,8 +40,9 @@ export class EventReader {
       case 'itemStarted':
         return this.started(what.value);
       case 'textDelta': {
-        const { item, text, tokenCount } = what.value;
-        return { type: 'text', item, text, tokenCount };
+        const { item, text, tokenCount, logprobs } = what.value;
+        const told = logprobs.length > 0 ? { logprobs: logprobs.map(tokenLogprob) } : {};
+        return { type: 'text', item, text, tokenCount, ...told };
       }
       case 'mediaProgress': {
         const { item, step, steps } = what.value;
@@ -82,6 +91,15 @@ export class EventReader {
     this.pictures.delete(item);
     return { type: 'picture', item, mimeType: picture.mimeType, bytes: Buffer.concat(picture.parts) };
   }
+}
+
+function tokenLogprob({ token, top }: ContractLogprob): TokenLogprob {
+  const written = token ?? { tokenId: 0, bytes: new Uint8Array(), logprob: Number.NaN };
+  return { ...candidate(written), top: top.map(candidate) };
+}
+
+function candidate({ tokenId, bytes, logprob }: LogprobCandidate): LogprobCandidate {
+  return { tokenId, bytes, logprob };
 }
 
 function accepted({ requestId, model, seed, createTime, metadata }: Accepted): AcceptedEvent {

@@ -9,6 +9,7 @@ export type {
   FinishReason,
   ItemFinishedEvent,
   ItemStartedEvent,
+  LogprobCandidate,
   PictureEvent,
   RequestState,
   RetryingEvent,
@@ -16,6 +17,7 @@ export type {
   StateEvent,
   TextEvent,
   TextFinishedEvent,
+  TokenLogprob,
 } from './chat-event.js';
 export type { CallOptions, ChatRequest, DrawOptions, TextOptions } from './chat-request.js';
 export type { ChatStream } from './chat-stream.js';

@@ -31,7 +31,6 @@ function unbuiltInEach<List extends string, Entry>(
 
 /** Of how a text is written; both the gateway and the engines refuse them. */
 export const unbuiltTextOptions: readonly UnbuiltField<TextOptions>[] = [
-  unbuilt('logprobs', ({ logprobs }) => logprobs !== undefined),
   unbuilt('response_format', ({ responseFormat }) => responseFormat !== undefined),
 ];
 

@@ -11,6 +11,8 @@ export const textBounds = {
   biasedTokens: 1024,
   /** Entries of stop_token_ids. */
   stopTokens: 64,
+  /** Alternatives told at each place. */
+  topLogprobs: 20,
 } as const;
 
 /**
@@ -19,8 +21,8 @@ export const textBounds = {
  * @throws TesseraError REQUEST_INVALID naming the field
  */
 export function checkTextBounds(text: TextOptions, path: string): void {
-  const { minTokens, maxTokens, minP, presencePenalty, frequencyPenalty, logitBias, stopTokenIds } = text;
-  const { penalty, bias, biasedTokens, stopTokens } = textBounds;
+  const { minTokens, maxTokens, minP, presencePenalty, frequencyPenalty, logitBias, stopTokenIds, logprobs } = text;
+  const { penalty, bias, biasedTokens, stopTokens, topLogprobs } = textBounds;
   if (minTokens !== undefined && maxTokens !== undefined) checkMinTokens(minTokens, maxTokens, path);
   inRange(`${path}min_p`, minP, 0, 1);
   inRange(`${path}presence_penalty`, presencePenalty, -penalty, penalty);
@@ -30,6 +32,7 @@ export function checkTextBounds(text: TextOptions, path: string): void {
     throw TesseraError.invalidField(`${path}logit_bias`, `has ${biases.length} entries; the limit is ${biasedTokens}`);
   }
   for (const [id, value] of biases) inRange(`${path}logit_bias[${id}]`, value, -bias, bias);
+  inRange(`${path}logprobs.top`, logprobs?.top, 0, topLogprobs);
   if (stopTokenIds.length > stopTokens) {
     throw TesseraError.invalidField(
       `${path}stop_token_ids`,

@@ -1,23 +1,20 @@
 import { withDrain } from '@tessera/flow';
 import {
-  durationOf,
   type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
   type LlmServiceDescribeResponse,
   outsideText,
-  Stage,
-  type StageTiming,
-  type StageWork,
   TesseraError,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
 import type { GenerateAdmission } from './admission.js';
-import type { EngineEvent } from './engine/engine.js';
 import type { EngineLinks } from './engine-links.js';
 import { EngineSpans } from './engine-spans.js';
+import { generateResponse } from './generate-response.js';
 import type { Llm } from './llm.js';
 import type { LlmMetrics } from './metrics.js';
+import { TokenBytes } from './text/token-bytes.js';
 
 export interface LlmServerOptions {
   readonly llm: Llm;
@@ -33,6 +30,7 @@ type Call = Pick<TesseraCallContext, 'signal' | 'deadlineMs' | 'setRequestId'>;
 /** The engine's gRPC door. */
 export function llmService(options: LlmServerOptions): GrpcService {
   const { llm, links, metrics, description, admission, drain } = options;
+  const bytes = new TokenBytes(llm.builder.tokenizer);
 
   async function* generate(request: GenerateRequest, call: Call): AsyncGenerator<GenerateResponse> {
     const { signal, deadlineMs } = call;
@@ -68,7 +66,7 @@ export function llmService(options: LlmServerOptions): GrpcService {
           const { draw: options, drawingsTo: deliverTo } = request;
           if (deliverTo !== '') await links.queueDrawing(prepared, { index, condition, options, deliverTo }, signal);
         }
-        yield response(event);
+        yield generateResponse(event, bytes);
       }
     } catch (reason) {
       meter.failed(reason);
@@ -82,44 +80,4 @@ export function llmService(options: LlmServerOptions): GrpcService {
   }
 
   return grpcService(LlmServiceDefinition, { describe: async () => description, generate }, { callers: 'services' });
-}
-
-function response(event: EngineEvent): GenerateResponse {
-  switch (event.type) {
-    case 'admitted': {
-      const { promptTokens, cachedTokens, byModality } = event;
-      return { event: { $case: 'admitted', value: { promptTokens, cachedTokens, byModality: [...byModality] } } };
-    }
-    case 'tileArrived': {
-      const { item: media, tile: segment, tokens: tokenCount, timings } = event;
-      const value = { media, segment, tokenCount, timings: timings.map(stageTiming) };
-      return { event: { $case: 'segmentArrived', value } };
-    }
-    case 'tileNeeded':
-      return { event: { $case: 'segmentNeeded', value: { media: event.item, segment: event.tile } } };
-    case 'prefillStarted':
-      return { event: { $case: 'prefillStarted', value: {} } };
-    case 'tokens':
-      return { event: { $case: 'tokens', value: { tokenIds: [...event.tokenIds], text: event.text, logprobs: [] } } };
-    case 'drawing':
-      return { event: { $case: 'drawingQueued', value: { drawing: event.drawing } } };
-    case 'finished': {
-      const { reason, completionTokens: tokenCount, cachedTokens } = event;
-      const { queueMs, prefillMs, decodeMs } = event.timing;
-      const timing = { queue: durationOf(queueMs), prefill: durationOf(prefillMs), decode: durationOf(decodeMs) };
-      return { event: { $case: 'finished', value: { reason, tokenCount, timing, cachedTokens } } };
-    }
-  }
-}
-
-const stages: Readonly<Record<string, Stage>> = { encoder: Stage.ENCODER, connector: Stage.CONNECTOR };
-
-/** What came with the tokens over the bus, as the contract says it. */
-function stageTiming({ stage, queueMs, busyMs, endedAtMs }: StageWork): StageTiming {
-  return {
-    stage: stages[stage] ?? Stage.UNSPECIFIED,
-    queue: durationOf(queueMs),
-    busy: durationOf(busyMs),
-    endTime: new Date(endedAtMs),
-  };
 }

@@ -1,6 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Answer, type ChatStream, connect, TesseraError, type TextOptions } from '@tessera/client';
+import {
+  type Answer,
+  type ChatStream,
+  connect,
+  type LogprobCandidate,
+  TesseraError,
+  type TextOptions,
+} from '@tessera/client';
 import { requireWritable } from '../chat/output-file.js';
 import { formatTimeline } from '../chat/timeline.js';
 import { explained } from '../chat/unreachable.js';
@@ -30,6 +37,7 @@ export interface AskOptions extends TextFlags {
   readonly out?: string;
   readonly system?: string;
   readonly stopToken?: readonly number[];
+  readonly logprobs?: number;
   readonly steps?: number;
   readonly guidance?: number;
   readonly timeline: boolean;
@@ -85,7 +93,8 @@ async function converse(
 
 function textOptions(options: AskOptions): TextOptions {
   const said = Object.fromEntries(textFlags.map((flag) => [flag, options[flag]]));
-  return { ...said, seed: options.seed, stopTokenIds: options.stopToken };
+  const { seed, stopToken: stopTokenIds, logprobs: top } = options;
+  return { ...said, seed, stopTokenIds, logprobs: top === undefined ? undefined : { top } };
 }
 
 /** Text goes to stdout as it comes. */
@@ -123,13 +132,18 @@ async function savePictures(answer: Answer, out: string | undefined): Promise<st
   return files;
 }
 
+function candidate({ tokenId, bytes, logprob }: LogprobCandidate) {
+  return { tokenId, text: Buffer.from(bytes).toString('utf8'), logprob };
+}
+
 function printJson(answer: Answer, files: readonly string[]): void {
-  const { requestId, model, seed, text, finishReason, usage, timeline } = answer;
+  const { requestId, model, seed, text, logprobs, finishReason, usage, timeline } = answer;
   const value = {
     requestId,
     model: model.name,
     seed: String(seed),
     text,
+    logprobs: logprobs?.map((token) => ({ ...candidate(token), top: token.top.map(candidate) })),
     finishReason,
     pictures: files,
     usage,

@@ -26,6 +26,13 @@ function tokens(text: string, ...tokenIds: number[]): EngineEvent {
   return { $case: 'tokens', value: { tokenIds, text, logprobs: [] } };
 }
 
+/** A token whose log-probability is told. */
+function likely(text: string, ...tokenIds: number[]): EngineEvent {
+  const candidate = (tokenId: number) => ({ tokenId, bytes: Uint8Array.of(tokenId), logprob: -tokenId });
+  const logprobs = tokenIds.map((id) => ({ token: candidate(id), top: [candidate(id), candidate(9)] }));
+  return { $case: 'tokens', value: { tokenIds, text, logprobs } };
+}
+
 function queued(drawing: number): EngineEvent {
   return { $case: 'drawingQueued', value: { drawing } };
 }
@@ -122,6 +129,28 @@ test('a drawing has its place in the text, and text after it is an item of its o
     ...['3: step 1', '1: step 1', 'end after 4', '3: last bytes', '3 ends'],
     ...['1: bytes', '1: last bytes', '1 ends'],
   ]);
+});
+
+test('log-probabilities stay with their tokens: those without text come with the text after them, none twice', () => {
+  const answer = new Folded().take(admitted, likely('See', 1, 2), queued(0), likely('', 3), likely('', 4));
+  answer.reducer.enter(RequestState.QUEUED);
+  answer.take(admitted, likely('We', 5), likely('ll', 6, 7), ended(7));
+  const told = answer.events.flatMap((event) => (event.$case === 'textDelta' ? [event.value] : []));
+  const ids = told.map(({ logprobs }) => logprobs.map(({ token }) => token?.tokenId));
+  expect(ids).toEqual([
+    [1, 2],
+    [3, 4, 5],
+    [6, 7],
+  ]);
+  for (const { tokenCount, logprobs } of told) expect(logprobs).toHaveLength(tokenCount);
+  expect(told[0]?.logprobs[1]?.top.map(({ tokenId }) => tokenId)).toEqual([2, 9]);
+});
+
+test('tokens without text do not wait for text without end when log-probabilities are asked for', () => {
+  const answer = new Folded().take(admitted, ...Array.from({ length: 700 }, () => likely('', 1)), ended(700));
+  const sizes = answer.events.flatMap((event) => (event.$case === 'textDelta' ? [event.value.logprobs.length] : []));
+  expect(Math.max(...sizes)).toBe(256);
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(700);
 });
 
 test('what a generator says before its place in the text is known waits for that', () => {

@@ -11,6 +11,7 @@ import {
   type SequenceFinished,
   Stage,
   TesseraError,
+  type TokenLogprob,
   type TokensWritten,
   Work,
 } from '@tessera/protocol';
@@ -29,6 +30,9 @@ const drawingContent = { modality: Modality.IMAGE, mimeType: 'image/png' };
 /** One answer a request. */
 const choice = 0;
 
+/** So many log-probabilities of tokens without text wait for an item; with more, one begins without text. */
+const mostUntoldLogprobs = 256;
+
 const works: Readonly<Record<number, Work>> = { [Stage.ENCODER]: Work.ENCODE, [Stage.CONNECTOR]: Work.CONNECT };
 
 /**
@@ -43,6 +47,7 @@ export class AnswerReducer {
   private textItem: number | undefined;
   /** Tokens without text that no item has yet. */
   private untoldTokens = 0;
+  private untoldLogprobs: TokenLogprob[] = [];
   /** Segments that were told, as `media/segment`. */
   private readonly toldSegments = new Set<string>();
   /** The items of drawings. */
@@ -164,18 +169,21 @@ export class AnswerReducer {
     if (this.lifecycle.state === RequestState.PREFILLING) this.enter(RequestState.DECODING);
     this.delivered.takeTokens(tokenIds);
     const tokenCount = this.untoldTokens + tokenIds.length;
+    const allLogprobs = this.untoldLogprobs.length === 0 ? logprobs : [...this.untoldLogprobs, ...logprobs];
     // A token without text, such as the one that asks for a drawing, begins no item.
-    if (this.textItem === undefined && text === '') {
+    if (this.textItem === undefined && text === '' && allLogprobs.length < mostUntoldLogprobs) {
       this.untoldTokens = tokenCount;
+      this.untoldLogprobs = allLogprobs;
       return;
     }
     this.untoldTokens = 0;
+    this.untoldLogprobs = [];
     if (this.textItem === undefined) {
       this.textItem = this.nextItem++;
       const content = { $case: 'text' as const, value: {} };
       this.put({ $case: 'itemStarted', value: { item: this.textItem, choice, content } });
     }
-    this.put({ $case: 'textDelta', value: { item: this.textItem, choice, text, tokenCount, logprobs } });
+    this.put({ $case: 'textDelta', value: { item: this.textItem, choice, text, tokenCount, logprobs: allLogprobs } });
   }
 
   private endText(): void {

@@ -19,7 +19,19 @@ export function engineEvents(onAbandoned: () => void): EventQueue<EngineEvent> {
   return new EventQueue({ join: joinTokens, onAbandoned });
 }
 
+/** Of one event, in tokens. */
+const mostLikelihoods = 256;
+
 function joinTokens(last: EngineEvent, next: EngineEvent): EngineEvent | undefined {
   if (last.type !== 'tokens' || next.type !== 'tokens') return undefined;
-  return { type: 'tokens', tokenIds: [...last.tokenIds, ...next.tokenIds], text: last.text + next.text };
+  const [one, other] = [last.likelihoods, next.likelihoods];
+  // They become messages: what is joined stays far below the size of one.
+  if (one !== undefined && other !== undefined && one.length + other.length > mostLikelihoods) return undefined;
+  const likelihoods = one && other && { likelihoods: [...one, ...other] };
+  return {
+    type: 'tokens',
+    tokenIds: [...last.tokenIds, ...next.tokenIds],
+    text: last.text + next.text,
+    ...likelihoods,
+  };
 }

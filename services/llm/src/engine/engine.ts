@@ -1,6 +1,7 @@
 import type { FinishReason, Float32Tensor, ModalityTokens, StageWork, TesseraError } from '@tessera/protocol';
 import type { Prompt } from '../prompt/prompt.js';
 import type { SamplingOptions } from '../sampling/sampling-options.js';
+import type { TokenLikelihood } from '../sampling/token-likelihood.js';
 
 /** One answer to be written. */
 export interface EngineRequest {
@@ -90,7 +91,13 @@ export type EngineEvent =
   | { readonly type: 'tileNeeded'; readonly item: number; readonly tile: number }
   | { readonly type: 'prefillStarted' }
   /** Ids, and exactly their text: no character and no possible stop text is ever cut. Special tokens have no text. */
-  | { readonly type: 'tokens'; readonly tokenIds: readonly number[]; readonly text: string }
+  | {
+      readonly type: 'tokens';
+      readonly tokenIds: readonly number[];
+      readonly text: string;
+      /** How likely each of them was, where the request asks for it. */
+      readonly likelihoods?: readonly TokenLikelihood[];
+    }
   /**
    * The model asks for a drawing. Comes before the tokens event of the token that asks, so whoever has that token
    * knows that the drawing was asked for; and before any token when a forced one asks. Condition: float32 [up to the window's rows, hidden].

@@ -1,7 +1,8 @@
 import { FinishReason, type TesseraError } from '@tessera/protocol';
 import type { CacheOwner } from '../kv/cache-planner.js';
 import type { CacheContent } from '../kv/prefix-store.js';
-import { Sampler } from '../sampling/sampler.js';
+import { type SampledToken, Sampler } from '../sampling/sampler.js';
+import type { TokenLikelihood } from '../sampling/token-likelihood.js';
 import type { Schedulable } from '../scheduler/scheduler.js';
 import { Detokenizer, type WrittenText } from '../text/detokenizer.js';
 import type { TokenBytes } from '../text/token-bytes.js';
@@ -47,6 +48,8 @@ export class Sequence implements Schedulable, CacheOwner {
   readonly #keys: number[];
   readonly #maxTokens: number;
   #condition: ConditionWindow | undefined;
+  /** Of the tokens that were written and not given out yet. */
+  readonly #likelihoods: TokenLikelihood[] = [];
   /** Tokens of the answer; one that ends it is left out. */
   #written = 0;
   #nextToken = 0;
@@ -238,7 +241,7 @@ export class Sequence implements Schedulable, CacheOwner {
     this.#reason = this.#limitReached();
   }
 
-  #write(id: number): void {
+  #write({ id, likelihood }: SampledToken): void {
     const reason = this.#endedBy(id);
     if (reason !== undefined) {
       this.#reason = reason;
@@ -252,6 +255,7 @@ export class Sequence implements Schedulable, CacheOwner {
     this.#tokenIds.push(id);
     this.#keys.push(id);
     this.#written++;
+    if (likelihood !== undefined) this.#likelihoods.push(likelihood);
     let text = this.#text.push(id);
     this.#reason = this.#limitReached();
     if (this.#reason !== undefined && !this.#text.isStopped) text = join(text, this.#text.finish());
@@ -304,7 +308,11 @@ export class Sequence implements Schedulable, CacheOwner {
   }
 
   #emit({ tokenIds, text }: WrittenText): void {
-    if (tokenIds.length > 0 || text !== '') this.sink.put({ type: 'tokens', tokenIds, text });
+    if (tokenIds.length === 0 && text === '') return;
+    // Tokens are given out in the order in which they were written.
+    const asked = this.request.sampling.topLogprobs !== undefined;
+    const likelihoods = asked ? { likelihoods: this.#likelihoods.splice(0, tokenIds.length) } : {};
+    this.sink.put({ type: 'tokens', tokenIds, text, ...likelihoods });
   }
 }
 

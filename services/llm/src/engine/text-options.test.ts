@@ -5,7 +5,7 @@ import { goldenCase } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
-import { isDecode, withExecute } from '../testing/with-execute.js';
+import { isDecode, mapComputed, withExecute } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import { LlmEngine } from './llm-engine.js';
 
@@ -76,6 +76,51 @@ test('after a takeover the penalties go on as if nothing had happened', async ()
   }
 });
 
+test('log-probabilities are those of the model, whatever the options make of them', async () => {
+  const modelDir = await demoBundleDir();
+  const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
+  const rows: Float32Array[] = [];
+  const executor = withExecute(options.executor, async (plan) =>
+    mapComputed(await options.executor.execute(plan), (row) => {
+      rows.push(row.logits.slice());
+      return row;
+    }),
+  );
+  const engine = new LlmEngine({ ...options, executor });
+  onTestFinished(() => engine.close());
+  const text = { ...penalised, logitBias: { 5: 100, 6: 100 }, stop: ['no such text'], logprobs: { top: 5 } };
+  const answer = await collect(engine.submit(demo.request([user(golden.question)], { text })));
+  expect(answer.tokenIds.length).toBeGreaterThanOrEqual(12);
+  const told = answer.events.flatMap((event) => (event.type === 'tokens' ? [event] : []));
+  for (const { tokenIds, likelihoods } of told) expect(likelihoods?.map(({ tokenId }) => tokenId)).toEqual(tokenIds);
+  for (const [at, { tokenId, logprob, top }] of told.flatMap(({ likelihoods = [] }) => likelihoods).entries()) {
+    // By hand: the logarithm of the softmax.
+    const row = [...(rows[at] as Float32Array)];
+    const total = row.reduce((sum, logit) => sum + Math.exp(logit), 0);
+    const expected = row.map((logit) => Math.log(Math.exp(logit) / total));
+    expect(logprob).toBeCloseTo(expected[tokenId] as number, 5);
+    const likeliest = [...row.keys()].sort((a, b) => (row[b] as number) - (row[a] as number)).slice(0, 5);
+    expect(top.map((one) => one.tokenId)).toEqual(likeliest);
+    for (const one of top) expect(one.logprob).toBeCloseTo(expected[one.tokenId] as number, 5);
+  }
+});
+
+test('text that is held back keeps the log-probabilities of its tokens; a takeover gives none twice', async () => {
+  const whole = await ask({ logprobs: { top: 0 } });
+  expect(whole.tokenIds).toEqual(golden.output_ids);
+  const ids = ({ events }: typeof whole) =>
+    events.flatMap((event) => (event.type === 'tokens' ? (event.likelihoods ?? []) : [])).map(({ tokenId }) => tokenId);
+  expect(ids(whole)).toEqual(golden.output_ids);
+  // Begins as the answer goes on, so that what is held back leaves later and together.
+  const stop = [`${whole.text.slice(2, -1)}never`];
+  expect(ids(await ask({ logprobs: { top: 0 }, stop }))).toEqual(golden.output_ids);
+  for (const count of [1, 4]) {
+    expect(ids(await ask({ logprobs: { top: 0 }, stop }, golden.output_ids.slice(0, count)))).toEqual(
+      golden.output_ids.slice(count),
+    );
+  }
+});
+
 test('a sequence whose logits are not numbers fails for itself; the others of its batch go on', async () => {
   const modelDir = await demoBundleDir();
   const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
@@ -110,6 +155,7 @@ test.each<[field: string, text: Partial<TextOptions>]>([
   ['text.logit_bias', { logitBias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) }],
   ['text.stop_token_ids', { stopTokenIds: [2048] }],
   ['text.stop_token_ids', { stopTokenIds: new Array(65).fill(1) }],
+  ['text.logprobs.top', { logprobs: { top: 21 } }],
   ['text.min_tokens', { minTokens: 6, maxTokens: 5 }],
   ['text.min_tokens', { minTokens: 1_000_000 }],
 ])('%s out of its bounds is refused', (field, text) => {

@@ -65,6 +65,7 @@ function samplingOptions(
     frequencyPenalty: text.frequencyPenalty ?? 0,
     logitBias,
     minTokens: text.minTokens ?? 0,
+    topLogprobs: text.logprobs?.top,
     seed: text.seed ?? 0n,
   };
 }

@@ -16,6 +16,7 @@ const greedy: SamplingOptions = {
   frequencyPenalty: 0,
   logitBias: [],
   minTokens: 0,
+  topLogprobs: undefined,
   seed: 1n,
 };
 /** The same numbers from 0 to 1 in each run. */
@@ -33,14 +34,14 @@ function counts(logits: Float32Array, options: Partial<SamplingOptions>, draws =
   const sampler = new Sampler({ ...greedy, temperature: 1, ...options });
   const found = new Map<number, number>();
   for (let position = 0; position < draws; position++) {
-    const id = sampler.sample(logits, position);
+    const { id } = sampler.sample(logits, position);
     found.set(id, (found.get(id) ?? 0) + 1);
   }
   return found;
 }
 
 test('greedy takes the largest logit, the first among equals', () => {
-  expect(new Sampler(greedy).sample(Float32Array.of(1, 3, 3, 2), 0)).toBe(1);
+  expect(new Sampler(greedy).sample(Float32Array.of(1, 3, 3, 2), 0).id).toBe(1);
   expect(counts(rows, { topK: 1 }, 50).size).toBe(1);
   expect(counts(rows, { topP: 0 }, 50).size).toBe(1);
 });
@@ -65,7 +66,7 @@ test('only the differences of logits count, however far from zero they are', () 
 
 test('a choice depends on seed and position alone', () => {
   const choose = (seed: bigint, position: number) =>
-    new Sampler({ ...greedy, temperature: 2, seed }).sample(rows, position);
+    new Sampler({ ...greedy, temperature: 2, seed }).sample(rows, position).id;
   const first = Array.from({ length: 40 }, (_, position) => choose(5n, position));
   const backwards = Array.from({ length: 40 }, (_, n) => choose(5n, 39 - n)).reverse();
   expect(backwards).toEqual(first);
@@ -85,7 +86,7 @@ test.each([
     const sampler = new Sampler({ ...greedy, repetitionPenalty });
     sampler.see([3, 7]);
     const logits = rows.slice(0, 12);
-    expect(expected.map((_, position) => sampler.sample(logits, position))).toEqual(expected);
+    expect(expected.map((_, position) => sampler.sample(logits, position).id)).toEqual(expected);
     expect(logits).toEqual(rows.slice(0, 12));
   },
 );
@@ -102,7 +103,7 @@ test('the odds of penalised tokens are those of the reference', () => {
     const sampler = new Sampler({ ...greedy, temperature: 1, repetitionPenalty: 1.3 });
     sampler.see([3, 1, 3]);
     sampler.resume([2, 4]);
-    const id = sampler.sample(logits, position);
+    const { id } = sampler.sample(logits, position);
     found[id] = (found[id] as number) + 1;
   }
   for (const [id, weight] of weights.entries()) {
@@ -160,12 +161,12 @@ test('tokens that were given count as those that were chosen', () => {
   const logits = rows.slice(0, 12);
   const whole = new Sampler(options);
   whole.see([3, 7]);
-  const answer = Array.from({ length: 30 }, (_, position) => whole.sample(logits, position));
+  const answer = Array.from({ length: 30 }, (_, position) => whole.sample(logits, position).id);
   for (let given = 0; given < 30; given++) {
     const rest = new Sampler(options);
     rest.see([3, 7]);
     rest.resume(answer.slice(0, given));
-    expect(rest.sample(logits, given)).toBe(answer[given]);
+    expect(rest.sample(logits, given).id).toBe(answer[given]);
   }
 });
 

@@ -2,6 +2,14 @@ import { RandomStream } from '@tessera/inference';
 import { chooseToken } from './choose-token.js';
 import { LogitAdjustments } from './logit-adjustments.js';
 import type { SamplingOptions } from './sampling-options.js';
+import { type TokenLikelihood, tokenLikelihood } from './token-likelihood.js';
+
+/** A token that was chosen. */
+export interface SampledToken {
+  readonly id: number;
+  /** Where the options ask for it. */
+  readonly likelihood?: TokenLikelihood;
+}
 
 /**
  * Chooses the tokens of one sequence. The choice at a position depends on the logits, the options, the position and the
@@ -38,12 +46,18 @@ export class Sampler {
    * @param position the token's place in the answer, counted from 0
    * @throws TesseraError MODEL_OUTPUT_INVALID when the logits are not numbers
    */
-  sample(logits: Float32Array, position: number): number {
+  sample(logits: Float32Array, position: number): SampledToken {
+    const id = this.#choose(logits, position);
+    this.#adjustments.write(id);
+    const { topLogprobs } = this.#options;
+    // Of what the model gave, and not of what the options made of it.
+    return topLogprobs === undefined ? { id } : { id, likelihood: tokenLikelihood(logits, id, topLogprobs) };
+  }
+
+  #choose(logits: Float32Array, position: number): number {
     this.#adjustments.apply(logits, position);
     try {
-      const id = chooseToken(logits, this.#options, () => this.#random.uniform(position));
-      this.#adjustments.write(id);
-      return id;
+      return chooseToken(logits, this.#options, () => this.#random.uniform(position));
     } finally {
       this.#adjustments.undo(logits);
     }

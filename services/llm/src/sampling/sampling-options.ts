@@ -18,6 +18,8 @@ export interface SamplingOptions {
   readonly logitBias: readonly (readonly [tokenId: number, bias: number])[];
   /** The answer does not end by a token of its own before it has this many. */
   readonly minTokens: number;
+  /** How many of the likeliest tokens are told of at each place; undefined: nothing is told, of the chosen one neither. */
+  readonly topLogprobs: number | undefined;
   /** Its low 64 bits are used. */
   readonly seed: bigint;
 }
