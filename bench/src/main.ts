@@ -11,6 +11,7 @@ import { memory } from './suites/memory.js';
 import { overhead } from './suites/overhead.js';
 import { prefixCache } from './suites/prefix-cache.js';
 import { refusals } from './suites/refusals.js';
+import { sampling } from './suites/sampling.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
 import { tokenCost } from './suites/token-cost.js';
@@ -21,6 +22,7 @@ const suites: readonly Suite[] = [
   concurrency,
   decodeSteps,
   kvCache,
+  sampling,
   tokenCost,
   prefixCache,
   goodput,

@@ -1,4 +1,4 @@
-import { topTokens } from './top-tokens.js';
+import { LogitRow } from './logit-row.js';
 
 /** How likely a token is. */
 export interface Likelihood {
@@ -13,18 +13,21 @@ export interface TokenLikelihood extends Likelihood {
   readonly top: readonly Likelihood[];
 }
 
+/** One row at a time: sampling is synchronous, so all samplers of a thread share it. */
+const row = new LogitRow();
+
 /**
  * Looks a token up in the softmax of a row.
  * @param logits one row, [vocab], as the model gave it
  * @param top how many of the likeliest are told
  */
 export function tokenLikelihood(logits: Float32Array, tokenId: number, top: number): TokenLikelihood {
-  let highest = Number.NEGATIVE_INFINITY;
-  for (const logit of logits) if (logit > highest) highest = logit;
-  let weights = 0;
-  for (const logit of logits) weights += Math.exp(logit - highest);
-  const logTotal = highest + Math.log(weights);
+  row.read(logits);
+  row.weighBy(1);
+  const logTotal = row.highest + Math.log(row.total());
   const likelihood = (id: number): Likelihood => ({ tokenId: id, logprob: (logits[id] as number) - logTotal });
-  const all = Array.from(logits, (_, id) => id);
-  return { ...likelihood(tokenId), top: topTokens(logits, top === 0 ? [] : all, top).map(likelihood) };
+  if (top === 0) return { ...likelihood(tokenId), top: [] };
+  const { ids, count } = row.largest(top);
+  const ranked = [...ids.subarray(0, count)].sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
+  return { ...likelihood(tokenId), top: ranked.map(likelihood) };
 }

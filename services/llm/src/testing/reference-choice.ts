@@ -21,11 +21,13 @@ export function referenceDistribution(
   };
   let nucleus = byRank;
   if (topP < 1) {
-    const probabilities = softmax(byRank);
+    // As weights against the likeliest, so that equal ones add up without rounding.
+    const weights = byRank.map((id) => Math.exp((logitOf(id) - logitOf(sorted[0] as number)) / temperature));
+    const enough = topP * weights.reduce((sum, weight) => sum + weight, 0);
     let sum = 0;
     let size = 0;
-    do sum += probabilities[size++] as number;
-    while (sum < topP && size < byRank.length);
+    do sum += weights[size++] as number;
+    while (sum < enough && size < byRank.length);
     nucleus = byRank.slice(0, size);
   }
   const probabilities = softmax(nucleus);
