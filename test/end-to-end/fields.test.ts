@@ -68,7 +68,7 @@ const wrongStarts: readonly [why: string, code: string, field: string, start: ()
     () => ({ messages: [{ content: question('Hello!').messages[0]?.content }] }),
   ],
   ['a model that there is not', 'MODEL_NOT_FOUND', 'start.model', () => question('Hello!', [], { model: 'other' })],
-  ['what is not built', 'UNSUPPORTED', 'start.text.min_p', () => question('Hello!', [], { text: { minP: 0.5 } })],
+  ['what is not built', 'UNSUPPORTED', 'start.choices', () => question('Hello!', [], { choices: 2 })],
   [
     'what is not built of a list',
     'UNSUPPORTED',
