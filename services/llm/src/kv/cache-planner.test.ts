@@ -244,6 +244,35 @@ test('without memory what is kept gives way, nothing counts as loaded, and then 
   expect(cache.planner.failed()).toBe(false);
 });
 
+test('who counted on what has to go for another one begins at the first position', () => {
+  const cache = new Cache(2 * 64 * rowBytes);
+  const first = new Owner({ scope: 'a', keys: prompt(60) });
+  cache.planner.acquire(first);
+  cache.step([first, 60]);
+  cache.planner.release(first);
+  const next = new Owner({ scope: 'a', keys: prompt(50) });
+  cache.planner.acquire(next);
+  expect(next.cachedTokens).toBe(49);
+  const other = new Owner({ scope: 'b', keys: prompt(60) });
+  cache.planner.acquire(other);
+  cache.step([other, 60]);
+  expect([next.cachedTokens, cache.planner.keptBytes]).toEqual([0, 0]);
+  cache.step([next, 50]);
+  for (const owner of [next, other]) cache.check(owner);
+});
+
+test('a beginning is the same from its first position on, or not at all', () => {
+  const cache = new Cache(1e6);
+  const first = new Owner({ scope: 'a', keys: [77, ...prompt(40)] });
+  cache.planner.acquire(first);
+  cache.step([first, 41]);
+  expect(cache.planner.expected(new Owner({ scope: 'a', keys: [78, ...prompt(40)] }))).toBe(0);
+  cache.planner.release(first);
+  expect(first.slot).toBe(-1);
+  expect(cache.planner.expected(new Owner({ scope: 'a', keys: [78, ...prompt(40)] }))).toBe(0);
+  expect(cache.planner.expected(new Owner({ scope: 'a', keys: [77, ...prompt(40)] }))).toBe(40);
+});
+
 test('reuse can be left out', () => {
   const cache = new Cache(1e6, undefined, false);
   const first = new Owner({ scope: 'a', keys: prompt(40) });
