@@ -66,7 +66,8 @@ test('--prefix is the first word of every stream, and two deployments share one 
 
 test('a checkpoint of a published family is served as it is, its chat template in a file of its own', async () => {
   const { text, ids } = goldenTokens[0] as (typeof goldenTokens)[number];
-  const up = await tesseraUp(['--model', await recitingLlama(folder, ids), '--cache', join(folder, 'cache')]);
+  const model = await recitingLlama(folder, ids);
+  const up = await tesseraUp(['--model', model, '--weights', 'int4', '--cache', join(folder, 'cache')]);
   try {
     expect(await tessera(['ask', 'Hello!', '--address', up.gateway])).toMatchObject({ status: 0, stdout: `${text}\n` });
   } finally {

@@ -6,6 +6,7 @@ import {
   causalSelfAttention,
   embedding,
   gatedMlp,
+  head,
   type KeyValue,
   linear,
   preNormLayer,
@@ -86,6 +87,6 @@ export function denseDecoder(config: DecoderConfig, { bias, headNorms, window }:
     logits: (rows, weights) =>
       config.tie_word_embeddings
         ? tiedHead(rows, weights.at(names.embedding), vocabSize, width)
-        : linear(rows, weights.at(names.head), { from: width, to: vocabSize, bias: false }),
+        : head(rows, weights.at(names.head), vocabSize, width),
   };
 }

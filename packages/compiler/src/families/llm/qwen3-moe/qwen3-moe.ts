@@ -6,6 +6,7 @@ import {
   causalSelfAttention,
   embedding,
   gatedMlp,
+  head,
   type KeyValue,
   linear,
   preNormLayer,
@@ -88,7 +89,7 @@ function pieces(config: Qwen3MoeConfig): CausalLm {
     logits: (rows, weights) =>
       config.tie_word_embeddings
         ? tiedHead(rows, weights.at(names.embedding), vocabSize, width)
-        : linear(rows, weights.at(names.head), { from: width, to: vocabSize, bias: false }),
+        : head(rows, weights.at(names.head), vocabSize, width),
   };
 }
 
