@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readBundle } from '@tessera/bundle';
+import { readBundle, weightKinds } from '@tessera/bundle';
 import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -107,7 +107,7 @@ test('inspect of a folder without a model says so', async () => {
   expect(stderr).toContain('config.json');
 });
 
-test.each(['float32', 'int8'] as const)('compile writes a %s bundle, and refuses to write over it', async (weights) => {
+test.each(weightKinds)('compile writes a %s bundle, and refuses to write over it', async (weights) => {
   const out = join(folder, weights);
   const first = await tessera(['compile', demoModelDir, '--out', out, '--weights', weights, '--json']);
   expect(first.status).toBe(0);

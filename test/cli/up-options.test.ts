@@ -6,7 +6,9 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { collect } from '@tessera/testing/async/collect';
 import { bundleCacheDir, samplePath } from '@tessera/testing/demo-model/files';
+import { goldenTokens } from '@tessera/testing/demo-model/goldens';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { recitingLlama } from '../support/reciting-llama.js';
 import { tessera, tesseraUp } from '../support/tessera.js';
 import { textOnlyModel } from '../support/text-only.js';
 
@@ -67,6 +69,18 @@ test('--prefix is the first word of every stream, and two deployments share one 
       process.kill('SIGTERM');
       expect(await ended).toBe(0);
     }
+  }
+});
+
+test('a checkpoint of a published family is served as it is, its chat template in a file of its own', async () => {
+  const { text, ids } = goldenTokens[0] as (typeof goldenTokens)[number];
+  const model = await recitingLlama(folder, ids);
+  const up = await tesseraUp(['--model', model, '--weights', 'int4', '--cache', join(folder, 'cache')]);
+  try {
+    expect(await tessera(['ask', 'Hello!', '--address', up.gateway])).toMatchObject({ status: 0, stdout: `${text}\n` });
+  } finally {
+    up.process.kill('SIGTERM');
+    expect(await up.ended).toBe(0);
   }
 });
 

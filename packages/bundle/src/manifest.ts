@@ -10,6 +10,10 @@ export const manifestFileName = 'bundle.json';
 /** What prompts are built with: the checkpoint's own files, in every bundle under these names. */
 export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json'] as const;
 
+/** How linear layers hold their weights; other tensors are as fine or finer. */
+export const weightKinds = ['float32', 'int8', 'int4'] as const;
+export type WeightKind = (typeof weightKinds)[number];
+
 const count = z.number().int().positive();
 const tokenId = z.number().int().nonnegative();
 const finite = z.number();
@@ -104,7 +108,7 @@ export const bundleManifest = z
     name: z.string().min(1).max(128),
     /** First 12 hex digits of the content digest: names the model in NATS subjects and in Describe. */
     revision: z.string().regex(/^[0-9a-f]{12}$/),
-    weights: z.enum(['float32', 'int8']),
+    weights: z.enum(weightKinds),
     /** Parameters of each stage as the checkpoint publishes them; 0 where the model lacks the stage. */
     parameters: z.record(z.enum(stageNames), z.number().int().nonnegative()),
     /** Every other file of the folder. */

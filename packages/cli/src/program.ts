@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type WeightKind, weightKinds } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AskOptions, ask, draw } from './commands/ask.js';
-import { compile, type Weights } from './commands/compile.js';
+import { compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
@@ -107,7 +108,9 @@ function buildProgram(signal: AbortSignal): Command {
     .requiredOption('--out <dir>', 'folder to write')
     .addOption(weightsOption())
     .option('--json', 'the result as JSON', false)
-    .action((dir: string, options: { out: string; weights: Weights; json: boolean }) => compile(dir, options, signal));
+    .action((dir: string, options: { out: string; weights: WeightKind; json: boolean }) =>
+      compile(dir, options, signal),
+    );
 
   return program;
 }
@@ -143,7 +146,7 @@ function chatOptions(command: Command): Command {
 }
 
 function weightsOption(): Option {
-  return new Option('--weights <kind>', 'how weights are stored').choices(['float32', 'int8']).default('float32');
+  return new Option('--weights <kind>', 'how weights are stored').choices(weightKinds).default('float32');
 }
 
 function logitBias(value: string, earlier: Readonly<Record<number, number>> = {}): Record<number, number> {

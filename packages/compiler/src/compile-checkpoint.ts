@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import {
   type BundleManifest,
@@ -6,7 +6,6 @@ import {
   bundleManifest,
   manifestFileName,
   type StageName,
-  tokenizerFiles,
 } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
@@ -18,6 +17,7 @@ import { graphFile, manifestSections, nullConditionFile } from './manifest-secti
 import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
 import { temporarySibling } from './temporary-sibling.js';
+import { copyTokenizer } from './tokenizer-files.js';
 
 export interface CompileProgress {
   readonly stage: StageName;
@@ -82,11 +82,7 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
   } finally {
     await checkpoint.close();
   }
-  for (const name of tokenizerFiles) {
-    await copyFile(join(dir, name), join(work, name)).catch((cause: unknown) => {
-      throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, name)}: cannot be read`, { cause });
-    });
-  }
+  await copyTokenizer(dir, work);
   const manifest = bundleManifest.parse({
     formatVersion: bundleFormatVersion,
     name: basename(dir),

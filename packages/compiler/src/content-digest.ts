@@ -5,15 +5,17 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { weightFiles } from './checkpoint/checkpoint.js';
 import type { WeightPrecision } from './graph/index.js';
+import { chatTemplateFile } from './tokenizer-files.js';
 
 /**
  * Raised whenever the same checkpoint would compile to something else, or is refused now: a bundle from before would be
  * served in its place. `npm run check` asks at every change of the compiler.
  */
-const compilerVersion = 2;
+const compilerVersion = 3;
 
 /** Configuration that a bundle is made from; copied files among it. */
 const configFiles = [
+  chatTemplateFile,
   'config.json',
   'generation_config.json',
   'model.safetensors.index.json',

@@ -1,4 +1,5 @@
 import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
+import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 import { parseConfig } from './config.js';
 import { generationFromConfig } from './generation-config.js';
@@ -43,6 +44,11 @@ export function manifestSections(
   configs: CheckpointConfigs,
 ): Pick<BundleManifest, StageName | 'preprocessing' | 'generation'> {
   const { generation, eosTokenIds } = generationFromConfig(configs.generation);
+  const allEosTokenIds = [...new Set([...plan.eosTokenIds, ...eosTokenIds])];
+  if (allEosTokenIds.length === 0) {
+    const nowhere = 'neither config.json nor generation_config.json has eos_token_id';
+    throw new TesseraError('CHECKPOINT_INVALID', `${nowhere}: an answer would never end`);
+  }
   return {
     ...(encoder && {
       encoder: { graph: graphFile.encoder, ...encoder.pieces.section },
@@ -52,7 +58,7 @@ export function manifestSections(
     llm: {
       graph: graphFile.llm,
       ...llm.pieces.section,
-      eosTokenIds: [...new Set([...plan.eosTokenIds, ...eosTokenIds])],
+      eosTokenIds: allEosTokenIds,
       tokens: specialTokens(plan, configs.tokenizer),
     },
     ...(generator && {

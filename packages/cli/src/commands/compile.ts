@@ -1,13 +1,12 @@
 import { resolve } from 'node:path';
+import type { WeightKind } from '@tessera/bundle';
 import { compileCheckpoint } from '@tessera/compiler';
 import { note, progress } from '../terminal.js';
-
-export type Weights = 'float32' | 'int8';
 
 /** Compiles a checkpoint into a bundle. */
 export async function compile(
   checkpoint: string,
-  options: { out: string; weights: Weights; json: boolean },
+  options: { out: string; weights: WeightKind; json: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   const out = resolve(options.out);

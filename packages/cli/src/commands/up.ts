@@ -1,17 +1,16 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { readBundle } from '@tessera/bundle';
+import { readBundle, type WeightKind } from '@tessera/bundle';
 import { Bus, shownUrl } from '@tessera/bus';
 import { ensureBundle } from '@tessera/compiler';
 import { bold, note, progress } from '../terminal.js';
 import { OwnNats } from '../up/own-nats.js';
 import { requireFreePort } from '../up/require-free-port.js';
 import { Stack, servicesOf } from '../up/stack.js';
-import type { Weights } from './compile.js';
 
 export interface UpOptions {
   readonly model: string;
-  readonly weights: Weights;
+  readonly weights: WeightKind;
   readonly cache: string;
   /** An existing NATS server; without it one is started and ended with the rest. */
   readonly natsUrl?: string;

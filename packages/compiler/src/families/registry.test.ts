@@ -7,11 +7,28 @@ import { families } from './registry.js';
 const demo = JSON.parse(readFileSync(`${demoModelDir}/config.json`, 'utf8')) as Record<string, Record<string, unknown>>;
 const part = (name: string, changes: object): Record<string, unknown> => ({ ...demo[name], ...changes });
 
+/** A dense decoder of the smallest size. */
+const decoder = {
+  vocab_size: 32,
+  hidden_size: 16,
+  intermediate_size: 24,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 8,
+};
+
 /** Every family, opened with a config of its own that has other fields too. */
 const opened: Readonly<Record<string, (changes: object) => unknown>> = {
   resnet: (changes) => families.vision.resnet?.(part('vision_config', changes), 'config'),
   pixel_shuffle_mlp: (changes) =>
     families.connector.pixel_shuffle_mlp?.(part('connector_config', changes), 'config', { patches: 144, width: 256 }),
+  ...Object.fromEntries(
+    ['llama', 'mistral', 'qwen2', 'qwen3'].map((name) => [
+      name,
+      (changes: object) => families.llm[name]?.({ ...decoder, ...changes }, 'config'),
+    ]),
+  ),
   qwen3_moe: (changes) => families.llm.qwen3_moe?.(part('text_config', changes), 'config'),
   pixart: (changes) => families.generator.pixart?.(part('generator_config', changes), 'config'),
 };
@@ -42,7 +59,7 @@ describe.each(Object.entries(opened))('%s', (_, open) => {
 
 test('an unknown model_type is refused with the known ones; a name that every object has is none of them', () => {
   expect(() => byModelType(families.llm, { model_type: 'gpt2' }, 'text_config')).toThrow(
-    'text_config.model_type is gpt2; known are qwen3_moe',
+    'text_config.model_type is gpt2; known are llama, mistral, qwen2, qwen3, qwen3_moe',
   );
   expect(() => byModelType(families.llm, { model_type: 'toString' }, 'text_config')).toThrow(/known are/);
 });

@@ -5,6 +5,10 @@ import type { VisionEncoder } from '../stages/vision-encoder.js';
 import { pixelShuffleMlp } from './connector/pixel-shuffle-mlp/pixel-shuffle-mlp.js';
 import type { Family } from './family.js';
 import { pixart } from './generator/pixart/pixart.js';
+import { llama } from './llm/llama/llama.js';
+import { mistral } from './llm/mistral/mistral.js';
+import { qwen2 } from './llm/qwen2/qwen2.js';
+import { qwen3 } from './llm/qwen3/qwen3.js';
 import { qwen3Moe } from './llm/qwen3-moe/qwen3-moe.js';
 import { resnet } from './vision/resnet/resnet.js';
 
@@ -21,6 +25,6 @@ interface Registry {
 export const families: Registry = {
   vision: { resnet },
   connector: { pixel_shuffle_mlp: pixelShuffleMlp },
-  llm: { qwen3_moe: qwen3Moe },
+  llm: { llama, mistral, qwen2, qwen3, qwen3_moe: qwen3Moe },
   generator: { pixart },
 };

@@ -1,2 +1,4 @@
+import type { WeightKind } from '@tessera/bundle';
+
 /** How a graph holds the weights of its linear layers and convolutions. */
-export type WeightPrecision = 'float32' | 'int8';
+export type WeightPrecision = WeightKind;

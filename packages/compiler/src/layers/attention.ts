@@ -17,6 +17,9 @@ export function rotary(x: Value, positions: Value, tables: RotaryTables, heads: 
   return x.graph.node('RotaryEmbedding', inputs, { num_heads: heads }, { domain: microsoft })[0] as Value;
 }
 
+/** ONNX Runtime's grouped-query attention takes heads whose size is a multiple of this. */
+export const headDimStep = 8;
+
 export interface CachedAttention {
   readonly q: Value;
   readonly k: Value;
@@ -30,6 +33,8 @@ export interface CachedAttention {
   readonly totalLength: Value;
   readonly heads: number;
   readonly kvHeads: number;
+  /** How many positions a query sees, its own among them; absent: all before it. */
+  readonly window?: number | undefined;
 }
 
 /**
@@ -42,11 +47,11 @@ export function groupQueryAttention(options: CachedAttention): {
   presentKey: Value;
   presentValue: Value;
 } {
-  const { q, k, v, pastKey, pastValue, lastPositions, totalLength, heads, kvHeads } = options;
+  const { q, k, v, pastKey, pastValue, lastPositions, totalLength, heads, kvHeads, window } = options;
   const [output, presentKey, presentValue] = q.graph.node(
     'GroupQueryAttention',
     [q, k, v, pastKey, pastValue, lastPositions, totalLength],
-    { num_heads: heads, kv_num_heads: kvHeads },
+    { num_heads: heads, kv_num_heads: kvHeads, ...(window !== undefined && { local_window_size: window }) },
     { domain: microsoft, outputs: 3 },
   );
   return { output: output as Value, presentKey: presentKey as Value, presentValue: presentValue as Value };

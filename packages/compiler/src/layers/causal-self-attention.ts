@@ -37,6 +37,8 @@ export interface CausalSelfAttentionOptions {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** See CachedAttention. */
+  readonly window?: number | undefined;
   /** The linear layer from the heads back to the model's width. */
   readonly output: { readonly module: Module; readonly width: number; readonly bias: boolean };
 }
@@ -49,7 +51,7 @@ export function causalSelfAttention(
   { q, k, v }: Projections,
   past: KeyValue,
   { positions, tables, lastPositions, totalLength }: AttentionInputs,
-  { heads, kvHeads, headDim, output }: CausalSelfAttentionOptions,
+  { heads, kvHeads, headDim, window, output }: CausalSelfAttentionOptions,
 ): AttentionResult {
   /** [batch, seq, kvHeads * headDim] as the cache lies: [batch, kvHeads, seq, headDim]. */
   const cacheRows = (x: Value): Value => transpose(reshape(x, [0, 0, kvHeads, headDim]), [0, 2, 1, 3]);
@@ -68,6 +70,7 @@ export function causalSelfAttention(
     totalLength,
     heads,
     kvHeads,
+    window,
   });
   return {
     output: linear(attended, output.module, { from: heads * headDim, to: output.width, bias: output.bias }),

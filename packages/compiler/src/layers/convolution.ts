@@ -17,7 +17,7 @@ interface Kernel {
   readonly bias: Float32Array;
 }
 
-/** A convolution whose kernel and bias `load` makes; with int8, the kernel has one scale for each output channel. */
+/** A convolution whose kernel and bias `load` makes; where it is rounded, the kernel has 8 bits and one scale for each output channel. */
 function convolve(
   x: Value,
   name: string,

@@ -1,7 +1,7 @@
 import type { Module, Parameter } from '../checkpoint/parameters.js';
 import { add, type GraphBuilder, gather, matmul, microsoft, type Value, type WeightPrecision } from '../graph/index.js';
 import { vector } from './parameter-value.js';
-import { blockSize, quantizeBlocks } from './quantize.js';
+import { type BlockBits, blockSize, quantizeBlocks } from './quantize.js';
 
 /** Sizes of a linear layer and whether it has a bias. */
 export interface LinearOptions {
@@ -11,6 +11,9 @@ export interface LinearOptions {
   /** The graph's, unless a layer is too small or too touchy to be rounded. */
   readonly precision?: WeightPrecision;
 }
+
+/** Of a weight that is rounded. */
+const bitsOf: Readonly<Record<Exclude<WeightPrecision, 'float32'>, BlockBits>> = { int8: 8, int4: 4 };
 
 type ProjectOptions = Omit<LinearOptions, 'bias'>;
 
@@ -33,20 +36,21 @@ function project(x: Value, weight: Parameter, { from, to, precision = x.graph.pr
     );
     return matmul(x, table);
   }
+  const bits = bitsOf[precision];
   const blocks = Math.ceil(from / blockSize);
   const quantized = g.weightGroup(
-    [`${weight.name}:int8`, `${weight.name}:scales`],
+    [`${weight.name}:${precision}`, `${weight.name}:${precision}:scales`],
     [
-      { dtype: 'uint8', shape: [to, blocks, blockSize] },
+      { dtype: 'uint8', shape: [to, blocks, (blockSize * bits) / 8] },
       { dtype: 'float32', shape: [to, blocks] },
     ],
     async (signal) => {
-      const { values, scales } = quantizeBlocks(await weight.read(signal), to, from);
+      const { values, scales } = quantizeBlocks(await weight.read(signal), to, from, bits);
       return [values, scales];
     },
   );
   // accuracy_level 4: activations are rounded to int8 too, by row and block, so a row's result is its own.
-  const attributes = { K: from, N: to, bits: 8, block_size: blockSize, accuracy_level: 4 };
+  const attributes = { K: from, N: to, bits, block_size: blockSize, accuracy_level: 4 };
   return g.node('MatMulNBits', [x, ...quantized], attributes, { domain: microsoft })[0] as Value;
 }
 
@@ -66,10 +70,20 @@ export function embedding(ids: Value, module: Module, count: number, width: numb
   return gather(embeddingTable(ids.graph, module.parameter('weight', [count, width])), ids);
 }
 
+/** The head decides between neighbours and is one layer among many: it never has less than 8 bits. */
+const headPrecision = { float32: 'float32', int8: 'int8', int4: 'int8' } as const;
+
+/** Scores of x [rows, width] by the module's `weight` [count, width]: the head of a model that has one of its own. */
+export function head(x: Value, module: Module, count: number, width: number): Value {
+  const precision = headPrecision[x.graph.precision];
+  return linear(x, module, { from: width, to: count, bias: false, precision });
+}
+
 /** Scores of x [rows, width] against an embedding table [count, width]: the head of a model with tied embeddings. */
 export function tiedHead(x: Value, module: Module, count: number, width: number): Value {
   const weight = module.parameter('weight', [count, width]);
-  if (x.graph.precision === 'int8') return project(x, weight, { from: width, to: count });
+  const precision = headPrecision[x.graph.precision];
+  if (precision !== 'float32') return project(x, weight, { from: width, to: count, precision });
   // Gemm multiplies by the transpose in place, so the table is stored once.
   return x.graph.node('Gemm', [x, embeddingTable(x.graph, weight)], { transB: 1 })[0] as Value;
 }

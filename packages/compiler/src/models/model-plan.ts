@@ -36,6 +36,9 @@ export function modulePlaced(source: ParameterSource, { prefix }: Placed<unknown
   return prefix === '' ? root : root.at(prefix);
 }
 
+/** Stages other than the LLM are small beside it, and rounding shows in them: they never have less than 8 bits. */
+const finer = (precision: WeightPrecision): WeightPrecision => (precision === 'int4' ? 'int8' : precision);
+
 type Build = (source: ParameterSource, precision: WeightPrecision) => GraphBuilder;
 
 /** The stages' graphs, each still to be built. */
@@ -43,14 +46,16 @@ export function stageGraphs(stages: StagePieces): Partial<Record<StageName, Buil
   const { encoder, connector, llm, generator } = stages;
   return {
     ...(encoder && {
-      encoder: (source, precision) => encoderGraph(encoder.pieces, modulePlaced(source, encoder), precision),
+      encoder: (source, precision) => encoderGraph(encoder.pieces, modulePlaced(source, encoder), finer(precision)),
     }),
     ...(connector && {
-      connector: (source, precision) => connectorGraph(connector.pieces, modulePlaced(source, connector), precision),
+      connector: (source, precision) =>
+        connectorGraph(connector.pieces, modulePlaced(source, connector), finer(precision)),
     }),
     llm: (source, precision) => causalLmGraph(llm.pieces, modulePlaced(source, llm), precision),
     ...(generator && {
-      generator: (source, precision) => generatorGraph(generator.pieces, modulePlaced(source, generator), precision),
+      generator: (source, precision) =>
+        generatorGraph(generator.pieces, modulePlaced(source, generator), finer(precision)),
     }),
   };
 }

@@ -5,7 +5,7 @@ import { families } from '../families/registry.js';
 import { declareByGraphs, type ModelPlan } from './model-plan.js';
 import { tokenIds } from './token-ids.js';
 
-const textConfig = z.looseObject({ model_type: z.string(), eos_token_id: tokenIds });
+const textConfig = z.looseObject({ model_type: z.string(), eos_token_id: tokenIds.nullish() });
 
 /** An LLM published on its own. */
 export function textOnly(config: unknown): ModelPlan {
@@ -17,6 +17,6 @@ export function textOnly(config: unknown): ModelPlan {
     stages,
     declare: declareByGraphs(stages),
     tokens: {},
-    eosTokenIds: eos_token_id,
+    eosTokenIds: eos_token_id ?? [],
   };
 }

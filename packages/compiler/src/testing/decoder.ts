@@ -14,6 +14,8 @@ export interface StepResult {
   readonly logits: Float32Tensor;
   /** [batch, seq, hidden]. */
   readonly hidden: Float32Tensor;
+  /** What else was asked for, by name. */
+  readonly more: Readonly<Record<string, Float32Tensor>>;
 }
 
 /** The plainest caller of llm.onnx: a cache per sequence, grown by appending the new rows. */
@@ -40,12 +42,12 @@ export class Decoder {
 
   /**
    * One step of some of the sequences: `ids` right-padded to one length, of which `valid` are real.
-   * `capacity` is what the graph is shown of the caches.
+   * `capacity` is what the graph is shown of the caches, `more` names outputs to fetch besides.
    */
   async step(
     sequences: readonly number[],
     ids: readonly (readonly number[])[],
-    options: { media?: MediaRows; capacity?: number; total?: number } = {},
+    options: { media?: MediaRows; capacity?: number; total?: number; more?: readonly string[] } = {},
   ): Promise<StepResult> {
     const { kvHeads, headDim, hiddenSize, layers } = this.llm;
     const batch = sequences.length;
@@ -76,7 +78,8 @@ export class Decoder {
         BigInt64Array.from(ids, (row) => BigInt(row.length - 1)),
       ),
     };
-    const fetches = ['logits', 'hidden'];
+    const more = options.more ?? [];
+    const fetches = ['logits', 'hidden', ...more];
     for (let layer = 0; layer < layers; layer++) {
       for (const [kind, name] of ['key', 'value'].entries()) {
         const past = new Float32Array(batch * kvHeads * shown * headDim);
@@ -107,7 +110,11 @@ export class Decoder {
       }
     }
     for (const [row, sequence] of sequences.entries()) this.lengths[sequence] = ends[row] as number;
-    return { logits: results.logits as Float32Tensor, hidden: results.hidden as Float32Tensor };
+    return {
+      logits: results.logits as Float32Tensor,
+      hidden: results.hidden as Float32Tensor,
+      more: Object.fromEntries(more.map((name) => [name, results[name] as Float32Tensor])),
+    };
   }
 
   private cache(sequence: number, layer: number, kind: number): Float32Array {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { notBuilt, ofNoMatter, pieces, positive } from '../../../config.js';
-import { activationName } from '../../../layers/index.js';
+import { activationName, headDimStep } from '../../../layers/index.js';
 import { pretrainedFields } from '../../pretrained-fields.js';
-import { oneRopeTheta, ropeFields } from '../../rope-fields.js';
+import { oneRope, ropeFields } from '../../rope-fields.js';
 
 /** Qwen3MoeConfig of transformers. */
 export const qwen3MoeConfig = z
@@ -15,7 +15,7 @@ export const qwen3MoeConfig = z
     num_hidden_layers: pieces,
     num_attention_heads: positive,
     num_key_value_heads: positive,
-    head_dim: positive.multipleOf(2),
+    head_dim: positive.multipleOf(headDimStep),
     num_experts: pieces,
     num_experts_per_tok: positive,
     moe_intermediate_size: positive,
@@ -40,7 +40,7 @@ export const qwen3MoeConfig = z
     router_aux_loss_coef: ofNoMatter,
   })
   .catchall(notBuilt)
-  .superRefine(oneRopeTheta)
+  .superRefine(oneRope)
   .refine(
     (config) => (config.mlp_only_layers.length === 0 && config.decoder_sparse_step === 1) || config.intermediate_size,
     { path: ['intermediate_size'], error: 'is needed where some layers have no experts' },

@@ -129,24 +129,10 @@ test('layers without experts, a head of its own and biases, where the config say
 
 test.each([
   [{ intermediate_size: undefined, mlp_only_layers: [0] }, /config.json.intermediate_size/],
-  [{ rope_scaling: { type: 'yarn' } }, /config.json.rope_scaling: scaled rotary embeddings are not supported/],
   [
-    { rope_theta: undefined, rope_parameters: { rope_type: 'yarn', rope_theta: 1e4, factor: 4 } },
-    /config.json.rope_parameters.rope_type: scaled rotary embeddings are not supported; .*rope_parameters.factor/,
+    { rope_scaling: { type: 'longrope', factor: 4 } },
+    /config.json.rope_scaling.rope_type: is not supported; known are default, linear, dynamic, llama3, yarn/,
   ],
-  [
-    { rope_parameters: { rope_theta: 1e4, partial_rotary_factor: 0.5 } },
-    /config.json.rope_parameters.partial_rotary_factor: must be 1/,
-  ],
-  [
-    { rope_theta: undefined, rope_parameters: { full_attention: { rope_theta: 1e4 } } },
-    /config.json.rope_parameters.rope_theta.*; config.json.rope_parameters.full_attention: is not supported/,
-  ],
-  [
-    { rope_parameters: { rope_type: 'default', rope_theta: 1e6 } },
-    /config.json.rope_theta: is 10000, but rope_parameters.rope_theta is 1000000/,
-  ],
-  [{ rope_theta: undefined }, /config.json.rope_theta: is missing, and rope_parameters, too/],
   [{ use_sliding_window: true }, /config.json.use_sliding_window: sliding windows are not supported/],
   [{ use_qk_norm: false }, /config.json.use_qk_norm: attention without norms/],
   [{ shared_expert_intermediate_size: 512 }, /config.json.shared_expert_intermediate_size: shared experts/],

@@ -6,6 +6,7 @@ import {
   causalSelfAttention,
   embedding,
   gatedMlp,
+  head,
   type KeyValue,
   linear,
   preNormLayer,
@@ -17,13 +18,14 @@ import {
 } from '../../../layers/index.js';
 import type { CausalLm } from '../../../stages/causal-lm.js';
 import { type Family, family } from '../../family.js';
-import { ropeTheta } from '../../rope-fields.js';
+import { rotaryAngles } from '../../rotary-angles.js';
 import { type Qwen3MoeConfig, qwen3MoeConfig } from './config.js';
 import { names } from './tensor-names.js';
 
 function pieces(config: Qwen3MoeConfig): CausalLm {
   const { hidden_size: width, num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim: headDim } = config;
   const { rms_norm_eps: epsilon, hidden_act: activation, attention_bias: bias, vocab_size: vocabSize } = config;
+  const angles = rotaryAngles(config, headDim);
 
   function attention(x: Value, module: Module, past: KeyValue, inputs: AttentionInputs): AttentionResult {
     const toHeads = { from: width, to: heads * headDim, bias };
@@ -69,11 +71,10 @@ function pieces(config: Qwen3MoeConfig): CausalLm {
       kvHeads,
       headDim,
       vocabSize,
-      maxPositions: config.max_position_embeddings,
+      maxPositions: angles.positions,
     },
     embed: (ids, weights) => embedding(ids, weights.at(names.embedding), vocabSize, width),
-    rotaryTables: (g) =>
-      rotaryTables(g, { positions: config.max_position_embeddings, headDim, theta: ropeTheta(config) }),
+    rotaryTables: (g) => rotaryTables(g, angles),
     layer: (index, hidden, past, inputs, weights) => {
       const module = weights.at(names.layer(index));
       return preNormLayer(hidden, {
@@ -88,7 +89,7 @@ function pieces(config: Qwen3MoeConfig): CausalLm {
     logits: (rows, weights) =>
       config.tie_word_embeddings
         ? tiedHead(rows, weights.at(names.embedding), vocabSize, width)
-        : linear(rows, weights.at(names.head), { from: width, to: vocabSize, bias: false }),
+        : head(rows, weights.at(names.head), vocabSize, width),
   };
 }
 

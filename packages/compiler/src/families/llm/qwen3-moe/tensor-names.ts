@@ -1,23 +1,9 @@
-/** Where Qwen3MoeForCausalLM keeps its tensors. What a layer has lies below its name. */
+import { decoderNames } from '../decoder-names.js';
+
+/** Where Qwen3MoeForCausalLM keeps its tensors. */
 export const names = {
-  embedding: 'model.embed_tokens',
-  layer: (index: number) => `model.layers.${index}`,
-  attentionNorm: 'input_layernorm',
-  query: 'self_attn.q_proj',
-  queryNorm: 'self_attn.q_norm',
-  key: 'self_attn.k_proj',
-  keyNorm: 'self_attn.k_norm',
-  value: 'self_attn.v_proj',
-  output: 'self_attn.o_proj',
-  mlpNorm: 'post_attention_layernorm',
-  mlp: 'mlp',
+  ...decoderNames,
   router: 'mlp.gate',
+  /** Like an MLP's, the three linear layers lie below it. */
   expert: (index: number) => `mlp.experts.${index}`,
-  /** Below an MLP or an expert. */
-  gate: 'gate_proj',
-  up: 'up_proj',
-  down: 'down_proj',
-  finalNorm: 'model.norm',
-  /** Absent where it is tied to the embedding. */
-  head: 'lm_head',
 } as const;
