@@ -71,7 +71,7 @@ test.each([
   ['no config', undefined, /config.json: is missing/],
   ['not JSON', '{', /config.json/],
   ['no model_type', '{}', /config.json.model_type/],
-  ['an unknown model', '{"model_type":"gpt2"}', /model_type is gpt2; known are qwen, qwen3_moe, tessera/],
+  ['an unknown model', '{"model_type":"gpt2"}', /model_type is gpt2; known are .*llama.*qwen3_moe.*tessera/],
   [
     'an unknown part',
     JSON.stringify({
