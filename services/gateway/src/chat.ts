@@ -28,7 +28,7 @@ import { readParts } from './intake/read-parts.js';
 import { takeUpload } from './intake/take-upload.js';
 import { EncodeDispatch, encodeJobs } from './routing/encode-dispatch.js';
 import type { EnginePool } from './routing/engine-pool.js';
-import { PrefixAffinity } from './routing/prefix-affinity.js';
+import { beginnings, PrefixAffinity } from './routing/prefix-affinity.js';
 import { RoutedRequest } from './routing/routed-request.js';
 
 export interface ChatLimits extends ConversationLimits, IntakeLimits {
@@ -229,9 +229,12 @@ export class Chat {
       items = planned.items;
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
-      if (items.length > 0) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
       encodes = new EncodeDispatch(bus, limits.tilesPerJob, items, { requestId, deadlineMs });
       const prompt = numberMedia(conversation, planned.itemOf);
+      const digests = items.map(({ digest }) => digest);
+      const known = this.affinity.engineOf(beginnings(call.client, prompt, digests));
+      // What an engine has in its cache is not encoded again.
+      if (items.length > 0 && known === undefined) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
       request = new RoutedRequest(
         {
           requestId,

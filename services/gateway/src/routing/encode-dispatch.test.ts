@@ -175,7 +175,9 @@ test('an engine that computes a prompt again has its tiles made once more', asyn
   expect(encodes.isUnfinished).toBe(false);
   let attempt = 1;
   const recipient = { deliverTo: engine, signal: never };
-  await Promise.all([1, 2, 3].map((tile) => encodes.sendNeeded(0, tile, () => ++attempt, recipient)));
+  await Promise.all(
+    [1, 2, 3].map((tile) => encodes.sendNeeded(0, tile, { first: 1, next: () => ++attempt }, recipient)),
+  );
   expect(encodes.isUnfinished).toBe(true);
   expect(await doneNow(bus)).toEqual(['2: 0/0+4 to 0-someengine']);
 });

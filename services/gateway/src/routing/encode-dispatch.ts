@@ -61,6 +61,14 @@ interface Sending extends Recipient {
   readonly again?: boolean;
 }
 
+/** The numbers that copies of a tile are told apart by. */
+export interface MadeUnder {
+  /** Of what is made for the first time. */
+  readonly first: number;
+  /** A higher one for what is made again. */
+  readonly next: () => number;
+}
+
 /** One item, as long as tiles of it are to come. */
 interface ItemState {
   readonly item: EncodeItem;
@@ -123,19 +131,20 @@ export class EncodeDispatch {
    * had come and the engine has let go of it, or again as `resendIfLost` does.
    * @throws TesseraError of the encoder
    */
-  async sendNeeded(item: number, tile: number, attempt: () => number, recipient: Recipient): Promise<void> {
+  async sendNeeded(item: number, tile: number, attempts: MadeUnder, recipient: Recipient): Promise<void> {
     const state = this.items[item];
     const known = state?.tiles[tile];
     if (state === undefined || known === undefined) return;
     if (known.wanted && !known.arrived) {
-      await this.resendIfLost(item, tile, attempt, recipient);
+      await this.resendIfLost(item, tile, attempts.next, recipient);
       return;
     }
     const firstTile = tile - (tile % this.tilesPerJob);
     const tileCount = Math.min(this.tilesPerJob, state.tiles.length - firstTile);
-    for (const each of state.tiles.slice(firstTile, firstTile + tileCount))
-      Object.assign(each, { wanted: true, arrived: false });
-    const sending = { attempt: attempt(), ...recipient };
+    const range = state.tiles.slice(firstTile, firstTile + tileCount);
+    const isFirst = range.every((each) => each.firstTile === undefined);
+    for (const each of range) Object.assign(each, { wanted: true, arrived: false });
+    const sending = { attempt: isFirst ? attempts.first : attempts.next(), ...recipient };
     await this.patiently(recipient.signal, () => this.send(state, { firstTile, tileCount }, sending));
   }
 

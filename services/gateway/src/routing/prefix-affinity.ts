@@ -3,6 +3,8 @@ import { PromptConversation, type PromptMessage } from '@tessera/protocol';
 
 /** Turns that a conversation gains between two requests: the answer, and what is said to it. */
 const turnsBetween = 2;
+/** Of those remembered, the part that is forgotten at a time. */
+const batchShare = 64;
 
 /**
  * Digests of a conversation's beginnings, after each of its turns; of what a client sent before, the same come out.
@@ -57,8 +59,11 @@ export class PrefixAffinity {
     if (whole === undefined) return;
     this.engines.delete(whole);
     this.engines.set(whole, engine);
+    if (this.engines.size <= this.most) return;
+    // Some at a time: to find the oldest of a map is to walk over all that were deleted before it.
+    const least = this.most - Math.floor(this.most / batchShare);
     for (const oldest of this.engines.keys()) {
-      if (this.engines.size <= this.most) break;
+      if (this.engines.size <= least) return;
       this.engines.delete(oldest);
     }
   }

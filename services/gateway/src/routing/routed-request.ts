@@ -68,6 +68,8 @@ class DrawingLost extends Error {}
 export class RoutedRequest {
   /** Raised each time anything of this request is sent again, so that no copy is taken for a duplicate. */
   private attempt = 1;
+  /** Engines that it was taken from. */
+  private takeovers = 0;
   private readonly reducer: AnswerReducer;
   /** Of the conversation, for PrefixAffinity. */
   private readonly beginnings: readonly string[];
@@ -133,6 +135,7 @@ export class RoutedRequest {
           from = this.reducer.resume();
         }
         this.attempt++;
+        this.takeovers++;
         this.dependencies.onAttempt();
       } finally {
         lease.release();
@@ -246,7 +249,7 @@ export class RoutedRequest {
       case 'finished': {
         const { timing, tokenCount: tokens } = event.value;
         // Of an answer that was taken over the engine measured only its own part.
-        if (timing === undefined || this.attempt > 1) return;
+        if (timing === undefined || this.takeovers > 0) return;
         const [prefillMs, decodeMs] = [durationMs(timing.prefill), durationMs(timing.decode)];
         admitted.written({ timing: { prefillMs, decodeMs }, tokens, hasMedia: this.request.items.length > 0 });
         return;
@@ -342,13 +345,14 @@ export class RoutedRequest {
     signal: AbortSignal,
   ): Promise<void> {
     const recipient = { deliverTo: lease.inbox, signal };
-    await this.dependencies.encodes.sendNeeded(media, segment, () => ++this.attempt, recipient);
+    const attempts = { first: this.attempt, next: () => ++this.attempt };
+    await this.dependencies.encodes.sendNeeded(media, segment, attempts, recipient);
   }
 
   /** After each loss of NATS, what it lost of this request's tiles is made again; ends with the attempt. */
   private async resendLost({ inbox }: EngineLease, signal: AbortSignal): Promise<void> {
     const { bus, encodes } = this.dependencies;
-    while (!signal.aborted && encodes.isUnfinished) {
+    while (!signal.aborted) {
       const reconnected = await bus.reconnected(signal).then(
         () => true,
         () => false,

@@ -221,7 +221,7 @@ export class EngineCore {
       this.#cache.acquire(sequence);
       this.#cachedTokens += sequence.reusedTokens;
     }
-    for (const sequence of [...displaced, ...admitted]) this.#watchTiles(sequence);
+    for (const sequence of this.#sequences.values()) this.#watchTiles(sequence);
   }
 
   /** Ends a sequence with an error, before the next step. */
@@ -266,14 +266,13 @@ export class EngineCore {
         sequence.failure ??= new TesseraError('DEADLINE_EXCEEDED', lateness(sequence));
       } else if (nowMs >= sequence.tilesDueMs) {
         this.#requestTiles(sequence, 'all');
-      } else {
-        this.#watchTiles(sequence);
       }
     }
   }
 
   /** What was thought to be in the cache, and is not, needs its tiles after all. */
   #watchTiles(sequence: Sequence): void {
+    if (!sequence.tiles.takeChange()) return;
     if (sequence.request.tilesOnDemand || sequence.tiles.wereUsed) {
       if (sequence.tiles.hasUnasked) this.#requestTiles(sequence, 'unasked');
     } else if (sequence.tilesDueMs === Number.POSITIVE_INFINITY) {

@@ -146,6 +146,35 @@ test('what was thought to be kept and had to go is asked for and computed', asyn
   expect(waiting.tokenIds).toEqual(tokenIds);
 });
 
+test.each([180, 200, 250])(
+  'a conversation that takes much of the cache goes on, with room for %i positions',
+  async (rows) => {
+    const rowBytes = 2 * 6 * 2 * 64 * 4;
+    const { demo } = await engine({ maxRunning: 1, kvBytes: rows * rowBytes });
+    const words = Array.from({ length: 12 }, (_, n) => `Look at part ${n}.`).join(' ');
+    const first = [user(0, words)];
+    await ask(demo, first);
+    const second = [
+      ...first,
+      assistant('A hammer on the left.'),
+      user('And what do you see on the right of it, in one word?'),
+    ];
+    const [answer, again] = [await ask(demo, second, { mediaOnDemand: true }), await ask(demo, second)];
+    expect(answer.error).toBeUndefined();
+    expect(answer.tokenIds).toEqual(again.tokenIds);
+  },
+);
+
+test('a takeover and a newcomer of a higher priority are both answered', async () => {
+  const { demo } = await engine({ maxRunning: 1 });
+  const [taken, newcomer] = await Promise.all([
+    ask(demo, secondTurn, { takenOver: true }),
+    ask(demo, secondTurn, { priority: 1 }),
+  ]);
+  expect([taken?.error, newcomer?.error]).toEqual([undefined, undefined]);
+  expect(taken?.tokenIds).toEqual(newcomer?.tokenIds);
+});
+
 test('a drawing after positions from the cache has the condition that it has without', async () => {
   const drawing = [
     ...answered,

@@ -18,6 +18,9 @@ export class ReservedTiles {
   /** The prompt is computed. */
   #isOver = false;
   #wereUsed = false;
+  /** Tiles that came, and are not held any more. */
+  readonly #late = new Set<string>();
+  #isChanged = true;
 
   constructor({ spans }: Prompt, hiddenSize: number) {
     this.#spans = spans;
@@ -35,7 +38,9 @@ export class ReservedTiles {
     if (!this.#isOver) return;
     this.#isOver = false;
     this.#wereUsed = true;
+    this.#isChanged = true;
     this.#asked.clear();
+    this.#late.clear();
   }
 
   /** Tiles held. */
@@ -52,8 +57,16 @@ export class ReservedTiles {
     return this.#spans[this.#next]?.start;
   }
 
+  /** Whether other tiles may be missing than when this was last asked. */
+  takeChange(): boolean {
+    const isChanged = this.#isChanged;
+    this.#isChanged = false;
+    return isChanged;
+  }
+
   /** Positions before this one are taken from the cache: they need no tile. */
   cover(positions: number): void {
+    this.#isChanged ||= positions !== this.#covered;
     this.#covered = positions;
     this.#next = 0;
     this.#advance();
@@ -99,7 +112,7 @@ export class ReservedTiles {
   provide(item: number, tile: number, tokens: Float32Tensor): boolean {
     const key = keyOf(item, tile);
     const length = this.#lengths.get(key);
-    if (length === undefined || this.#isOver || this.#arrived.has(key)) return false;
+    if (length === undefined || this.#arrived.has(key) || this.#late.has(key)) return false;
     const [rows, width] = tokens.shape;
     if (tokens.shape.length !== 2 || rows !== length || width !== this.#hiddenSize) {
       throw new TesseraError(
@@ -107,6 +120,11 @@ export class ReservedTiles {
         `tile ${tile} of media item ${item} has visual tokens of shape [${tokens.shape.join(', ')}], ` +
           `where [${length}, ${this.#hiddenSize}] are reserved`,
       );
+    }
+    // The prompt is computed without it, from the cache; whoever made it is told that it came.
+    if (this.#isOver) {
+      this.#late.add(key);
+      return true;
     }
     this.#arrived.set(key, tokens.data);
     this.#advance();
@@ -129,7 +147,9 @@ export class ReservedTiles {
 
   /** Frees the tiles: the prompt is computed. */
   clear(): void {
+    if (this.#isOver) return;
     this.#isOver = true;
+    for (const key of this.#arrived.keys()) this.#late.add(key);
     this.#arrived.clear();
   }
 

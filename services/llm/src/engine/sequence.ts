@@ -60,6 +60,7 @@ export class Sequence implements Schedulable, CacheOwner {
   /** Drawings that forced tokens ask for and that are to be queued again, by the position of their token, in order. */
   readonly #dueAgain: { readonly drawing: number; readonly position: number }[] = [];
   #reason: FinishReason | undefined;
+  #isSpoilt = false;
   readonly #submittedMs = performance.now();
   #prefillMs = 0;
   #firstTokenMs = 0;
@@ -116,7 +117,13 @@ export class Sequence implements Schedulable, CacheOwner {
 
   /** What failed in a step, or has numbers that are none, is of use to nobody. */
   get isSound(): boolean {
-    return this.failure === undefined || ['CANCELLED', 'DEADLINE_EXCEEDED'].includes(this.failure.code);
+    return !this.#isSpoilt;
+  }
+
+  /** Its next positions failed to be computed, or have numbers that are none: it ends, and nothing of it is kept. */
+  spoil(error: TesseraError): void {
+    this.#isSpoilt = true;
+    this.failure ??= error;
   }
 
   /** Positions of its prompt that were taken from the cache. */

@@ -102,7 +102,7 @@ export class StepRunner {
       if ('error' in result) {
         const { error: cause } = result;
         failures.add(cause);
-        sequence.failure ??= new TesseraError('INTERNAL', 'computing the answer failed', { cause });
+        sequence.spoil(new TesseraError('INTERNAL', 'computing the answer failed', { cause }));
         continue;
       }
       if (kind === 'decode') this.decodeTokens += count;
@@ -111,7 +111,7 @@ export class StepRunner {
         sequence.advance(count, result.hidden, result.logits);
       } catch (error) {
         // What one sequence's numbers are wrong in says nothing of the others.
-        sequence.failure ??= TesseraError.from(error);
+        sequence.spoil(TesseraError.from(error));
       }
     }
     for (const cause of failures) this.#onStepFailed?.(cause);

@@ -244,8 +244,8 @@ test('without memory what is kept gives way, nothing counts as loaded, and then 
   expect(cache.planner.failed()).toBe(false);
 });
 
-test('who counted on what has to go for another one begins at the first position', () => {
-  const cache = new Cache(2 * 64 * rowBytes);
+test('what a planned step counts on stays for it; what would not fit beside the slots is not counted on', () => {
+  const cache = new Cache(3 * 64 * rowBytes);
   const first = new Owner({ scope: 'a', keys: prompt(60) });
   cache.planner.acquire(first);
   cache.step([first, 60]);
@@ -253,12 +253,25 @@ test('who counted on what has to go for another one begins at the first position
   const next = new Owner({ scope: 'a', keys: prompt(50) });
   cache.planner.acquire(next);
   expect(next.cachedTokens).toBe(49);
-  const other = new Owner({ scope: 'b', keys: prompt(60) });
+  // The slots that another one needs in the same step leave no room for what is kept.
+  const other = new Owner({ scope: 'b', keys: prompt(100) });
   cache.planner.acquire(other);
-  cache.step([other, 60]);
-  expect([next.cachedTokens, cache.planner.keptBytes]).toEqual([0, 0]);
-  cache.step([next, 50]);
+  cache.step([next, 1], [other, 100]);
+  expect([next.cachedTokens, other.cachedTokens]).toEqual([50, 100]);
   for (const owner of [next, other]) cache.check(owner);
+  cache.step();
+  expect(cache.prefixes.bytes).toBe(0);
+
+  const tight = new Cache(100 * rowBytes);
+  const long = new Owner({ scope: 'a', keys: prompt(60) });
+  tight.planner.acquire(long);
+  tight.step([long, 60]);
+  tight.planner.release(long);
+  const again = new Owner({ scope: 'a', keys: prompt(60) });
+  tight.planner.acquire(again);
+  expect(again.cachedTokens).toBe(0);
+  tight.step([again, 60]);
+  tight.check(again);
 });
 
 test('a beginning is the same from its first position on, or not at all', () => {

@@ -76,10 +76,9 @@ export class CachePlanner<O extends CacheOwner> {
   acquire(owner: O): void {
     const source = this.#source(owner);
     this.#slots.acquire(owner);
-    owner.resumeAt(source?.positions ?? 0);
-    if (source === undefined) return;
-    if ('id' in source) this.#prefixes.touch(source.id);
-    this.#loads.set(owner, source);
+    const isTaken = source !== undefined && ('from' in source || this.#fitsBeside(source));
+    owner.resumeAt(isTaken ? source.positions : 0);
+    if (isTaken) this.#loads.set(owner, source);
   }
 
   promote(owner: O): void {
@@ -122,7 +121,10 @@ export class CachePlanner<O extends CacheOwner> {
   failed(): boolean {
     const gaveWay = this.keptBytes > 0;
     this.#forgetLoads(() => true);
-    while (this.keptBytes > 0) this.#evictOldest();
+    for (let prefix = this.#prefixes.oldest(); prefix !== undefined; prefix = this.#prefixes.oldest()) {
+      this.#prefixes.forget(prefix);
+      this.#drop(prefix);
+    }
     return gaveWay;
   }
 
@@ -153,16 +155,27 @@ export class CachePlanner<O extends CacheOwner> {
     this.#operations.push({ type: 'keep', slot, rows, prefix: kept.id });
   }
 
-  /** Evicts beginnings until what is kept fits beside the slots. */
+  /**
+   * Evicts beginnings until what is kept fits beside the slots. What is about to be taken up stays, even where that is
+   * more than there may be for the length of a step: whoever counts on it is planned already.
+   */
   #makeRoom(): void {
-    while (this.keptBytes > Math.max(0, this.#options.maxBytes - this.#slotBytes)) this.#evictOldest();
+    const isTaken = (id: number): boolean =>
+      [...this.#loads.values()].some((source) => 'id' in source && source.id === id);
+    while (this.keptBytes > Math.max(0, this.#options.maxBytes - this.#slotBytes)) {
+      const prefix = this.#prefixes.oldest(isTaken);
+      if (prefix === undefined) return;
+      this.#prefixes.forget(prefix);
+      this.#drop(prefix);
+    }
   }
 
-  #evictOldest(): void {
-    const prefix = this.#prefixes.oldest();
-    if (prefix === undefined) return;
-    this.#prefixes.forget(prefix);
-    this.#drop(prefix);
+  /** Whether slots of the length that a beginning needs leave room for it, all others given up if they must. */
+  #fitsBeside({ id, positions }: PrefixMatch): boolean {
+    this.#prefixes.touch(id);
+    const { slotBytes, maxBytes, positionBytes } = this.#options;
+    const needed = slotBytes(this.#slots.inUse, Math.max(positions + 1, this.#slots.longest()));
+    return needed + this.#prefixes.positionsOf(id) * positionBytes <= maxBytes;
   }
 
   #drop(prefix: number): void {

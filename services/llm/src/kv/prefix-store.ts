@@ -93,8 +93,13 @@ export class PrefixStore {
     this.#positions -= kept.keys.length;
   }
 
-  /** The one that was of use least recently. */
-  oldest(): number | undefined {
-    return this.#kept.keys().next().value;
+  positionsOf(id: number): number {
+    return this.#kept.get(id)?.keys.length ?? 0;
+  }
+
+  /** The one that was of use least recently, of those that are not to stay. */
+  oldest(stays: (id: number) => boolean = () => false): number | undefined {
+    for (const id of this.#kept.keys()) if (!stays(id)) return id;
+    return undefined;
   }
 }

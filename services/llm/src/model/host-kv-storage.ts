@@ -11,12 +11,32 @@ function copy(target: Float32Array, targetStart: number, source: Float32Array, s
   for (let i = 0; i < count; i++) target[targetStart + i] = source[start + i] as number;
 }
 
+const scratch = new Float32Array(4096);
+
+/** Exchanges two stretches of a buffer. */
+function exchange(buffer: Float32Array, a: number, b: number, count: number): void {
+  for (let done = 0; done < count; done += scratch.length) {
+    const size = Math.min(scratch.length, count - done);
+    scratch.set(buffer.subarray(a + done, a + done + size));
+    buffer.copyWithin(a + done, b + done, b + done + size);
+    buffer.set(scratch.subarray(0, size), b + done);
+  }
+}
+
 /** Keys and values of one layer: float32 [slots, kvHeads, capacity, headDim]. */
 interface Layer {
   slots: number;
   capacity: number;
   keys: Float32Array;
   values: Float32Array;
+}
+
+function grows({ slots, capacity }: Layer, wantedSlots: number, wantedRows: number): boolean {
+  return wantedSlots > slots || wantedRows > capacity;
+}
+
+function shrinks({ slots, capacity }: Layer, wantedSlots: number, wantedRows: number): boolean {
+  return wantedSlots * wantedRows * 2 <= slots * capacity;
 }
 
 export type Allocate = (length: number) => Float32Array;
@@ -88,6 +108,14 @@ export class HostKvStorage {
     return this.#at(layer).values.subarray(first * size, (first + count) * size);
   }
 
+  /** Whether `fit` would replace any layer's memory. */
+  wouldResize(slots: number, rows: number): boolean {
+    const [wantedSlots, wantedRows] = [slotsFor(slots, this.shape), capacityFor(rows, this.shape)];
+    return this.#layers.some(
+      (layer) => grows(layer, wantedSlots, wantedRows) || shrinks(layer, wantedSlots, wantedRows),
+    );
+  }
+
   /**
    * Makes `slots` slots of `rows` rows each, keeping what is there; may give memory back when far less is needed.
    * @throws RangeError when there is no memory for it: what was held is held still, and whole
@@ -96,14 +124,13 @@ export class HostKvStorage {
     const wantedSlots = slotsFor(slots, this.shape);
     const wantedRows = capacityFor(rows, this.shape);
     for (const layer of this.#layers) {
-      const grows = wantedSlots > layer.slots || wantedRows > layer.capacity;
-      const shrinks = wantedSlots * wantedRows * 2 <= layer.slots * layer.capacity;
-      if (!grows && !shrinks) continue;
+      const isShort = grows(layer, wantedSlots, wantedRows);
+      if (!isShort && !shrinks(layer, wantedSlots, wantedRows)) continue;
       try {
         this.#resize(layer, wantedSlots, wantedRows);
       } catch (error) {
         // To be smaller it needs memory too, for a moment; it stays as it is.
-        if (grows) throw error;
+        if (isShort) throw error;
       }
     }
   }
@@ -121,19 +148,14 @@ export class HostKvStorage {
     }
   }
 
-  /** Exchanges the first `rows` rows of two slots. */
+  /** Exchanges the first `rows` rows of two slots, by pieces: it must not want for memory. */
   swap(a: number, b: number, rows: number): void {
     const { kvHeads, headDim } = this.shape;
     const size = rows * headDim;
-    const kept = new Float32Array(size);
     for (const layer of this.#layers) {
       for (const buffer of [layer.keys, layer.values]) {
         for (let head = 0; head < kvHeads; head++) {
-          const startA = this.#offset(layer, a, head, 0);
-          const startB = this.#offset(layer, b, head, 0);
-          kept.set(buffer.subarray(startA, startA + size));
-          buffer.copyWithin(startA, startB, startB + size);
-          buffer.set(kept, startB);
+          exchange(buffer, this.#offset(layer, a, head, 0), this.#offset(layer, b, head, 0), size);
         }
       }
     }

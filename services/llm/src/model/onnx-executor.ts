@@ -22,7 +22,7 @@ const noNumbers = new Float32Array(0);
 export class OnnxExecutor implements ModelExecutor {
   readonly #session: BoundSession;
   /** One without final hidden states, one with: what is bound stays bound. */
-  readonly #bindings: { readonly plain: Binding; readonly withHidden: Binding };
+  #bindings: { readonly plain: Binding; readonly withHidden: Binding };
   readonly #model: LlmSection;
   readonly #kv: HostKvStorage;
   readonly #prefixes: KeptPrefixes;
@@ -66,7 +66,7 @@ export class OnnxExecutor implements ModelExecutor {
   }
 
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
-    const noMemory = this.#prepare(cache);
+    const noMemory = await this.#prepare(cache);
     if (noMemory !== undefined) return noMemory;
     this.#buffers.begin();
     const results = new Map<PlannedRow, RowResult>();
@@ -83,7 +83,7 @@ export class OnnxExecutor implements ModelExecutor {
   }
 
   /** Has the cache be as the plan says; slots are moved even where there is no memory for the rest. */
-  #prepare({ operations, slots, positions, loads }: StepPlan['cache']): NoMemory | undefined {
+  async #prepare({ operations, slots, positions, loads }: StepPlan['cache']): Promise<NoMemory | undefined> {
     let failed: NoMemory | undefined;
     for (const operation of operations) {
       try {
@@ -93,6 +93,8 @@ export class OnnxExecutor implements ModelExecutor {
       }
     }
     if (failed !== undefined) return failed;
+    // What is bound would keep the memory of each layer that is replaced, and so a second cache.
+    if (this.#kv.wouldResize(slots, positions)) await this.#unbind();
     try {
       this.#kv.fit(slots, positions);
     } catch (noMemory) {
@@ -103,6 +105,12 @@ export class OnnxExecutor implements ModelExecutor {
       else this.#prefixes.restore(load.prefix, load.slot, load.rows);
     }
     return undefined;
+  }
+
+  async #unbind(): Promise<void> {
+    const { plain, withHidden } = this.#bindings;
+    await Promise.all([plain.release(), withHidden.release()]);
+    this.#bindings = { plain: this.#session.createBinding(), withHidden: this.#session.createBinding() };
   }
 
   /** @throws RangeError where there is no memory to keep anything */

@@ -19,3 +19,18 @@ test('the same memory is used at each step, grows, and is given back when it is 
   for (let n = 0; n < 256; n++) expect(step(10)[0]?.data.buffer).toBe(larger?.data.buffer);
   expect(step(10)[0]?.data.buffer.byteLength).toBe(80);
 });
+
+test('what steps no longer ask for is given back', () => {
+  const buffers = new OutputBuffers();
+  const step = (count: number) => {
+    buffers.begin();
+    return Array.from({ length: count }, () => buffers.next([10, 2]).data.buffer);
+  };
+  const [first, second] = step(2);
+  for (let n = 0; n < 250; n++) step(1);
+  expect(step(2)).toEqual([first, second]);
+  for (let n = 0; n < 300; n++) expect(step(1)[0]).toBe(first);
+  const [still, fresh] = step(2);
+  expect(still).toBe(first);
+  expect(fresh).not.toBe(second);
+});

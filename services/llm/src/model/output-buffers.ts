@@ -13,6 +13,10 @@ export class OutputBuffers {
 
   /** A step begins: what was handed out for the last one is used anew. */
   begin(): void {
+    for (let index = this.#used; index < this.#buffers.length; index++) {
+      const buffer = this.#buffers[index] as { idle: number };
+      if (++buffer.idle > patience) this.#buffers.length = index;
+    }
     this.#used = 0;
   }
 

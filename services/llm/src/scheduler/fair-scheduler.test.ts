@@ -287,3 +287,37 @@ test('prompts of a higher priority get the budget of a step first', () => {
   for (const priority of [0, 3, 1]) scheduler.add(item(`p${priority}`, 6, { priority }));
   expect(shape(planned(scheduler)).prefill).toEqual(['p3:6', 'p1:4']);
 });
+
+test('a takeover is no victim of a newcomer, whatever their priorities, and nobody of whom has just got the slot', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  scheduler.add(item('taken', 6, { isTakeover: true }));
+  scheduler.add(item('newcomer', 6, { priority: 1 }));
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: [], admitted: ['taken'] });
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: [], admitted: [] });
+  // Of two that come at once the lower one is not given a slot only to lose it.
+  const other = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  other.add(picture('p', { priority: -1 }));
+  expect(shape(planned(other)).admitted).toEqual(['p']);
+  for (const priority of [0, 1, 2]) other.add(item(`p${priority}`, 6, { priority }));
+  expect(shape(planned(other))).toMatchObject({ displaced: ['p'], admitted: ['p2'] });
+  expect([other.running, other.waiting]).toEqual([1, 2]);
+});
+
+test('nobody loses a slot where that makes no room', () => {
+  const scheduler = new FairScheduler<Item>(limits, (slots, rows) => slots * rows <= 40);
+  for (const each of [item('low', 10, { maxTokens: 20, priority: -1 }), item('as high', 10, { maxTokens: 20 })]) {
+    scheduler.add(each);
+  }
+  compute(planned(scheduler));
+  scheduler.add(item('wide', 10, { maxTokens: 40 }));
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: [], admitted: [] });
+});
+
+test('who waits for room holds up those behind, but for what they may take from others', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  scheduler.add(item('running', 6));
+  compute(planned(scheduler));
+  scheduler.add(item('taken', 6, { isTakeover: true }));
+  scheduler.add(item('high', 6, { priority: 1 }));
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: ['running'], admitted: ['high'] });
+});

@@ -63,12 +63,12 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
 
   remove(sequence: S): void {
     this.#displaced.delete(sequence);
-    for (const list of [this.#running, this.#waiting]) {
-      const index = list.indexOf(sequence);
-      if (index < 0) continue;
-      list.splice(index, 1);
-      this.#share.leave(sequence.client);
-    }
+    const running = this.#running.indexOf(sequence);
+    if (running >= 0) this.#running.splice(running, 1);
+    const waiting = this.#waiting.indexOf(sequence);
+    if (waiting < 0) return;
+    this.#waiting.splice(waiting, 1);
+    this.#share.leave(sequence.client);
   }
 
   assignSlots(): SlotAssignment<S> {
@@ -76,19 +76,24 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
     const displaced: S[] = [];
     const admit = (sequence: S): void => {
       this.#waiting.splice(this.#waiting.indexOf(sequence), 1);
+      this.#share.leave(sequence.client);
       this.#running.push(sequence);
       this.#displaced.delete(sequence);
       admitted.push(sequence);
     };
+    let isHeld = false;
     for (const sequence of this.#inOrder(hasEverything)) {
-      while (!this.#hasSlotFor(sequence)) {
-        const victim = this.#victimFor(sequence);
-        if (victim === undefined) return { admitted, displaced };
-        this.#displace(victim);
-        displaced.push(victim);
+      // Once one waits for room, those behind it get none but what they may take from others.
+      const victims = isHeld || !this.#hasSlotFor(sequence) ? this.#victimsFor(sequence, admitted) : [];
+      if (victims === undefined) {
+        isHeld = true;
+        continue;
       }
+      for (const victim of victims) this.#displace(victim);
+      displaced.push(...victims);
       admit(sequence);
     }
+    if (isHeld) return { admitted, displaced };
     for (const sequence of this.#inOrder((waiting) => !hasEverything(waiting))) {
       // One that could compute nothing yet is better off without a slot.
       if (sequence.readyTokens === 0 || this.#displaced.has(sequence)) continue;
@@ -115,10 +120,10 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
     return { decode, prefill };
   }
 
-  #hasSlotFor(sequence: S): boolean {
-    const count = this.#running.length + 1;
-    const longest = this.#running.reduce((most, { maxTokens }) => Math.max(most, maxTokens), sequence.maxTokens);
-    return count <= this.#limits.maxRunning && this.#hasRoom(count, longest);
+  #hasSlotFor(sequence: S, leaving: readonly S[] = []): boolean {
+    const staying = leaving.length === 0 ? this.#running : this.#running.filter((other) => !leaving.includes(other));
+    const longest = staying.reduce((most, { maxTokens }) => Math.max(most, maxTokens), sequence.maxTokens);
+    return staying.length < this.#limits.maxRunning && this.#hasRoom(staying.length + 1, longest);
   }
 
   /** Those that wait, the one first that is to be served first. The sort keeps the order of those that are alike. */
@@ -133,18 +138,30 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
       );
   }
 
-  /** Who gives its slot up: one that waits for tiles, or one of a lower priority; of those the one that loses the least. */
-  #victimFor(sequence: S): S | undefined {
-    const idle = this.#running.filter((other) => !hasEverything(other) && other.priority <= sequence.priority);
-    const lower = this.#running.filter(({ priority }) => priority < sequence.priority);
-    const lowest = lower.reduce((least, { priority }) => Math.min(least, priority), Number.POSITIVE_INFINITY);
-    return leastComputed(idle) ?? leastComputed(lower.filter(({ priority }) => priority === lowest));
+  /**
+   * Who gives its slot up for a sequence: those that wait for tiles first, then those that come after it by their priority;
+   * of each the one that loses the least. As few as make room; undefined where all of them do not.
+   * @param admitted have only just got theirs
+   */
+  #victimsFor(sequence: S, admitted: readonly S[]): S[] | undefined {
+    const others = this.#running.filter((other) => !admitted.includes(other) && comesAfter(other, sequence));
+    const idle = others.filter((other) => !hasEverything(other)).sort(byLoss);
+    const lower = others
+      .filter((other) => hasEverything(other) && other.priority < sequence.priority)
+      .sort((a, b) => a.priority - b.priority || byLoss(a, b));
+    const victims: S[] = [];
+    for (const victim of [...idle, ...lower]) {
+      victims.push(victim);
+      if (this.#hasSlotFor(sequence, victims)) return victims;
+    }
+    return undefined;
   }
 
   #displace(sequence: S): void {
     this.#running.splice(this.#running.indexOf(sequence), 1);
     if (!hasEverything(sequence)) this.#displaced.add(sequence);
     this.#waiting.unshift(sequence);
+    this.#share.enter(sequence.client);
   }
 }
 
@@ -153,11 +170,14 @@ function hasEverything({ readyTokens, promptTokens }: Schedulable): boolean {
   return readyTokens >= promptTokens;
 }
 
-function leastComputed<S extends Schedulable>(sequences: readonly S[]): S | undefined {
-  return sequences.reduce<S | undefined>(
-    (least, sequence) => (least === undefined || sequence.cachedTokens < least.cachedTokens ? sequence : least),
-    undefined,
-  );
+/** Whether it is to be served after another one: neither was taken over while that was not, nor has it a higher priority. */
+function comesAfter(sequence: Schedulable, other: Schedulable): boolean {
+  if (sequence.isTakeover !== other.isTakeover) return other.isTakeover;
+  return sequence.priority <= other.priority;
+}
+
+function byLoss(a: Schedulable, b: Schedulable): number {
+  return a.cachedTokens - b.cachedTokens;
 }
 
 function count<S>(sequences: readonly S[], condition: (sequence: S) => boolean): number {

@@ -1,0 +1,202 @@
+import type { ModalityTokens, TesseraError } from '@tessera/protocol';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
+import { expect, test } from 'vitest';
+import { contentKeys } from '../prompt/content-keys.js';
+import type { Prompt, TokenSpan } from '../prompt/prompt.js';
+import { testLimits } from '../testing/demo-engine.js';
+import { HashExecutor, hashOf, hashTokens, tokenAfter } from '../testing/hash-executor.js';
+import type { TokenBytes } from '../text/token-bytes.js';
+import type { EngineEvent, EngineRequest } from './engine.js';
+import { EngineCore } from './engine-core.js';
+
+const maxPositions = 160;
+const conditionRows = 4;
+const maxDrawings = 3;
+const tileTokens = 5;
+
+interface Terms {
+  readonly pictures?: boolean;
+  readonly priorities?: boolean;
+  /** Positions that all slots may take together. */
+  readonly room: number;
+  /** How often there is no memory. */
+  readonly noMemory?: number;
+}
+
+/** What the model writes after a prompt whose visual tokens are in place, and the conditions of its drawings. */
+function expected(values: readonly number[], most: number): { tokens: number[]; conditions: number[][] } {
+  const hashes: number[] = [];
+  const push = (value: number): void => void hashes.push(hashOf(hashes.at(-1) ?? 1, value));
+  for (const value of values) push(value);
+  const tokens: number[] = [];
+  const conditions: number[][] = [];
+  while (tokens.length < most) {
+    const token = tokenAfter(hashes.at(-1) as number);
+    if (token === hashTokens.end) break;
+    tokens.push(token);
+    push(token);
+    if (token === hashTokens.draw && conditions.length < maxDrawings) conditions.push(hashes.slice(-conditionRows));
+  }
+  return { tokens, conditions };
+}
+
+/** Many requests at random against one engine; what of their answers is wrong. */
+async function run(seed: number, { pictures = false, priorities = false, room, noMemory = 0 }: Terms) {
+  const random = seededRandom(seed);
+  const pick = (count: number): number => Math.floor(random() * count);
+  const slots = 1 + pick(5);
+  const maxBytes = Math.max(room, maxPositions) * 16;
+  const executor = new HashExecutor({ slots, maxPositions, maxBytes, hasMemory: () => random() >= noMemory });
+  const core = new EngineCore({
+    executor,
+    kvBytes: maxBytes,
+    model: {
+      bytes: { of: (id: number) => Uint8Array.of(65 + id) } as unknown as TokenBytes,
+      hiddenSize: 1,
+      maxPositions,
+      eosTokenIds: new Set([hashTokens.end]),
+      drawing: { startTokenId: hashTokens.draw, conditionRows, maxDrawings },
+    },
+    limits: {
+      ...testLimits,
+      maxRunning: slots,
+      maxWaiting: 1000,
+      maxWaitingForTiles: 1000,
+      maxTakeovers: 1000,
+      maxStepTokens: 32 + slots,
+      maxChunkTokens: 16,
+      tileTimeoutMs: 50,
+      maxDrawings,
+    },
+  });
+  let death: unknown;
+  core.done.catch((reason) => {
+    death = reason;
+  });
+  const stems = Array.from({ length: 4 }, () => Array.from({ length: 60 }, () => pick(hashTokens.draw)));
+  const wrong: string[] = [];
+  const counts = { done: 0, cancelled: 0, refused: 0, cached: 0 };
+
+  async function ask(number: number): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, pick(200)));
+    const requestId = `r${number}`;
+    // Few beginnings, so that many are alike.
+    const own = Array.from({ length: 1 + pick(30) }, () => pick(hashTokens.draw));
+    const tokenIds = [...(stems[pick(4)] as number[]).slice(0, 10 + pick(50)), ...own];
+    const items = pictures && pick(3) > 0 ? Array.from({ length: 1 + pick(2) }, () => pick(3)) : [];
+    const spans: TokenSpan[] = [];
+    const values = [...tokenIds];
+    const visual = (item: number, tile: number): number[] =>
+      Array.from({ length: tileTokens }, (_, n) => 1000 + 100 * (items[item] as number) + 10 * tile + n);
+    let start = pick(3);
+    for (const [item] of items.entries()) {
+      for (const tile of [0, 1]) {
+        if (start + tileTokens >= tokenIds.length) break;
+        spans.push({ item, tile, start, length: tileTokens });
+        for (const [n, value] of visual(item, tile).entries()) values[start + n] = value;
+        start += tileTokens + pick(3);
+      }
+    }
+    const digests = items.map((item) => (pick(10) === 0 ? new Uint8Array() : Uint8Array.of(item)));
+    const maxTokens = 1 + pick(50);
+    const { tokens, conditions } = expected(values, Math.min(maxTokens, maxPositions - tokenIds.length));
+    const forced = pick(5) === 0 ? tokens.slice(0, pick(tokens.length + 1)) : [];
+    const begun = forced.filter((token) => token === hashTokens.draw).length;
+    const queuedDrawings = pick(Math.min(maxDrawings, begun) + 1);
+    const prompt: Prompt = { tokenIds, spans, byModality: [] as ModalityTokens[] };
+    const request: EngineRequest = {
+      requestId,
+      attempt: 1,
+      prompt,
+      contentKeys: contentKeys(prompt, digests),
+      priority: priorities ? pick(3) - 1 : 0,
+      client: `c${pick(3)}`,
+      cacheScope: `s${pick(2)}`,
+      tilesOnDemand: pick(2) === 0,
+      sampling: {
+        temperature: 0,
+        topK: 0,
+        topP: 1,
+        minP: 0,
+        repetitionPenalty: 1,
+        presencePenalty: 0,
+        frequencyPenalty: 0,
+        logitBias: [],
+        minTokens: 0,
+        topLogprobs: undefined,
+        seed: 1n,
+      },
+      maxTokens,
+      stops: [],
+      stopTokenIds: [],
+      forcedTokenIds: forced,
+      queuedDrawings,
+      isTakeover: forced.length > 0,
+      deadlineMs: Date.now() + 60_000,
+    };
+    const give = (item: number, tile: number): void => {
+      const data = Float32Array.from(visual(item, tile));
+      const tokens = { dtype: 'float32' as const, shape: [tileTokens, 1], data };
+      setTimeout(() => core.provideTile({ requestId, item, tile, tokens, timings: [] }), pick(20));
+    };
+    const written = [...forced];
+    const made = new Map<number, number[]>();
+    const take = (event: EngineEvent): void => {
+      if (event.type === 'tokens') written.push(...event.tokenIds);
+      if (event.type === 'tileNeeded') give(event.item, event.tile);
+      if (event.type === 'drawing') made.set(event.drawing, [...event.condition.data]);
+      if (event.type === 'finished') counts.cached += event.cachedTokens;
+    };
+    await new Promise<void>((resolve) => {
+      const fail = (error: unknown): void => {
+        const { code, message } = error as TesseraError;
+        if (code === 'CANCELLED') counts.cancelled++;
+        else if (code === 'QUEUE_FULL') counts.refused++;
+        else wrong.push(`${requestId}: ${code} ${message}`);
+        resolve();
+      };
+      const end = (): void => {
+        counts.done++;
+        if (written.join() !== tokens.join()) wrong.push(`${requestId}: [${written}] where [${tokens}] is right`);
+        for (const [drawing, condition] of conditions.entries()) {
+          const isRight = drawing < queuedDrawings || made.get(drawing)?.join() === condition.join();
+          if (!isRight) wrong.push(`${requestId}: drawing ${drawing} of [${made.get(drawing)}], not [${condition}]`);
+        }
+        resolve();
+      };
+      core.submit(request, { put: take, fail, end });
+      // Some are lost on the way.
+      if (!request.tilesOnDemand) for (const { item, tile } of spans) if (pick(20) > 0) give(item, tile);
+      if (pick(5) === 0) setTimeout(() => core.cancel(requestId), pick(60));
+    });
+  }
+
+  await Promise.all(Array.from({ length: 100 }, (_, number) => ask(number)));
+  const { preemptions, running, waiting, heldTiles } = core.stats();
+  await core.close();
+  return { wrong, death, problems: [...executor.problems], counts, preemptions, left: [running, waiting, heldTiles] };
+}
+
+test.each<[what: string, terms: Terms]>([
+  ['text', { room: 100_000 }],
+  ['pictures, with room for all', { room: 100_000, pictures: true }],
+  ['pictures, with little room', { room: 220, pictures: true }],
+  ['priorities, with little room', { room: 300, priorities: true, pictures: true }],
+  ['priorities, and no memory now and then', { room: 700, priorities: true, noMemory: 0.1 }],
+])(
+  '%s: whatever comes, goes, is taken over, preempted or kept, every token and every condition is right',
+  async (_, terms) => {
+    let cached = 0;
+    let preemptions = 0;
+    for (const seed of [1, 2, 3]) {
+      const result = await run(7919 * seed, terms);
+      expect(result, `seed ${seed}`).toMatchObject({ wrong: [], death: undefined, problems: [], left: [0, 0, 0] });
+      expect(result.counts.done).toBeGreaterThan(40);
+      cached += result.counts.cached;
+      preemptions += result.preemptions;
+    }
+    // With little room it hangs on who comes when.
+    if (terms.room >= 100_000) expect(cached).toBeGreaterThan(500);
+    if (terms.priorities === true) expect(preemptions).toBeGreaterThan(0);
+  },
+);

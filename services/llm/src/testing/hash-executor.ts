@@ -1,0 +1,129 @@
+import { HostKvStorage } from '../model/host-kv-storage.js';
+import { KeptPrefixes } from '../model/kept-prefixes.js';
+import type { ModelExecutor } from '../model/model-executor.js';
+import type { PlannedRow, StepPlan, StepResult } from '../model/step-plan.js';
+
+/** The tokens of the model below: those under `draw` are letters. */
+export const hashTokens = { count: 40, draw: 38, end: 39 };
+const modulus = 65_521;
+
+/** What a position comes to, from the one before it (1 before the first) and from what stands there. */
+export function hashOf(before: number, value: number): number {
+  return (before * 31 + value + 7) % modulus;
+}
+
+/** The token that is chosen after a position. */
+export function tokenAfter(hash: number): number {
+  const choice = hash % 97;
+  if (choice === 0) return hashTokens.end;
+  return choice < 6 ? hashTokens.draw : choice % hashTokens.draw;
+}
+
+export interface HashExecutorOptions {
+  readonly slots: number;
+  readonly maxPositions: number;
+  /** Slots and kept beginnings may not take more once they are as planned. */
+  readonly maxBytes: number;
+  /** Asked at each allocation whether there is memory for it. */
+  readonly hasMemory: () => boolean;
+}
+
+/**
+ * A model that costs nothing and forgives nothing: each position is a hash of all before it, which is read from the cache
+ * that engines plan, real but for what it holds. A row that is not what its position says, wherever it came from, changes
+ * every token after it. Hidden size 1: the hash.
+ */
+export class HashExecutor implements ModelExecutor {
+  readonly vocabSize = hashTokens.count;
+  readonly hiddenSize = 1;
+  readonly positionBytes = 16;
+  /** What was not as it must be. */
+  readonly problems = new Set<string>();
+  readonly #kv: HostKvStorage;
+  readonly #kept: KeptPrefixes;
+
+  constructor(private readonly options: HashExecutorOptions) {
+    const { slots, maxPositions, hasMemory } = options;
+    let isOpen = false;
+    this.#kv = new HostKvStorage({ layers: 2, slots, kvHeads: 1, headDim: 1, maxRows: maxPositions }, (length) => {
+      if (isOpen && !hasMemory()) throw new RangeError('Array buffer allocation failed');
+      // No position hashes to that.
+      return new Float32Array(length).fill(-5);
+    });
+    this.#kept = new KeptPrefixes(this.#kv);
+    isOpen = true;
+  }
+
+  get cacheBytes(): ModelExecutor['cacheBytes'] {
+    return { slots: this.#kv.bytes, kept: this.#kept.bytes };
+  }
+
+  slotBytesFor(slots: number, positions: number): number {
+    return this.#kv.bytesFor(slots, positions);
+  }
+
+  async execute({ cache, rows }: StepPlan): Promise<StepResult> {
+    // As a step in another process: messages are taken in meanwhile.
+    await new Promise((resolve) => setImmediate(resolve));
+    const noMemory = this.#prepare(cache);
+    if (noMemory !== undefined) return { noMemory };
+    return { rows: rows.map((row) => this.#compute(row)) };
+  }
+
+  async release(): Promise<void> {}
+
+  #prepare({ operations, slots, positions, loads }: StepPlan['cache']): unknown {
+    let failed: unknown;
+    for (const operation of operations) {
+      try {
+        if (operation.type === 'copy') this.#kv.copy(operation.from, operation.to, operation.rows);
+        if (operation.type === 'swap') this.#kv.swap(operation.a, operation.b, operation.rows);
+        if (operation.type === 'keep') this.#kept.keep(operation.prefix, operation.slot, operation.rows);
+        if (operation.type === 'drop') this.#kept.drop(operation.prefix);
+      } catch (reason) {
+        if (operation.type !== 'keep') this.problems.add(`${operation.type} failed`);
+        failed = reason;
+      }
+    }
+    if (failed !== undefined) return failed;
+    try {
+      this.#kv.fit(slots, positions);
+    } catch (reason) {
+      return reason;
+    }
+    for (const load of loads) {
+      if (load.type === 'copy') this.#kv.copy(load.from, load.to, load.rows);
+      else this.#kept.restore(load.prefix, load.slot, load.rows);
+    }
+    const bytes = this.#kv.bytes + this.#kept.bytes;
+    // What is being taken up is there twice for the length of a step.
+    if (loads.length === 0 && bytes > this.options.maxBytes) this.problems.add('more bytes than there may be');
+    return undefined;
+  }
+
+  #compute({ slot, position, tokenIds, media, wantsHidden }: PlannedRow) {
+    const values = [...tokenIds];
+    for (const { column, rows } of media) for (const [n, value] of rows.entries()) values[column + n] = value;
+    let hash = position === 0 ? 1 : this.#at(slot, position - 1);
+    const hashes = values.map((value, n) => {
+      hash = hashOf(hash, value);
+      const one = Float32Array.of(hash);
+      for (const layer of [0, 1]) {
+        this.#kv.append(layer, slot, position + n, 1, { newKeys: one, newValues: one, batchRow: 0, seq: 1 });
+      }
+      return hash;
+    });
+    const logits = new Float32Array(hashTokens.count);
+    logits[tokenAfter(hash)] = 10;
+    return { logits, hidden: wantsHidden ? Float32Array.from(hashes) : new Float32Array(0) };
+  }
+
+  #at(slot: number, position: number): number {
+    const found = [0, 1].flatMap((layer) => [
+      this.#kv.keys(layer, slot, 1)[position] as number,
+      this.#kv.values(layer, slot, 1)[position] as number,
+    ]);
+    if (new Set(found).size > 1) this.problems.add('layers hold different positions');
+    return found[0] as number;
+  }
+}
