@@ -1,11 +1,8 @@
 // The table of docs/contract.md: every field that a caller can set at the front door, and whether it is built.
 import { FieldDescriptorProto_Label as Label, FieldDescriptorProto_Type as Type } from '@bufbuild/protobuf/wkt';
-import { unbuiltMethods, unbuiltRequestFields, unbuiltTextOptions } from '@tessera/protocol';
+import { unbuiltMethods, unbuiltRequestFields } from '@tessera/protocol';
 
-const unbuilt = new Map([
-  ...unbuiltRequestFields.map(({ field, what }) => [field, what]),
-  ...unbuiltTextOptions.map(({ field, what }) => [`text.${field}`, what]),
-]);
+const unbuilt = new Map(unbuiltRequestFields.map(({ field, what }) => [field, what]));
 
 /** Of what a client sends, the messages that hold a whole conversation. */
 const service = 'ChatService';

@@ -5,6 +5,7 @@ import { bus } from './suites/bus.js';
 import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
 import { fleet } from './suites/fleet.js';
+import { forms } from './suites/forms.js';
 import { goodput } from './suites/goodput.js';
 import { kvCache } from './suites/kv-cache.js';
 import { memory } from './suites/memory.js';
@@ -23,6 +24,7 @@ const suites: readonly Suite[] = [
   decodeSteps,
   kvCache,
   sampling,
+  forms,
   tokenCost,
   prefixCache,
   goodput,

@@ -221,10 +221,43 @@ describe('what is unusual and allowed', () => {
   });
 });
 
+describe('what only the engine can tell of the options', () => {
+  const schema = (source: object) => ({ $case: 'jsonSchema' as const, value: { schema: JSON.stringify(source) } });
+  test.each<[field: string, code: string, start: () => ChatStart]>([
+    ['start.text.logit_bias[4000]', 'REQUEST_INVALID', () => text({ logitBias: { 4000: 1 } })],
+    ['start.text.stop_token_ids', 'REQUEST_INVALID', () => text({ stopTokenIds: [4000] })],
+    [
+      'start.text.response_format.regex',
+      'UNSUPPORTED',
+      () => text({ responseFormat: { format: { $case: 'regex', value: 'a(?=b)' } } }),
+    ],
+    [
+      'start.text.response_format.json_schema.schema',
+      'UNSUPPORTED',
+      () => text({ responseFormat: { format: schema({ items: { not: {} } }) } }),
+    ],
+    [
+      'start.text.response_format.json_schema.schema',
+      'REQUEST_INVALID',
+      () => text({ responseFormat: { format: schema({ type: 'array', items: { $ref: '#' }, minItems: 1 }) } }),
+    ],
+  ])('%s: %s', async (field, code, value) => {
+    const end = await leavesNoTrace(deployment, () => send(value()));
+    expect(end).toMatchObject({ code, field });
+  });
+
+  test('a form that cannot be met within max_tokens is cut, and the reason says so', async () => {
+    using chat = new RawChat(deployment.gateway);
+    const format = schema({ type: 'object', properties: { a: { const: 'x'.repeat(50) } }, required: ['a'] });
+    chat.send({ $case: 'start', value: text({ maxTokens: 4, responseFormat: { format } }) }).close();
+    expect(await chat.event('choiceFinished')).toMatchObject({ reason: FinishReason.LENGTH, tokenCount: 4 });
+    expect(chat.text).toMatch(/^\{/);
+  });
+});
+
 describe('what is laid down and not built', () => {
   test.each<[field: string, start: () => ChatStart]>([
     ['start.choices', () => question('Hello!', [], { choices: 3 })],
-    ['start.text.response_format', () => text({ responseFormat: { format: { $case: 'regex', value: 'a' } } })],
     ['start.tools', () => question('Hello!', [], { tools: { tools: [{ name: 'f' }] } })],
   ])('%s is refused by its name', async (field, value) => {
     const end = await leavesNoTrace(deployment, () => send(value()));

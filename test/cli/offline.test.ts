@@ -34,13 +34,15 @@ test.each([
   ['a seed that is none', ['ask', 'x', '--seed', 'many']],
   ['a bias without a number', ['ask', 'x', '--logit-bias', '7']],
   ['a token that is none', ['ask', 'x', '--stop-token', '-1']],
+  ['a schema that is not there', ['ask', 'x', '--schema', 'not-there.json']],
+  ['two forms of an answer', ['ask', 'x', '--json-object', '--regex', 'a']],
   ['a missing option', ['draw', 'x']],
   ['a file that is not there', ['ask', 'x', '--image', 'not-there.png']],
 ])('%s ends with status 2 and a sentence', async (_, args) => {
   const { status, stdout, stderr } = await tessera(args);
   expect(status).toBe(2);
   expect(stdout).toBe('');
-  expect(stderr).toMatch(/unknown|invalid|not specified|cannot be read/);
+  expect(stderr).toMatch(/unknown|invalid|not specified|cannot be read|exclude each other/);
 });
 
 test.each([

@@ -35,6 +35,8 @@ test('a text-only model is served by llm and gateway alone; pictures and drawing
       finishReason: 'length',
       text: expect.not.stringMatching('Hello'),
     });
+    const held = await tessera(['ask', 'Hello!', '--regex', 'Hi|Ho', '--address', up.gateway]);
+    expect(held.stdout).toMatch(/^(Hi|Ho)\n$/);
     const shown = await tessera([
       ...['ask', 'What is this?', '--image', samplePath('apple')],
       ...['--address', up.gateway],

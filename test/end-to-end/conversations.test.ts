@@ -97,6 +97,18 @@ test('log-probabilities of every token come with the text, through every process
   }
 });
 
+test('an answer is held to a schema, through every process', async () => {
+  const schema = {
+    type: 'object',
+    properties: { sure: { type: 'boolean' }, name: { enum: ['apple', 'cat'] } },
+    required: ['name'],
+  };
+  const text = { responseFormat: { type: 'json_schema', schema } as const };
+  const answer = await ask(deployment.gateway, [{ says: [samplePicture('apple'), 'What is this?'] }], { text });
+  expect(answer.finishReason).toBe('end');
+  expect(JSON.parse(answer.text)).toMatchObject({ name: expect.stringMatching(/^(apple|cat)$/) });
+});
+
 test('the same seed gives the same sampled text', async () => {
   const sampled = (seed: bigint) =>
     ask(deployment.gateway, [{ says: ['Hello!'] }], { text: { temperature: 1.5, seed, maxTokens: 24 } });

@@ -11,12 +11,13 @@ import { median } from '../statistics.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 /** Qwen's; and the width of its smallest published model, whose steps are the shortest. */
-const vocabulary = 151_936;
+export const vocabularySize = 151_936;
 const width = 1024;
 const batch = 8;
 const weightKinds = ['float32', 'int8'] as const;
 
-const plain: SamplingOptions = {
+/** Greedy, and nothing else. */
+export const plainSampling: SamplingOptions = {
   temperature: 0,
   topK: 0,
   topP: 1,
@@ -46,25 +47,22 @@ const kinds: readonly (readonly [string, Partial<SamplingOptions>])[] = [
 const promptTokens = 2000;
 const answerTokens = 200;
 
-/** Rows as language models give them: most logits in a bell about zero, a few likely tokens far above. */
-function languageRows(): Float32Array[] {
-  const random = seededRandom(1);
-  return Array.from({ length: batch }, () => {
-    const row = Float32Array.from(
-      { length: vocabulary },
-      () => (random() + random() + random() + random() - 2) * 1.73 * 2.5,
-    );
-    for (let n = 0; n < 100; n++) row[Math.floor(random() * vocabulary)] = 18 - 0.12 * n + random();
-    return row;
-  });
+/** Logits as language models give them: most in a bell about zero, a few likely tokens far above. */
+export function languageRow(random: () => number): Float32Array {
+  const row = Float32Array.from(
+    { length: vocabularySize },
+    () => (random() + random() + random() + random() - 2) * 1.73 * 2.5,
+  );
+  for (let n = 0; n < 100; n++) row[Math.floor(random() * vocabularySize)] = 18 - 0.12 * n + random();
+  return row;
 }
 
 /** Milliseconds that a step's rows take, each with a sampler of its own. */
 function sampleMs(rows: readonly Float32Array[], options: SamplingOptions, rounds: number): number {
   const samplers = rows.map((_, index) => {
     const sampler = new Sampler({ ...options, seed: BigInt(index) });
-    sampler.see(Array.from({ length: promptTokens }, (_token, n) => (n * 37 + index) % vocabulary));
-    sampler.resume(Array.from({ length: answerTokens }, (_token, n) => (n * 53 + index) % vocabulary));
+    sampler.see(Array.from({ length: promptTokens }, (_token, n) => (n * 37 + index) % vocabularySize));
+    sampler.resume(Array.from({ length: answerTokens }, (_token, n) => (n * 53 + index) % vocabularySize));
     return sampler;
   });
   const times: number[] = [];
@@ -90,7 +88,7 @@ async function headMs(session: Session, rounds: number): Promise<number> {
 /** What choosing tokens costs against the least that a step computes. */
 export const sampling: Suite = {
   name: 'sampling',
-  about: `the next token of ${batch} sequences over ${vocabulary} words, beside the last layer alone; in one thread`,
+  about: `the next token of ${batch} sequences over ${vocabularySize} words, beside the last layer alone; in one thread`,
   async run({ times, say }: SuiteContext): Promise<Section[]> {
     const rounds = times(50);
     const folder = await mkdtemp(join(tmpdir(), 'tessera-head-'));
@@ -99,23 +97,24 @@ export const sampling: Suite = {
       for (const precision of weightKinds) {
         say(`sampling: the last layer, ${precision}`);
         const path = join(folder, `${precision}.onnx`);
-        await writeHeadGraph(path, { width, vocabulary, precision });
+        await writeHeadGraph(path, { width, vocabulary: vocabularySize, precision });
         const session = await createSession(path, { threads: 1, device: 'cpu' });
         await headMs(session, 3);
         heads.push(await headMs(session, times(15)));
         await session.release();
       }
-      const rows = languageRows();
+      const random = seededRandom(1);
+      const rows = Array.from({ length: batch }, () => languageRow(random));
       const measured: Cell[][] = [['the last layer', undefined, undefined, ...heads]];
       for (const [name, options] of kinds) {
         say(`sampling: ${name}`);
-        sampleMs(rows, { ...plain, ...options }, 10);
-        const ms = sampleMs(rows, { ...plain, ...options }, rounds);
+        sampleMs(rows, { ...plainSampling, ...options }, 10);
+        const ms = sampleMs(rows, { ...plainSampling, ...options }, rounds);
         measured.push([name, ms / batch, ms, ...heads.map((head) => (100 * ms) / head)]);
       }
       return [
         {
-          title: `The next token of ${batch} sequences over ${vocabulary} words`,
+          title: `The next token of ${batch} sequences over ${vocabularySize} words`,
           notes: [
             `Medians of ${rounds}, in one thread; prompts of ${promptTokens} tokens and ${answerTokens} of the answer. The last layer`,
             `has a width of ${width}; a step also computes all other layers. Its row has milliseconds, the others their share of it.`,

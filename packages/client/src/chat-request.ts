@@ -30,7 +30,18 @@ export interface TextOptions {
   readonly stopTokenIds?: readonly number[];
   /** Ask how likely each token was, and `top` others at its place: 0 to 20. Text events and the answer tell it. */
   readonly logprobs?: { readonly top: number };
+  /** The form that the text has; absent: any. A text that is cut by `maxTokens` may not have it. */
+  readonly responseFormat?: ResponseFormat;
 }
+
+/**
+ * The form of a text: any JSON object; JSON that keeps a schema (docs/sampling.md says which keywords there are); or a text
+ * that a regular expression matches as a whole.
+ */
+export type ResponseFormat =
+  | { readonly type: 'json_object' }
+  | { readonly type: 'json_schema'; readonly schema: unknown; readonly name?: string }
+  | { readonly type: 'regex'; readonly pattern: string };
 
 /** How a picture is drawn. What is absent is as the model's own defaults say. */
 export interface DrawOptions {

@@ -82,6 +82,18 @@ test('how to write is sent as it was said, and what was not said is left to the 
   expect(TextOptions.fromPartial(silent.text ?? {})).toEqual(TextOptions.fromPartial({}));
 });
 
+test.each([
+  [{ type: 'json_object' } as const, { $case: 'jsonObject', value: {} }],
+  [
+    { type: 'json_schema', schema: { type: 'null' }, name: 'nothing' } as const,
+    { $case: 'jsonSchema', value: { schema: '{"type":"null"}', name: 'nothing' } },
+  ],
+  [{ type: 'regex', pattern: 'a+' } as const, { $case: 'regex', value: 'a+' }],
+])('the form of a text is sent: %j', async (responseFormat, format) => {
+  const { start } = await encode({ messages: [], text: { responseFormat } });
+  expect(TextOptions.fromPartial(start.text ?? {}).responseFormat).toMatchObject({ format });
+});
+
 test('a file that cannot be read is named', async () => {
   const file = join(folder, 'none.png');
   const shown = encode({ messages: [{ role: 'user', content: [{ image: { file } }] }] });

@@ -2,18 +2,20 @@ import { linkedAbort } from '@tessera/flow';
 import {
   type ChatRequest as ChatMessageIn,
   type ChatStart,
+  type ResponseFormat as ContractFormat,
   MediaDetail,
   outsideText,
   Role,
   TesseraError,
   type UploadRequest,
 } from '@tessera/protocol';
-import type { ChatRequest, TextOptions } from './chat-request.js';
+import type { ChatRequest, ResponseFormat, TextOptions } from './chat-request.js';
 import type { FetchOptions } from './connect-options.js';
 import type { ImagePart, MediaSource, Message } from './conversation.js';
 import { loadMedia, sourceName } from './load-media.js';
 
 type StartInput = Parameters<typeof ChatStart.fromPartial>[0];
+type FormatInput = NonNullable<Parameters<typeof ContractFormat.fromPartial>[0]['format']>;
 type RequestInput = Parameters<typeof ChatMessageIn.fromPartial>[0];
 type UploadInput = Parameters<typeof UploadRequest.fromPartial>[0];
 
@@ -134,8 +136,20 @@ function nameImages(messages: readonly Message[]): Map<ImagePart, string> {
   return names;
 }
 
-function textInput({ stop = [], stopTokenIds = [], seed, ...rest }: TextOptions): StartInput['text'] {
-  return { ...rest, stop: [...stop], stopTokenIds: [...stopTokenIds], seed: seedOf(seed, 'text.seed') };
+function textInput({ stop = [], stopTokenIds = [], seed, responseFormat, ...rest }: TextOptions): StartInput['text'] {
+  const said = { ...rest, stop: [...stop], stopTokenIds: [...stopTokenIds], seed: seedOf(seed, 'text.seed') };
+  return responseFormat === undefined ? said : { ...said, responseFormat: { format: formatInput(responseFormat) } };
+}
+
+function formatInput(format: ResponseFormat): FormatInput {
+  switch (format.type) {
+    case 'json_object':
+      return { $case: 'jsonObject' as const, value: {} };
+    case 'json_schema':
+      return { $case: 'jsonSchema' as const, value: { name: format.name, schema: JSON.stringify(format.schema) } };
+    case 'regex':
+      return { $case: 'regex' as const, value: format.pattern };
+  }
 }
 
 function seedOf(seed: bigint | number | undefined, field: string): bigint | undefined {

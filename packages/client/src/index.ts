@@ -19,7 +19,7 @@ export type {
   TextFinishedEvent,
   TokenLogprob,
 } from './chat-event.js';
-export type { CallOptions, ChatRequest, DrawOptions, TextOptions } from './chat-request.js';
+export type { CallOptions, ChatRequest, DrawOptions, ResponseFormat, TextOptions } from './chat-request.js';
 export type { ChatStream } from './chat-stream.js';
 export { connect } from './connect.js';
 export type { ConnectOptions, FetchOptions, RetryOptions, TlsOptions } from './connect-options.js';

@@ -1,5 +1,5 @@
 import { TesseraError } from './errors.js';
-import { type ChatMessage, type ChatStart, type Media, MediaDetail, Modality, type TextOptions } from './messages.js';
+import { type ChatMessage, type ChatStart, type Media, MediaDetail, Modality } from './messages.js';
 
 /** A field of the contract that is laid down and not built: it is refused where it is set, and never ignored. */
 export interface UnbuiltField<T> {
@@ -29,14 +29,9 @@ function unbuiltInEach<List extends string, Entry>(
   return { field: `${list}[].${field}`, find, what };
 }
 
-/** Of how a text is written; both the gateway and the engines refuse them. */
-export const unbuiltTextOptions: readonly UnbuiltField<TextOptions>[] = [
-  unbuilt('response_format', ({ responseFormat }) => responseFormat !== undefined),
-];
-
 const builtDetails: ReadonlySet<MediaDetail> = new Set([MediaDetail.UNSPECIFIED, MediaDetail.HIGH]);
 
-/** Of a request at the front door, `text` left out. */
+/** Of a request at the front door. */
 export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
   unbuiltInEach('messages', 'tool_calls', ({ toolCalls }: ChatMessage) => toolCalls.length > 0),
   unbuiltInEach('messages', 'tool_call_id', ({ toolCallId }: ChatMessage) => toolCallId !== ''),

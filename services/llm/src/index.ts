@@ -1,4 +1,7 @@
 export { type LlmSettings, llmSettings } from './config.js';
+export { compileFormat } from './constraint/compile-format.js';
+export { Constraints } from './constraint/constraints.js';
+export { TokenTrie } from './constraint/token-trie.js';
 export type { EngineConfig } from './engine/create-engine-core.js';
 export * from './engine/engine.js';
 export { LlmEngine } from './engine/llm-engine.js';

@@ -1,43 +1,17 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import {
-  type Answer,
-  type ChatStream,
-  connect,
-  type LogprobCandidate,
-  TesseraError,
-  type TextOptions,
-} from '@tessera/client';
+import { type Answer, type ChatStream, connect, type LogprobCandidate, TesseraError } from '@tessera/client';
 import { requireWritable } from '../chat/output-file.js';
+import { type TextFlags, textOptions } from '../chat/text-flags.js';
 import { formatTimeline } from '../chat/timeline.js';
 import { explained } from '../chat/unreachable.js';
 import { note, progress } from '../terminal.js';
 
-/** What the flags say of the text; the rest of them says other things. */
-type TextFlags = Pick<TextOptions, (typeof textFlags)[number]>;
-
-const textFlags = [
-  'maxTokens',
-  'minTokens',
-  'temperature',
-  'topK',
-  'topP',
-  'minP',
-  'repetitionPenalty',
-  'presencePenalty',
-  'frequencyPenalty',
-  'logitBias',
-  'stop',
-] as const satisfies (keyof TextOptions)[];
-
 export interface AskOptions extends TextFlags {
   readonly image: readonly string[];
   readonly json: boolean;
-  readonly seed?: bigint;
   readonly out?: string;
   readonly system?: string;
-  readonly stopToken?: readonly number[];
-  readonly logprobs?: number;
   readonly steps?: number;
   readonly guidance?: number;
   readonly timeline: boolean;
@@ -70,6 +44,7 @@ async function converse(
 ): Promise<{ answer: Answer; files: string[] }> {
   if (options.out !== undefined) await requireWritable(resolve(options.out));
   const { seed, steps, guidance, timeoutMs } = options;
+  const text = await textOptions(options);
   const content = [...options.image.map((file) => ({ image: { file } })), ...(question === '' ? [] : [question])];
   // Whoever calls from a shell decides there whether to try again; the exit status says whether it is worth it.
   using client = connect(options.address, { retry: { maxAttempts: 1 } });
@@ -79,7 +54,7 @@ async function converse(
         ...(options.system === undefined ? [] : [{ role: 'system' as const, content: options.system }]),
         { role: 'user', content },
       ],
-      text: textOptions(options),
+      text,
       draw: { seed, steps, guidance },
     },
     { timeoutMs, signal },
@@ -89,12 +64,6 @@ async function converse(
   if (!options.json) for (const file of files) note(`drawing saved: ${file}`);
   if (options.timeline && !options.json) note(formatTimeline(answer.timeline));
   return { answer, files };
-}
-
-function textOptions(options: AskOptions): TextOptions {
-  const said = Object.fromEntries(textFlags.map((flag) => [flag, options[flag]]));
-  const { seed, stopToken: stopTokenIds, logprobs: top } = options;
-  return { ...said, seed, stopTokenIds, logprobs: top === undefined ? undefined : { top } };
 }
 
 /** Text goes to stdout as it comes. */

@@ -10,7 +10,6 @@ import {
   TesseraError,
   TextOptions,
   unbuiltRequestFields,
-  unbuiltTextOptions,
 } from '@tessera/protocol';
 
 const invalid = TesseraError.invalidField;
@@ -187,7 +186,6 @@ const noTextOptions: TextOptions = TextOptions.fromPartial({});
 
 function checkTextOptions(text: TextOptions | undefined, limits: ConversationLimits): TextOptions {
   if (text === undefined) return noTextOptions;
-  refuseUnbuilt(text, unbuiltTextOptions, 'text.');
   checkTextBounds(text, 'text.');
   if (text.maxTokens === 0) {
     throw invalid('text.max_tokens', 'is 0; leave it out for the default, or ask for at least 1');

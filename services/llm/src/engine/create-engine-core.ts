@@ -1,6 +1,8 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { type BoundSessionOptions, createBoundSession, type InferenceBackend } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
+import { Constraints } from '../constraint/constraints.js';
+import { TokenTrie } from '../constraint/token-trie.js';
 import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
 import { OnnxExecutor } from '../model/onnx-executor.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
@@ -55,8 +57,15 @@ function sequenceModel(
 ): EngineCoreOptions['model'] {
   const { llm, generator } = manifest;
   const startTokenId = llm.tokens.generationStart;
+  const bytes = new TokenBytes(builder.tokenizer);
   return {
-    bytes: new TokenBytes(builder.tokenizer),
+    bytes,
+    // Now: of a large vocabulary it takes a second, which no step should wait for.
+    constraints: new Constraints({
+      trie: new TokenTrie(bytes.all(llm.vocabSize)),
+      bytesOf: (id) => bytes.of(id),
+      endTokenIds: llm.eosTokenIds,
+    }),
     hiddenSize: llm.hiddenSize,
     maxPositions: contextTokens,
     eosTokenIds: new Set(llm.eosTokenIds),

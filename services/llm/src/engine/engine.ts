@@ -1,4 +1,5 @@
 import type { FinishReason, Float32Tensor, ModalityTokens, StageWork, TesseraError } from '@tessera/protocol';
+import type { ConstraintProgram } from '../constraint/constraint-program.js';
 import type { Prompt } from '../prompt/prompt.js';
 import type { SamplingOptions } from '../sampling/sampling-options.js';
 import type { TokenLikelihood } from '../sampling/token-likelihood.js';
@@ -26,6 +27,8 @@ export interface EngineRequest {
   readonly stops: readonly string[];
   /** The answer ends before any of these tokens, as before the model's own end tokens. */
   readonly stopTokenIds: readonly number[];
+  /** The form that the answer has; undefined: any. */
+  readonly form: ConstraintProgram | undefined;
   /** Tokens that the answer begins with, whose text the client has: it goes on after them, and they are not given out again. */
   readonly forcedTokenIds: readonly number[];
   /**

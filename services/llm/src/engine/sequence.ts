@@ -1,4 +1,5 @@
 import { FinishReason, type TesseraError } from '@tessera/protocol';
+import type { Constraints } from '../constraint/constraints.js';
 import type { CacheOwner } from '../kv/cache-planner.js';
 import type { CacheContent } from '../kv/prefix-store.js';
 import { type SampledToken, Sampler } from '../sampling/sampler.js';
@@ -14,6 +15,8 @@ import { ReservedTiles } from './reserved-tiles.js';
 /** What sequences of one model have in common. */
 export interface SequenceModel {
   readonly bytes: TokenBytes;
+  /** The forms that answers may be held to. */
+  readonly constraints: Constraints;
   readonly hiddenSize: number;
   readonly maxPositions: number;
   readonly eosTokenIds: ReadonlySet<number>;
@@ -73,7 +76,9 @@ export class Sequence implements Schedulable, CacheOwner {
     const { prompt, forcedTokenIds, sampling } = request;
     this.#model = model;
     this.#stopTokenIds = new Set(request.stopTokenIds);
-    this.#sampler = new Sampler(sampling, [...model.eosTokenIds, ...request.stopTokenIds]);
+    const endTokenIds = [...model.eosTokenIds, ...request.stopTokenIds];
+    const constraint = request.form && model.constraints.begin(request.form);
+    this.#sampler = new Sampler(sampling, endTokenIds, constraint);
     this.#sampler.see(prompt.tokenIds);
     this.#sampler.resume(forcedTokenIds);
     this.#text = new Detokenizer(model.bytes, request.stops);

@@ -1,12 +1,6 @@
 import type { BundleManifest } from '@tessera/bundle';
-import {
-  checkMinTokens,
-  checkTextBounds,
-  refuseUnbuilt,
-  TesseraError,
-  TextOptions,
-  unbuiltTextOptions,
-} from '@tessera/protocol';
+import { checkMinTokens, checkTextBounds, TesseraError, TextOptions } from '@tessera/protocol';
+import { compileFormat } from '../constraint/compile-format.js';
 import type { SamplingOptions } from '../sampling/sampling-options.js';
 import type { EngineRequest } from './engine.js';
 
@@ -25,15 +19,19 @@ const invalid = (field: string, why: string): TesseraError =>
 export function textOptions(
   text: TextOptions = TextOptions.fromPartial({}),
   { llm, generation }: Pick<BundleManifest, 'llm' | 'generation'>,
-): Pick<EngineRequest, 'sampling' | 'maxTokens' | 'stops' | 'stopTokenIds'> {
-  refuseUnbuilt(text, unbuiltTextOptions, 'text.');
+): Pick<EngineRequest, 'sampling' | 'maxTokens' | 'stops' | 'stopTokenIds' | 'form'> {
   checkTextBounds(text, 'text.');
   const maxTokens = text.maxTokens ?? generation.maxNewTokens;
   if (maxTokens === 0) throw invalid('max_tokens', 'ask for at least one token');
   if (text.minTokens !== undefined) checkMinTokens(text.minTokens, maxTokens, 'text.');
   const { stopTokenIds } = text;
   if (stopTokenIds.some((id) => id >= llm.vocabSize)) throw invalid('stop_token_ids', `ids are below ${llm.vocabSize}`);
-  return { sampling: samplingOptions(text, generation, llm.vocabSize), maxTokens, stops: stops(text), stopTokenIds };
+  const { responseFormat, minTokens = 0 } = text;
+  // A form may be complete before that, and then nothing could come.
+  if (responseFormat !== undefined && minTokens > 0) throw invalid('min_tokens', 'has no place beside response_format');
+  const sampling = samplingOptions(text, generation, llm.vocabSize);
+  const form = responseFormat && compileFormat(responseFormat, 'text.');
+  return { sampling, maxTokens, stops: stops(text), stopTokenIds, form };
 }
 
 function samplingOptions(

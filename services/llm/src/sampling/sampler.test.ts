@@ -1,24 +1,13 @@
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { expect, test } from 'vitest';
+import { hotSampling } from '../testing/hot-sampling.js';
 import { referenceChoice, referenceDistribution } from '../testing/reference-choice.js';
 import { chooseToken } from './choose-token.js';
 import { LogitAdjustments } from './logit-adjustments.js';
 import { Sampler } from './sampler.js';
 import type { SamplingOptions } from './sampling-options.js';
 
-const greedy: SamplingOptions = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  minTokens: 0,
-  topLogprobs: undefined,
-  seed: 1n,
-};
+const greedy: SamplingOptions = { ...hotSampling, temperature: 0 };
 const rows = Float32Array.from({ length: 500 }, (_, id) => Math.sin(id * 12.9898) * 4);
 
 function counts(logits: Float32Array, options: Partial<SamplingOptions>, draws = 20_000): Map<number, number> {

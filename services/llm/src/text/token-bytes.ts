@@ -18,10 +18,19 @@ export class TokenBytes {
   of(id: number): Uint8Array {
     let bytes = this.#known.get(id);
     if (bytes === undefined) {
-      const token = this.#tokenizer.rawToken(id);
-      bytes = token === undefined ? nothing : byteLevelBytes(token);
+      bytes = this.#read(id);
       this.#known.set(id, bytes);
     }
     return bytes;
+  }
+
+  /** Those of ids 0 to `count`, exclusive; none of them is kept. */
+  all(count: number): Uint8Array[] {
+    return Array.from({ length: count }, (_, id) => this.#known.get(id) ?? this.#read(id));
+  }
+
+  #read(id: number): Uint8Array {
+    const token = this.#tokenizer.rawToken(id);
+    return token === undefined ? nothing : byteLevelBytes(token);
   }
 }
