@@ -1,6 +1,7 @@
 import type { ModalityTokens, TesseraError } from '@tessera/protocol';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { expect, test } from 'vitest';
+import type { Constraints } from '../constraint/constraints.js';
 import { contentKeys } from '../prompt/content-keys.js';
 import type { Prompt, TokenSpan } from '../prompt/prompt.js';
 import { testLimits } from '../testing/demo-engine.js';
@@ -55,6 +56,7 @@ async function run(seed: number, { pictures = false, priorities = false, room, n
       hiddenSize: 1,
       maxPositions,
       eosTokenIds: new Set([hashTokens.end]),
+      constraints: undefined as unknown as Constraints,
       drawing: { startTokenId: hashTokens.draw, conditionRows, maxDrawings },
     },
     limits: {
@@ -126,6 +128,7 @@ async function run(seed: number, { pictures = false, priorities = false, room, n
         topLogprobs: undefined,
         seed: 1n,
       },
+      form: undefined,
       maxTokens,
       stops: [],
       stopTokenIds: [],
