@@ -194,7 +194,8 @@ test.each<[what: string, terms: Terms]>([
     for (const seed of [1, 2, 3]) {
       const result = await run(7919 * seed, terms);
       expect(result, `seed ${seed}`).toMatchObject({ wrong: [], death: undefined, problems: [], left: [0, 0, 0] });
-      expect(result.counts.done).toBeGreaterThan(40);
+      // Without memory some are refused.
+      expect(result.counts.done).toBeGreaterThan(terms.noMemory === undefined ? 40 : 5);
       cached += result.counts.cached;
       preemptions += result.preemptions;
     }
