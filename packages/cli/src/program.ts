@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type WeightKind, weightKinds } from '@tessera/bundle';
+import { weightKinds } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AskOptions, ask, draw } from './commands/ask.js';
