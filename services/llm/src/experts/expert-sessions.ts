@@ -1,23 +1,12 @@
 import type { Bundle, ExpertCut } from '@tessera/bundle';
 import { createSession, type Session, type SessionOptions } from '@tessera/inference';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
+import { requireCut } from '../model/expert-cut.js';
 
 /** One expert of one layer. */
 export interface ExpertPlace {
   readonly layer: number;
   readonly expert: number;
-}
-
-/**
- * What a bundle says of its experts.
- * @throws TesseraError CONFIG_INVALID where it was not compiled with them cut out
- */
-export function requireCut({ dir, manifest }: Bundle): ExpertCut {
-  if (manifest.llm.experts !== undefined) return manifest.llm.experts;
-  throw new TesseraError(
-    'CONFIG_INVALID',
-    `the bundle in ${dir} has no experts that could be placed; compile it with --cut experts`,
-  );
 }
 
 /** Experts that this process holds, each as a graph of its own. Running one blocks the thread. */
@@ -26,6 +15,8 @@ export class ExpertSessions {
   readonly #options: SessionOptions;
   readonly #cut: ExpertCut;
   readonly #sessions = new Map<string, Session>();
+  /** Runs under way: none of their sessions may be released. */
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(bundle: Bundle, options: SessionOptions) {
     this.#bundle = bundle;
@@ -54,6 +45,7 @@ export class ExpertSessions {
   async drop(place: ExpertPlace): Promise<void> {
     const session = this.#sessions.get(key(place));
     this.#sessions.delete(key(place));
+    await Promise.allSettled(this.#running);
     await session?.release();
   }
 
@@ -66,13 +58,20 @@ export class ExpertSessions {
     if (session === undefined) throw new TesseraError('INTERNAL', `expert ${key(place)} is not held`);
     const { hiddenSize } = this.#bundle.manifest.llm;
     const given: Float32Tensor = { dtype: 'float32', shape: [rows.length / hiddenSize, hiddenSize], data: rows };
-    const { answers } = await session.run({ rows: given }, ['answers']);
-    return answers?.data as Float32Array;
+    const running = session.run({ rows: given }, ['answers']);
+    this.#running.add(running);
+    try {
+      const { answers } = await running;
+      return answers?.data as Float32Array;
+    } finally {
+      this.#running.delete(running);
+    }
   }
 
   async release(): Promise<void> {
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
+    await Promise.allSettled(this.#running);
     await Promise.all(sessions.map((session) => session.release()));
   }
 }

@@ -1,7 +1,8 @@
-import type { ExpertCut, LlmSection } from '@tessera/bundle';
-import type { Session } from '@tessera/inference';
+import type { Bundle, ExpertCut, LlmSection } from '@tessera/bundle';
+import { createSession, type Session, type SessionOptions } from '@tessera/inference';
 import { type Tensor, TesseraError } from '@tessera/protocol';
 import { callGroups } from './call-groups.js';
+import { requireCut } from './expert-cut.js';
 import type { ExpertProvider, ExpertWork } from './expert-provider.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
@@ -15,6 +16,22 @@ interface Section {
   readonly inputs: ReadonlySet<string>;
   /** Whose attention it has. */
   readonly layers: readonly number[];
+}
+
+/**
+ * Loads the sections of a model.
+ * @throws TesseraError CONFIG_INVALID where the bundle was not compiled so
+ */
+export async function createMoeExecutor(
+  bundle: Bundle,
+  options: SessionOptions,
+  experts: ExpertProvider,
+  size: HostCacheOptions,
+): Promise<MoeExecutor> {
+  const cut = requireCut(bundle);
+  const sessions: Session[] = [];
+  for (const file of cut.sections) sessions.push(await createSession(bundle.file(file), options));
+  return new MoeExecutor(sessions, { ...bundle.manifest.llm, experts: cut }, experts, size);
 }
 
 /** How long a step in which nothing could be computed waits for experts before the next one is tried. */
