@@ -5,7 +5,7 @@ import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 
 /** Some experts of some layers, as a placement has them. */
-export interface Block {
+interface Block {
   readonly layers: 'all' | readonly number[];
   readonly experts: 'all' | readonly number[];
 }

@@ -86,6 +86,11 @@ export const llmSettings = {
     description:
       'How long a shard may take for one call, in milliseconds; then another one is asked, and this one is not until it has said something. Longer than the rows of a whole step take.',
   }),
+  'experts.hedge': setting(z.boolean(), {
+    default: true,
+    description:
+      'Whether a call that takes longer than 99 of 100 calls of its size is sent to another holder of its experts too, where there is one; the first answer counts.',
+  }),
   'experts.caFile': setting(z.string().min(1).optional(), {
     description:
       'PEM file of the CA that signs the certificates of expert shards; without one they are called without TLS.',
@@ -114,6 +119,7 @@ function expertsConfig(settings: LlmSettings): EngineConfig['experts'] {
     placementFile,
     rowType: settings['experts.rowType'],
     callTimeoutMs: settings['experts.callTimeoutMs'],
+    hedge: settings['experts.hedge'],
     maxMessageBytes: settings['grpc.maxMessageBytes'],
     tls: {
       caFile: settings['experts.caFile'],

@@ -79,6 +79,13 @@ export const expertCallSeconds = histogramMetric('tessera_expert_call_seconds', 
   from: 'llm',
 });
 
+export const expertCallsRunning = gaugeMetric('tessera_expert_calls_running', {
+  unit: 'count',
+  help: 'Calls of expert shards that an engine waits for, by the group of the shard; as of the last second.',
+  labels: ['group'],
+  from: 'llm',
+});
+
 export const expertFailoversTotal = counterMetric('tessera_expert_failovers_total', {
   unit: 'count',
   help: 'Calls of an expert shard that failed, and that another holder was asked for, if there was one.',

@@ -36,6 +36,7 @@ export interface ExpertsConfig {
   readonly placementFile: string;
   readonly rowType: 'float32' | 'float16';
   readonly callTimeoutMs: number;
+  readonly hedge: boolean;
   readonly maxMessageBytes: number;
   readonly tls: {
     readonly caFile: string | undefined;

@@ -1,6 +1,7 @@
 import type { Metrics } from '@tessera/service';
 import {
   expertCallSeconds,
+  expertCallsRunning,
   expertFailoversTotal,
   expertHedgesTotal,
   expertRowsTotal,
@@ -15,6 +16,7 @@ import type { ExpertShard } from './shard/expert-shard.js';
 export class ExpertMetrics {
   readonly #rows;
   readonly #callSeconds;
+  readonly #running;
   readonly #failovers;
   readonly #hedges;
   readonly #unavailable;
@@ -24,6 +26,7 @@ export class ExpertMetrics {
   constructor(metrics: Metrics) {
     this.#rows = metrics.counter(expertRowsTotal);
     this.#callSeconds = metrics.histogram(expertCallSeconds);
+    this.#running = metrics.gauge(expertCallsRunning);
     this.#failovers = metrics.counter(expertFailoversTotal);
     this.#hedges = metrics.counter(expertHedgesTotal);
     this.#unavailable = metrics.counter(expertUnavailableRowsTotal);
@@ -32,10 +35,11 @@ export class ExpertMetrics {
   }
 
   /** What an engine tells. */
-  report({ routed, callSeconds, failovers, hedges, unavailableRows }: PoolReport): void {
+  report({ routed, callSeconds, running, failovers, hedges, unavailableRows }: PoolReport): void {
     for (const { layer, expert, rows } of routed)
       this.#rows.inc({ layer: String(layer), expert: String(expert) }, rows);
     for (const seconds of callSeconds) this.#callSeconds.observe(seconds);
+    for (const { group, calls } of running) this.#running.set({ group }, calls);
     this.#failovers.inc(failovers);
     this.#hedges.inc(hedges);
     this.#unavailable.inc(unavailableRows);

@@ -48,9 +48,11 @@ async function expected(layer: number): Promise<Float32Array[]> {
   return answers;
 }
 
-function step(pool: ExpertPool, layer: number, what: readonly ExpertWork[] = work) {
+async function step(pool: ExpertPool, layer: number): Promise<readonly ExpertAnswer[]> {
   pool.beginStep();
-  return pool.compute(layer, rows, what);
+  const answers = await pool.compute(layer, rows, work);
+  pool.endStep();
+  return answers;
 }
 
 async function whole(pool: ExpertPool): Promise<void> {
@@ -76,7 +78,7 @@ test('two shards and the engine itself give what one thread gives, bit for bit; 
         for (const [i, value] of numbersOf.entries())
           expect(Math.abs(value - (wanted[at]?.[i] as number))).toBeLessThan(2e-3);
     }
-    const { routed, callSeconds, failovers } = pool.stats.take();
+    const { routed, callSeconds, failovers } = pool.report();
     expect(routed.filter(({ layer }) => layer === 2).map(({ rows: count }) => count)).toEqual(Array(8).fill(3));
     expect(callSeconds.length).toBeGreaterThan(2);
     expect(failovers).toBe(0);
@@ -111,13 +113,13 @@ test('a shard that goes is stepped in for by another holder; without one, only i
   await whole(pool);
   const wanted = await expected(3);
   await a.stop();
-  pool.stats.take();
+  pool.report();
   const answers = await step(pool, 3);
   for (const [expert, answer] of answers.entries()) {
     if (expert % 2 === 0) expect(answer).toMatchObject({ unavailable: { code: 'STAGE_UNAVAILABLE' } });
     else expect(answer).toEqual({ answers: wanted[expert] });
   }
-  expect(pool.stats.take().unavailableRows).toBe(12);
+  expect(pool.report().unavailableRows).toBe(12);
   // Its successor.
   await using again = await startTestShard(bundle, placement, 'a');
   pool.setShards(told(again, b));
@@ -148,10 +150,10 @@ test('a call that takes longer than its like is sent to another holder too, whos
   pool.setShards(told(a, b));
   await whole(pool);
   for (let n = 0; n < 150; n++) await step(pool, n % 6);
-  pool.stats.take();
+  pool.report();
   (slow as unknown as SlowShard).waitMs = 3000;
   expect(numbers(await step(pool, 5))).toEqual(await expected(5));
-  expect(pool.stats.take().hedges).toBeGreaterThan(0);
+  expect(pool.report().hedges).toBeGreaterThan(0);
   (slow as unknown as SlowShard).waitMs = 0;
   await pool.release();
 });
@@ -168,7 +170,7 @@ test('a shard that does not answer in time is not asked again before it has said
   slow.waitMs = 0;
   // Nobody is asked: the answer is there at once, and says that nobody holds it.
   expect((await step(pool, 1)).every((answer) => 'unavailable' in answer)).toBe(true);
-  expect(pool.stats.take().failovers).toBe(1);
+  expect(pool.report().failovers).toBe(1);
   // Its late answer brings it back.
   await whole(pool);
   expect(numbers(await step(pool, 1))).toEqual(await expected(1));

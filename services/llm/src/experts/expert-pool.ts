@@ -10,7 +10,7 @@ import { ExpertSessions } from './expert-sessions.js';
 import { everyExpert } from './expert-set.js';
 import { gatherRows } from './gather-rows.js';
 import type { Placement } from './placement.js';
-import { PoolStats } from './pool-stats.js';
+import { type PoolReport, PoolStats } from './pool-stats.js';
 import { type ShardAddress, ShardLink } from './shard-link.js';
 
 export interface ExpertPoolOptions {
@@ -20,6 +20,8 @@ export interface ExpertPoolOptions {
   /** In which rows and answers travel; float32 gives what one process gives, bit for bit. */
   readonly rowType: 'float32' | 'float16';
   readonly callTimeoutMs: number;
+  /** Whether what takes long is sent to another holder too. */
+  readonly hedge: boolean;
   /** @param address host:port */
   readonly connect: (address: string) => TesseraClient<ExpertServiceDefinition>;
   /** Told of what an operator should see. */
@@ -45,7 +47,7 @@ interface Piece extends ExpertWork {
  * than 99 of 100 calls of its size, another one too, and the first answer counts.
  */
 export class ExpertPool implements ExpertProvider {
-  readonly stats = new PoolStats();
+  readonly #stats = new PoolStats();
   readonly #options: ExpertPoolOptions;
   readonly #cut: ExpertCut;
   readonly #hiddenSize: number;
@@ -56,7 +58,9 @@ export class ExpertPool implements ExpertProvider {
   /** To be taken up between two steps, once all that it places is there. */
   #next: Placement | undefined;
   /** Something about who holds what has changed since the routes were laid. */
-  #changed = true;
+  #changed = false;
+  #changedSinceStep = false;
+  #inStep = false;
   #routes = new Map<string, readonly ShardLink[]>();
   #waiting: (() => void)[] = [];
   #loading: Promise<void> = Promise.resolve();
@@ -79,6 +83,16 @@ export class ExpertPool implements ExpertProvider {
   /** The epoch of the placement in use. */
   get epoch(): number {
     return this.#placement.epoch;
+  }
+
+  /** What happened since it was last asked, and what is under way. */
+  report(): PoolReport {
+    const links = [...this.#links.values()];
+    const running = [...this.#placement.groups.keys()].map((group) => ({
+      group,
+      calls: links.reduce((sum, { shard, load }) => sum + (shard.group === group ? load : 0), 0),
+    }));
+    return { ...this.#stats.take(), running };
   }
 
   /** Who is there now. */
@@ -104,7 +118,16 @@ export class ExpertPool implements ExpertProvider {
   }
 
   beginStep(): void {
-    if (!this.#changed) return;
+    this.#inStep = true;
+    this.#changedSinceStep = false;
+  }
+
+  endStep(): void {
+    this.#inStep = false;
+    if (this.#changed) this.#takeUp();
+  }
+
+  #takeUp(): void {
     this.#changed = false;
     const next = this.#next;
     if (next !== undefined && this.#isWhole(next)) {
@@ -120,7 +143,7 @@ export class ExpertPool implements ExpertProvider {
   async compute(layer: number, rows: Float32Array, work: readonly ExpertWork[]): Promise<readonly ExpertAnswer[]> {
     const local = work.map(({ expert }) => this.#placement.engine.has({ layer, expert }));
     const pieces = work.flatMap((each, index) => (local[index] ? [] : this.#cutUp(each, index)));
-    for (const { expert, rows: mine } of work) this.stats.routed(layer, expert, mine.length);
+    for (const { expert, rows: mine } of work) this.#stats.routed(layer, expert, mine.length);
     const answering = pieces.length === 0 ? undefined : this.#ask(layer, rows, pieces, new Set());
     // What fails here is told after what is under way has ended.
     answering?.catch(() => {});
@@ -142,7 +165,7 @@ export class ExpertPool implements ExpertProvider {
   }
 
   async changed(withinMs: number): Promise<void> {
-    if (this.#changed) return;
+    if (this.#changedSinceStep) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#waiting.push(resolve);
@@ -173,6 +196,9 @@ export class ExpertPool implements ExpertProvider {
 
   #note(): void {
     this.#changed = true;
+    this.#changedSinceStep = true;
+    // An engine without requests takes no step, and shards wait for it to take up the placement.
+    if (!this.#inStep) this.#takeUp();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
@@ -226,7 +252,7 @@ export class ExpertPool implements ExpertProvider {
     const { calls, orphans } = this.#share(layer, pieces, tried);
     const answers = new Map<Piece, ExpertAnswer>();
     for (const piece of orphans) answers.set(piece, { unavailable: unavailable(layer, piece.expert) });
-    this.stats.unavailable(orphans.reduce((sum, piece) => sum + piece.rows.length, 0));
+    this.#stats.unavailable(orphans.reduce((sum, piece) => sum + piece.rows.length, 0));
     await Promise.all(
       calls.map(async ({ link, mine }) => {
         const given = await this.#call(link, layer, rows, mine, tried);
@@ -275,12 +301,12 @@ export class ExpertPool implements ExpertProvider {
     const others = new Set([...tried, link]);
     const first = this.#send(link, layer, rows, pieces);
     const count = pieces.reduce((sum, piece) => sum + piece.rows.length, 0);
-    const slowAfterMs = this.#latency.slowAfterMs(count);
+    const slowAfterMs = this.#options.hedge ? this.#latency.slowAfterMs(count) : undefined;
     try {
       if (slowAfterMs === undefined || !(await isLate(first, slowAfterMs))) return await first;
       const canHedge = pieces.every(({ expert }) => this.#holders(layer, expert).some((each) => !others.has(each)));
       if (!canHedge) return await first;
-      this.stats.hedges++;
+      this.#stats.hedges++;
       const second = this.#ask(layer, rows, pieces, others).then((answers) => {
         const missing = answers.find((answer) => 'unavailable' in answer);
         if (missing !== undefined && 'unavailable' in missing) throw missing.unavailable;
@@ -293,7 +319,7 @@ export class ExpertPool implements ExpertProvider {
         this.#note();
         this.#options.onMisplaced();
       }
-      this.stats.failovers++;
+      this.#stats.failovers++;
       return await this.#ask(layer, rows, pieces, others);
     }
   }
@@ -319,7 +345,7 @@ export class ExpertPool implements ExpertProvider {
     }
     const tookMs = performance.now() - startedMs;
     this.#latency.add(count, tookMs);
-    this.stats.called(tookMs / 1000);
+    this.#stats.called(tookMs / 1000);
     let from = 0;
     return pieces.map((piece) => {
       const own = answers.subarray(from, from + piece.rows.length * width);

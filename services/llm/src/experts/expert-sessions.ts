@@ -24,10 +24,6 @@ export class ExpertSessions {
     this.#cut = requireCut(bundle);
   }
 
-  get size(): number {
-    return this.#sessions.size;
-  }
-
   holds({ layer, expert }: ExpertPlace): boolean {
     return this.#sessions.has(key({ layer, expert }));
   }

@@ -12,7 +12,7 @@ import { PlacementFile } from './placement-file.js';
  */
 export async function openExperts(
   { modelDir, session }: Pick<EngineConfig, 'modelDir' | 'session'>,
-  { placementFile, rowType, callTimeoutMs, maxMessageBytes, tls }: ExpertsConfig,
+  { placementFile, rowType, callTimeoutMs, hedge, maxMessageBytes, tls }: ExpertsConfig,
   onTrouble: (error: TesseraError) => void,
   signal: AbortSignal,
 ): Promise<ExpertPool> {
@@ -28,6 +28,7 @@ export async function openExperts(
     placement,
     rowType,
     callTimeoutMs,
+    hedge,
     connect: (address) => createClient(ExpertServiceDefinition, address, { credentials, serverName, maxMessageBytes }),
     onTrouble,
     onMisplaced: () => following.lookNow(),

@@ -6,7 +6,12 @@ interface RoutedRows {
 }
 
 /** What happened since it was last told. */
-export interface PoolReport {
+export interface PoolReport extends PoolCounts {
+  /** Calls under way now, for each group of the placement. */
+  readonly running: readonly { readonly group: string; readonly calls: number }[];
+}
+
+interface PoolCounts {
   readonly routed: readonly RoutedRows[];
   /** How long calls to shards took, in seconds. */
   readonly callSeconds: readonly number[];
@@ -41,7 +46,7 @@ export class PoolStats {
   }
 
   /** Tells all, and begins anew. */
-  take(): PoolReport {
+  take(): PoolCounts {
     const routed = [...this.#routed].flatMap(([layer, experts]) =>
       experts.flatMap((rows, expert) => (rows > 0 ? [{ layer, expert, rows }] : [])),
     );

@@ -14,6 +14,8 @@ export type ExpertAnswer = { readonly answers: Float32Array } | { readonly unava
 export interface ExpertProvider {
   /** A step begins: which experts are where does not change until the next, but for those that fail. */
   beginStep(): void;
+  /** The step has ended. */
+  endStep(): void;
   /**
    * One answer for each piece of work, in its order. The arrays are good until the next call.
    * @param rows float32 [n, hidden]: what goes into the layer's experts

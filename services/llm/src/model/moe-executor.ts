@@ -102,6 +102,7 @@ export class MoeExecutor implements ModelExecutor {
         results.set(group[index] as PlannedRow, result);
       }
     }
+    this.#experts.endStep();
     const inOrder = rows.map((row) => results.get(row) as RowResult);
     if (inOrder.length > 0 && inOrder.every((result) => 'unavailable' in result)) await this.#experts.changed(pauseMs);
     return { rows: inOrder };

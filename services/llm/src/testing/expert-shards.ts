@@ -65,6 +65,7 @@ export async function createTestPool(
     placement: parsePlacement(placement, bundle),
     rowType: 'float32',
     callTimeoutMs: 10_000,
+    hedge: true,
     connect: (address) => createClient(ExpertServiceDefinition, address),
     onTrouble: (error) => troubles.push(error),
     onMisplaced: () => {},

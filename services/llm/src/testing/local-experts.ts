@@ -11,6 +11,8 @@ export class LocalExperts implements ExpertProvider {
 
   beginStep(): void {}
 
+  endStep(): void {}
+
   async compute(layer: number, rows: Float32Array, work: readonly ExpertWork[]): Promise<readonly ExpertAnswer[]> {
     const answers: ExpertAnswer[] = [];
     for (const { expert, rows: mine } of work) {

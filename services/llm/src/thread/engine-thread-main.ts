@@ -97,7 +97,7 @@ async function openThreadExperts(
 ): Promise<ExpertPool> {
   const onTrouble = (error: TesseraError): void => port.tell({ type: 'expertTrouble', error: toWireError(error) });
   const pool = await openExperts(config, placed, onTrouble, signal);
-  const timer = setInterval(() => port.tell({ type: 'experts', report: pool.stats.take() }), reportMs);
+  const timer = setInterval(() => port.tell({ type: 'experts', report: pool.report() }), reportMs);
   timer.unref();
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
   return pool;

@@ -19,11 +19,12 @@ export class ExpertShard {
   readonly #held: ExpertSet;
   readonly #hiddenSize: number;
   readonly #listeners = new Set<() => void>();
-  #epoch = 0;
+  /** The last whose experts are all here. */
+  #placement: Placement | undefined;
   #draining = false;
   /** Told how many rows were computed. */
   onComputed: (rows: number) => void = () => {};
-  /** One taking up of a placement after the other. */
+  /** Loading and dropping, one after the other. */
   #moving: Promise<void> = Promise.resolve();
 
   constructor(
@@ -37,12 +38,12 @@ export class ExpertShard {
   }
 
   get holdings(): ExpertHoldings {
-    return { placementEpoch: this.#epoch, held: this.#held.toBytes(), draining: this.#draining };
+    return { placementEpoch: this.#placement?.epoch ?? 0, held: this.#held.toBytes(), draining: this.#draining };
   }
 
   /** How many experts are held. */
   get size(): number {
-    return this.#sessions.size;
+    return [...this.#held].length;
   }
 
   /** Calls the listener at each change of the holdings; returns how to stop that. */
@@ -57,12 +58,11 @@ export class ExpertShard {
    * @throws TesseraError CONFIG_INVALID when the placement has no such group
    */
   take(placement: Placement, mayDrop: () => Promise<void> = async () => {}): Promise<void> {
-    const taken = this.#moving.then(() => this.#take(placement));
-    this.#moving = taken
-      .then(async () => {
-        await mayDrop();
-        await this.#drop(placement);
-      })
+    const taken = this.#inTurn(() => this.#take(placement));
+    // A later placement is not kept waiting: an engine that passes this one over waits for that.
+    void taken
+      .then(mayDrop)
+      .then(() => this.#inTurn(() => this.#drop(placement)))
       .catch(() => {});
     return taken;
   }
@@ -116,17 +116,25 @@ export class ExpertShard {
       await this.#sessions.load(place);
       this.#held.add(place);
     }
-    this.#epoch = placement.epoch;
+    this.#placement = placement;
     this.#tell();
   }
 
+  /** Unless there is a later placement by now, which says what goes and what stays. */
   async #drop(placement: Placement): Promise<void> {
+    if (placement !== this.#placement) return;
     const wanted = placement.groups.get(this.group);
     const leaving = [...this.#held].filter((place) => wanted?.has(place) !== true);
     if (leaving.length === 0) return;
     for (const place of leaving) this.#held.delete(place);
     this.#tell();
     for (const place of leaving) await this.#sessions.drop(place);
+  }
+
+  #inTurn(move: () => Promise<void>): Promise<void> {
+    const moved = this.#moving.then(move);
+    this.#moving = moved.catch(() => {});
+    return moved;
   }
 
   #tell(): void {
