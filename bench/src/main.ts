@@ -4,6 +4,7 @@ import { type Section, sectionJson, sectionText } from './report.js';
 import { bus } from './suites/bus.js';
 import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
+import { expertShards } from './suites/expert-shards.js';
 import { fleet } from './suites/fleet.js';
 import { forms } from './suites/forms.js';
 import { goodput } from './suites/goodput.js';
@@ -23,6 +24,7 @@ const suites: readonly Suite[] = [
   concurrency,
   decodeSteps,
   kvCache,
+  expertShards,
   sampling,
   forms,
   tokenCost,

@@ -12,6 +12,7 @@ import { defaultStreamLimits, totalStreamBytes } from '@tessera/protocol';
 import { commonSettings, createLog, type Service, type ServiceSettings, startService } from '@tessera/service';
 import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { placedExperts } from '../support/placed-experts.js';
 
 let nats: NatsServer;
 let bundleDir: string;
@@ -37,8 +38,11 @@ function readByPackages(): Set<string> {
   return new Set(Object.keys({ ...commonSettings, ...natsSettings }).filter(isRead));
 }
 
+/** What settings change of how a service is started. */
+type Given = Readonly<Record<string, string>>;
+
 /** The settings that a service reads while it starts and stops. */
-async function readBy<S extends ServiceSettings>(service: Service<S>): Promise<Set<string>> {
+async function readBy<S extends ServiceSettings>(service: Service<S>, changes: Given): Promise<Set<string>> {
   const read = new Set<string>();
   const listening: Service<S> = {
     ...service,
@@ -52,7 +56,7 @@ async function readBy<S extends ServiceSettings>(service: Service<S>): Promise<S
       return service.start({ ...context, settings });
     },
   };
-  const given = { 'model.dir': bundleDir, 'nats.url': nats.url } as Parameters<typeof startService<S>>[1];
+  const given = { 'model.dir': bundleDir, 'nats.url': nats.url, ...changes } as Parameters<typeof startService<S>>[1];
   const log = createLog({ service: service.name, level: 'silent', format: 'json' });
   await (await startService(listening, given, { log })).stop();
   return read;
@@ -61,15 +65,18 @@ async function readBy<S extends ServiceSettings>(service: Service<S>): Promise<S
 test('every setting that a service declares is read by it or by what it stands on: none does nothing', async () => {
   const common = readByPackages();
   const idle: string[] = [];
-  const look = async <S extends ServiceSettings>(service: Service<S>): Promise<void> => {
-    const read = await readBy(service);
+  const look = async <S extends ServiceSettings>(service: Service<S>, ...ways: Given[]): Promise<void> => {
+    const read = new Set<string>();
+    for (const changes of [{}, ...ways]) for (const key of await readBy(service, changes)) read.add(key);
     for (const key of Object.keys(service.settings)) {
       if (!read.has(key) && !common.has(key)) idle.push(`${service.name}: ${key}`);
     }
   };
   await look(encoder);
   await look(connector);
-  await look(llm);
+  await using placed = await placedExperts();
+  const experts = { 'model.dir': placed.dir, 'experts.placementFile': placed.placementFile };
+  await look(llm, experts, { ...experts, role: 'experts', 'experts.group': 'all' });
   await look(generator);
   await look(gateway);
   expect(idle).toEqual([]);

@@ -7,6 +7,8 @@ import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files'
 export interface DeploymentOptions {
   /** A checkpoint other than the demo model. */
   readonly model?: string;
+  /** How its LLM is cut besides. */
+  readonly cut?: 'experts';
   readonly flags?: Partial<Record<ServiceName, readonly string[]>>;
   /** How nats-server is started. */
   readonly nats?: NatsServerOptions;
@@ -32,8 +34,13 @@ export interface Deployment extends AsyncDisposable {
   stop(): Promise<Map<ServiceName, number>>;
 }
 
-export async function deploy({ model = demoModelDir, flags = {}, nats }: DeploymentOptions = {}): Promise<Deployment> {
-  const { dir } = await ensureBundle(model, bundleCacheDir, { weights: 'float32' });
+export async function deploy({
+  model = demoModelDir,
+  cut,
+  flags = {},
+  nats,
+}: DeploymentOptions = {}): Promise<Deployment> {
+  const { dir } = await ensureBundle(model, bundleCacheDir, { weights: 'float32', cut });
   const logs: string[] = [];
   const services = await LocalDeployment.start({
     bundleDir: dir,

@@ -23,7 +23,7 @@ const session: SessionOptions = { threads: 1, device: 'cpu' };
 /** Nothing waits for company: the least that the classes can take. */
 const batch = { what: 'tiles', maxBatch: 8, waitMs: 0, maxWaiting: 64 };
 /** The services' defaults. */
-const limits: EngineLimits = {
+export const benchLimits: EngineLimits = {
   maxRunning: 16,
   maxWaiting: 64,
   maxWaitingForTiles: 64,
@@ -65,7 +65,7 @@ export class LocalPipeline implements AsyncDisposable {
     const connectorModel = bundle.stage('connector');
     const encoderSession = await createSession(bundle.file(encoderModel.graph), session);
     const connectorSession = await createSession(bundle.file(connectorModel.graph), session);
-    const llm = await Llm.inProcess({ modelDir: bundle.dir, session, limits });
+    const llm = await Llm.inProcess({ modelDir: bundle.dir, session, limits: benchLimits });
     return new LocalPipeline(
       bundle,
       new BatchedGraph(encoderSession, { ...batch, ...encoderPorts(encoderModel) }),

@@ -47,6 +47,21 @@ const specialTokens = z.strictObject({
   tile: tokenId.optional(),
 });
 
+/**
+ * The LLM in pieces, so that its experts can be computed in other processes: graphs described in @tessera/compiler's
+ * stages/cut-causal-lm.ts. Their weights lie in the whole graph's file.
+ */
+const expertCut = z.strictObject({
+  /** Experts of each layer that has them. */
+  perLayer: count,
+  /** Experts that each row goes to. */
+  chosen: count,
+  /** Graphs of what lies between the experts: one more than there are layers with experts. */
+  sections: z.array(fileName).min(2),
+  /** The layers that have experts, from the first, with a graph for each expert. */
+  layers: z.array(z.strictObject({ layer: z.int().nonnegative(), experts: z.array(fileName).min(1) })).min(1),
+});
+
 /** llm.onnx: its inputs and outputs are described beside the graph, in @tessera/compiler's stages/causal-lm.ts. */
 const llmSection = z.strictObject({
   graph: fileName,
@@ -61,7 +76,14 @@ const llmSection = z.strictObject({
   /** Any of these ends the answer. */
   eosTokenIds: z.array(tokenId).min(1),
   tokens: specialTokens,
+  /** Present where the bundle was compiled so. */
+  experts: expertCut.optional(),
 });
+
+/** Every graph of a cut. */
+export function filesOfCut({ sections, layers }: z.infer<typeof expertCut>): string[] {
+  return [...sections, ...layers.flatMap(({ experts }) => experts)];
+}
 
 /**
  * generator.onnx: sample float32 [batch, channels, height, width], timestep float32 [batch] (sigma * numTrainTimesteps)
@@ -134,6 +156,18 @@ export const bundleManifest = z
       }
     }
     const { encoder, connector, llm, generator, preprocessing } = manifest;
+    if (llm.experts !== undefined) {
+      const { perLayer, chosen, sections, layers } = llm.experts;
+      const absent = filesOfCut(llm.experts).find((name) => !Object.hasOwn(manifest.files, name));
+      if (absent !== undefined) problem(['llm', 'experts'], `${absent} is not among the files`);
+      if (chosen > perLayer || layers.some(({ experts }) => experts.length !== perLayer)) {
+        problem(['llm', 'experts', 'layers'], `are not ${perLayer} experts each, ${chosen} of them chosen`);
+      }
+      const ascending = layers.every(({ layer }, at) => layer < llm.layers && layer > (layers[at - 1]?.layer ?? -1));
+      if (!ascending || sections.length !== layers.length + 1) {
+        problem(['llm', 'experts', 'sections'], 'do not fit the layers');
+      }
+    }
     if (
       (encoder === undefined) !== (connector === undefined) ||
       (encoder === undefined) !== (preprocessing === undefined)
@@ -156,6 +190,7 @@ export const bundleManifest = z
 export type BundleManifest = z.infer<typeof bundleManifest>;
 export type EncoderSection = z.infer<typeof encoderSection>;
 export type ConnectorSection = z.infer<typeof connectorSection>;
+export type ExpertCut = z.infer<typeof expertCut>;
 export type LlmSection = z.infer<typeof llmSection>;
 export type GeneratorSection = z.infer<typeof generatorSection>;
 export type GenerationSection = z.infer<typeof generationSection>;

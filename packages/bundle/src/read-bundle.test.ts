@@ -3,7 +3,7 @@ import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { BundleManifest } from './manifest.js';
+import type { BundleManifest, ExpertCut } from './manifest.js';
 import { readBundle } from './read-bundle.js';
 
 let dir = '';
@@ -31,6 +31,13 @@ function textModel(): BundleManifest {
     },
     generation: { maxNewTokens: 8, doSample: false, temperature: 1, topP: 1, topK: 0, repetitionPenalty: 1 },
   };
+}
+
+function withCut(changes: Partial<ExpertCut>): BundleManifest {
+  const manifest = textModel();
+  const sections = ['llm.onnx', 'llm.onnx'];
+  const cut = { perLayer: 1, chosen: 1, sections, layers: [{ layer: 0, experts: ['llm.onnx'] }] };
+  return { ...manifest, llm: { ...manifest.llm, experts: { ...cut, ...changes } } };
 }
 
 const write = (manifest: unknown): Promise<void> => writeFile(join(dir, 'bundle.json'), JSON.stringify(manifest));
@@ -69,6 +76,10 @@ test('every wrong manifest is refused by the name of its file', async () => {
       { ...textModel(), encoder: { graph: 'llm.onnx', inputSize: { height: 1, width: 1 }, patches: 1, width: 1 } },
       /come together/,
     ],
+    ['pieces not listed', withCut({ sections: ['llm.onnx', 'a.onnx'] }), /a.onnx is not among the files/],
+    ['too few sections', withCut({ layers: [0, 1].map((layer) => ({ layer, experts: ['llm.onnx'] })) }), /do not fit/],
+    ['a layer that is not there', withCut({ layers: [{ layer: 1, experts: ['llm.onnx'] }] }), /do not fit/],
+    ['a layer short of an expert', withCut({ perLayer: 2 }), /are not 2 experts each/],
     ['generator of another width', { ...textModel(), generator }, /is not the LLM hidden size/],
   ];
   for (const [, manifest, why] of wrong) {

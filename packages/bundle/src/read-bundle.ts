@@ -5,7 +5,14 @@ import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
-import { type BundleManifest, bundleManifest, manifestFileName, type StageName, tokenizerFiles } from './manifest.js';
+import {
+  type BundleManifest,
+  bundleManifest,
+  filesOfCut,
+  manifestFileName,
+  type StageName,
+  tokenizerFiles,
+} from './manifest.js';
 
 /** A manifest is a few kilobytes; anything near this is not one. */
 const maxManifestBytes = 4 * 1024 * 1024;
@@ -41,14 +48,17 @@ export class Bundle {
     return section as NonNullable<BundleManifest[S]>;
   }
 
-  /** The files that a stage reads: its graph with what lies beside it, the LLM's tokenizer, the generator's null condition. */
+  /** The files that a stage reads: its graph with what lies beside it, the LLM's tokenizer and pieces, the generator's null condition. */
   filesOf(stage: StageName): string[] {
     const section = this.manifest[stage];
     if (section === undefined) return [];
-    const besides: readonly string[] =
-      stage === 'llm' ? tokenizerFiles : 'nullCondition' in section ? [section.nullCondition] : [];
+    const besides = new Set<string>(
+      stage === 'llm' ? tokenizerFiles : 'nullCondition' in section ? [section.nullCondition] : [],
+    );
+    const cut = stage === 'llm' ? this.manifest.llm.experts : undefined;
+    for (const name of cut === undefined ? [] : filesOfCut(cut)) besides.add(name);
     return Object.keys(this.manifest.files).filter(
-      (name) => name === section.graph || name.startsWith(`${section.graph}.`) || besides.includes(name),
+      (name) => name === section.graph || name.startsWith(`${section.graph}.`) || besides.has(name),
     );
   }
 

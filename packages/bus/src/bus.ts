@@ -22,9 +22,11 @@ import {
   type TensorRef,
   TesseraError,
 } from '@tessera/protocol';
+import type { Announcer } from './announcements/announcements.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
 import { BusConnection, messageOf } from './connection/bus-connection.js';
-import { type Announcer, announceEngine, EngineDirectory } from './engines/engine-directory.js';
+import { announceEngine, EngineDirectory } from './engines/engine-directory.js';
+import { announceExpertShard, ExpertShardDirectory, type KnownShard } from './experts/expert-shard-directory.js';
 import { Cancellation } from './jobs/cancellation.js';
 import { Worker, type WorkOptions } from './jobs/worker.js';
 import { type MediaHold, MediaStore } from './parts/media-store.js';
@@ -401,6 +403,16 @@ export class Bus {
   /** The engines that announce themselves, until the signal aborts. */
   watchEngines(signal: AbortSignal): EngineDirectory {
     return new EngineDirectory(this.connection, signal);
+  }
+
+  /** Announces an expert shard, until the signal aborts. */
+  announceShard(status: () => KnownShard, signal: AbortSignal): Announcer {
+    return announceExpertShard(this.connection, status, signal);
+  }
+
+  /** Tells which expert shards announce themselves, at each change, until the signal aborts. */
+  watchShards(onChange: (shards: readonly KnownShard[]) => void, signal: AbortSignal): void {
+    new ExpertShardDirectory(this.connection, onChange, signal);
   }
 
   /** Removes what dead revisions and dead processes left on the streams, until the signal aborts. */

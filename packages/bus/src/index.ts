@@ -1,3 +1,4 @@
+export type { Announcer } from './announcements/announcements.js';
 export { Bus, type DeliveryOptions, type QueuedJob } from './bus.js';
 export type {
   BusLimits,
@@ -9,8 +10,9 @@ export { shownUrl } from './connection/bus-connection.js';
 export type { BusCredentials } from './connection/bus-credentials.js';
 export type { BusLogger } from './connection/bus-logger.js';
 export type { BusTrace, TracedDelivery, TracedJob } from './connection/bus-trace.js';
-export { type Announcer, EngineDirectory } from './engines/engine-directory.js';
+export { EngineDirectory } from './engines/engine-directory.js';
 export { type EngineListener, type EngineNews, EngineRoster, type KnownEngine } from './engines/engine-roster.js';
+export type { KnownShard } from './experts/expert-shard-directory.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, WorkOptions } from './jobs/worker.js';
 export { type NatsSettings, natsSettings } from './nats-settings.js';

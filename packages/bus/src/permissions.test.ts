@@ -40,6 +40,7 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole
   ['a cancel', subjects.cancel('r'), ['gateway']],
   ['a tombstone', subjects.tombstone('r'), ['gateway']],
   ['an announcement', subjects.engines(), ['llm']],
+  ['an announcement of experts', subjects.experts(), ['llm']],
   ['a pull for encode jobs', pull(encodeQueue), ['encoder']],
   ['a pull for connect jobs', pull(connectQueue), ['connector']],
   ['a pull for generate jobs', pull(generateQueue), ['generator']],
@@ -57,6 +58,7 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole
 const mayHear: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole[]]> = [
   ['cancels', subjects.cancel(), busRoles],
   ['announcements', subjects.engines(), ['gateway']],
+  ['announcements of experts', subjects.experts(), ['llm']],
   ["the gateway's answers", `${inboxPrefix('gateway')}.>`, ['gateway']],
   ["the encoder's answers", `${inboxPrefix('encoder')}.>`, ['encoder']],
   ['visual tokens', subjects.shardSubjects(visualTokens, 0), []],

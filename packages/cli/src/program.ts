@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type WeightKind, weightKinds } from '@tessera/bundle';
+import { weightKinds } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AskOptions, ask, draw } from './commands/ask.js';
-import { compile } from './commands/compile.js';
+import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
@@ -107,10 +107,13 @@ function buildProgram(signal: AbortSignal): Command {
     .argument('<dir>', 'folder of the checkpoint')
     .requiredOption('--out <dir>', 'folder to write')
     .addOption(weightsOption())
+    .addOption(
+      new Option('--cut <how>', 'also write the LLM in pieces: experts, so that other processes can hold them').choices(
+        ['experts'],
+      ),
+    )
     .option('--json', 'the result as JSON', false)
-    .action((dir: string, options: { out: string; weights: WeightKind; json: boolean }) =>
-      compile(dir, options, signal),
-    );
+    .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
 
   return program;
 }

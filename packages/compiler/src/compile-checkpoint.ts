@@ -9,10 +9,11 @@ import {
 } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
-import { contentDigest, fileDigest } from './content-digest.js';
+import { type Cut, contentDigest, fileDigest } from './content-digest.js';
 import { countParameters } from './count-parameters.js';
+import { expertPieces } from './expert-pieces.js';
 import type { WeightPrecision } from './graph/index.js';
-import { weightBytes, writeGraph } from './graph/write-graph.js';
+import { WeightFile, weightBytes, writeGraph } from './graph/write-graph.js';
 import { graphFile, manifestSections, nullConditionFile } from './manifest-sections.js';
 import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
@@ -28,6 +29,8 @@ export interface CompileProgress {
 
 export interface CompileOptions {
   readonly weights: WeightPrecision;
+  /** Also writes the LLM cut in pieces; without it the model can only be computed whole. */
+  readonly cut?: Cut;
   readonly onProgress?: (progress: CompileProgress) => void;
   readonly signal?: AbortSignal;
   /** The checkpoint's content digest, where the caller has it already. */
@@ -37,7 +40,8 @@ export interface CompileOptions {
 /**
  * Compiles a published checkpoint to a bundle in `outDir`, which must not exist yet. The bundle is written beside it and
  * renamed when whole, so `outDir` is complete or absent, whatever happens.
- * @throws TesseraError CHECKPOINT_INVALID naming the file at fault; UNSUPPORTED for a model that can only be inspected
+ * @throws TesseraError CHECKPOINT_INVALID naming the file at fault; UNSUPPORTED for a model that can only be inspected, or not be
+ *   cut so
  */
 export async function compileCheckpoint(
   checkpointDir: string,
@@ -62,7 +66,7 @@ export async function compileCheckpoint(
 }
 
 async function writeBundle(dir: string, work: string, options: CompileOptions): Promise<BundleManifest> {
-  const { weights, signal } = options;
+  const { weights, cut, signal } = options;
   const config = await readJson(dir, 'config.json');
   if (config === undefined) throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, 'config.json')}: is missing`);
   const plan = planModel(config);
@@ -74,8 +78,8 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
     preprocessor: await readJson(dir, 'preprocessor_config.json'),
     generation: await readJson(dir, 'generation_config.json'),
   };
-  const sections = manifestSections(plan, plan.stages, configs);
-  const digest = options.digest ?? (await contentDigest(dir, weights, (path) => fileDigest(path, signal)));
+  const sections = manifestSections(plan, plan.stages, configs, cut);
+  const digest = options.digest ?? (await contentDigest(dir, weights, (path) => fileDigest(path, signal), cut));
   const checkpoint = await Checkpoint.open(dir);
   try {
     await writeStages(checkpoint, plan.stages, work, options);
@@ -100,18 +104,22 @@ async function writeStages(
   checkpoint: Checkpoint,
   stages: StagePieces,
   work: string,
-  { weights, onProgress, signal }: CompileOptions,
+  { weights, cut, onProgress, signal }: CompileOptions,
 ): Promise<void> {
   const builds = Object.entries(stageGraphs(stages)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];
-  const graphs = builds.map(([stage, build]) => ({ stage, graph: build(checkpoint, weights) }));
+  const whole = builds.map(([stage, build]) => ({ stage, file: graphFile[stage], graph: build(checkpoint, weights) }));
+  const pieces = cut === undefined ? [] : expertPieces(stages.llm, checkpoint, weights);
+  const graphs = [...whole, ...pieces.map((piece) => ({ stage: 'llm' as const, ...piece }))];
   const totalBytes = graphs.reduce((sum, { graph }) => sum + weightBytes(graph), 0);
   let doneBytes = 0;
-  for (const { stage, graph } of graphs) {
+  await using llmWeights = await WeightFile.create(join(work, `${graphFile.llm}.data`));
+  for (const { stage, file, graph } of graphs) {
     const onWritten = (bytes: number): void => {
       doneBytes += bytes;
       onProgress?.({ stage, doneBytes, totalBytes });
     };
-    await writeGraph(graph, join(work, graphFile[stage]), { signal, onWritten });
+    const shared = stage === 'llm' ? llmWeights : undefined;
+    await writeGraph(graph, join(work, file), { signal, onWritten, weights: shared });
   }
   if (stages.generator) {
     const { pieces } = stages.generator;

@@ -13,6 +13,9 @@ import { chatTemplateFile } from './tokenizer-files.js';
  */
 const compilerVersion = 3;
 
+/** How the LLM is cut, besides being there whole: `experts` makes each expert a graph of its own. */
+export type Cut = 'experts';
+
 /** Configuration that a bundle is made from; copied files among it. */
 const configFiles = [
   chatTemplateFile,
@@ -38,8 +41,10 @@ export async function contentDigest(
   dir: string,
   weights: WeightPrecision,
   digestOf: (path: string) => Promise<string>,
+  cut?: Cut,
 ): Promise<string> {
-  const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${weights}\n`);
+  const variant = cut === undefined ? weights : `${weights} ${cut}`;
+  const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${variant}\n`);
   const large = await weightFiles(dir);
   const present = new Set(await readdir(dir));
   for (const name of [...configFiles.filter((file) => present.has(file)), ...large]) {

@@ -33,7 +33,7 @@ export async function ensureBundle(
   cacheDir: string,
   options: Omit<CompileOptions, 'digest'>,
 ): Promise<EnsuredBundle> {
-  const { weights, signal } = options;
+  const { weights, cut, signal } = options;
   const checkpoint = resolve(checkpointDir);
   const cache = resolve(cacheDir);
   if (!(await stat(join(checkpoint, 'config.json')).catch(() => undefined))) {
@@ -41,9 +41,10 @@ export async function ensureBundle(
   }
   await mkdir(cache, { recursive: true });
   const memo = await DigestMemo.open(join(cache, 'digests.json'));
-  const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal));
+  const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal), cut);
   await memo.save();
-  const dir = join(cache, `${basename(checkpoint)}-${weights}-${digest.slice(0, 12)}`);
+  const variant = cut === undefined ? weights : `${weights}-${cut}`;
+  const dir = join(cache, `${basename(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
   if (await isWhole(dir)) return { dir, compiled: false };
   return withFileLock(`${dir}.lock`, signal, async () => {
     if (await isWhole(dir)) return { dir, compiled: false };

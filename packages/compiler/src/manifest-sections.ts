@@ -2,6 +2,8 @@ import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 import { parseConfig } from './config.js';
+import type { Cut } from './content-digest.js';
+import { expertCut } from './expert-pieces.js';
 import { generationFromConfig } from './generation-config.js';
 import type { ModelPlan, StagePieces } from './models/model-plan.js';
 import { tokenId } from './models/token-ids.js';
@@ -42,6 +44,7 @@ export function manifestSections(
   plan: ModelPlan,
   { encoder, connector, llm, generator }: StagePieces,
   configs: CheckpointConfigs,
+  cut?: Cut,
 ): Pick<BundleManifest, StageName | 'preprocessing' | 'generation'> {
   const { generation, eosTokenIds } = generationFromConfig(configs.generation);
   const allEosTokenIds = [...new Set([...plan.eosTokenIds, ...eosTokenIds])];
@@ -60,6 +63,7 @@ export function manifestSections(
       ...llm.pieces.section,
       eosTokenIds: allEosTokenIds,
       tokens: specialTokens(plan, configs.tokenizer),
+      ...(cut === 'experts' && { experts: expertCut(llm) }),
     },
     ...(generator && {
       generator: { graph: graphFile.generator, nullCondition: nullConditionFile, ...generator.pieces.section },

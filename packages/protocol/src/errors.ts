@@ -144,6 +144,13 @@ export const errorTable = {
     meaning: 'A setting of a service is unknown or out of range.',
     whatToDo: 'Correct the setting that the message names; docs/configuration.md lists all of them.',
   },
+  EXPERT_NOT_HELD: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 503,
+    retryable: true,
+    meaning: 'An expert shard was sent rows for an expert that it does not hold. Engines are told so, not callers.',
+    whatToDo: 'Nothing: the engine asks another shard, and reads the placement again.',
+  },
   QUEUE_FULL: {
     grpc: 'RESOURCE_EXHAUSTED',
     http: 429,

@@ -12,6 +12,7 @@ export * from './generated/tessera/v1/chat.js';
 export * from './generated/tessera/v1/connector.js';
 export * from './generated/tessera/v1/conversation.js';
 export * from './generated/tessera/v1/encoder.js';
+export * from './generated/tessera/v1/expert.js';
 export * from './generated/tessera/v1/generator.js';
 export * from './generated/tessera/v1/llm.js';
 export * from './generated/tessera/v1/media.js';

@@ -2,6 +2,7 @@ export * from './describe-errors.js';
 export type { CallFacts, TesseraCallContext } from './grpc/call-facts.js';
 export { type CallerStreamOptions, callerStream } from './grpc/caller-stream.js';
 export { type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
+export type { Exchange, ExchangeListener } from './grpc/exchange.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
 export { clientCredentials, type TlsOptions } from './grpc/tls-credentials.js';
 export { type PauseOptions, withinPause } from './grpc/within-pause.js';

@@ -12,7 +12,8 @@ export const llmSettings = {
   ...natsSettings,
   ...computeSettings,
   'engine.advertise': setting(z.string().optional(), {
-    description: 'Address, host:port, under which others reach this engine; by default the one it listens on.',
+    description:
+      'Address, host:port, under which others reach this engine or expert shard; by default the one it listens on.',
     example: 'tessera-llm-0.tessera-llm:7003',
   }),
   'engine.backend': setting(z.enum(['auto', 'native', 'node']), {
@@ -61,8 +62,74 @@ export const llmSettings = {
     description:
       'Time after which missing visual tokens are asked for again, in milliseconds. It doubles with each asking, up to eight times itself, until tokens come or the deadline passes; what is still being made is not made twice.',
   }),
+  role: setting(z.enum(['engine', 'experts']), {
+    default: 'engine',
+    description:
+      'engine: answers requests. experts: is an expert shard, which holds the experts of its group and computes rows for engines.',
+  }),
+  'experts.placementFile': setting(z.string().min(1).optional(), {
+    description:
+      'JSON file of the placement: which expert of which layer is held by the engines and which by which group of shards. It is looked at every second, and one of a higher epoch is taken up without a stop. An engine without one has the whole model; a shard must have one. The bundle must be compiled with --cut experts.',
+    example: '/etc/tessera/placement/placement.json',
+  }),
+  'experts.group': setting(z.string().min(1).optional(), {
+    description: 'The group of the placement whose experts this shard holds; with role experts it must be given.',
+    example: 'warm',
+  }),
+  'experts.rowType': setting(z.enum(['float32', 'float16']), {
+    default: 'float32',
+    description:
+      'How rows travel to shards and back. float32 gives what one process gives, bit for bit; float16 takes half the bytes, and rounds.',
+  }),
+  'experts.callTimeoutMs': setting(positive, {
+    default: 5000,
+    description:
+      'How long a shard may take for one call, in milliseconds; then another one is asked, and this one is not until it has said something. Longer than the rows of a whole step take.',
+  }),
+  'experts.hedge': setting(z.boolean(), {
+    default: true,
+    description:
+      'Whether a call that takes longer than 99 of 100 calls of its size is sent to another holder of its experts too, where there is one; the first answer counts.',
+  }),
+  'experts.caFile': setting(z.string().min(1).optional(), {
+    description:
+      'PEM file of the CA that signs the certificates of expert shards; without one they are called without TLS.',
+    example: '/etc/tessera/tls/ca.crt',
+  }),
+  'experts.certFile': setting(z.string().min(1).optional(), {
+    description: 'PEM file of the certificate that is shown to expert shards that ask for one (mutual TLS).',
+    example: '/etc/tessera/tls/tls.crt',
+  }),
+  'experts.keyFile': setting(z.string().min(1).optional(), {
+    description: "PEM file of that certificate's key.",
+    example: '/etc/tessera/tls/tls.key',
+  }),
+  'experts.serverName': setting(z.string().min(1).optional(), {
+    description: 'Name in the certificates of expert shards, where it is not the host of their addresses.',
+    example: 'tessera-llm-experts',
+  }),
   'engine.maxDrawings': setting(z.int().min(0), { default: 4, description: 'Drawings in one answer.' }),
 };
+
+/** What an engine needs of experts that are placed; undefined where it has the whole model. */
+function expertsConfig(settings: LlmSettings): EngineConfig['experts'] {
+  const placementFile = settings['experts.placementFile'];
+  if (placementFile === undefined) return undefined;
+  return {
+    placementFile,
+    rowType: settings['experts.rowType'],
+    callTimeoutMs: settings['experts.callTimeoutMs'],
+    hedge: settings['experts.hedge'],
+    maxMessageBytes: settings['grpc.maxMessageBytes'],
+    tls: {
+      caFile: settings['experts.caFile'],
+      certFile: settings['experts.certFile'],
+      keyFile: settings['experts.keyFile'],
+      serverName: settings['experts.serverName'],
+      refreshMs: settings['grpc.certRefreshMs'],
+    },
+  };
+}
 
 export type LlmSettings = Settings<typeof llmSettings>;
 
@@ -71,6 +138,7 @@ export function engineConfig(settings: LlmSettings, session: EngineConfig['sessi
   return {
     modelDir: settings['model.dir'],
     session: { ...session, backend: settings['engine.backend'] },
+    experts: expertsConfig(settings),
     limits: {
       maxRunning: settings['engine.maxRunning'],
       maxWaiting: settings['engine.maxWaiting'],

@@ -66,6 +66,56 @@ export const prefillTokensTotal = counterMetric('tessera_prefill_tokens_total', 
   from: 'llm',
 });
 
+export const expertRowsTotal = counterMetric('tessera_expert_rows_total', {
+  unit: 'count',
+  help: 'Rows that an engine whose experts are placed sent to each expert: by these a placement can be balanced.',
+  labels: ['layer', 'expert'],
+  from: 'llm',
+});
+
+export const expertCallSeconds = histogramMetric('tessera_expert_call_seconds', {
+  unit: 'seconds',
+  help: 'Time from a call of an expert shard to its answer.',
+  from: 'llm',
+});
+
+export const expertCallsRunning = gaugeMetric('tessera_expert_calls_running', {
+  unit: 'count',
+  help: 'Calls of expert shards that an engine waits for, by the group of the shard; as of the last second.',
+  labels: ['group'],
+  from: 'llm',
+});
+
+export const expertFailoversTotal = counterMetric('tessera_expert_failovers_total', {
+  unit: 'count',
+  help: 'Calls of an expert shard that failed, and that another holder was asked for, if there was one.',
+  from: 'llm',
+});
+
+export const expertHedgesTotal = counterMetric('tessera_expert_hedges_total', {
+  unit: 'count',
+  help: 'Calls of an expert shard that took longer than 99 of 100, and that another holder was asked for, too.',
+  from: 'llm',
+});
+
+export const expertUnavailableRowsTotal = counterMetric('tessera_expert_unavailable_rows_total', {
+  unit: 'count',
+  help: 'Rows for an expert that no shard held which answered; their sequences were tried again at the next step.',
+  from: 'llm',
+});
+
+export const expertsHeld = gaugeMetric('tessera_experts_held', {
+  unit: 'count',
+  help: 'Experts that an expert shard holds, of all layers together.',
+  from: 'llm',
+});
+
+export const expertShardRowsTotal = counterMetric('tessera_expert_shard_rows_total', {
+  unit: 'count',
+  help: 'Rows that an expert shard computed.',
+  from: 'llm',
+});
+
 export const decodeTokensTotal = counterMetric('tessera_decode_tokens_total', {
   unit: 'count',
   help: 'Tokens written.',

@@ -1,5 +1,5 @@
 import { modelInfo } from '@tessera/bundle';
-import { type Announcer, connectBus } from '@tessera/bus';
+import { type Announcer, connectBus, type KnownShard } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
 import { visualTokens } from '@tessera/protocol';
 import { modelInfoGauge, type Service } from '@tessera/service';
@@ -7,6 +7,8 @@ import { endWithEngine } from '@tessera/stage';
 import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { EngineLinks } from './engine-links.js';
+import { ExpertMetrics } from './experts/expert-metrics.js';
+import { startExpertShard } from './experts/shard/start-expert-shard.js';
 import { Llm } from './llm.js';
 import { kvCacheLimitBytes } from './metric-declarations.js';
 import { LlmMetrics } from './metrics.js';
@@ -18,6 +20,8 @@ export const llm: Service<typeof llmSettings> = {
   settings: llmSettings,
   start: async (context) => {
     const { settings, metrics, readiness, drain, log } = context;
+    if (settings.role === 'experts') return startExpertShard(context);
+    const expertMetrics = new ExpertMetrics(metrics);
     const config = engineConfig(settings, sessionOptions(settings));
     const loading = Llm.inThread(config, {
       onOpened: ({ backend, fallbackReason: reason }) => {
@@ -26,6 +30,8 @@ export const llm: Service<typeof llmSettings> = {
       },
       onStepFailed: (error) =>
         log.error({ event: 'step_failed', err: error }, 'a step failed; its sequences were ended'),
+      onExperts: (report) => expertMetrics.report(report),
+      onExpertTrouble: (error) => log.warn({ event: 'experts', reason: error.message }, 'trouble with placed experts'),
     });
     const model = await readiness.during('the model to be loaded', loading);
     const { engine, manifest } = model;
@@ -51,6 +57,11 @@ export const llm: Service<typeof llmSettings> = {
     };
     const admission = new GenerateAdmission(config.limits, drain, () => engine.stats().retryAfterMs);
     const announcing = new AbortController();
+    if (config.experts !== undefined) {
+      const onChange = (shards: readonly KnownShard[]): void =>
+        engine.setShards(shards.filter(({ holdings }) => !holdings.draining));
+      bus.watchShards(onChange, announcing.signal);
+    }
     let announcer: Announcer | undefined;
     drain.addEventListener('abort', () => announcer?.now(), { once: true });
     return {

@@ -1,5 +1,6 @@
 import { EngineStatus } from '@tessera/protocol';
 import { hasUnknownFields } from '@tessera/service';
+import { type Announcer, announce, followAnnouncements } from '../announcements/announcements.js';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { EngineRoster } from './engine-roster.js';
 
@@ -10,35 +11,14 @@ export class EngineDirectory extends EngineRoster {
     signal: AbortSignal,
   ) {
     super();
-    const { nc, subjects, limits } = connection;
     if (signal.aborted) return;
-    const subscription = nc.subscribe(subjects.engines(), {
-      callback: (error, message) => {
-        if (error === null) this.hear(message.data);
-      },
-    });
-    const pauseMs = Math.max(10, limits.silenceMs / 4);
-    let sweptAtMs = performance.now();
-    const sweep = setInterval(() => {
-      const nowMs = performance.now();
-      // What was said while this process stood still is not read yet.
-      if (nowMs - sweptAtMs > 2 * pauseMs) this.excuse(nowMs);
-      sweptAtMs = nowMs;
-      if (connection.isOnline) this.forgetSilent(nowMs);
-    }, pauseMs);
-    sweep.unref();
-    // While NATS was away nobody could be heard.
-    const forget = connection.onReconnect(() => this.excuse());
-    signal.addEventListener(
-      'abort',
-      () => {
-        subscription.unsubscribe();
-        clearInterval(sweep);
-        forget();
-        this.close();
-      },
-      { once: true },
-    );
+    const listener = {
+      hear: (payload: Uint8Array) => this.hear(payload),
+      forgetSilent: (nowMs: number) => this.forgetSilent(nowMs),
+      excuse: (nowMs: number) => this.excuse(nowMs),
+    };
+    followAnnouncements(connection, connection.subjects.engines(), listener, signal);
+    signal.addEventListener('abort', () => this.close(), { once: true });
   }
 
   private hear(payload: Uint8Array): void {
@@ -60,34 +40,13 @@ export class EngineDirectory extends EngineRoster {
   }
 }
 
-/** Says an engine's status every half second. */
-export interface Announcer {
-  /** Says it now: to be called on a change that others must not wait for, such as the beginning of a drain. */
-  now(): void;
-}
-
-/** Announces until the signal aborts; the last word is that the engine drains, so no one waits for its silence. */
+/** Announces until the signal aborts; the last word is that the engine drains. */
 export function announceEngine(connection: BusConnection, status: () => EngineStatus, signal: AbortSignal): Announcer {
-  const { nc, subjects, limits } = connection;
-  const say = (what: EngineStatus) => {
-    // While NATS is away announcements would only pile up, to be sent late.
-    if (connection.isOnline) nc.publish(subjects.engines(), EngineStatus.encode(what).finish());
+  const encoded = (what: EngineStatus) => EngineStatus.encode(what).finish();
+  const announcement = {
+    subject: connection.subjects.engines(),
+    status: () => encoded(status()),
+    lastWord: () => encoded({ ...status(), draining: true }),
   };
-  const now = () => {
-    if (!signal.aborted) say(status());
-  };
-  const timer = setInterval(now, limits.announceMs);
-  const forget = connection.onReconnect(now);
-  signal.addEventListener(
-    'abort',
-    () => {
-      clearInterval(timer);
-      forget();
-      say({ ...status(), draining: true });
-    },
-    { once: true },
-  );
-  if (signal.aborted) clearInterval(timer);
-  now();
-  return { now };
+  return announce(connection, announcement, signal);
 }

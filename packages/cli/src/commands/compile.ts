@@ -3,17 +3,21 @@ import type { WeightKind } from '@tessera/bundle';
 import { compileCheckpoint } from '@tessera/compiler';
 import { note, progress } from '../terminal.js';
 
+export interface CompileCommandOptions {
+  readonly out: string;
+  readonly weights: WeightKind;
+  readonly cut?: 'experts';
+  readonly json: boolean;
+}
+
 /** Compiles a checkpoint into a bundle. */
-export async function compile(
-  checkpoint: string,
-  options: { out: string; weights: WeightKind; json: boolean },
-  signal: AbortSignal,
-): Promise<void> {
+export async function compile(checkpoint: string, options: CompileCommandOptions, signal: AbortSignal): Promise<void> {
   const out = resolve(options.out);
   const bar = progress('compiling');
   try {
     await compileCheckpoint(resolve(checkpoint), out, {
       weights: options.weights,
+      cut: options.cut,
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
       signal,
     });

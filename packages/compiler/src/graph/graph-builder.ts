@@ -51,6 +51,8 @@ export interface GraphPort extends Omit<TensorSpec, 'shape'> {
 
 /** Tensors that are made together from the same source; each array holds a tensor's bytes, in the order of `tensors`. */
 export interface WeightGroup {
+  /** Whether they are the model's: their names then say what they hold, in every graph of one model and precision. */
+  readonly ofModel: boolean;
   readonly tensors: readonly (TensorSpec & { readonly value: Value; readonly bytes: number })[];
   load(signal?: AbortSignal): Promise<readonly ArrayBufferView[]>;
 }
@@ -127,7 +129,13 @@ export class GraphBuilder {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     const key = `${dtype}[${shape.join()}]${bytes.toString('base64')}`;
     const load = (): Promise<ArrayBufferView[]> => Promise.resolve([data]);
-    return this.sharedWeights(key, () => [this.uniqueName('constant', false)], [{ dtype, shape }], load)[0] as Value;
+    return this.sharedWeights(
+      key,
+      false,
+      () => [this.uniqueName('constant', false)],
+      [{ dtype, shape }],
+      load,
+    )[0] as Value;
   }
 
   int64(...values: readonly number[]): Value {
@@ -145,11 +153,12 @@ export class GraphBuilder {
 
   /** Several tensors that come from one computation, such as quantised values and their scales. */
   weightGroup(names: readonly string[], specs: readonly TensorSpec[], load: WeightGroup['load']): Value[] {
-    return this.sharedWeights(names.join('\n'), () => names, specs, load);
+    return this.sharedWeights(names.join('\n'), true, () => names, specs, load);
   }
 
   private sharedWeights(
     key: string,
+    ofModel: boolean,
     names: () => readonly string[],
     specs: readonly TensorSpec[],
     load: WeightGroup['load'],
@@ -165,7 +174,7 @@ export class GraphBuilder {
       value: values[i] as Value,
       bytes: elementCount(spec.shape) * bytesPerElement[spec.dtype],
     }));
-    this.weights.push({ tensors, load });
+    this.weights.push({ ofModel, tensors, load });
     this.shared.set(key, values);
     return values;
   }

@@ -2,7 +2,7 @@ import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { DType } from '@tessera/protocol';
 import onnxProto from 'onnx-proto';
-import type { Attribute, GraphBuilder, GraphNode, GraphPort, TensorSpec } from './graph-builder.js';
+import type { Attribute, GraphBuilder, GraphNode, GraphPort, TensorSpec, WeightGroup } from './graph-builder.js';
 import { microsoft } from './graph-builder.js';
 
 const { onnx } = onnxProto;
@@ -46,16 +46,42 @@ function portProto({ value, dtype, shape }: GraphPort): onnxProto.onnx.IValueInf
   return { name: value.name, type: { tensorType: { elemType: dataType[dtype], shape: { dim } } } };
 }
 
-/** The weights' file: tensors on page boundaries, in the order they come. */
-class WeightFile {
-  private position = 0;
+/** Where in a weights' file a tensor lies. */
+type Place = readonly onnxProto.onnx.IStringStringEntryProto[];
 
-  constructor(
+/**
+ * A file of weights: tensors on page boundaries, in the order they come. Graphs of one model and precision may share one,
+ * in the folder where they lie: what one of them has written the others find.
+ */
+export class WeightFile implements AsyncDisposable {
+  private position = 0;
+  private readonly places = new Map<string, Place>();
+
+  private constructor(
     private readonly handle: FileHandle,
     private readonly name: string,
   ) {}
 
-  async append(bytes: Uint8Array): Promise<onnxProto.onnx.IStringStringEntryProto[]> {
+  static async create(path: string): Promise<WeightFile> {
+    return new WeightFile(await open(path, 'w'), basename(path));
+  }
+
+  /** Where the model's tensors of a group lie, if they are here. */
+  find(group: WeightGroup): readonly Place[] | undefined {
+    if (!group.ofModel) return undefined;
+    const places = group.tensors.map(({ value }) => this.places.get(value.name));
+    return places.every((place) => place !== undefined) ? places : undefined;
+  }
+
+  remember(name: string, place: Place): void {
+    this.places.set(name, place);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.handle.close();
+  }
+
+  async append(bytes: Uint8Array): Promise<Place> {
     const offset = Math.ceil(this.position / pageBytes) * pageBytes;
     for (let done = 0; done < bytes.length; ) {
       done += (await this.handle.write(bytes, done, Math.min(bytes.length - done, 1 << 28), offset + done))
@@ -72,8 +98,10 @@ class WeightFile {
 
 export interface WriteGraphOptions {
   readonly signal?: AbortSignal;
-  /** Bytes of weights that were just written. */
+  /** Bytes of weights that were just written, or are there already. */
   readonly onWritten?: (bytes: number) => void;
+  /** Where the weights go; without it to a file of the graph's own, `path`.data. */
+  readonly weights?: WeightFile;
 }
 
 /** Bytes of weights that writing the graph will produce. */
@@ -85,28 +113,19 @@ export function weightBytes(graph: GraphBuilder): number {
 }
 
 /**
- * Writes `path` (the graph) and `path`.data (its weights). Tensors are loaded, written and forgotten one group at a
+ * Writes `path` (the graph) and its weights, beside it. Tensors are loaded, written and forgotten one group at a
  * time, so memory is bounded by the largest tensor, not by the model.
  */
 export async function writeGraph(graph: GraphBuilder, path: string, options: WriteGraphOptions = {}): Promise<void> {
-  const dataPath = `${path}.data`;
-  const handle = await open(dataPath, 'w');
+  const file = options.weights ?? (await WeightFile.create(`${path}.data`));
   const initializer: onnxProto.onnx.ITensorProto[] = [];
   try {
-    const file = new WeightFile(handle, basename(dataPath));
     for (const group of graph.weights) {
       options.signal?.throwIfAborted();
-      const arrays = await group.load(options.signal);
-      for (const [i, { value, dtype, shape, bytes }] of group.tensors.entries()) {
-        const data = tensorData(arrays[i], { dtype, shape }, bytes, value.name);
-        const proto = { name: value.name, dims: [...shape], dataType: dataType[dtype] };
-        if (bytes < inlineBytes) initializer.push({ ...proto, rawData: data });
-        else initializer.push({ ...proto, dataLocation: 1, externalData: await file.append(data) });
-        options.onWritten?.(bytes);
-      }
+      initializer.push(...(await writeGroup(group, file, options)));
     }
   } finally {
-    await handle.close();
+    if (options.weights === undefined) await file[Symbol.asyncDispose]();
   }
   const model = onnx.ModelProto.create({
     irVersion: 10,
@@ -124,6 +143,33 @@ export async function writeGraph(graph: GraphBuilder, path: string, options: Wri
     },
   });
   await writeFile(path, onnx.ModelProto.encode(model).finish());
+}
+
+async function writeGroup(
+  group: WeightGroup,
+  file: WeightFile,
+  { signal, onWritten }: WriteGraphOptions,
+): Promise<onnxProto.onnx.ITensorProto[]> {
+  const written = file.find(group);
+  const arrays = written === undefined ? await group.load(signal) : [];
+  const initializers: onnxProto.onnx.ITensorProto[] = [];
+  for (const [i, { value, dtype, shape, bytes }] of group.tensors.entries()) {
+    const proto = { name: value.name, dims: [...shape], dataType: dataType[dtype] };
+    if (written !== undefined) {
+      initializers.push({ ...proto, dataLocation: 1, externalData: [...(written[i] as Place)] });
+    } else {
+      const data = tensorData(arrays[i], { dtype, shape }, bytes, value.name);
+      if (bytes < inlineBytes) {
+        initializers.push({ ...proto, rawData: data });
+      } else {
+        const place = await file.append(data);
+        if (group.ofModel) file.remember(value.name, place);
+        initializers.push({ ...proto, dataLocation: 1, externalData: [...place] });
+      }
+    }
+    onWritten?.(bytes);
+  }
+  return initializers;
 }
 
 function tensorData(source: ArrayBufferView | undefined, spec: TensorSpec, bytes: number, name: string): Uint8Array {

@@ -28,6 +28,26 @@ export interface MixtureOfExpertsOptions {
   readonly normalize: boolean;
 }
 
+/** Which experts each row goes to, and what their answers count for. */
+export interface Routing {
+  /** int64 [rows, chosen], each row's in the order of their numbers. */
+  readonly experts: Value;
+  /** float32 [rows, chosen]. */
+  readonly shares: Value;
+}
+
+/** The experts that score best for each row of `scores` [rows, experts], before softmax. There must be a row. */
+function chooseExperts(scores: Value, { chosen, normalize }: MixtureOfExpertsOptions): Routing {
+  const k = scores.graph.int64(chosen);
+  const best = topK(softmax(scores), k, { largest: true });
+  const byNumber = topK(best.indices, k, { largest: false });
+  const shares = gatherElements(best.values, byNumber.indices, 1);
+  return {
+    experts: byNumber.values,
+    shares: normalize ? div(shares, reduceSum(shares, 1, { keepDims: true })) : shares,
+  };
+}
+
 /**
  * Sends each row of x [rows, width] to the experts that score best for it (`scores` [rows, experts], before softmax),
  * and sums their answers by their shares: [rows, width]. There must be a row: ONNX Runtime's TopK ends the process on none.
@@ -45,17 +65,15 @@ export function mixtureOfExperts(
   x: Value,
   scores: Value,
   expert: (index: number, rows: Value) => Value,
-  { experts, chosen, width, normalize }: MixtureOfExpertsOptions,
+  options: MixtureOfExpertsOptions,
 ): Value {
+  const { experts, chosen, width } = options;
   const g = x.graph;
   const k = g.int64(chosen);
-  const best = topK(softmax(scores), k, { largest: true });
-  const byNumber = topK(best.indices, k, { largest: false });
-  const shares = gatherElements(best.values, byNumber.indices, 1);
-  const weights = normalize ? div(shares, reduceSum(shares, 1, { keepDims: true })) : shares;
+  const routing = chooseExperts(scores, options);
 
   // Each row appears `chosen` times; `order` lists the appearances expert by expert, `back` undoes it.
-  const choices = reshape(byNumber.values, [-1]);
+  const choices = reshape(routing.experts, [-1]);
   const all = shapeOf(choices);
   const order = topK(choices, all, { largest: false }).indices;
   const back = topK(order, all, { largest: false }).indices;
@@ -65,21 +83,30 @@ export function mixtureOfExperts(
   const pieces = splitBy(gather(x, div(order, k)), sizes, experts, 0);
   const answers = pieces.map((rows, index) => g.scope(`experts.${index}`, () => expert(index, rows)));
   const returned = reshape(gather(concat(answers as [Value, ...Value[]], 0), back), [-1, chosen, width]);
-  return reduceSum(mul(returned, unsqueeze(weights, 2)), 1, { keepDims: false });
+  return reduceSum(mul(returned, unsqueeze(routing.shares, 2)), 1, { keepDims: false });
 }
 
 /**
- * A feed-forward layer of routed experts: x [batch, seq, width] -> the same. `router` has a `weight` [experts, width];
- * it is not rounded, since that would send rows to other experts, for a saving of next to nothing.
+ * The scores of rows [n, width] before softmax: [n, experts]. `router` has a `weight` [experts, width]; it is not rounded,
+ * since that would send rows to other experts, for a saving of next to nothing.
  */
+function routerScores(rows: Value, router: Module, { width, experts }: MixtureOfExpertsOptions): Value {
+  return linear(rows, router, { from: width, to: experts, bias: false, precision: 'float32' });
+}
+
+/** Where the rows of x [batch, seq, width] go, without computing any expert. */
+export function routeRows(x: Value, router: Module, options: MixtureOfExpertsOptions): Routing {
+  return chooseExperts(routerScores(reshape(x, [-1, options.width]), router, options), options);
+}
+
+/** A feed-forward layer of routed experts: x [batch, seq, width] -> the same. */
 export function sparseMlp(
   x: Value,
   router: Module,
   expert: (index: number, rows: Value) => Value,
   options: MixtureOfExpertsOptions,
 ): Value {
-  const { width, experts } = options;
-  const rows = reshape(x, [-1, width]);
-  const scores = linear(rows, router, { from: width, to: experts, bias: false, precision: 'float32' });
+  const rows = reshape(x, [-1, options.width]);
+  const scores = routerScores(rows, router, options);
   return reshapeLike(mixtureOfExperts(rows, scores, expert, options), x);
 }

@@ -9,17 +9,36 @@ export interface DecoderLayerParts {
   mlp(x: Value): Value;
 }
 
-export interface DecoderLayerResult {
-  /** [batch, seq, width]. */
-  readonly hidden: Value;
+/** The cache's new rows, and its next state. */
+interface CacheResult {
   readonly fresh: KeyValue;
   readonly present: KeyValue;
 }
 
-/** x + attention(norm(x)), then y + mlp(norm(y)): a decoder layer of LLaMA and its kin. */
-export function preNormLayer(x: Value, parts: DecoderLayerParts): DecoderLayerResult {
+export interface DecoderLayerResult extends CacheResult {
+  /** [batch, seq, width]. */
+  readonly hidden: Value;
+}
+
+/** A decoder layer as far as its feed-forward part. */
+export interface AttendedLayer extends CacheResult {
+  /** [batch, seq, width]: what the feed-forward part's answer is added to. */
+  readonly residual: Value;
+  /** [batch, seq, width]: what the feed-forward part is given. */
+  readonly normed: Value;
+}
+
+/** y = x + attention(norm(x)), and norm(y): the first half of a decoder layer of LLaMA and its kin. */
+export function preNormAttention(x: Value, parts: Omit<DecoderLayerParts, 'mlp'>): AttendedLayer {
   const attended = x.graph.scope('attention', () => parts.attention(parts.attentionNorm(x)));
   const residual = add(x, attended.output);
-  const hidden = x.graph.scope('mlp', () => add(residual, parts.mlp(parts.mlpNorm(residual))));
-  return { hidden, fresh: attended.fresh, present: attended.present };
+  const normed = x.graph.scope('mlp', () => parts.mlpNorm(residual));
+  return { residual, normed, fresh: attended.fresh, present: attended.present };
+}
+
+/** x + attention(norm(x)), then y + mlp(norm(y)): a decoder layer of LLaMA and its kin. */
+export function preNormLayer(x: Value, parts: DecoderLayerParts): DecoderLayerResult {
+  const { residual, normed, fresh, present } = preNormAttention(x, parts);
+  const hidden = x.graph.scope('mlp', () => add(residual, parts.mlp(normed)));
+  return { hidden, fresh, present };
 }

@@ -8,7 +8,30 @@ import {
   type Value,
   type WeightPrecision,
 } from '../graph/index.js';
-import type { AttentionInputs, DecoderLayerResult, KeyValue, RotaryTables } from '../layers/index.js';
+import type {
+  AttendedLayer,
+  AttentionInputs,
+  DecoderLayerResult,
+  KeyValue,
+  RotaryTables,
+  Routing,
+} from '../layers/index.js';
+
+/** A family's layers of routed experts, each in its parts. */
+export interface RoutedExperts {
+  /** Experts of each layer that has them. */
+  readonly experts: number;
+  /** Experts that each row goes to. */
+  readonly chosen: number;
+  /** The layers that have experts, from the first. */
+  readonly layers: readonly number[];
+  /** The layer as far as its experts. */
+  attend(layer: number, hidden: Value, past: KeyValue, attention: AttentionInputs, weights: Module): AttendedLayer;
+  /** Where its rows go: normed [batch, seq, hiddenSize] -> [batch * seq, chosen]. */
+  route(layer: number, normed: Value, weights: Module): Routing;
+  /** rows [n, hiddenSize] -> [n, hiddenSize]; n may be 0. */
+  expert(layer: number, expert: number, rows: Value, weights: Module): Value;
+}
 
 /**
  * The pieces of an LLM family, opened with a config. Each can stand in a graph of its own, so that a model can be cut at
@@ -21,8 +44,8 @@ export interface CausalLm {
   embed(ids: Value, weights: Module): Value;
   rotaryTables(g: GraphBuilder): RotaryTables;
   layer(index: number, hidden: Value, past: KeyValue, attention: AttentionInputs, weights: Module): DecoderLayerResult;
-  /** rows [n, hiddenSize] -> [n, hiddenSize]; only where the layer has experts. */
-  expert?(layer: number, expert: number, rows: Value, weights: Module): Value;
+  /** Only where some layers have experts. */
+  readonly routed?: RoutedExperts;
   /** The norm after the last layer. */
   finalNorm(hidden: Value, weights: Module): Value;
   /** rows [n, hiddenSize], normed -> [n, vocabSize]. */
@@ -61,38 +84,58 @@ export interface CausalLm {
  * its own rounds differently in the last places.
  */
 export function causalLmGraph(model: CausalLm, weights: Module, precision: WeightPrecision): GraphBuilder {
-  const { layers, hiddenSize, kvHeads, headDim, vocabSize } = model.section;
+  const { layers, hiddenSize } = model.section;
   const g = new GraphBuilder('llm', precision);
   const ids = g.input('input_ids', 'int64', ['batch', 'seq']);
   const media = g.input('media_embeddings', 'float32', ['media_rows', hiddenSize]);
   const mediaPositions = g.input('media_positions', 'int64', ['media_rows', 2]);
-  const attention: AttentionInputs = {
+  const attention = attentionInputs(g, model);
+  const logitPositions = g.input('logit_positions', 'int64', ['batch']);
+
+  let hidden = scatterNd(model.embed(ids, weights), mediaPositions, media);
+  for (let layer = 0; layer < layers; layer++) {
+    hidden = cachedLayer(g, model, layer, (past) => model.layer(layer, hidden, past, attention, weights)).hidden;
+  }
+  head(g, model, hidden, logitPositions, weights);
+  return g;
+}
+
+/** What the attention of every layer in the graph shares. */
+export function attentionInputs(g: GraphBuilder, model: CausalLm): AttentionInputs {
+  return {
     positions: g.input('position_ids', 'int64', ['batch', 'seq']),
     lastPositions: g.input('seqlens_k', 'int32', ['batch']),
     totalLength: g.input('total_sequence_length', 'int32', [1]),
     tables: model.rotaryTables(g),
   };
-  const logitPositions = g.input('logit_positions', 'int64', ['batch']);
+}
 
-  const cacheInput = (kind: string, layer: number): Value =>
+/** A layer, or the part of it that has the cache, between inputs and outputs for that cache. */
+export function cachedLayer<Result extends Pick<DecoderLayerResult, 'fresh' | 'present'>>(
+  g: GraphBuilder,
+  { section: { kvHeads, headDim } }: CausalLm,
+  layer: number,
+  build: (past: KeyValue) => Result,
+): Result {
+  const input = (kind: string): Value =>
     g.input(`past_${kind}.${layer}`, 'float32', ['batch', kvHeads, 'capacity', headDim]);
-  const cacheOutput = (name: string, layer: number, { key, value }: KeyValue, rows: string): void => {
+  const output = (name: string, { key, value }: KeyValue, rows: string): void => {
     const shape = ['batch', kvHeads, rows, headDim];
     g.output(`${name}_key.${layer}`, key, 'float32', shape);
     g.output(`${name}_value.${layer}`, value, 'float32', shape);
   };
+  const past = { key: input('key'), value: input('value') };
+  const result = g.scope(`layers.${layer}`, () => build(past));
+  output('new', result.fresh, 'seq');
+  output('present', result.present, 'present_rows');
+  return result;
+}
 
-  let hidden = scatterNd(model.embed(ids, weights), mediaPositions, media);
-  for (let layer = 0; layer < layers; layer++) {
-    const past = { key: cacheInput('key', layer), value: cacheInput('value', layer) };
-    const result = g.scope(`layers.${layer}`, () => model.layer(layer, hidden, past, attention, weights));
-    cacheOutput('new', layer, result.fresh, 'seq');
-    cacheOutput('present', layer, result.present, 'present_rows');
-    hidden = result.hidden;
-  }
+/** What comes after the last layer: logits at one position of each sequence, and hidden states at all. */
+export function head(g: GraphBuilder, model: CausalLm, hidden: Value, logitPositions: Value, weights: Module): void {
+  const { hiddenSize, vocabSize } = model.section;
   const normed = model.finalNorm(hidden, weights);
   const wanted = gatherPerBatch(normed, unsqueeze(logitPositions, 1));
   g.output('logits', model.logits(wanted, weights), 'float32', ['batch', vocabSize]);
   g.output('hidden', normed, 'float32', ['batch', 'seq', hiddenSize]);
-  return g;
 }

@@ -6,13 +6,13 @@ import { ensureBundle } from '../ensure-bundle.js';
 import type { WeightPrecision } from '../graph/index.js';
 
 /** The folder of the default model, compiled. */
-export async function demoBundleDir(weights: WeightPrecision = 'float32'): Promise<string> {
-  return (await ensureBundle(demoModelDir, bundleCacheDir, { weights })).dir;
+export async function demoBundleDir(weights: WeightPrecision = 'float32', cut?: 'experts'): Promise<string> {
+  return (await ensureBundle(demoModelDir, bundleCacheDir, { weights, cut })).dir;
 }
 
 /** The default model, compiled. */
-export async function demoBundle(weights: WeightPrecision = 'float32'): Promise<Bundle> {
-  return readBundle(await demoBundleDir(weights));
+export async function demoBundle(weights: WeightPrecision = 'float32', cut?: 'experts'): Promise<Bundle> {
+  return readBundle(await demoBundleDir(weights, cut));
 }
 
 /** The reference tensors: computed in float32 from the same weights by another implementation. */

@@ -12,7 +12,7 @@ export interface Permissions {
 
 /** Answers requests: cancels them, looks after their jobs, and tidies what dead processes left. */
 const leader: BusRole = 'gateway';
-/** Announces itself to the leader. */
+/** Announces itself to the leader; as an expert shard, to its like. */
 const announcer: BusRole = 'llm';
 
 /** Where a service's answers come in: apart from those of others, so that it cannot listen to theirs. */
@@ -82,7 +82,11 @@ export function permissionsOf(
     // Who stored them may drop them too: one by one when they were taken, by their name when nobody will.
     if (stores || takes) allow(api('STREAM.MSG.DELETE', stream), api('STREAM.PURGE', stream));
   }
-  if (role === announcer) allow(subjects.engines());
+  if (role === announcer) {
+    allow(subjects.engines(), subjects.experts());
+    // Engines are called by the leader, expert shards by engines.
+    subscribe.add(subjects.experts());
+  }
   if (role === leader) {
     subscribe.add(subjects.engines());
     allow(subjects.cancel(), subjects.tombstone());

@@ -224,6 +224,11 @@ export class Subjects {
     return `${this.root}.engines.${this.revision}`;
   }
 
+  /** Core NATS: expert shards of this revision announce themselves. */
+  experts(): string {
+    return `${this.root}.experts.${this.revision}`;
+  }
+
   /** The stream in which each revision that is served says so now and then. */
   revisions(): string {
     return `${this.prefix}_${busVersion}_revisions`;

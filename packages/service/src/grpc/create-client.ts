@@ -2,6 +2,7 @@ import { credentials as grpcCredentials, Client as RawClient } from '@grpc/grpc-
 import { type CallTimes, type ChannelSettings, createGrpcClient } from '@tessera/grpc';
 import type { Client, CompatServiceDefinition } from 'nice-grpc';
 import { tracedCallOpener } from './client-call.js';
+import { type Exchange, type ExchangeListener, type ExchangeMethod, exchanger } from './exchange.js';
 import { fullName } from './grpc-service.js';
 import { type ReceiveOptions, receiver, type StreamingMethod } from './receive-stream.js';
 
@@ -22,6 +23,14 @@ export type TesseraClient<Definition extends CompatServiceDefinition> = Client<D
     request: Request,
     options: ReceiveOptions<Response>,
   ): Promise<void>;
+  /**
+   * Opens a stream for messages to and fro that is kept open: it has no deadline and is part of no trace. For many small
+   * messages, each of which waits for nobody.
+   */
+  exchange<Request, Response>(
+    method: ExchangeMethod<Request, Response>,
+    listener: ExchangeListener<Response>,
+  ): Exchange<Request>;
   close(): void;
 };
 
@@ -41,6 +50,7 @@ export function createClient<Definition extends CompatServiceDefinition>(
   const raw = new RawClient(address, credentials, { channelOverride: channel });
   return Object.assign(client, {
     receive: receiver(raw, fullName({ definition }), open),
+    exchange: exchanger(raw, fullName({ definition }), address),
     close: () => channel.close(),
   }) as TesseraClient<Definition>;
 }

@@ -54,7 +54,7 @@ export class GrpcServer {
     this.#credentials = credentialsFrom(settings, log);
     this.health = new Health(services.map(fullName));
     const records = new CallRecords();
-    const own = new Set(services.map(fullName));
+    const ending = new Set(services.filter(({ staysOpen }) => !staysOpen).map(fullName));
     const doors = new Map<string, NonNullable<GrpcService['onArrival']>>();
     for (const service of services)
       if (service.onArrival !== undefined) doors.set(fullName(service), service.onArrival);
@@ -68,7 +68,7 @@ export class GrpcServer {
         maxDeadlineMs: settings['grpc.maxDeadlineMs'],
         maxStallMs: settings['grpc.maxStallMs'],
       },
-      mustEnd: (path) => own.has(methodLabels(path).service),
+      mustEnd: (path) => ending.has(methodLabels(path).service),
       onReset: (path, reason) => {
         resets.inc({ ...methodLabels(path), reason });
         log.warn({ rpc: path.slice(1), reason }, 'a stream that its caller does not read was reset');

@@ -76,7 +76,7 @@ function received<Response>(
 }
 
 /** gRPC's own error with the details that the service sent. */
-function richError(path: string, { code, details, metadata }: ServiceError): ClientError {
+export function richError(path: string, { code, details, metadata }: ServiceError): ClientError {
   const [bytes] = metadata?.get(detailsHeader) ?? [];
   if (!(bytes instanceof Uint8Array)) return new ClientError(path, code, details);
   return new RichClientError(path, code, details, decodeDetails(bytes));

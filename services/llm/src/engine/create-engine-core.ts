@@ -4,6 +4,9 @@ import { TesseraError } from '@tessera/protocol';
 import { Constraints } from '../constraint/constraints.js';
 import { TokenTrie } from '../constraint/token-trie.js';
 import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
+import type { ExpertProvider } from '../model/expert-provider.js';
+import type { ModelExecutor } from '../model/model-executor.js';
+import { createMoeExecutor } from '../model/moe-executor.js';
 import { OnnxExecutor } from '../model/onnx-executor.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
@@ -17,6 +20,8 @@ export interface EngineConfig {
   readonly modelDir: string;
   readonly session: BoundSessionOptions;
   readonly limits: EngineLimits;
+  /** Where experts are placed; absent: the whole model is here. */
+  readonly experts?: ExpertsConfig;
 }
 
 /** How the model came to be computed. */
@@ -26,10 +31,30 @@ export interface OpenedBackend {
   readonly fallbackReason?: string | undefined;
 }
 
-/** Opens the bundle and loads the model. */
+/** What an engine must know to call expert shards; structured-cloneable. */
+export interface ExpertsConfig {
+  readonly placementFile: string;
+  readonly rowType: 'float32' | 'float16';
+  readonly callTimeoutMs: number;
+  readonly hedge: boolean;
+  readonly maxMessageBytes: number;
+  readonly tls: {
+    readonly caFile: string | undefined;
+    readonly certFile: string | undefined;
+    readonly keyFile: string | undefined;
+    readonly serverName: string | undefined;
+    readonly refreshMs: number;
+  };
+}
+
+/**
+ * Opens the bundle and loads the model.
+ * @param placed the experts, where the config places them
+ */
 export async function engineCoreOptions(
   { modelDir, session, limits }: EngineConfig,
   onOpened: (opened: OpenedBackend) => void = () => undefined,
+  placed?: ExpertProvider,
 ): Promise<EngineCoreOptions> {
   if (limits.maxStepTokens < limits.maxRunning) {
     const message = `maxStepTokens is ${limits.maxStepTokens}, but must be at least maxRunning, ${limits.maxRunning}`;
@@ -40,12 +65,16 @@ export async function engineCoreOptions(
   const { llm } = bundle.manifest;
   const budget = kvBudget(bundle, limits.kvBytes);
   const model = sequenceModel(bundle, builder, limits, budget);
-  const graph = await createBoundSession(bundle.file(llm.graph), session);
-  onOpened({ backend: graph.backend, fallbackReason: graph.fallbackReason });
-  const executor = new OnnxExecutor(graph, llm, {
-    slots: limits.maxRunning,
-    maxPositions: budget.contextTokens,
-  });
+  const size = { slots: limits.maxRunning, maxPositions: budget.contextTokens };
+  let executor: ModelExecutor;
+  if (placed === undefined) {
+    const graph = await createBoundSession(bundle.file(llm.graph), session);
+    onOpened({ backend: graph.backend, fallbackReason: graph.fallbackReason });
+    executor = new OnnxExecutor(graph, llm, size);
+  } else {
+    executor = await createMoeExecutor(bundle, session, placed, size);
+    onOpened({ backend: 'node' });
+  }
   return { executor, model, limits, kvBytes: budget.bytes };
 }
 

@@ -320,7 +320,8 @@ const maxIdleMs = 60_000;
 /** The pause between two askings for missing tiles doubles until it is this many times the first one. */
 const mostPauses = 8;
 
-function lateness({ completionTokens, tiles }: Sequence): string {
+function lateness({ completionTokens, tiles, waitsFor }: Sequence): string {
+  if (waitsFor !== undefined) return `the deadline passed after ${completionTokens} tokens, while ${waitsFor.message}`;
   if (tiles.isComplete) return `the deadline passed after ${completionTokens} tokens were written`;
   const count = tiles.missing().length;
   return `the deadline passed while the visual tokens of ${count} tiles were missing; look at the encoder and the connector`;

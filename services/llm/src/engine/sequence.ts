@@ -34,6 +34,8 @@ export class Sequence implements Schedulable, CacheOwner {
   isDecoding = false;
   /** Set when the sequence is to end with an error at the next step. */
   failure: TesseraError | undefined;
+  /** What its last step could not do without, and was not there. */
+  waitsFor: TesseraError | undefined;
   readonly tiles: ReservedTiles;
   /** When missing tiles are asked for next, Unix ms, and how often that was done since one arrived. */
   tilesDueMs = Number.POSITIVE_INFINITY;

@@ -105,6 +105,9 @@ export class StepRunner {
         sequence.spoil(new TesseraError('INTERNAL', 'computing the answer failed', { cause }));
         continue;
       }
+      // Planned again as it was, until its deadline.
+      sequence.waitsFor = 'unavailable' in result ? result.unavailable : undefined;
+      if ('unavailable' in result) continue;
       if (kind === 'decode') this.decodeTokens += count;
       else this.prefillTokens += count;
       try {

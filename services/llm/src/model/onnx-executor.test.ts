@@ -39,7 +39,7 @@ interface Step {
 const computed = (result: StepResult): ComputedRow[] => {
   if ('noMemory' in result) throw result.noMemory;
   return result.rows.map((each) => {
-    if ('error' in each) throw each.error;
+    if (!('logits' in each)) throw 'error' in each ? each.error : each.unavailable;
     return each;
   });
 };

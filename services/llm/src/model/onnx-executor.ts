@@ -1,20 +1,12 @@
 import type { LlmSection } from '@tessera/bundle';
 import type { Binding, BoundSession, PlacedTensor } from '@tessera/inference';
-import { bytesPerRow } from '../kv/kv-shape.js';
 import { AppendingAccess, type CacheAccess, InPlaceAccess } from './cache-access.js';
 import { callGroups } from './call-groups.js';
-import { HostKvStorage } from './host-kv-storage.js';
-import { KeptPrefixes } from './kept-prefixes.js';
+import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
 import { OutputBuffers } from './output-buffers.js';
 import { batchInputs } from './step-inputs.js';
-import type { CacheOperation, NoMemory, PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
-
-export interface OnnxExecutorOptions {
-  readonly slots: number;
-  /** The longest sequence that will be computed; at most the model's context. */
-  readonly maxPositions: number;
-}
+import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
 const noNumbers = new Float32Array(0);
 
@@ -24,25 +16,18 @@ export class OnnxExecutor implements ModelExecutor {
   /** One without final hidden states, one with: what is bound stays bound. */
   #bindings: { readonly plain: Binding; readonly withHidden: Binding };
   readonly #model: LlmSection;
-  readonly #kv: HostKvStorage;
-  readonly #prefixes: KeptPrefixes;
+  readonly #cache: HostCache;
   readonly #access: CacheAccess;
   readonly #buffers = new OutputBuffers();
 
-  constructor(session: BoundSession, model: LlmSection, options: OnnxExecutorOptions) {
+  constructor(session: BoundSession, model: LlmSection, options: HostCacheOptions) {
     this.#session = session;
     this.#bindings = { plain: session.createBinding(), withHidden: session.createBinding() };
     this.#model = model;
-    this.#kv = new HostKvStorage({
-      layers: model.layers,
-      slots: options.slots,
-      kvHeads: model.kvHeads,
-      headDim: model.headDim,
-      maxRows: options.maxPositions,
-    });
-    this.#prefixes = new KeptPrefixes(this.#kv);
+    this.#cache = new HostCache(model, options);
+    const { storage } = this.#cache;
     this.#access =
-      session.backend === 'native' ? new InPlaceAccess(model, this.#kv) : new AppendingAccess(model, this.#kv);
+      session.backend === 'native' ? new InPlaceAccess(model, storage) : new AppendingAccess(model, storage);
   }
 
   get vocabSize(): number {
@@ -54,19 +39,19 @@ export class OnnxExecutor implements ModelExecutor {
   }
 
   get cacheBytes(): ModelExecutor['cacheBytes'] {
-    return { slots: this.#kv.bytes, kept: this.#prefixes.bytes };
+    return this.#cache.bytes;
   }
 
   get positionBytes(): number {
-    return bytesPerRow(this.#model);
+    return this.#cache.positionBytes;
   }
 
   slotBytesFor(slots: number, positions: number): number {
-    return this.#kv.bytesFor(slots, positions);
+    return this.#cache.slotBytesFor(slots, positions);
   }
 
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
-    const noMemory = await this.#prepare(cache);
+    const noMemory = await this.#cache.prepare(cache, () => this.#unbind());
     if (noMemory !== undefined) return noMemory;
     this.#buffers.begin();
     const results = new Map<PlannedRow, RowResult>();
@@ -82,53 +67,11 @@ export class OnnxExecutor implements ModelExecutor {
     await this.#session.close();
   }
 
-  /** Has the cache be as the plan says; slots are moved even where there is no memory for the rest. */
-  async #prepare({ operations, slots, positions, loads }: StepPlan['cache']): Promise<NoMemory | undefined> {
-    let failed: NoMemory | undefined;
-    for (const operation of operations) {
-      try {
-        this.#apply(operation);
-      } catch (noMemory) {
-        failed = { noMemory };
-      }
-    }
-    if (failed !== undefined) return failed;
-    // What is bound would keep the memory of each layer that is replaced, and so a second cache.
-    if (this.#kv.wouldResize(slots, positions)) await this.#unbind();
-    try {
-      this.#kv.fit(slots, positions);
-    } catch (noMemory) {
-      return { noMemory };
-    }
-    for (const load of loads) {
-      if (load.type === 'copy') this.#kv.copy(load.from, load.to, load.rows);
-      else this.#prefixes.restore(load.prefix, load.slot, load.rows);
-    }
-    return undefined;
-  }
-
+  /** What is bound would keep the memory of each layer that is replaced, and so a second cache. */
   async #unbind(): Promise<void> {
     const { plain, withHidden } = this.#bindings;
     await Promise.all([plain.release(), withHidden.release()]);
     this.#bindings = { plain: this.#session.createBinding(), withHidden: this.#session.createBinding() };
-  }
-
-  /** @throws RangeError where there is no memory to keep anything */
-  #apply(operation: CacheOperation): void {
-    switch (operation.type) {
-      case 'copy':
-        this.#kv.copy(operation.from, operation.to, operation.rows);
-        return;
-      case 'swap':
-        this.#kv.swap(operation.a, operation.b, operation.rows);
-        return;
-      case 'keep':
-        this.#prefixes.keep(operation.prefix, operation.slot, operation.rows);
-        return;
-      case 'drop':
-        this.#prefixes.drop(operation.prefix);
-        return;
-    }
   }
 
   /** A failed call befalls its own rows; those of the others go on. */

@@ -1,3 +1,5 @@
+import type { TesseraError } from '@tessera/protocol';
+
 /** Visual tokens that stand in a row in place of embeddings. */
 export interface MediaRows {
   /** The first of the row's tokens that they stand in for. */
@@ -66,7 +68,12 @@ interface FailedRow {
   readonly error: unknown;
 }
 
-export type RowResult = ComputedRow | FailedRow;
+/** A row of which nothing counts, since what computes it is not there at the moment. It may be planned again as it was. */
+interface VoidRow {
+  readonly unavailable: TesseraError;
+}
+
+export type RowResult = ComputedRow | FailedRow | VoidRow;
 
 /**
  * Nothing was computed or loaded, since there is no memory for the cache. Slots are where the operations put them and hold

@@ -1,4 +1,4 @@
-import { type BundleManifest, readBundle } from '@tessera/bundle';
+import { type Bundle, type BundleManifest, readBundle } from '@tessera/bundle';
 import { demoBundleDir, goldenTensor } from '@tessera/compiler/testing/demo-model';
 import {
   type Float32Tensor,
@@ -15,6 +15,7 @@ import {
 import type { GoldenCase } from '@tessera/testing/demo-model/goldens';
 import { engineCoreOptions } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineLimits, EngineRequest } from '../engine/engine.js';
+import type { EngineCoreOptions } from '../engine/engine-core.js';
 import { engineRequest } from '../engine/engine-request.js';
 import { LlmEngine } from '../engine/llm-engine.js';
 import { kvBudget } from '../kv/kv-budget.js';
@@ -106,11 +107,18 @@ export class DemoEngine {
   ): Promise<DemoEngine> {
     const modelDir = await demoBundleDir(weights);
     const bundle = await readBundle(modelDir);
-    const options = await engineCoreOptions({
-      modelDir,
-      session: { threads: 1, device: 'cpu', backend },
-      limits: { ...testLimits, ...limits },
-    });
+    return DemoEngine.of(
+      bundle,
+      await engineCoreOptions({
+        modelDir,
+        session: { threads: 1, device: 'cpu', backend },
+        limits: { ...testLimits, ...limits },
+      }),
+    );
+  }
+
+  /** Over what its options have as executor. */
+  static async of(bundle: Bundle, options: EngineCoreOptions): Promise<DemoEngine> {
     const { contextTokens } = kvBudget(bundle, options.kvBytes);
     const names = ['apple', 'cat', 'rocket', 'pair', 'count'];
     const tensors = await Promise.all(names.map((name) => goldenTensor(`${name}.visual_tokens`)));

@@ -19,7 +19,7 @@ export function withExecute(inner: ModelExecutor, execute: ModelExecutor['execut
 /** A step's result with something else in place of what each row gave. */
 export function mapComputed(result: StepResult, change: (row: ComputedRow) => ComputedRow): StepResult {
   if ('noMemory' in result) return result;
-  return { rows: result.rows.map((row) => ('error' in row ? row : change(row))) };
+  return { rows: result.rows.map((row) => ('logits' in row ? change(row) : row)) };
 }
 
 /** Whether a row is one of a decode step, and no part of a prompt that is longer than one token. */

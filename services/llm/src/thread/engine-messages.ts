@@ -1,6 +1,8 @@
 import type { WireError } from '@tessera/inference';
 import type { OpenedBackend } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineRequest, EngineStats, TileTokens } from '../engine/engine.js';
+import type { PoolReport } from '../experts/pool-stats.js';
+import type { ShardAddress } from '../experts/shard-link.js';
 
 /** To the engine's thread. A call is one submitted request; requests come again under the same id. */
 export type EngineCommand =
@@ -20,6 +22,8 @@ export type EngineCommand =
       readonly attempt: number | undefined;
       readonly error: WireError | undefined;
     }
+  /** The expert shards that are there now. */
+  | { readonly type: 'shards'; readonly shards: readonly ShardAddress[] }
   | { readonly type: 'drain' }
   | { readonly type: 'close' };
 
@@ -37,4 +41,7 @@ export type EngineNews =
   /** What one step brought. */
   | { readonly type: 'step'; readonly news: readonly CallNews[]; readonly stats: EngineStats }
   | { readonly type: 'stepFailed'; readonly error: WireError }
+  /** What happened at the experts since it was last told. */
+  | { readonly type: 'experts'; readonly report: PoolReport }
+  | { readonly type: 'expertTrouble'; readonly error: WireError }
   | { readonly type: 'drained' };

@@ -1,7 +1,10 @@
 import { fromWireError, type HostPort, hostInThread, toWireError } from '@tessera/inference';
-import { type EngineConfig, engineCoreOptions } from '../engine/create-engine-core.js';
+import type { TesseraError } from '@tessera/protocol';
+import { type EngineConfig, type ExpertsConfig, engineCoreOptions } from '../engine/create-engine-core.js';
 import { EngineCore } from '../engine/engine-core.js';
 import type { EventSink } from '../engine/engine-events.js';
+import type { ExpertPool } from '../experts/expert-pool.js';
+import { openExperts } from '../experts/open-experts.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 /**
@@ -14,6 +17,7 @@ class SteppingEngine {
   constructor(
     private readonly port: HostPort<EngineNews>,
     private readonly core: EngineCore,
+    private readonly experts: ExpertPool | undefined,
   ) {
     core.done.catch((error: unknown) => {
       this.#flush();
@@ -42,6 +46,9 @@ class SteppingEngine {
         this.core.cancel(requestId, { attempt, reason: error && fromWireError(error) });
         break;
       }
+      case 'shards':
+        this.experts?.setShards(command.shards);
+        break;
       case 'drain':
         void this.core.drain().then(() => {
           this.#flush();
@@ -78,9 +85,31 @@ class SteppingEngine {
   }
 }
 
+/** How often is told what happened at the experts. */
+const reportMs = 1000;
+
+/** The placed experts, of which the other side is told. */
+async function openThreadExperts(
+  config: EngineConfig,
+  placed: ExpertsConfig,
+  port: HostPort<EngineNews>,
+  signal: AbortSignal,
+): Promise<ExpertPool> {
+  const onTrouble = (error: TesseraError): void => port.tell({ type: 'expertTrouble', error: toWireError(error) });
+  const pool = await openExperts(config, placed, onTrouble, signal);
+  const timer = setInterval(() => port.tell({ type: 'experts', report: pool.report() }), reportMs);
+  timer.unref();
+  signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  return pool;
+}
+
 await hostInThread<EngineConfig, EngineCommand, EngineNews>(async (config, port) => {
-  const options = await engineCoreOptions(config, (opened) => port.tell({ type: 'opened', ...opened }));
+  const ending = new AbortController();
+  const experts = config.experts && (await openThreadExperts(config, config.experts, port, ending.signal));
+  const options = await engineCoreOptions(config, (opened) => port.tell({ type: 'opened', ...opened }), experts);
   const onStepFailed = (error: unknown): void => port.tell({ type: 'stepFailed', error: toWireError(error) });
-  const engine = new SteppingEngine(port, new EngineCore({ ...options, onStepFailed }));
+  const core = new EngineCore({ ...options, onStepFailed });
+  const engine = new SteppingEngine(port, core, experts);
+  void core.done.finally(() => ending.abort()).catch(() => {});
   return (command) => engine.obey(command);
 });

@@ -12,6 +12,8 @@ import type {
   TileTokens,
 } from '../engine/engine.js';
 import { engineEvents } from '../engine/engine-events.js';
+import type { PoolReport } from '../experts/pool-stats.js';
+import type { ShardAddress } from '../experts/shard-link.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 const noStats: EngineStats = {
@@ -37,6 +39,10 @@ export interface ThreadedEngineOptions {
   readonly onOpened?: (opened: OpenedBackend) => void;
   /** Told why a step failed; the sequences in it ended, the engine goes on. */
   readonly onStepFailed?: (error: TesseraError) => void;
+  /** Told what happened at the experts, every second, where they are placed. */
+  readonly onExperts?: (report: PoolReport) => void;
+  /** Told of shards that went away, and of placements that are not taken. */
+  readonly onExpertTrouble?: (error: TesseraError) => void;
 }
 
 /**
@@ -107,6 +113,11 @@ export class ThreadedEngine implements Engine {
     this.#thread.send({ type: 'cancel', requestId, attempt, error: reason && toWireError(reason) });
   }
 
+  /** Tells the engine which expert shards are there, where its experts are placed. */
+  setShards(shards: readonly ShardAddress[]): void {
+    this.#thread.send({ type: 'shards', shards });
+  }
+
   /** As of the last step that told anything. */
   stats(): EngineStats {
     return this.#stats;
@@ -149,6 +160,12 @@ export class ThreadedEngine implements Engine {
         break;
       case 'stepFailed':
         this.#options.onStepFailed?.(fromWireError(message.error));
+        break;
+      case 'experts':
+        this.#options.onExperts?.(message.report);
+        break;
+      case 'expertTrouble':
+        this.#options.onExpertTrouble?.(fromWireError(message.error));
         break;
       case 'drained':
         for (const resolve of this.#drained.splice(0)) resolve();

@@ -102,7 +102,7 @@ test('the model cut between two layers, in two graphs, gives what the whole give
 test('one expert in a graph of its own, for any number of rows, none among them', async () => {
   const g = new GraphBuilder('expert', 'int8');
   const rows = g.input('rows', 'float32', ['n', model.section.hiddenSize]);
-  const answer = model.expert?.(3, 5, rows, weights) as Value;
+  const answer = model.routed?.expert(3, 5, rows, weights) as Value;
   g.output('answer', answer, 'float32', ['n', model.section.hiddenSize]);
   const values = Float32Array.from({ length: 3 * model.section.hiddenSize }, (_, i) => Math.sin(i));
   const [three, last, none] = (await runGraph(g, 'answer', [

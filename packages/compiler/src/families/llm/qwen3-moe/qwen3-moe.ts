@@ -4,15 +4,18 @@ import {
   type AttentionInputs,
   type AttentionResult,
   causalSelfAttention,
+  type DecoderLayerParts,
   embedding,
   gatedMlp,
   head,
   type KeyValue,
   linear,
+  preNormAttention,
   preNormLayer,
   rmsNorm,
   rmsNormPerHead,
   rotaryTables,
+  routeRows,
   sparseMlp,
   tiedHead,
 } from '../../../layers/index.js';
@@ -52,15 +55,25 @@ function pieces(config: Qwen3MoeConfig): CausalLm {
     return !config.mlp_only_layers.includes(layer) && (layer + 1) % config.decoder_sparse_step === 0;
   }
 
+  const routed = {
+    experts: config.num_experts,
+    chosen: config.num_experts_per_tok,
+    width,
+    normalize: config.norm_topk_prob,
+  };
+
   function feedForward(layer: number, x: Value, weights: Module): Value {
     const module = weights.at(names.layer(layer));
     if (!hasExperts(layer)) return mlp(x, module.at(names.mlp), config.intermediate_size as number);
-    return sparseMlp(x, module.at(names.router), (index, rows) => expert(layer, index, rows, weights), {
-      experts: config.num_experts,
-      chosen: config.num_experts_per_tok,
-      width,
-      normalize: config.norm_topk_prob,
-    });
+    return sparseMlp(x, module.at(names.router), (index, rows) => expert(layer, index, rows, weights), routed);
+  }
+
+  function firstHalf(module: Module, past: KeyValue, inputs: AttentionInputs): Omit<DecoderLayerParts, 'mlp'> {
+    return {
+      attentionNorm: (x) => rmsNorm(x, module.at(names.attentionNorm), width, epsilon),
+      attention: (x) => attention(x, module, past, inputs),
+      mlpNorm: (x) => rmsNorm(x, module.at(names.mlpNorm), width, epsilon),
+    };
   }
 
   return {
@@ -75,16 +88,20 @@ function pieces(config: Qwen3MoeConfig): CausalLm {
     },
     embed: (ids, weights) => embedding(ids, weights.at(names.embedding), vocabSize, width),
     rotaryTables: (g) => rotaryTables(g, angles),
-    layer: (index, hidden, past, inputs, weights) => {
-      const module = weights.at(names.layer(index));
-      return preNormLayer(hidden, {
-        attentionNorm: (x) => rmsNorm(x, module.at(names.attentionNorm), width, epsilon),
-        attention: (x) => attention(x, module, past, inputs),
-        mlpNorm: (x) => rmsNorm(x, module.at(names.mlpNorm), width, epsilon),
+    layer: (index, hidden, past, inputs, weights) =>
+      preNormLayer(hidden, {
+        ...firstHalf(weights.at(names.layer(index)), past, inputs),
         mlp: (x) => feedForward(index, x, weights),
-      });
+      }),
+    routed: {
+      experts: config.num_experts,
+      chosen: config.num_experts_per_tok,
+      layers: Array.from({ length: config.num_hidden_layers }, (_, layer) => layer).filter(hasExperts),
+      attend: (layer, hidden, past, inputs, weights) =>
+        preNormAttention(hidden, firstHalf(weights.at(names.layer(layer)), past, inputs)),
+      route: (layer, normed, weights) => routeRows(normed, weights.at(names.layer(layer)).at(names.router), routed),
+      expert,
     },
-    expert,
     finalNorm: (hidden, weights) => rmsNorm(hidden, weights.at(names.finalNorm), width, epsilon),
     logits: (rows, weights) =>
       config.tie_word_embeddings

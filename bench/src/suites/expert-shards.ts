@@ -1,0 +1,139 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Bundle } from '@tessera/bundle';
+import { ChildService } from '@tessera/cli';
+import { demoBundle } from '@tessera/compiler/testing/demo-model';
+import { type EngineConfig, Llm, type ThreadedEngine } from '@tessera/llm';
+import { startNatsServer } from '@tessera/nats-server';
+import { GenerateRequest, Role, TextOptions } from '@tessera/protocol';
+import { median, summarise } from '../statistics.js';
+import { benchLimits } from '../subjects/local-pipeline.js';
+import type { Suite, SuiteContext } from './suite.js';
+
+const batches = [1, 8];
+const answerTokens = 200;
+const groups = { even: [0, 2, 4, 6], odd: [1, 3, 5, 7] };
+
+/** A bundle's experts, half of them in each of two processes. */
+async function startShards(bundle: Bundle) {
+  const folder = await mkdtemp(join(tmpdir(), 'tessera-bench-'));
+  const placementFile = join(folder, 'placement.json');
+  const blocks = Object.entries(groups).map(([group, experts]) => [group, [{ layers: 'all', experts }]]);
+  const placement = { revision: bundle.manifest.revision, epoch: 1, groups: Object.fromEntries(blocks) };
+  await writeFile(placementFile, JSON.stringify(placement));
+  const nats = await startNatsServer();
+  const main = fileURLToPath(new URL('./main.js', import.meta.resolve('@tessera/llm')));
+  const shards = await Promise.all(
+    Object.keys(groups).map(async (group) => {
+      const flags = ['--role', 'experts', '--model-dir', bundle.dir, '--nats-url', nats.url];
+      const own = ['--experts-placement-file', placementFile, '--experts-group', group];
+      const service = new ChildService('llm', main, [...flags, ...own], () => undefined);
+      const { grpc } = await service.start();
+      return { service, shard: { shardId: group, group, address: grpc } };
+    }),
+  );
+  return {
+    placementFile,
+    shards: shards.map(({ shard }) => shard),
+    async [Symbol.asyncDispose]() {
+      for (const { service } of shards) await service.stop(10_000);
+      await nats.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+let nextId = 0;
+
+/** Milliseconds of a step while so many sequences write. */
+async function stepMs({ engine, ...llm }: { engine: ThreadedEngine } & Pick<Llm, 'prepare'>, count: number) {
+  const before = engine.stats();
+  const one = async (): Promise<void> => {
+    const request = GenerateRequest.fromPartial({
+      requestId: `experts-${nextId++}`,
+      attempt: 1,
+      prompt: {
+        $case: 'conversation',
+        value: { messages: [{ role: Role.USER, content: [{ part: { $case: 'text', value: 'Hello!' } }] }] },
+      },
+    });
+    request.text = TextOptions.fromPartial({ maxTokens: answerTokens, minTokens: answerTokens, temperature: 0 });
+    for await (const _ of engine.submit(llm.prepare(request, Date.now() + 120_000)));
+  };
+  await Promise.all(Array.from({ length: count }, one));
+  const { steps, busyMs } = engine.stats();
+  return (busyMs - before.busyMs) / (steps - before.steps);
+}
+
+/** What it costs to have a model's experts in other processes. */
+export const expertShards: Suite = {
+  name: 'experts',
+  about: 'a decode step whose experts are in two shards against one process, and a call of a shard',
+  async run({ times, say }: SuiteContext) {
+    const rounds = times(5);
+    const bundle = await demoBundle('float32', 'experts');
+    await using placed = await startShards(bundle);
+    const calls: number[] = [];
+    const base: EngineConfig = { modelDir: bundle.dir, session: { threads: 1, device: 'cpu' }, limits: benchLimits };
+    const tls = {
+      caFile: undefined,
+      certFile: undefined,
+      keyFile: undefined,
+      serverName: undefined,
+      refreshMs: 60_000,
+    };
+    const { placementFile } = placed;
+    const whole = await Llm.inThread(base);
+    const cut = await Llm.inThread(
+      {
+        ...base,
+        experts: { placementFile, rowType: 'float32', callTimeoutMs: 5000, hedge: true, maxMessageBytes: 4 << 20, tls },
+      },
+      { onExperts: ({ callSeconds }) => calls.push(...callSeconds) },
+    );
+    cut.engine.setShards(placed.shards);
+    try {
+      const rows: (number | string)[][] = [];
+      for (const batch of batches) {
+        say(`experts: ${batch} at once, ${rounds} rounds`);
+        const [one, sharded]: [number[], number[]] = [[], []];
+        for (const llm of [whole, cut]) await stepMs(bound(llm), batch);
+        calls.length = 0;
+        for (let round = 0; round < rounds; round++) {
+          one.push(await stepMs(bound(whole), batch));
+          sharded.push(await stepMs(bound(cut), batch));
+        }
+        const [a, b] = [median(one), median(sharded)];
+        const { median: p50, p99 } = summarise(calls);
+        rows.push([batch, a, b, b / a, p50 * 1000, p99 * 1000]);
+      }
+      return [
+        {
+          title: 'Experts in two shards',
+          notes: [
+            `Steps of sequences of ${answerTokens} tokens, float32, one thread a process; ${rounds} alternating rounds, medians of the`,
+            'mean step of a round. A call carries as many rows as the batch has sequences, on average.',
+          ],
+          columns: [
+            { title: 'batch' },
+            { title: 'one process, ms', digits: 2 },
+            { title: 'two shards, ms', digits: 2 },
+            { title: 'ratio', digits: 2 },
+            { title: 'call p50, ms', digits: 3 },
+            { title: 'call p99, ms', digits: 3 },
+          ],
+          rows,
+        },
+      ];
+    } finally {
+      await whole.close();
+      await cut.close();
+    }
+  },
+};
+
+function bound(llm: Llm<ThreadedEngine>) {
+  return { engine: llm.engine, prepare: llm.prepare.bind(llm) };
+}

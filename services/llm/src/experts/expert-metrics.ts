@@ -1,0 +1,54 @@
+import type { Metrics } from '@tessera/service';
+import {
+  expertCallSeconds,
+  expertCallsRunning,
+  expertFailoversTotal,
+  expertHedgesTotal,
+  expertRowsTotal,
+  expertShardRowsTotal,
+  expertsHeld,
+  expertUnavailableRowsTotal,
+} from '../metric-declarations.js';
+import type { PoolReport } from './pool-stats.js';
+import type { ExpertShard } from './shard/expert-shard.js';
+
+/** What engines and expert shards say of experts. All are there in either role, so that a dashboard finds them. */
+export class ExpertMetrics {
+  readonly #rows;
+  readonly #callSeconds;
+  readonly #running;
+  readonly #failovers;
+  readonly #hedges;
+  readonly #unavailable;
+  readonly #held;
+  readonly #shardRows;
+
+  constructor(metrics: Metrics) {
+    this.#rows = metrics.counter(expertRowsTotal);
+    this.#callSeconds = metrics.histogram(expertCallSeconds);
+    this.#running = metrics.gauge(expertCallsRunning);
+    this.#failovers = metrics.counter(expertFailoversTotal);
+    this.#hedges = metrics.counter(expertHedgesTotal);
+    this.#unavailable = metrics.counter(expertUnavailableRowsTotal);
+    this.#held = metrics.gauge(expertsHeld);
+    this.#shardRows = metrics.counter(expertShardRowsTotal);
+  }
+
+  /** What an engine tells. */
+  report({ routed, callSeconds, running, failovers, hedges, unavailableRows }: PoolReport): void {
+    for (const { layer, expert, rows } of routed)
+      this.#rows.inc({ layer: String(layer), expert: String(expert) }, rows);
+    for (const seconds of callSeconds) this.#callSeconds.observe(seconds);
+    for (const { group, calls } of running) this.#running.set({ group }, calls);
+    this.#failovers.inc(failovers);
+    this.#hedges.inc(hedges);
+    this.#unavailable.inc(unavailableRows);
+  }
+
+  /** What a shard holds and has done. */
+  follow(shard: ExpertShard): void {
+    shard.onChange(() => this.#held.set(shard.size));
+    shard.onComputed = (rows) => this.#shardRows.inc(rows);
+    this.#held.set(shard.size);
+  }
+}

@@ -1,0 +1,37 @@
+import { readBundle } from '@tessera/bundle';
+import { ExpertServiceDefinition, type TesseraError } from '@tessera/protocol';
+import { clientCredentials, createClient } from '@tessera/service';
+import type { EngineConfig, ExpertsConfig } from '../engine/create-engine-core.js';
+import { ExpertPool } from './expert-pool.js';
+import { PlacementFile } from './placement-file.js';
+
+/**
+ * The experts as an engine's placement has them, which is followed from here on until the signal aborts.
+ * @param onTrouble told of what an operator should see
+ * @throws TesseraError CONFIG_INVALID for a placement or bundle that will not do; CHECKPOINT_INVALID
+ */
+export async function openExperts(
+  { modelDir, session }: Pick<EngineConfig, 'modelDir' | 'session'>,
+  { placementFile, rowType, callTimeoutMs, hedge, maxMessageBytes, tls }: ExpertsConfig,
+  onTrouble: (error: TesseraError) => void,
+  signal: AbortSignal,
+): Promise<ExpertPool> {
+  const bundle = await readBundle(modelDir, ['llm']);
+  const file = new PlacementFile(placementFile, bundle);
+  const placement = await file.open();
+  const { refreshMs, serverName, ...files } = tls;
+  const credentials = clientCredentials(files, { refreshMs, onTrouble });
+  const following = file.follow({ onNew: (next) => pool.setPlacement(next), onRefused: onTrouble }, signal);
+  const pool = await ExpertPool.create({
+    bundle,
+    session,
+    placement,
+    rowType,
+    callTimeoutMs,
+    hedge,
+    connect: (address) => createClient(ExpertServiceDefinition, address, { credentials, serverName, maxMessageBytes }),
+    onTrouble,
+    onMisplaced: () => following.lookNow(),
+  });
+  return pool;
+}

@@ -1,0 +1,122 @@
+import { fileURLToPath } from 'node:url';
+import { ChildService, type ServiceReady } from '@tessera/cli';
+import { eventually } from '@tessera/testing/async/eventually';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { ask } from '../support/ask.js';
+import { answersRight, atRest } from '../support/at-rest.js';
+import { type Deployment, deploy, sumMetric } from '../support/deployment.js';
+import { type PlacedExperts, placedExperts } from '../support/placed-experts.js';
+import { question, RawChat } from '../support/raw-chat.js';
+
+const all = { layers: 'all', experts: 'all' } as const;
+const even = { layers: 'all', experts: [0, 2, 4, 6] } as const;
+const odd = { layers: 'all', experts: [1, 3, 5, 7] } as const;
+
+/** The beginning of an answer none of whose choices lies within rounding: services/llm/src/testing/firm-answers.test.ts. */
+const long = { temperature: 10, seed: 4n, maxTokens: 120 };
+
+let placed: PlacedExperts;
+let deployment: Deployment;
+let shards: Record<'a' | 'b', { service: ChildService; ready: ServiceReady }>;
+let undisturbed = '';
+
+async function startShard(group: string): Promise<{ service: ChildService; ready: ServiceReady }> {
+  const main = fileURLToPath(new URL('./main.js', import.meta.resolve('@tessera/llm')));
+  const flags = ['--role', 'experts', '--model-dir', deployment.bundleDir, '--nats-url', deployment.natsUrl];
+  const own = ['--experts-placement-file', placed.placementFile, '--experts-group', group];
+  const service = new ChildService('llm', main, [...flags, ...own], () => undefined);
+  return { service, ready: await service.start() };
+}
+
+const metric = (name: string, labels?: Record<string, string>) => deployment.metric('llm', name, labels);
+
+/** How many experts the shards of both groups hold. */
+async function held(): Promise<string> {
+  const counts = [shards.a, shards.b].map(async ({ ready }) => {
+    const response = await fetch(`http://${ready.metrics}/metrics`);
+    return sumMetric(await response.text(), 'tessera_experts_held');
+  });
+  return (await Promise.all(counts)).join();
+}
+
+beforeAll(async () => {
+  placed = await placedExperts();
+  await placed.place({ a: [all], b: [odd] });
+  // A call that waits for a stopped shard is to stay one: no other answers it, and it does not end by itself.
+  const engine = ['--experts-hedge', 'false', '--experts-call-timeout-ms', '120000'];
+  const flags = { llm: ['--experts-placement-file', placed.placementFile, ...engine] };
+  deployment = await deploy({ cut: 'experts', flags });
+  shards = { a: await startShard('a'), b: await startShard('b') };
+  undisturbed = (await ask(deployment.gateway, [{ says: ['Hello!'] }], { text: long })).text;
+});
+
+afterAll(async () => {
+  await deployment?.stop();
+  for (const { service } of Object.values(shards ?? {})) await service.stop(10_000);
+  await placed?.[Symbol.asyncDispose]();
+});
+
+/** Some requests that all write at once. */
+async function load(count: number): Promise<RawChat[]> {
+  const chats = Array.from({ length: count }, () => new RawChat(deployment.gateway, { timeoutMs: 120_000 }));
+  for (const chat of chats) chat.send({ $case: 'start', value: question('Hello!', [], { text: long }) }).close();
+  for (const chat of chats) await chat.event('textDelta');
+  return chats;
+}
+
+async function allRight(chats: readonly RawChat[]): Promise<void> {
+  for (const chat of chats) {
+    expect(await chat.ended).toMatchObject({ status: 'OK' });
+    expect(chat.text).toBe(undisturbed);
+    chat[Symbol.dispose]();
+  }
+}
+
+/** Kills a shard with a call in it, which the engine says that it waits for: it is stopped first. */
+async function killInCall(group: 'a' | 'b'): Promise<void> {
+  const { service, ready } = shards[group];
+  process.kill(ready.pid, 'SIGSTOP');
+  await eventually(async () => (await metric('tessera_expert_calls_running', { group })) > 0, 'a call waits for it');
+  expect(await metric('tessera_requests_running')).toBeGreaterThan(0);
+  process.kill(ready.pid, 'SIGKILL');
+  await service.ended;
+}
+
+afterEach(async () => {
+  await answersRight(deployment.gateway);
+  await atRest(deployment);
+});
+
+test('a shard is killed in the midst of a call: another holder is asked, and no answer differs', async () => {
+  await placed.place({ a: [all], b: [all] });
+  await eventually(async () => (await held()) === '48,48', 'both hold all');
+  const failoversBefore = await metric('tessera_expert_failovers_total');
+  const chats = await load(3);
+  await killInCall('b');
+  await allRight(chats);
+  await eventually(
+    async () => (await metric('tessera_expert_failovers_total')) > failoversBefore,
+    'the engine says that a call went to another',
+  );
+  shards.b = await startShard('b');
+});
+
+test('the only holder is killed in the midst of a call: requests wait until it is back, and no answer differs', async () => {
+  // Nothing runs: an engine without requests takes a placement up, too.
+  await placed.place({ a: [even], b: [odd] });
+  await eventually(async () => (await held()) === '24,24', 'each holds its own');
+  const before = await metric('tessera_expert_unavailable_rows_total');
+  const chats = await load(3);
+  await killInCall('a');
+  await eventually(async () => (await metric('tessera_expert_unavailable_rows_total')) > before, 'rows wait');
+  expect(await metric('tessera_requests_running')).toBe(3);
+  shards.a = await startShard('a');
+  await allRight(chats);
+});
+
+test('an expert moves under load, and no answer differs', async () => {
+  const chats = await load(3);
+  await placed.place({ a: [odd], b: [even, { layers: [1], experts: [1] }] }, [{ layers: [1], experts: [0] }]);
+  await eventually(async () => (await held()) === '24,25', 'both have dropped what moved away');
+  await allRight(chats);
+});
