@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AskOptions, ask, draw } from './commands/ask.js';
 import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
+import { applyExperts, diffExperts, type PlanOptions, planExperts } from './commands/place.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
 import { HintedError } from './hinted-error.js';
@@ -115,7 +116,54 @@ function buildProgram(signal: AbortSignal): Command {
     .option('--json', 'the result as JSON', false)
     .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
 
+  placeCommands(program.command('place'));
   return program;
+}
+
+function placeCommands(place: Command): void {
+  const bundle = ['--bundle <dir>', 'the compiled model, with its experts apart (compile --cut experts)'] as const;
+  const expertBytes = ['--expert-bytes <n>', 'memory of one expert; by default its share of all weights'] as const;
+  place.description("plan which of a mixture's experts lie on which node");
+  place
+    .command('plan')
+    .description('experts to nodes, with copies of hot ones, until every layer is even; writes nothing without --out')
+    .requiredOption(...bundle)
+    .requiredOption(
+      '--nodes <nodes>',
+      'such as 2x24Gi,80Gi; or JSON of name, memory, count, speed; or a file of either',
+    )
+    .option('--counts <file>', 'how often the router chose each expert: {"layers": [[...], ...]}')
+    .option(
+      '--skew <n>',
+      'without --counts: the n-th expert of a layer is chosen in proportion to 1 / n^skew',
+      decimal,
+      1,
+    )
+    .option('--seed <n>', 'without --counts: which expert is the n-th', wholeNumber(0, 2 ** 31), 1)
+    .option('--current <file>', 'the placement there is; what may stay stays')
+    .option('--tolerance <n>', 'how many per cent longer than even a layer may take', decimal, 10)
+    .option(...expertBytes, wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--out <file>', 'where the placement is written')
+    .option('--json', 'as JSON', false)
+    .action((options: PlanOptions) => planExperts(options));
+  place
+    .command('diff')
+    .description('what changes on which node from one placement to another')
+    .argument('<before>', 'a placement')
+    .argument('<after>', 'another one')
+    .requiredOption(...bundle)
+    .option(...expertBytes, wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('--json', 'as JSON', false)
+    .action((before: string, after: string, options: { bundle: string; json: boolean }) =>
+      diffExperts(before, after, options),
+    );
+  place
+    .command('apply')
+    .description('put a placement where engines and shards look for it (experts.placementFile)')
+    .argument('<file>', 'a placement')
+    .requiredOption(...bundle)
+    .requiredOption('--to <file>', 'where it is looked for')
+    .action((file: string, options: { bundle: string; to: string }) => applyExperts(file, options));
 }
 
 function chatOptions(command: Command): Command {

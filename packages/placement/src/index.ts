@@ -2,5 +2,12 @@ export { diffPlacements, type NodeDiff } from './diff-placements.js';
 export { loadsOf, type PlacementLoad } from './expert-load.js';
 export type { ModelExperts, Placement, PlacementNode, RoutingCounts } from './model-experts.js';
 export { readNodes } from './nodes.js';
+export {
+  checkPlacementFile,
+  type ExpertBlock,
+  parsePlacementFile,
+  placementOf,
+  writePlacement,
+} from './placement-file.js';
 export { type PlanRequest, planPlacement } from './plan-placement.js';
 export { readRoutingCounts, syntheticCounts } from './routing-counts.js';

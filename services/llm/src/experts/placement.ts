@@ -1,31 +1,9 @@
 import type { Bundle, ExpertCut } from '@tessera/bundle';
+import { checkPlacementFile, type ExpertBlock } from '@tessera/placement';
 import { TesseraError } from '@tessera/protocol';
-import { z } from 'zod';
 import { requireCut } from '../model/expert-cut.js';
 import type { ExpertPlace } from './expert-sessions.js';
 import { ExpertSet, everyExpert } from './expert-set.js';
-
-const number = z.int().nonnegative();
-
-/** Some experts of some layers: each of the one in each of the other. */
-const block = z.strictObject({
-  layers: z.union([z.literal('all'), z.array(number).min(1)]),
-  experts: z.union([z.literal('all'), z.array(number).min(1)]),
-});
-
-const placementFile = z.strictObject({
-  /** The revision of the bundle whose experts are placed. */
-  revision: z.string(),
-  /** Counts placements: a later one has a higher number. */
-  epoch: z
-    .int()
-    .min(1)
-    .max(2 ** 31),
-  /** What every engine holds itself. */
-  engine: z.array(block).default([]),
-  /** What each group of shards holds; the shards of a group hold the same. */
-  groups: z.record(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'is not 1 to 64 letters, digits, - or _'), z.array(block)),
-});
 
 /** Which expert of which layer is held by whom. An expert may be held by several. */
 export class Placement {
@@ -65,14 +43,12 @@ export function readPlacement(path: string, text: string, bundle: Bundle): Place
 export function parsePlacement(value: unknown, bundle: Bundle, name = ''): Placement {
   const invalid = (why: string, cause?: unknown): TesseraError =>
     new TesseraError('CONFIG_INVALID', `the placement ${name} ${why}`, { cause });
-  const parsed = placementFile.safeParse(value);
-  if (!parsed.success) throw invalid(`is wrong: ${z.prettifyError(parsed.error).replaceAll('\n', ' ')}`, parsed.error);
-  const { revision, epoch, engine, groups } = parsed.data;
+  const { revision, epoch, engine, groups } = checkPlacementFile(value, invalid);
   if (revision !== bundle.manifest.revision) {
     throw invalid(`is for revision ${revision} of the model; the bundle has ${bundle.manifest.revision}`);
   }
   const cut = requireCut(bundle);
-  const within = (where: string, blocks: readonly z.infer<typeof block>[]): ExpertSet =>
+  const within = (where: string, blocks: readonly ExpertBlock[]): ExpertSet =>
     ExpertSet.of(
       cut,
       blocks.flatMap((each) => placesOf(cut, each, (why) => invalid(`${why} in ${where}`))),
@@ -96,7 +72,7 @@ export function parsePlacement(value: unknown, bundle: Bundle, name = ''): Place
 
 function placesOf(
   { layers, perLayer }: ExpertCut,
-  chosen: z.infer<typeof block>,
+  chosen: ExpertBlock,
   invalid: (why: string) => TesseraError,
 ): ExpertPlace[] {
   const known = layers.map(({ layer }) => layer);

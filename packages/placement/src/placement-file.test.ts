@@ -1,0 +1,33 @@
+import { TesseraError } from '@tessera/protocol';
+import { expect, test } from 'vitest';
+import { parsePlacementFile, placementOf, writePlacement } from './placement-file.js';
+import { planPlacement } from './plan-placement.js';
+import { syntheticCounts } from './routing-counts.js';
+
+const model = { layers: [1, 3, 4], perLayer: 8, expertBytes: 10 };
+const invalid = (why: string): TesseraError => new TesseraError('CONFIG_INVALID', why);
+
+test('what is written is read as it was, in few words', () => {
+  const nodes = ['engine', 'a', 'b'].map((name) => ({ name, memoryBytes: 200, speed: 1 }));
+  const placement = planPlacement({ model, nodes, counts: syntheticCounts(model, 1, 2) });
+  const text = writePlacement(placement, { revision: 'abc', epoch: 4, model });
+  const file = parsePlacementFile(text, invalid);
+  expect(file).toMatchObject({ revision: 'abc', epoch: 4 });
+  expect(Object.keys(file.groups)).toEqual(['a', 'b']);
+  expect(placementOf(file, model)).toEqual(placement);
+
+  const everything = new Map([['a', model.layers.map(() => [0, 1, 2, 3, 4, 5, 6, 7])]]);
+  const { groups } = parsePlacementFile(writePlacement(everything, { revision: 'r', epoch: 1, model }), invalid);
+  expect(groups).toEqual({ a: [{ layers: 'all', experts: 'all' }] });
+});
+
+test.each([
+  ['{', 'not JSON'],
+  ['{"revision":"a","epoch":0,"groups":{}}', 'epoch'],
+  ['{"revision":"a","epoch":1,"groups":{"a b":[]}}', 'a b'],
+  ['{"revision":"a","epoch":1,"groups":{},"group":{}}', 'group'],
+])('%s is refused', (text, why) => {
+  expect(() => parsePlacementFile(text, invalid)).toThrow(
+    expect.objectContaining({ message: expect.stringContaining(why) }),
+  );
+});

@@ -1,0 +1,87 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { tessera } from '../support/tessera.js';
+
+let folder: string;
+let bundle: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tessera-place-'));
+  bundle = await demoBundleDir('float32', 'experts');
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const file = (name: string): string => join(folder, name);
+const layers = Array.from({ length: 6 }, () => [500, 300, 90, 40, 30, 20, 10, 10]);
+
+test('a placement is planned, compared, and put where it is looked for', async () => {
+  writeFileSync(file('counts.json'), JSON.stringify({ layers }));
+  const plan = ['place', 'plan', '--bundle', bundle, '--nodes', '2x60Mi', '--counts', file('counts.json')];
+  const planned = await tessera([...plan, '--out', file('first.json'), '--json']);
+  expect(planned.status, planned.stderr).toBe(0);
+  const report = JSON.parse(planned.stdout);
+  expect(report.worstImbalance).toBeLessThan(0.1001);
+  expect(report.nodes.map(({ node }: { node: string }) => node)).toEqual(['node-0', 'node-1']);
+  expect(JSON.parse(readFileSync(file('first.json'), 'utf8'))).toEqual(report.placement);
+
+  const shown = await tessera([...plan, '--current', file('first.json'), '--out', file('second.json')]);
+  expect(shown.stdout).toMatch(/node-0 +\d\d\.\d %/);
+  expect(shown.stderr).toMatch(/before: .* longer than if all were even/);
+  const same = await tessera(['place', 'diff', file('first.json'), file('second.json'), '--bundle', bundle]);
+  expect(same.stderr).toContain('the same experts on the same nodes');
+
+  // The other way round: the last ones are hot.
+  writeFileSync(file('counts.json'), JSON.stringify({ layers: layers.map((counts) => counts.toReversed()) }));
+  await tessera([...plan, '--current', file('first.json'), '--out', file('third.json')]);
+  const diff = await tessera(['place', 'diff', file('first.json'), file('third.json'), '--bundle', bundle, '--json']);
+  expect(JSON.parse(diff.stdout).length).toBeGreaterThan(0);
+
+  const apply = (name: string) =>
+    tessera(['place', 'apply', file(name), '--bundle', bundle, '--to', file('live.json')]);
+  const epoch = (): number => JSON.parse(readFileSync(file('live.json'), 'utf8')).epoch;
+  await apply('third.json');
+  expect(epoch()).toBe(2);
+  // An earlier plan, applied later, is a later placement.
+  await apply('first.json');
+  expect(epoch()).toBe(3);
+});
+
+test.each<[what: string, args: () => string[], says: RegExp]>([
+  ['too little memory', () => ['plan', '--bundle', bundle, '--nodes', '1Mi'], /48 experts .* room for/],
+  ['nodes that are none', () => ['plan', '--bundle', bundle, '--nodes', '2x'], /is not like 2x24Gi/],
+  [
+    'counts that are not there',
+    () => ['plan', '--bundle', bundle, '--nodes', '1Gi', '--counts', '/none'],
+    /cannot be read/,
+  ],
+  [
+    'counts of another model',
+    () => {
+      writeFileSync(file('others.json'), '{"layers":[[1,2]]}');
+      return ['plan', '--bundle', bundle, '--nodes', '1Gi', '--counts', file('others.json')];
+    },
+    /1 layers of 2 experts; the model has 6 layers of 8/,
+  ],
+  [
+    'a placement of another model',
+    () => {
+      writeFileSync(file('strange.json'), '{"revision":"000000000000","epoch":1,"groups":{}}');
+      return ['apply', file('strange.json'), '--bundle', bundle, '--to', file('no.json')];
+    },
+    /for revision 000000000000/,
+  ],
+])('%s: refused with a sentence', async (_, args, says) => {
+  const { status, stderr } = await tessera(['place', ...args()]);
+  expect(status).not.toBe(0);
+  expect(stderr).toMatch(says);
+});
+
+test('a bundle whose experts are not apart is said to need that', async () => {
+  const { status, stderr } = await tessera(['place', 'plan', '--bundle', await demoBundleDir(), '--nodes', '1Gi']);
+  expect(status).not.toBe(0);
+  expect(stderr).toContain('--cut experts');
+});
