@@ -17,6 +17,7 @@ import { sampling } from './suites/sampling.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
 import { tokenCost } from './suites/token-cost.js';
+import { weights } from './suites/weights.js';
 
 const suites: readonly Suite[] = [
   overhead,
@@ -25,6 +26,7 @@ const suites: readonly Suite[] = [
   decodeSteps,
   kvCache,
   expertShards,
+  weights,
   sampling,
   forms,
   tokenCost,

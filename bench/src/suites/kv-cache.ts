@@ -2,27 +2,13 @@ import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
 import { BoundGraph, CopyingGraph, cacheBuffers, type GraphCall } from '../subjects/llm-graph.js';
+import { type Taken, timed } from '../taken.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 const decodes: readonly GraphCall[] = [1, 4, 8, 16].flatMap((batch) =>
   [64, 256, 1024, 1900].map((past) => ({ batch, seq: 1, past })),
 );
 const prefills: readonly GraphCall[] = [0, 256, 1024, 1700].map((past) => ({ batch: 1, seq: 256, past }));
-
-interface Taken {
-  readonly ms: number;
-  /** Of all threads of this process: what others do on the machine changes it little. */
-  readonly processorMs: number;
-}
-
-async function timed(run: () => Promise<unknown>): Promise<Taken> {
-  const before = process.cpuUsage();
-  const startedMs = performance.now();
-  await run();
-  const ms = performance.now() - startedMs;
-  const { user, system } = process.cpuUsage(before);
-  return { ms, processorMs: (user + system) / 1000 };
-}
 
 /** What it costs that ONNX Runtime's Node binding copies the cache, against a cache that is written in place. */
 export const kvCache: Suite = {

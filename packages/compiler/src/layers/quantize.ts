@@ -36,9 +36,10 @@ export function quantizeBlocks(
 ): { values: Uint8Array; scales: Float32Array } {
   const blocks = Math.ceil(columns / blockSize);
   const zero = 1 << (bits - 1);
-  const whole = new Uint8Array(rows * blocks * blockSize).fill(zero);
+  const values = new Uint8Array((rows * blocks * blockSize * bits) / 8).fill(bits === 4 ? zero | (zero << 4) : zero);
   const scales = new Float32Array(rows * blocks);
   const scaleOfBlock = bits === 4 ? scaleOfNibbles : scaleOf;
+  const put = bits === 4 ? putNibble : putByte;
   for (let row = 0; row < rows; row++) {
     for (let block = 0; block < blocks; block++) {
       const begin = row * columns + block * blockSize;
@@ -48,18 +49,22 @@ export function quantizeBlocks(
       scales[row * blocks + block] = scale;
       if (scale === 0) continue;
       for (let i = begin; i < end; i++) {
-        whole[target + i - begin] = Math.min(2 * zero - 1, Math.round((source[i] as number) / scale) + zero);
+        const value = Math.round((source[i] as number) / scale) + zero;
+        put(values, target + i - begin, Math.min(2 * zero - 1, value));
       }
     }
   }
-  return { values: bits === 4 ? packNibbles(whole) : whole, scales };
+  return { values, scales };
 }
 
-/** Two values of 4 bits a byte, the first one low. */
-function packNibbles(values: Uint8Array): Uint8Array {
-  return Uint8Array.from({ length: values.length / 2 }, (_, i) => {
-    return (values[2 * i] as number) | ((values[2 * i + 1] as number) << 4);
-  });
+function putByte(values: Uint8Array, at: number, value: number): void {
+  values[at] = value;
+}
+
+/** Two a byte, the first one low. */
+function putNibble(values: Uint8Array, at: number, value: number): void {
+  const other = values[at >> 1] as number;
+  values[at >> 1] = at % 2 === 0 ? (other & 0xf0) | value : (other & 0x0f) | (value << 4);
 }
 
 /** A weight [channels, ...] with one scale for each output channel: int8 of the same shape, float32 [channels]. */
