@@ -63,7 +63,7 @@ export const forms: Suite = {
     const endTokenIds = [vocabularySize - 1];
     const bytesOf = (id: number) => vocabulary[id] as Uint8Array;
     const startedMs = performance.now();
-    const trie = new TokenTrie(vocabulary);
+    const trie = new TokenTrie(vocabulary, endTokenIds);
     const trieMs = performance.now() - startedMs;
     const answers = times(10);
     const row = languageRow(seededRandom(2));

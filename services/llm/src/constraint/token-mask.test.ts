@@ -8,7 +8,7 @@ import { schemaGrammar } from './schema-grammar.js';
 import { type InnerMask, type TokenMask, tokenMask } from './token-mask.js';
 import { TokenTrie } from './token-trie.js';
 
-/** Tokens of one to four bytes that JSON and words are made of, some of them twice, some without bytes. */
+/** Tokens of one to four pieces of JSON and words, some of them twice, one without bytes; the last, which ends a text, has some. */
 function inventedVocabulary(size: number): Uint8Array[] {
   const random = seededRandom(3);
   const pieces = [
@@ -38,12 +38,12 @@ function inventedVocabulary(size: number): Uint8Array[] {
     return Buffer.from(Array.from({ length: count }, () => pieces[Math.floor(random() * pieces.length)]).join(''));
   });
   const single = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte));
-  return [...single, ...words, new Uint8Array(0), Buffer.from('a'), new Uint8Array(0)];
+  return [...single, ...words, new Uint8Array(0), Buffer.from('a'), Buffer.from('b')];
 }
 
 const vocabulary = inventedVocabulary(700);
 const endTokenId = vocabulary.length - 1;
-const trie = new TokenTrie(vocabulary);
+const trie = new TokenTrie(vocabulary, [endTokenId]);
 
 function idsOf(mask: TokenMask): number[] {
   if (mask.type === 'few') return [...mask.ids];

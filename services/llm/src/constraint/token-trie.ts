@@ -20,9 +20,10 @@ export class TokenTrie {
   /** The most bytes of a token. */
   readonly longest: number;
 
-  constructor(vocabulary: Vocabulary) {
+  /** @param endTokenIds tokens that end a text, and are no part of it whatever bytes they have */
+  constructor(vocabulary: Vocabulary, endTokenIds: readonly number[]) {
     this.vocabularySize = vocabulary.length;
-    const ids = vocabulary.flatMap((bytes, id) => (bytes.length > 0 ? [id] : []));
+    const ids = vocabulary.flatMap((bytes, id) => (bytes.length > 0 && !endTokenIds.includes(id) ? [id] : []));
     const bytesOf = (id: number): Uint8Array => vocabulary[id] as Uint8Array;
     // Texts are compared much faster than arrays of bytes.
     const keys = vocabulary.map((token) =>

@@ -24,7 +24,7 @@ beforeAll(async () => {
   bytes = new TokenBytes((await loadPromptBuilder(bundle)).tokenizer);
   endTokenIds = bundle.manifest.llm.eosTokenIds;
   const all = bytes.all(size);
-  constraints = new Constraints({ trie: new TokenTrie(all), bytesOf: (id) => bytes.of(id), endTokenIds });
+  constraints = new Constraints({ trie: new TokenTrie(all, endTokenIds), bytesOf: (id) => bytes.of(id), endTokenIds });
   closing = new Set(all.flatMap((token, id) => (/["\]}]/.test(Buffer.from(token).toString('latin1')) ? [id] : [])));
 });
 

@@ -91,7 +91,7 @@ function sequenceModel(
     bytes,
     // Now: of a large vocabulary it takes a second, which no step should wait for.
     constraints: new Constraints({
-      trie: new TokenTrie(bytes.all(llm.vocabSize)),
+      trie: new TokenTrie(bytes.all(llm.vocabSize), llm.eosTokenIds),
       bytesOf: (id) => bytes.of(id),
       endTokenIds: llm.eosTokenIds,
     }),
