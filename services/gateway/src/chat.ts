@@ -232,9 +232,9 @@ export class Chat {
       encodes = new EncodeDispatch(bus, limits.tilesPerJob, items, { requestId, deadlineMs });
       const prompt = numberMedia(conversation, planned.itemOf);
       const digests = items.map(({ digest }) => digest);
-      const known = this.affinity.engineOf(beginnings(call.client, prompt, digests));
+      const known = this.affinity.find(beginnings(call.client, prompt, digests));
       // What an engine has in its cache is not encoded again.
-      if (items.length > 0 && known === undefined) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
+      if (items.length > 0 && known?.holdsPictures !== true) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
       request = new RoutedRequest(
         {
           requestId,

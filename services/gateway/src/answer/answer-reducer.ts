@@ -70,6 +70,11 @@ export class AnswerReducer {
     return this.prompt !== undefined;
   }
 
+  /** Of the prompt, as an engine counted them; 0 before that. */
+  get promptTokens(): number {
+    return this.prompt?.promptTokens ?? 0;
+  }
+
   /** Whether a drawing is queued and not delivered. */
   get drawingsDue(): boolean {
     return this.delivered.drawingsDue;

@@ -29,13 +29,28 @@ function described({ role, content }: PromptMessage, digests: readonly string[])
   return JSON.stringify([role, parts]);
 }
 
+interface Noted {
+  readonly engine: string;
+  readonly promptTokens: number;
+}
+
+/** An engine that may have a conversation in its cache. */
+export interface KnownConversation {
+  readonly engine: string;
+  /** Whether pictures of it are likely there too, so that they are made only when the engine asks for them. */
+  readonly holdsPictures: boolean;
+}
+
+/** A prompt of so many tokens, asked again, is found in the cache for the most part. */
+const worthwhileTokens = 64;
+
 /**
  * Remembers which engine answered which conversation: it may have what it computed of it in its cache. Each gateway knows
  * of its own requests only; those used least recently are forgotten.
  */
 export class PrefixAffinity {
   /** By the digest of a beginning; from the one used least recently to the last one used. */
-  private readonly engines = new Map<string, string>();
+  private readonly engines = new Map<string, Noted>();
 
   /** @param most beginnings that are remembered */
   constructor(private readonly most: number) {}
@@ -45,20 +60,26 @@ export class PrefixAffinity {
    * as a system prompt, is no reason: they would all go to one engine.
    * @param digests from `beginnings`
    */
-  engineOf(digests: readonly string[]): string | undefined {
-    for (const digest of digests.slice(-1 - turnsBetween).reverse()) {
-      const engine = this.engines.get(digest);
-      if (engine !== undefined) return engine;
+  find(digests: readonly string[]): KnownConversation | undefined {
+    for (const [back, digest] of digests
+      .slice(-1 - turnsBetween)
+      .reverse()
+      .entries()) {
+      const noted = this.engines.get(digest);
+      if (noted === undefined) continue;
+      const { engine, promptTokens } = noted;
+      // Of a short prompt that is asked again next to nothing is taken from the cache, and its pictures are soon needed.
+      return { engine, holdsPictures: back > 0 || promptTokens >= worthwhileTokens };
     }
     return undefined;
   }
 
   /** An engine has computed it. */
-  note(digests: readonly string[], engine: string): void {
+  note(digests: readonly string[], engine: string, promptTokens: number): void {
     const whole = digests.at(-1);
     if (whole === undefined) return;
     this.engines.delete(whole);
-    this.engines.set(whole, engine);
+    this.engines.set(whole, { engine, promptTokens });
     if (this.engines.size <= this.most) return;
     // Some at a time: to find the oldest of a map is to walk over all that were deleted before it.
     const least = this.most - Math.floor(this.most / batchShare);

@@ -99,7 +99,7 @@ export class RoutedRequest {
 
   async run(signal: AbortSignal): Promise<void> {
     const { engines, lifecycle, affinity, maxAttempts } = this.dependencies;
-    const known = affinity.engineOf(this.beginnings);
+    const known = affinity.find(this.beginnings);
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
     this.drawingEvents = this.dependencies.drawings.receive(this.request.requestId, signal)[Symbol.asyncIterator]();
@@ -109,7 +109,7 @@ export class RoutedRequest {
       if (lifecycle.state !== RequestState.QUEUED) this.reducer.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
       const lease = await engines.acquire({
-        prefer: known,
+        prefer: known?.engine,
         avoid: failed,
         takeover: this.reducer.begun,
         awaitsTiles: this.request.items.length > 0,
@@ -119,8 +119,9 @@ export class RoutedRequest {
       this.dependencies.admitted.placed();
       try {
         // Where its pictures lie in the cache they need not be made again: that engine says which it needs.
-        await this.runOn(lease, from, lease.engineId === known && attempt === 1, signal);
-        affinity.note(this.beginnings, lease.engineId);
+        const onDemand = known?.holdsPictures === true && lease.engineId === known.engine && attempt === 1;
+        await this.runOn(lease, from, onDemand, signal);
+        affinity.note(this.beginnings, lease.engineId, this.reducer.promptTokens);
         return;
       } catch (reason) {
         signal.throwIfAborted();
