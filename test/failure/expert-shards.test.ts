@@ -77,7 +77,8 @@ async function killInCall(group: 'a' | 'b'): Promise<void> {
   const { service, ready } = shards[group];
   process.kill(ready.pid, 'SIGSTOP');
   await eventually(async () => (await metric('tessera_expert_calls_running', { group })) > 0, 'a call waits for it');
-  expect(await metric('tessera_requests_running')).toBeGreaterThan(0);
+  // The engine's own figures are sampled now and then.
+  await eventually(async () => (await metric('tessera_requests_running')) > 0, 'requests run');
   process.kill(ready.pid, 'SIGKILL');
   await service.ended;
 }
@@ -109,7 +110,7 @@ test('the only holder is killed in the midst of a call: requests wait until it i
   const chats = await load(3);
   await killInCall('a');
   await eventually(async () => (await metric('tessera_expert_unavailable_rows_total')) > before, 'rows wait');
-  expect(await metric('tessera_requests_running')).toBe(3);
+  await eventually(async () => (await metric('tessera_requests_running')) === 3, 'all of them run on');
   shards.a = await startShard('a');
   await allRight(chats);
 });
