@@ -9,6 +9,6 @@ export { Llm } from './llm.js';
 export type { Prompt, TokenSpan } from './prompt/prompt.js';
 export { PromptBuilder } from './prompt/prompt-builder.js';
 export { Sampler } from './sampling/sampler.js';
-export type { SamplingOptions } from './sampling/sampling-options.js';
+export { greedySampling, type SamplingOptions } from './sampling/sampling-options.js';
 export { llm } from './start.js';
 export { ThreadedEngine } from './thread/threaded-engine.js';

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import type { Constraints } from '../constraint/constraints.js';
 import { contentKeys } from '../prompt/content-keys.js';
 import type { Prompt, TokenSpan } from '../prompt/prompt.js';
+import { greedySampling } from '../sampling/sampling-options.js';
 import { testLimits } from '../testing/demo-engine.js';
 import { HashExecutor, hashOf, hashTokens, tokenAfter } from '../testing/hash-executor.js';
 import type { TokenBytes } from '../text/token-bytes.js';
@@ -115,19 +116,7 @@ async function run(seed: number, { pictures = false, priorities = false, room, n
       client: `c${pick(3)}`,
       cacheScope: `s${pick(2)}`,
       tilesOnDemand: pick(2) === 0,
-      sampling: {
-        temperature: 0,
-        topK: 0,
-        topP: 1,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        logitBias: [],
-        minTokens: 0,
-        topLogprobs: undefined,
-        seed: 1n,
-      },
+      sampling: greedySampling,
       form: undefined,
       maxTokens,
       stops: [],

@@ -15,7 +15,7 @@ import {
   user,
   wholePicture,
 } from '../testing/demo-engine.js';
-import { mapComputed, withExecute } from '../testing/with-execute.js';
+import { recordingLogits } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import type { EngineLimits } from './engine.js';
 import { LlmEngine } from './llm-engine.js';
@@ -32,13 +32,7 @@ async function engine(limits: Partial<EngineLimits> = {}) {
   const bundle = await readBundle(modelDir);
   const session = { threads: 1, device: 'cpu' } as const;
   const options = await engineCoreOptions({ modelDir, session, limits: { ...testLimits, ...limits } });
-  const logits: Float32Array[] = [];
-  const executor = withExecute(options.executor, async (plan) =>
-    mapComputed(await options.executor.execute(plan), (row) => {
-      logits.push(row.logits.slice());
-      return row;
-    }),
-  );
+  const { executor, logits } = recordingLogits(options.executor);
   const { pictures, close } = await picturesOfDemo();
   const { contextTokens } = kvBudget(bundle, options.kvBytes);
   const builder = await loadPromptBuilder(bundle, contextTokens);

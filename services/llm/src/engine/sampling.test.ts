@@ -4,7 +4,7 @@ import { FinishReason, type Float32Tensor, GenerateRequest } from '@tessera/prot
 import { goldenCase, goldenCases } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { asked, collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
-import { mapComputed, withExecute } from '../testing/with-execute.js';
+import { recordingLogits } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import type { EngineRequest } from './engine.js';
 import { engineRequest } from './engine-request.js';
@@ -29,13 +29,7 @@ const wild = (seed: bigint, question = 'Hello!', delivered: readonly number[] = 
 async function withLogits(manifest: BundleManifest) {
   const modelDir = await demoBundleDir();
   const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
-  const rows: Float32Array[] = [];
-  const executor = withExecute(options.executor, async (plan) =>
-    mapComputed(await options.executor.execute(plan), (row) => {
-      rows.push(row.logits.slice());
-      return row;
-    }),
-  );
+  const { executor, logits: rows } = recordingLogits(options.executor);
   const engine = new LlmEngine({ ...options, executor });
   onTestFinished(() => engine.close());
   let attempt = 0;

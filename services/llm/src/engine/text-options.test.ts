@@ -5,7 +5,7 @@ import { goldenCase } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
-import { isDecode, mapComputed, withExecute } from '../testing/with-execute.js';
+import { isDecode, recordingLogits, withExecute } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import { LlmEngine } from './llm-engine.js';
 
@@ -79,13 +79,7 @@ test('after a takeover the penalties go on as if nothing had happened', async ()
 test('log-probabilities are those of the model, whatever the options make of them', async () => {
   const modelDir = await demoBundleDir();
   const options = await engineCoreOptions({ modelDir, session: { threads: 1, device: 'cpu' }, limits: testLimits });
-  const rows: Float32Array[] = [];
-  const executor = withExecute(options.executor, async (plan) =>
-    mapComputed(await options.executor.execute(plan), (row) => {
-      rows.push(row.logits.slice());
-      return row;
-    }),
-  );
+  const { executor, logits: rows } = recordingLogits(options.executor);
   const engine = new LlmEngine({ ...options, executor });
   onTestFinished(() => engine.close());
   const text = { ...penalised, logitBias: { 5: 100, 6: 100 }, stop: ['no such text'], logprobs: { top: 5 } };

@@ -1,5 +1,6 @@
 import type { LlmSection } from '@tessera/bundle';
 import type { PlacedTensor } from '@tessera/inference';
+import type { HostCache } from './host-cache.js';
 import type { HostKvStorage } from './host-kv-storage.js';
 import { OutputBuffers } from './output-buffers.js';
 import type { PlannedRow } from './step-plan.js';
@@ -53,8 +54,6 @@ export class InPlaceAccess implements CacheAccess {
   }
 }
 
-const noNumbers = new Float32Array(0);
-
 /**
  * The graph reads the slots and gives new rows, which are appended: for a backend that copies what it gives, where the
  * present would be the whole cache.
@@ -65,29 +64,19 @@ export class AppendingAccess implements CacheAccess {
 
   constructor(
     private readonly model: LlmSection,
-    private readonly kv: HostKvStorage,
+    private readonly cache: HostCache,
   ) {}
 
   inputs({ rows }: CallRows): Record<string, PlacedTensor> {
-    const { layers, kvHeads, headDim } = this.model;
-    const [first] = rows;
-    const begins = first?.position === 0;
     const tensors: Record<string, PlacedTensor> = {};
-    for (let layer = 0; layer < layers; layer++) {
-      const shape = [rows.length, kvHeads, begins ? 0 : this.kv.capacityOf(layer), headDim];
-      const [keys, values] = begins
-        ? [noNumbers, noNumbers]
-        : [this.kv.keys(layer, first?.slot ?? 0, rows.length), this.kv.values(layer, first?.slot ?? 0, rows.length)];
-      tensors[`past_key.${layer}`] = { dtype: 'float32', shape, data: keys };
-      tensors[`past_value.${layer}`] = { dtype: 'float32', shape, data: values };
-    }
+    for (let layer = 0; layer < this.model.layers; layer++) Object.assign(tensors, this.cache.past(layer, rows));
     return tensors;
   }
 
-  outputs(call: CallRows): Record<string, PlacedTensor> {
+  outputs({ rows, seq }: CallRows): Record<string, PlacedTensor> {
     this.#buffers.begin();
     const { layers, kvHeads, headDim } = this.model;
-    const shape = [call.rows.length, kvHeads, call.seq, headDim];
+    const shape = [rows.length, kvHeads, seq, headDim];
     const tensors: Record<string, PlacedTensor> = {};
     for (let layer = 0; layer < layers; layer++) {
       for (const kind of ['new_key', 'new_value']) tensors[`${kind}.${layer}`] = this.#buffers.next(shape);
@@ -96,11 +85,12 @@ export class AppendingAccess implements CacheAccess {
   }
 
   ran({ rows, seq }: CallRows): void {
+    const { storage } = this.cache;
     for (let layer = 0; layer < this.model.layers; layer++) {
       const newKeys = this.#buffers.at(2 * layer);
       const newValues = this.#buffers.at(2 * layer + 1);
       for (const [batchRow, { slot, position, tokenIds }] of rows.entries()) {
-        this.kv.append(layer, slot, position, tokenIds.length, { newKeys, newValues, batchRow, seq });
+        storage.append(layer, slot, position, tokenIds.length, { newKeys, newValues, batchRow, seq });
       }
     }
   }

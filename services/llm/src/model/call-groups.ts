@@ -1,4 +1,4 @@
-import type { PlannedRow } from './step-plan.js';
+import type { PlannedRow, RowResult } from './step-plan.js';
 
 /**
  * Sorts a step's rows into as few calls as ONNX Runtime's attention allows: one token for each of several slots that lie
@@ -15,6 +15,24 @@ export function callGroups(rows: readonly PlannedRow[], beginsInPlace: boolean):
     ...(beginsInPlace ? neighbours(beginnings, isSimilar) : similarLengths(beginnings)),
     ...chunks.map((row) => [row]),
   ];
+}
+
+/**
+ * Computes a step's rows, call by call. A failed call befalls its own rows; those of the others go on.
+ * @param compute one result for each row of a call, in their order
+ * @returns one for each row of the step, in theirs
+ */
+export async function inCalls(
+  rows: readonly PlannedRow[],
+  beginsInPlace: boolean,
+  compute: (rows: readonly PlannedRow[]) => Promise<readonly RowResult[]>,
+): Promise<RowResult[]> {
+  const results = new Map<PlannedRow, RowResult>();
+  for (const group of callGroups(rows, beginsInPlace)) {
+    const given = await compute(group).catch((error: unknown) => group.map(() => ({ error })));
+    for (const [index, row] of group.entries()) results.set(row, given[index] as RowResult);
+  }
+  return rows.map((row) => results.get(row) as RowResult);
 }
 
 /** Padding to the longest of a group at most doubles no one's work. */

@@ -1,7 +1,7 @@
 import type { Bundle, ExpertCut, LlmSection } from '@tessera/bundle';
 import { createSession, type Session, type SessionOptions } from '@tessera/inference';
 import { type Tensor, TesseraError } from '@tessera/protocol';
-import { callGroups } from './call-groups.js';
+import { inCalls } from './call-groups.js';
 import { requireCut } from './expert-cut.js';
 import type { ExpertProvider, ExpertWork } from './expert-provider.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
@@ -96,29 +96,14 @@ export class MoeExecutor implements ModelExecutor {
     const noMemory = await this.#cache.prepare(cache);
     if (noMemory !== undefined) return noMemory;
     this.#experts.beginStep();
-    const results = new Map<PlannedRow, RowResult>();
-    for (const group of callGroups(rows, false)) {
-      for (const [index, result] of (await this.#call(group)).entries()) {
-        results.set(group[index] as PlannedRow, result);
-      }
-    }
+    const results = await inCalls(rows, false, (group) => this.#compute(group));
     this.#experts.endStep();
-    const inOrder = rows.map((row) => results.get(row) as RowResult);
-    if (inOrder.length > 0 && inOrder.every((result) => 'unavailable' in result)) await this.#experts.changed(pauseMs);
-    return { rows: inOrder };
+    if (results.length > 0 && results.every((result) => 'unavailable' in result)) await this.#experts.changed(pauseMs);
+    return { rows: results };
   }
 
   async release(): Promise<void> {
     await Promise.all([...this.#sections.map(({ session }) => session.release()), this.#experts.release()]);
-  }
-
-  /** A failed call befalls its own rows; those of the others go on. */
-  async #call(rows: readonly PlannedRow[]): Promise<RowResult[]> {
-    try {
-      return await this.#compute(rows);
-    } catch (error) {
-      return rows.map(() => ({ error }));
-    }
   }
 
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {

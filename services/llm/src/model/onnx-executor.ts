@@ -1,14 +1,14 @@
 import type { LlmSection } from '@tessera/bundle';
-import type { Binding, BoundSession, PlacedTensor } from '@tessera/inference';
+import type { Binding, BoundSession } from '@tessera/inference';
+import type { Float32Tensor } from '@tessera/protocol';
 import { AppendingAccess, type CacheAccess, InPlaceAccess } from './cache-access.js';
-import { callGroups } from './call-groups.js';
+import { inCalls } from './call-groups.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
 import { OutputBuffers } from './output-buffers.js';
 import { batchInputs } from './step-inputs.js';
+import { computedRow } from './step-outputs.js';
 import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
-
-const noNumbers = new Float32Array(0);
 
 /** The whole model as one graph. Inputs and outputs: @tessera/compiler, stages/causal-lm.ts. */
 export class OnnxExecutor implements ModelExecutor {
@@ -27,7 +27,7 @@ export class OnnxExecutor implements ModelExecutor {
     this.#cache = new HostCache(model, options);
     const { storage } = this.#cache;
     this.#access =
-      session.backend === 'native' ? new InPlaceAccess(model, storage) : new AppendingAccess(model, storage);
+      session.backend === 'native' ? new InPlaceAccess(model, storage) : new AppendingAccess(model, this.#cache);
   }
 
   get vocabSize(): number {
@@ -54,13 +54,7 @@ export class OnnxExecutor implements ModelExecutor {
     const noMemory = await this.#cache.prepare(cache, () => this.#unbind());
     if (noMemory !== undefined) return noMemory;
     this.#buffers.begin();
-    const results = new Map<PlannedRow, RowResult>();
-    for (const group of callGroups(rows, this.#access.beginsInPlace)) {
-      for (const [index, result] of (await this.#call(group)).entries()) {
-        results.set(group[index] as PlannedRow, result);
-      }
-    }
-    return { rows: rows.map((row) => results.get(row) as RowResult) };
+    return { rows: await inCalls(rows, this.#access.beginsInPlace, (group) => this.#compute(group)) };
   }
 
   async release(): Promise<void> {
@@ -74,15 +68,6 @@ export class OnnxExecutor implements ModelExecutor {
     this.#bindings = { plain: this.#session.createBinding(), withHidden: this.#session.createBinding() };
   }
 
-  /** A failed call befalls its own rows; those of the others go on. */
-  async #call(rows: readonly PlannedRow[]): Promise<RowResult[]> {
-    try {
-      return await this.#compute(rows);
-    } catch (error) {
-      return rows.map(() => ({ error }));
-    }
-  }
-
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {
     const { vocabSize, hiddenSize } = this.#model;
     const wantsHidden = rows.some((row) => row.wantsHidden);
@@ -90,19 +75,12 @@ export class OnnxExecutor implements ModelExecutor {
     const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
     const call = { rows, seq };
     const logits = this.#buffers.next([rows.length, vocabSize]);
-    const outputs: Record<string, PlacedTensor> = { logits, ...this.#access.outputs(call) };
-    const hidden = wantsHidden ? this.#buffers.next([rows.length, seq, hiddenSize]) : undefined;
-    if (hidden !== undefined) outputs.hidden = hidden;
+    const outputs: Record<string, Float32Tensor> = { logits };
+    if (wantsHidden) outputs.hidden = this.#buffers.next([rows.length, seq, hiddenSize]);
     binding.bindInputs({ ...batchInputs(rows, hiddenSize), ...this.#access.inputs(call) });
-    binding.bindOutputs(outputs);
+    binding.bindOutputs({ ...outputs, ...this.#access.outputs(call) });
     await binding.run();
     this.#access.ran(call);
-    return rows.map(({ tokenIds, ...row }, index) => ({
-      logits: logits.data.subarray(index * vocabSize, (index + 1) * vocabSize),
-      hidden:
-        row.wantsHidden && hidden !== undefined
-          ? hidden.data.subarray(index * seq * hiddenSize, (index * seq + tokenIds.length) * hiddenSize)
-          : noNumbers,
-    }));
+    return rows.map((row, index) => computedRow(outputs, row, { index, seq, vocabSize, hiddenSize }));
   }
 }

@@ -1,13 +1,11 @@
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { expect, test } from 'vitest';
-import { hotSampling } from '../testing/hot-sampling.js';
 import { referenceChoice, referenceDistribution } from '../testing/reference-choice.js';
 import { chooseToken } from './choose-token.js';
 import { LogitAdjustments } from './logit-adjustments.js';
 import { Sampler } from './sampler.js';
-import type { SamplingOptions } from './sampling-options.js';
+import { greedySampling as greedy, type SamplingOptions } from './sampling-options.js';
 
-const greedy: SamplingOptions = { ...hotSampling, temperature: 0 };
 const rows = Float32Array.from({ length: 500 }, (_, id) => Math.sin(id * 12.9898) * 4);
 
 function counts(logits: Float32Array, options: Partial<SamplingOptions>, draws = 20_000): Map<number, number> {

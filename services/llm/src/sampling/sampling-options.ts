@@ -23,3 +23,18 @@ export interface SamplingOptions {
   /** Its low 64 bits are used. */
   readonly seed: bigint;
 }
+
+/** Takes the likeliest token, and has every other option leave things as they are. */
+export const greedySampling: SamplingOptions = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  minTokens: 0,
+  topLogprobs: undefined,
+  seed: 1n,
+};

@@ -22,6 +22,18 @@ export function mapComputed(result: StepResult, change: (row: ComputedRow) => Co
   return { rows: result.rows.map((row) => ('logits' in row ? change(row) : row)) };
 }
 
+/** A real executor, and the logits of all rows that it computed, in their order. */
+export function recordingLogits(inner: ModelExecutor): { executor: ModelExecutor; logits: Float32Array[] } {
+  const logits: Float32Array[] = [];
+  const executor = withExecute(inner, async (plan) =>
+    mapComputed(await inner.execute(plan), (row) => {
+      logits.push(row.logits.slice());
+      return row;
+    }),
+  );
+  return { executor, logits };
+}
+
 /** Whether a row is one of a decode step, and no part of a prompt that is longer than one token. */
 export function isDecode({ position, tokenIds }: StepPlan['rows'][number]): boolean {
   return position > 0 && tokenIds.length === 1;
