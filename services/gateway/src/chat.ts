@@ -232,7 +232,8 @@ export class Chat {
       encodes = new EncodeDispatch(bus, limits.tilesPerJob, items, { requestId, deadlineMs });
       const prompt = numberMedia(conversation, planned.itemOf);
       const digests = items.map(({ digest }) => digest);
-      const known = this.affinity.find(beginnings(call.client, prompt, digests));
+      const begun = beginnings(call.client, prompt, digests);
+      const known = this.affinity.find(begun);
       // What an engine has in its cache is not encoded again.
       if (items.length > 0 && known?.holdsPictures !== true) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
       request = new RoutedRequest(
@@ -241,6 +242,7 @@ export class Chat {
           client: call.client,
           priority: start.priority,
           conversation: prompt,
+          beginnings: begun,
           items,
           text,
           draw,

@@ -22,7 +22,7 @@ import type { PlannedItem } from '../intake/media-plan.js';
 import { admitted, answer, finished, type Script, ScriptedEngine, token } from '../testing/scripted-engine.js';
 import { EncodeDispatch } from './encode-dispatch.js';
 import { EnginePool } from './engine-pool.js';
-import { PrefixAffinity } from './prefix-affinity.js';
+import { beginnings, PrefixAffinity } from './prefix-affinity.js';
 import { RoutedRequest } from './routed-request.js';
 
 let server: NatsServer;
@@ -99,6 +99,11 @@ async function run({ items = [], leftMs = 60_000, on = bus, messages = [] }: Ask
       client: 'c',
       priority: 0,
       conversation,
+      beginnings: beginnings(
+        'c',
+        conversation,
+        items.map(({ digest }) => digest),
+      ),
       items,
       text: TextOptions.fromPartial({}),
       draw: {},

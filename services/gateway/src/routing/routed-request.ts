@@ -22,7 +22,7 @@ import type { PlannedItem } from '../intake/media-plan.js';
 import type { EncodeDispatch } from './encode-dispatch.js';
 import { inClientsFields } from './engine-fields.js';
 import type { EngineLease, EnginePool } from './engine-pool.js';
-import { beginnings, type PrefixAffinity } from './prefix-affinity.js';
+import type { PrefixAffinity } from './prefix-affinity.js';
 
 /** A request whose media are whole and planned: all that an attempt needs. */
 export interface PreparedRequest {
@@ -33,6 +33,8 @@ export interface PreparedRequest {
   readonly priority: number;
   /** Media are named by the number of their item. */
   readonly conversation: PromptConversation;
+  /** Of the conversation, for PrefixAffinity. */
+  readonly beginnings: readonly string[];
   readonly items: readonly PlannedItem[];
   readonly text: TextOptions;
   readonly draw: DrawOptions;
@@ -71,8 +73,6 @@ export class RoutedRequest {
   /** Engines that it was taken from. */
   private takeovers = 0;
   private readonly reducer: AnswerReducer;
-  /** Of the conversation, for PrefixAffinity. */
-  private readonly beginnings: readonly string[];
   /** What generators say, over all attempts, and the next of it, which an attempt may leave to the one after it. */
   private drawingEvents: AsyncIterator<DrawingEvent | StageFailure> | undefined;
   private nextDrawingEvent: Promise<IteratorResult<DrawingEvent | StageFailure>> | undefined;
@@ -84,11 +84,6 @@ export class RoutedRequest {
     private readonly dependencies: RoutedRequestDependencies,
   ) {
     const declared = request.items.map((item) => item.declared);
-    this.beginnings = beginnings(
-      request.client,
-      request.conversation,
-      request.items.map(({ digest }) => digest),
-    );
     this.reducer = new AnswerReducer(dependencies.lifecycle, (event) => answer.put(event), declared);
   }
 
@@ -99,7 +94,7 @@ export class RoutedRequest {
 
   async run(signal: AbortSignal): Promise<void> {
     const { engines, lifecycle, affinity, maxAttempts } = this.dependencies;
-    const known = affinity.find(this.beginnings);
+    const known = affinity.find(this.request.beginnings);
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
     this.drawingEvents = this.dependencies.drawings.receive(this.request.requestId, signal)[Symbol.asyncIterator]();
@@ -121,7 +116,7 @@ export class RoutedRequest {
         // Where its pictures lie in the cache they need not be made again: that engine says which it needs.
         const onDemand = known?.holdsPictures === true && lease.engineId === known.engine && attempt === 1;
         await this.runOn(lease, from, onDemand, signal);
-        affinity.note(this.beginnings, lease.engineId, this.reducer.promptTokens);
+        affinity.note(this.request.beginnings, lease.engineId, this.reducer.promptTokens);
         return;
       } catch (reason) {
         signal.throwIfAborted();
