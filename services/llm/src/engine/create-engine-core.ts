@@ -1,12 +1,18 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
-import { type BoundSessionOptions, createBoundSession, type InferenceBackend } from '@tessera/inference';
+import {
+  type BoundSession,
+  type BoundSessionOptions,
+  createBoundSession,
+  type InferenceBackend,
+} from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { Constraints } from '../constraint/constraints.js';
 import { TokenTrie } from '../constraint/token-trie.js';
 import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
+import { requireCut } from '../model/expert-cut.js';
 import type { ExpertProvider } from '../model/expert-provider.js';
 import type { ModelExecutor } from '../model/model-executor.js';
-import { createMoeExecutor } from '../model/moe-executor.js';
+import { MoeExecutor, openSections } from '../model/moe-executor.js';
 import { OnnxExecutor } from '../model/onnx-executor.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
@@ -67,14 +73,18 @@ export async function engineCoreOptions(
   const model = sequenceModel(bundle, builder, limits, budget);
   const size = { slots: limits.maxRunning, maxPositions: budget.contextTokens };
   let executor: ModelExecutor;
+  let opened: BoundSession | undefined;
   if (placed === undefined) {
     const graph = await createBoundSession(bundle.file(llm.graph), session);
-    onOpened({ backend: graph.backend, fallbackReason: graph.fallbackReason });
+    opened = graph;
     executor = new OnnxExecutor(graph, llm, size);
   } else {
-    executor = await createMoeExecutor(bundle, session, placed, size);
-    onOpened({ backend: 'node' });
+    const cut = requireCut(bundle);
+    const sections = await openSections(bundle, cut, session);
+    [opened] = sections;
+    executor = new MoeExecutor(sections, { ...llm, experts: cut }, placed, size);
   }
+  if (opened !== undefined) onOpened({ backend: opened.backend, fallbackReason: opened.fallbackReason });
   return { executor, model, limits, kvBytes: budget.bytes };
 }
 

@@ -1,7 +1,5 @@
-import type { LlmSection } from '@tessera/bundle';
 import type { PlacedTensor } from '@tessera/inference';
 import type { HostCache } from './host-cache.js';
-import type { HostKvStorage } from './host-kv-storage.js';
 import { OutputBuffers } from './output-buffers.js';
 import type { PlannedRow } from './step-plan.js';
 
@@ -12,7 +10,7 @@ export interface CallRows {
   readonly seq: number;
 }
 
-/** How a call of the graph gets at the cache. */
+/** How a call of a graph gets at the cache of the layers that it has. */
 export interface CacheAccess {
   /** Whether rows that begin a prompt need slots side by side, as those with a past do. */
   readonly beginsInPlace: boolean;
@@ -26,9 +24,10 @@ export interface CacheAccess {
 export class InPlaceAccess implements CacheAccess {
   readonly beginsInPlace = true;
 
+  /** @param layers by their numbers in the model */
   constructor(
-    private readonly model: LlmSection,
-    private readonly kv: HostKvStorage,
+    private readonly layers: readonly number[],
+    private readonly cache: HostCache,
   ) {}
 
   inputs(call: CallRows): Record<string, PlacedTensor> {
@@ -42,17 +41,18 @@ export class InPlaceAccess implements CacheAccess {
   ran(): void {}
 
   #slots(name: 'past' | 'present', { rows }: CallRows): Record<string, PlacedTensor> {
-    const { layers, kvHeads, headDim } = this.model;
     const first = rows[0]?.slot ?? 0;
     const tensors: Record<string, PlacedTensor> = {};
-    for (let layer = 0; layer < layers; layer++) {
-      const shape = [rows.length, kvHeads, this.kv.capacityOf(layer), headDim];
-      tensors[`${name}_key.${layer}`] = { dtype: 'float32', shape, data: this.kv.keys(layer, first, rows.length) };
-      tensors[`${name}_value.${layer}`] = { dtype: 'float32', shape, data: this.kv.values(layer, first, rows.length) };
+    for (const layer of this.layers) {
+      const { keys, values } = this.cache.slots(layer, first, rows.length);
+      tensors[`${name}_key.${layer}`] = keys;
+      tensors[`${name}_value.${layer}`] = values;
     }
     return tensors;
   }
 }
+
+const noNumbers = new Float32Array(0);
 
 /**
  * The graph reads the slots and gives new rows, which are appended: for a backend that copies what it gives, where the
@@ -62,35 +62,45 @@ export class AppendingAccess implements CacheAccess {
   readonly beginsInPlace = false;
   readonly #buffers = new OutputBuffers();
 
+  /** @param layers by their numbers in the model */
   constructor(
-    private readonly model: LlmSection,
+    private readonly layers: readonly number[],
     private readonly cache: HostCache,
   ) {}
 
   inputs({ rows }: CallRows): Record<string, PlacedTensor> {
+    const [first] = rows;
+    const { kvHeads, headDim } = this.cache.shape;
+    const nothing = { dtype: 'float32', shape: [rows.length, kvHeads, 0, headDim], data: noNumbers } as const;
     const tensors: Record<string, PlacedTensor> = {};
-    for (let layer = 0; layer < this.model.layers; layer++) Object.assign(tensors, this.cache.past(layer, rows));
+    for (const layer of this.layers) {
+      const { keys, values } =
+        first === undefined || first.position === 0
+          ? { keys: nothing, values: nothing }
+          : this.cache.slots(layer, first.slot, rows.length);
+      tensors[`past_key.${layer}`] = keys;
+      tensors[`past_value.${layer}`] = values;
+    }
     return tensors;
   }
 
   outputs({ rows, seq }: CallRows): Record<string, PlacedTensor> {
     this.#buffers.begin();
-    const { layers, kvHeads, headDim } = this.model;
+    const { kvHeads, headDim } = this.cache.shape;
     const shape = [rows.length, kvHeads, seq, headDim];
     const tensors: Record<string, PlacedTensor> = {};
-    for (let layer = 0; layer < layers; layer++) {
+    for (const layer of this.layers) {
       for (const kind of ['new_key', 'new_value']) tensors[`${kind}.${layer}`] = this.#buffers.next(shape);
     }
     return tensors;
   }
 
   ran({ rows, seq }: CallRows): void {
-    const { storage } = this.cache;
-    for (let layer = 0; layer < this.model.layers; layer++) {
-      const newKeys = this.#buffers.at(2 * layer);
-      const newValues = this.#buffers.at(2 * layer + 1);
+    for (const [at, layer] of this.layers.entries()) {
+      const newKeys = this.#buffers.at(2 * at);
+      const newValues = this.#buffers.at(2 * at + 1);
       for (const [batchRow, { slot, position, tokenIds }] of rows.entries()) {
-        storage.append(layer, slot, position, tokenIds.length, { newKeys, newValues, batchRow, seq });
+        this.cache.append(layer, slot, position, tokenIds.length, { newKeys, newValues, batchRow, seq });
       }
     }
   }

@@ -1,9 +1,9 @@
 import type { LlmSection } from '@tessera/bundle';
-import type { Float32Tensor, Tensor } from '@tessera/protocol';
-import { bytesPerRow } from '../kv/kv-shape.js';
-import { HostKvStorage } from './host-kv-storage.js';
+import type { Float32Tensor } from '@tessera/protocol';
+import { bytesPerRow, type KvShape } from '../kv/kv-shape.js';
+import { HostKvStorage, type NewRows } from './host-kv-storage.js';
 import { KeptPrefixes } from './kept-prefixes.js';
-import type { CacheOperation, NoMemory, PlannedRow, StepPlan } from './step-plan.js';
+import type { CacheOperation, NoMemory, StepPlan } from './step-plan.js';
 
 export interface HostCacheOptions {
   readonly slots: number;
@@ -11,35 +11,44 @@ export interface HostCacheOptions {
   readonly maxPositions: number;
 }
 
-const noNumbers = new Float32Array(0);
-
-/** A model's cache in this process's memory, as graphs are given it and give it back, and as plans say it is to be. */
+/**
+ * The cache of a model's layers, or of some of them, in this process's memory, as graphs are given it and give it back, and
+ * as plans say it is to be.
+ */
 export class HostCache {
-  readonly #model: LlmSection;
-  /** The slots. */
-  readonly storage: HostKvStorage;
+  readonly #storage: HostKvStorage;
   readonly #prefixes: KeptPrefixes;
+  /** The place of each layer in the storage. */
+  readonly #places: ReadonlyMap<number, number>;
 
-  constructor(model: LlmSection, { slots, maxPositions }: HostCacheOptions) {
-    const { layers, kvHeads, headDim } = model;
-    this.#model = model;
-    this.storage = new HostKvStorage({ layers, slots, kvHeads, headDim, maxRows: maxPositions });
-    this.#prefixes = new KeptPrefixes(this.storage);
+  /** @param layers whose cache it is, by their numbers in the model */
+  constructor(
+    { kvHeads, headDim }: Pick<LlmSection, 'kvHeads' | 'headDim'>,
+    layers: readonly number[],
+    { slots, maxPositions }: HostCacheOptions,
+  ) {
+    this.#places = new Map(layers.map((layer, place) => [layer, place]));
+    this.#storage = new HostKvStorage({ layers: layers.length, slots, kvHeads, headDim, maxRows: maxPositions });
+    this.#prefixes = new KeptPrefixes(this.#storage);
+  }
+
+  get shape(): KvShape {
+    return this.#storage.shape;
   }
 
   /** Bytes now: of its slots, and of the beginnings that are kept. */
   get bytes(): { readonly slots: number; readonly kept: number } {
-    return { slots: this.storage.bytes, kept: this.#prefixes.bytes };
+    return { slots: this.#storage.bytes, kept: this.#prefixes.bytes };
   }
 
   /** Bytes of one position that is kept. */
   get positionBytes(): number {
-    return bytesPerRow(this.#model);
+    return bytesPerRow(this.shape);
   }
 
   /** Bytes that so many slots of so many positions take. */
   slotBytesFor(slots: number, positions: number): number {
-    return this.storage.bytesFor(slots, positions);
+    return this.#storage.bytesFor(slots, positions);
   }
 
   /**
@@ -59,62 +68,43 @@ export class HostCache {
       }
     }
     if (failed !== undefined) return failed;
-    if (this.storage.wouldResize(slots, positions)) await letGo();
+    if (this.#storage.wouldResize(slots, positions)) await letGo();
     try {
-      this.storage.fit(slots, positions);
+      this.#storage.fit(slots, positions);
     } catch (noMemory) {
       return { noMemory };
     }
     for (const load of loads) {
-      if (load.type === 'copy') this.storage.copy(load.from, load.to, load.rows);
+      if (load.type === 'copy') this.#storage.copy(load.from, load.to, load.rows);
       else this.#prefixes.restore(load.prefix, load.slot, load.rows);
     }
     return undefined;
   }
 
-  /** A layer's inputs: the pasts of rows whose slots lie side by side, or of rows that begin. */
-  past(layer: number, rows: readonly PlannedRow[]): Record<string, Tensor> {
-    const { kvHeads, headDim } = this.#model;
-    const [first] = rows;
-    const begins = first?.position === 0;
-    const shape = [rows.length, kvHeads, begins ? 0 : this.storage.capacityOf(layer), headDim];
-    const [keys, values] = begins
-      ? [noNumbers, noNumbers]
-      : [
-          this.storage.keys(layer, first?.slot ?? 0, rows.length),
-          this.storage.values(layer, first?.slot ?? 0, rows.length),
-        ];
-    return { [`past_key.${layer}`]: float32(shape, keys), [`past_value.${layer}`]: float32(shape, values) };
+  /** Slots `first` to `first + count - 1` of a layer, in place: float32 [count, kvHeads, capacity, headDim] each. */
+  slots(layer: number, first: number, count: number): { readonly keys: Float32Tensor; readonly values: Float32Tensor } {
+    const place = this.#placeOf(layer);
+    const { kvHeads, headDim } = this.shape;
+    const shape = [count, kvHeads, this.#storage.capacityOf(place), headDim];
+    return {
+      keys: { dtype: 'float32', shape, data: this.#storage.keys(place, first, count) },
+      values: { dtype: 'float32', shape, data: this.#storage.values(place, first, count) },
+    };
   }
 
-  /**
-   * Takes a layer's outputs in.
-   * @param rows those of the call, in its order; one that is undefined is not to be kept
-   * @param seq positions that each was padded to
-   */
-  append(
-    layer: number,
-    rows: readonly (PlannedRow | undefined)[],
-    seq: number,
-    outputs: Readonly<Record<string, Tensor>>,
-  ): void {
-    const newKeys = outputs[`new_key.${layer}`]?.data as Float32Array;
-    const newValues = outputs[`new_value.${layer}`]?.data as Float32Array;
-    for (const [batchRow, row] of rows.entries()) {
-      if (row === undefined) continue;
-      const { slot, position, tokenIds } = row;
-      this.storage.append(layer, slot, position, tokenIds.length, { newKeys, newValues, batchRow, seq });
-    }
+  /** Writes new rows of a layer behind the first `position` that a slot has: see HostKvStorage. */
+  append(layer: number, slot: number, position: number, count: number, rows: NewRows): void {
+    this.#storage.append(this.#placeOf(layer), slot, position, count, rows);
   }
 
   /** @throws RangeError where there is no memory to keep anything */
   #apply(operation: CacheOperation): void {
     switch (operation.type) {
       case 'copy':
-        this.storage.copy(operation.from, operation.to, operation.rows);
+        this.#storage.copy(operation.from, operation.to, operation.rows);
         return;
       case 'swap':
-        this.storage.swap(operation.a, operation.b, operation.rows);
+        this.#storage.swap(operation.a, operation.b, operation.rows);
         return;
       case 'keep':
         this.#prefixes.keep(operation.prefix, operation.slot, operation.rows);
@@ -124,8 +114,10 @@ export class HostCache {
         return;
     }
   }
-}
 
-function float32(shape: readonly number[], data: Float32Array): Float32Tensor {
-  return { dtype: 'float32', shape, data };
+  #placeOf(layer: number): number {
+    const place = this.#places.get(layer);
+    if (place === undefined) throw new Error(`this is no cache of layer ${layer}`);
+    return place;
+  }
 }

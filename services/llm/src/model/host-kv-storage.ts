@@ -39,6 +39,14 @@ function shrinks({ slots, capacity }: Layer, wantedSlots: number, wantedRows: nu
   return wantedSlots * wantedRows * 2 <= slots * capacity;
 }
 
+/** What a call of a graph adds to a layer: row `batchRow` of keys and values, float32 [batch, kvHeads, seq, headDim] each. */
+export interface NewRows {
+  readonly newKeys: Float32Array;
+  readonly newValues: Float32Array;
+  readonly batchRow: number;
+  readonly seq: number;
+}
+
 export type Allocate = (length: number) => Float32Array;
 
 const allocateZeros: Allocate = (length) => new Float32Array(length);
@@ -189,20 +197,15 @@ export class HostKvStorage {
 
   /**
    * Writes new rows behind those a slot has.
-   * @param newKeys float32 [batch, kvHeads, seq, headDim], as newValues; row `batchRow`, its first `count` rows
    * @param position the slot's first new row
+   * @param count of those that are given, the first so many
    */
   append(
     layer: number,
     slot: number,
     position: number,
     count: number,
-    {
-      newKeys,
-      newValues,
-      batchRow,
-      seq,
-    }: { newKeys: Float32Array; newValues: Float32Array; batchRow: number; seq: number },
+    { newKeys, newValues, batchRow, seq }: NewRows,
   ): void {
     const { kvHeads, headDim } = this.shape;
     const target = this.#at(layer);

@@ -1,6 +1,6 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
-import { createBoundSession, createSession, type SessionOptions } from '@tessera/inference';
+import { createBoundSession, type InferenceBackend, type SessionOptions } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { goldenCases } from '@tessera/testing/demo-model/goldens';
 import { beforeAll, expect, test } from 'vitest';
@@ -10,11 +10,11 @@ import { DemoEngine, testLimits, user } from '../testing/demo-engine.js';
 import { LocalExperts } from '../testing/local-experts.js';
 import { requireCut } from './expert-cut.js';
 import type { ExpertProvider } from './expert-provider.js';
-import { MoeExecutor } from './moe-executor.js';
+import { MoeExecutor, openSections } from './moe-executor.js';
 import { OnnxExecutor } from './onnx-executor.js';
 import type { ComputedRow, PlannedRow, StepPlan, StepResult } from './step-plan.js';
 
-const session: SessionOptions = { threads: 1, device: 'cpu' };
+const cpu: SessionOptions = { threads: 1, device: 'cpu' };
 const size = { slots: testLimits.maxRunning, maxPositions: 512 };
 let bundle: Bundle;
 
@@ -33,21 +33,21 @@ class Experts extends LocalExperts {
   }
 }
 
-async function moe(): Promise<{ executor: MoeExecutor; experts: Experts }> {
+async function moe(backend: InferenceBackend = 'native'): Promise<{ executor: MoeExecutor; experts: Experts }> {
   const { llm } = bundle.manifest;
   const cut = requireCut(bundle);
-  const sessions = new ExpertSessions(bundle, session);
+  const sessions = new ExpertSessions(bundle, cpu);
   for (const { layer, experts } of cut.layers) {
     for (const expert of experts.keys()) await sessions.load({ layer, expert });
   }
   const experts = new Experts(sessions, llm.hiddenSize);
-  const sections = await Promise.all(cut.sections.map((file) => createSession(bundle.file(file), session)));
+  const sections = await openSections(bundle, cut, { ...cpu, backend });
   return { executor: new MoeExecutor(sections, { ...llm, experts: cut }, experts, size), experts };
 }
 
-async function whole(): Promise<OnnxExecutor> {
+async function whole(backend: InferenceBackend = 'native'): Promise<OnnxExecutor> {
   const { llm } = bundle.manifest;
-  return new OnnxExecutor(await createBoundSession(bundle.file(llm.graph), { ...session, backend: 'node' }), llm, size);
+  return new OnnxExecutor(await createBoundSession(bundle.file(llm.graph), { ...cpu, backend }), llm, size);
 }
 
 const row = (slot: number, position: number, tokenIds: readonly number[]): PlannedRow => {
@@ -69,17 +69,20 @@ function numbers(result: StepResult): ComputedRow[] {
   });
 }
 
-/** Prompts of several lengths together, a chunk over a past, and single tokens side by side. */
+/** Prompts of several lengths together, a chunk over a past, and single tokens side by side; the cache grows between them. */
 const steps: StepPlan[] = [
   plan(prompts.slice(0, 3).map((ids, slot) => row(slot, 0, ids))),
   plan([row(3, 0, (prompts[3] as number[]).slice(0, 4)), row(0, prompts[0]?.length ?? 0, [17])]),
-  plan([row(3, 4, (prompts[3] as number[]).slice(4)), row(1, prompts[1]?.length ?? 0, [9])]),
-  plan([0, 1, 2].map((slot) => row(slot, (prompts[slot]?.length ?? 0) + (slot === 2 ? 0 : 1), [5 + slot]))),
+  plan([row(3, 4, (prompts[3] as number[]).slice(4)), row(1, prompts[1]?.length ?? 0, [9])], 100),
+  plan(
+    [0, 1, 2].map((slot) => row(slot, (prompts[slot]?.length ?? 0) + (slot === 2 ? 0 : 1), [5 + slot])),
+    100,
+  ),
 ];
 
-test('gives what the whole graph gives, bit for bit', async () => {
-  const { executor } = await moe();
-  const reference = await whole();
+test.each(['native', 'node'] as const)('gives what the whole graph gives, bit for bit: %s', async (backend) => {
+  const { executor } = await moe(backend);
+  const reference = await whole(backend);
   for (const step of steps) {
     expect(numbers(await executor.execute(step))).toEqual(numbers(await reference.execute(step)));
   }
@@ -121,7 +124,7 @@ test('a row whose expert is away is void, the others go on, and done again it gi
 
 test('goldens through it, all at once; and one that waits for an expert until its deadline says so', async () => {
   const { executor, experts } = await moe();
-  const options = await engineCoreOptions({ modelDir: bundle.dir, session, limits: testLimits });
+  const options = await engineCoreOptions({ modelDir: bundle.dir, session: cpu, limits: testLimits });
   await options.executor.release();
   const demo = await DemoEngine.of(bundle, { ...options, executor });
   const answers = await Promise.all(goldenCases.map((golden) => demo.start(golden)));

@@ -1,37 +1,40 @@
 import type { Bundle, ExpertCut, LlmSection } from '@tessera/bundle';
-import { createSession, type Session, type SessionOptions } from '@tessera/inference';
-import { type Tensor, TesseraError } from '@tessera/protocol';
+import { type BoundSession, type BoundSessionOptions, createBoundSession } from '@tessera/inference';
+import { type Float32Tensor, type Tensor, TesseraError } from '@tessera/protocol';
 import { inCalls } from './call-groups.js';
-import { requireCut } from './expert-cut.js';
 import type { ExpertProvider, ExpertWork } from './expert-provider.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
+import { cachedLayers, ModelPart } from './model-part.js';
+import { OutputBuffers } from './output-buffers.js';
 import { batchInputs } from './step-inputs.js';
 import { computedRow } from './step-outputs.js';
 import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
-/** A part of the model between two layers' experts, loaded. */
-interface Section {
-  readonly session: Session;
-  readonly inputs: ReadonlySet<string>;
-  /** Whose attention it has. */
-  readonly layers: readonly number[];
+/**
+ * Loads the sections of a model whose experts are cut out.
+ * @throws TesseraError CHECKPOINT_INVALID, CONFIG_INVALID as createBoundSession
+ */
+export async function openSections(
+  bundle: Bundle,
+  { sections }: ExpertCut,
+  options: BoundSessionOptions,
+): Promise<BoundSession[]> {
+  const sessions: BoundSession[] = [];
+  for (const file of sections) sessions.push(await createBoundSession(bundle.file(file), options));
+  return sessions;
 }
 
-/**
- * Loads the sections of a model.
- * @throws TesseraError CONFIG_INVALID where the bundle was not compiled so
- */
-export async function createMoeExecutor(
-  bundle: Bundle,
-  options: SessionOptions,
-  experts: ExpertProvider,
-  size: HostCacheOptions,
-): Promise<MoeExecutor> {
-  const cut = requireCut(bundle);
-  const sessions: Session[] = [];
-  for (const file of cut.sections) sessions.push(await createSession(bundle.file(file), options));
-  return new MoeExecutor(sessions, { ...bundle.manifest.llm, experts: cut }, experts, size);
+/** What a section that routes gives. */
+interface Routed {
+  /** float32 [batch, seq, hidden]. */
+  readonly residual: Float32Tensor;
+  /** float32 [batch, seq, hidden]. */
+  readonly rows: Float32Tensor;
+  /** float32 [batch * seq, chosen]. */
+  readonly shares: Float32Tensor;
+  /** int32 [batch * seq, chosen]. */
+  readonly experts: Tensor & { readonly data: Int32Array };
 }
 
 /** How long a step in which nothing could be computed waits for experts before the next one is tried. */
@@ -42,34 +45,35 @@ const pauseMs = 20;
  * stages/cut-causal-lm.ts.
  *
  * A row that needs an expert which nobody has at the moment is void from there on: it takes part in attention still, since
- * a batch's slots must lie side by side, but asks no expert and leaves nothing behind. The other rows go on.
+ * a batch's slots must lie side by side, but asks no expert, and what it adds to the cache lies behind what its slot holds, where
+ * the same row done again writes. The other rows go on.
  */
 export class MoeExecutor implements ModelExecutor {
-  readonly #sections: readonly Section[];
+  readonly #sections: readonly ModelPart[];
   readonly #model: LlmSection;
   readonly #cut: ExpertCut;
   readonly #experts: ExpertProvider;
   readonly #cache: HostCache;
+  /** For what the step gives. */
+  readonly #results = new OutputBuffers();
+  /** For what passes from one section to the next. */
+  readonly #between = new OutputBuffers();
 
   /**
-   * @param sessions the sections, in their order
+   * @param sessions the sections, in their order, all of one backend
    * @param model with `experts`
    */
   constructor(
-    sessions: readonly Session[],
+    sessions: readonly BoundSession[],
     model: LlmSection & { readonly experts: ExpertCut },
     experts: ExpertProvider,
     options: HostCacheOptions,
   ) {
-    this.#sections = sessions.map((session) => ({
-      session,
-      inputs: new Set(session.inputNames),
-      layers: session.outputNames.flatMap((name) => (name.startsWith('new_key.') ? [Number(name.split('.')[1])] : [])),
-    }));
     this.#model = model;
     this.#cut = model.experts;
     this.#experts = experts;
-    this.#cache = new HostCache(model, options);
+    this.#cache = new HostCache(model, sessions.flatMap(cachedLayers), options);
+    this.#sections = sessions.map((session) => new ModelPart(session, this.#cache));
   }
 
   get vocabSize(): number {
@@ -93,54 +97,65 @@ export class MoeExecutor implements ModelExecutor {
   }
 
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
-    const noMemory = await this.#cache.prepare(cache);
+    const noMemory = await this.#cache.prepare(cache, () => this.#unbind());
     if (noMemory !== undefined) return noMemory;
+    this.#results.begin();
     this.#experts.beginStep();
-    const results = await inCalls(rows, false, (group) => this.#compute(group));
+    const beginsInPlace = this.#sections.some((section) => section.beginsInPlace);
+    const results = await inCalls(rows, beginsInPlace, (group) => this.#compute(group));
     this.#experts.endStep();
     if (results.length > 0 && results.every((result) => 'unavailable' in result)) await this.#experts.changed(pauseMs);
     return { rows: results };
   }
 
   async release(): Promise<void> {
-    await Promise.all([...this.#sections.map(({ session }) => session.release()), this.#experts.release()]);
+    await Promise.all([...this.#sections.map((section) => section.release()), this.#experts.release()]);
+  }
+
+  async #unbind(): Promise<void> {
+    await Promise.all(this.#sections.map((section) => section.unbind()));
   }
 
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {
-    const inputs: Record<string, Tensor> = batchInputs(rows, this.#model.hiddenSize);
-    const seq = inputs.input_ids?.shape[1] as number;
+    const { vocabSize, hiddenSize } = this.#model;
+    const inputs: Record<string, Tensor> = batchInputs(rows, hiddenSize);
+    const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
+    const call = { rows, seq };
     const voids: (TesseraError | undefined)[] = rows.map(() => undefined);
-    let outputs: Record<string, Tensor> = {};
+    const outputs: Record<string, Float32Tensor> = {};
     for (const [at, section] of this.#sections.entries()) {
-      outputs = await this.#run(section, inputs, rows);
-      const kept = rows.map((row, index) => (voids[index] === undefined ? row : undefined));
-      for (const layer of section.layers) this.#cache.append(layer, kept, seq, outputs);
-      const routed = this.#cut.layers[at];
-      if (routed === undefined) break;
-      inputs.input_hidden = await this.#throughExperts(routed.layer, outputs, rows, voids);
+      const layer = this.#cut.layers[at]?.layer;
+      if (layer === undefined) {
+        outputs.logits = this.#results.next([rows.length, vocabSize]);
+        if (rows.some(({ wantsHidden }) => wantsHidden)) {
+          outputs.hidden = this.#results.next([rows.length, seq, hiddenSize]);
+        }
+        await section.run(call, inputs, outputs);
+        break;
+      }
+      const routed = this.#routed(rows.length, seq);
+      await section.run(call, inputs, { ...routed });
+      inputs.input_hidden = await this.#throughExperts(layer, routed, rows, voids);
       if (voids.every((reason) => reason !== undefined)) break;
     }
     return rows.map((row, index) => {
       const unavailable = voids[index];
-      return unavailable === undefined ? computedRow(outputs, row, { index, seq, ...this.#model }) : { unavailable };
+      if (unavailable !== undefined) return { unavailable };
+      return computedRow(outputs, row, { index, seq, vocabSize, hiddenSize });
     });
   }
 
-  async #run(
-    { session, inputs, layers }: Section,
-    given: Readonly<Record<string, Tensor>>,
-    rows: readonly PlannedRow[],
-  ): Promise<Record<string, Tensor>> {
-    const feeds: Record<string, Tensor> = {};
-    for (const [name, value] of Object.entries(given)) if (inputs.has(name)) feeds[name] = value;
-    const fetches: string[] = [];
-    for (const layer of layers) {
-      Object.assign(feeds, this.#cache.past(layer, rows));
-      fetches.push(`new_key.${layer}`, `new_value.${layer}`);
-    }
-    if (!session.outputNames.includes('logits')) fetches.push('residual', 'rows', 'experts', 'shares');
-    else fetches.push('logits', ...(rows.some(({ wantsHidden }) => wantsHidden) ? ['hidden'] : []));
-    return session.run(feeds, fetches);
+  /** Memory for what a section gives; that of the section before is used anew, but for the hidden states. */
+  #routed(batch: number, seq: number): Routed {
+    const { hiddenSize } = this.#model;
+    const { chosen } = this.#cut;
+    this.#between.begin();
+    return {
+      residual: this.#between.next([batch, seq, hiddenSize]),
+      rows: this.#between.next([batch, seq, hiddenSize]),
+      shares: this.#between.next([batch * seq, chosen]),
+      experts: this.#between.nextInt32([batch * seq, chosen]),
+    };
   }
 
   /**
@@ -149,28 +164,25 @@ export class MoeExecutor implements ModelExecutor {
    */
   async #throughExperts(
     layer: number,
-    outputs: Readonly<Record<string, Tensor>>,
+    { residual, rows: given, shares, experts }: Routed,
     rows: readonly PlannedRow[],
     voids: (TesseraError | undefined)[],
-  ): Promise<Tensor> {
+  ): Promise<Float32Tensor> {
     const { hiddenSize } = this.#model;
-    const residual = outputs.residual as Tensor & { readonly data: Float32Array };
-    const chosen = outputs.experts?.data as Int32Array;
-    const shares = outputs.shares?.data as Float32Array;
     const seq = residual.shape[1] as number;
-    const { work, places } = this.#sort(chosen, rows, seq, voids);
-    const given = outputs.rows?.data as Float32Array;
-    const answers = work.length === 0 ? [] : await this.#experts.compute(layer, given, work);
+    const { work, places } = this.#sort(experts.data, rows, seq, voids);
+    const answers = work.length === 0 ? [] : await this.#experts.compute(layer, given.data, work);
     for (const [index, answer] of answers.entries()) {
       if (!('unavailable' in answer)) continue;
       for (const row of work[index]?.rows ?? []) voids[Math.floor(row / seq)] ??= answer.unavailable;
     }
-    const hidden = new Float32Array(residual.data.length);
+    const next = this.#between.next(residual.shape);
+    const hidden = next.data.fill(0);
     for (const [index, { rows: mine }] of work.entries()) {
       const answer = answers[index];
       if (answer === undefined || 'unavailable' in answer) continue;
       for (const [at, row] of mine.entries()) {
-        const share = shares[places[index]?.[at] as number] as number;
+        const share = shares.data[places[index]?.[at] as number] as number;
         const [from, to] = [at * hiddenSize, row * hiddenSize];
         // Both operations are rounded to float32, the sum by being stored.
         for (let i = 0; i < hiddenSize; i++) {
@@ -179,7 +191,7 @@ export class MoeExecutor implements ModelExecutor {
       }
     }
     for (let i = 0; i < hidden.length; i++) hidden[i] = (hidden[i] as number) + (residual.data[i] as number);
-    return { dtype: 'float32', shape: residual.shape, data: hidden };
+    return next;
   }
 
   /** Rows by expert, and where each stands among the choices; without padding and without void rows. */

@@ -1,4 +1,4 @@
-import type { Float32Tensor } from '@tessera/protocol';
+import type { Float32Tensor, Tensor } from '@tessera/protocol';
 
 /** A buffer is given back when it has been far too large for as many steps. */
 const patience = 256;
@@ -24,6 +24,12 @@ export class OutputBuffers {
   next(shape: readonly number[]): Float32Tensor {
     const length = shape.reduce((product, size) => product * size, 1);
     return { dtype: 'float32', shape, data: this.#take(this.#used++, length).subarray(0, length) };
+  }
+
+  /** The same for numbers of the type int32. */
+  nextInt32(shape: readonly number[]): Tensor & { readonly dtype: 'int32'; readonly data: Int32Array } {
+    const { data } = this.next(shape);
+    return { dtype: 'int32', shape, data: new Int32Array(data.buffer, data.byteOffset, data.length) };
   }
 
   /** What was handed out as the n-th of this step. */
