@@ -44,6 +44,15 @@ export async function readReference(name: string): Promise<Reference> {
   }
 }
 
+/** Puts a fixture's checkpoint into a folder, as one that can be compiled. Returns where it is. */
+export function copyCheckpoint(name: string, folder: string): string {
+  const checkpoint = join(folder, name);
+  const published = (path: string): boolean => !path.endsWith('reference.safetensors');
+  cpSync(join(fixtures, name), checkpoint, { recursive: true, filter: published });
+  for (const file of ['tokenizer.json', 'tokenizer_config.json']) writeFileSync(join(checkpoint, file), '{}');
+  return checkpoint;
+}
+
 /** A fixture's checkpoint, compiled: as it is served, and once more with the hidden state after each layer. */
 export class CompiledFixture implements AsyncDisposable {
   private constructor(
@@ -64,10 +73,7 @@ export class CompiledFixture implements AsyncDisposable {
   }
 
   private static async compile(name: string, weights: Weights, folder: string): Promise<CompiledFixture> {
-    const checkpoint = join(folder, name);
-    const published = (path: string): boolean => !path.endsWith('reference.safetensors');
-    cpSync(join(fixtures, name), checkpoint, { recursive: true, filter: published });
-    for (const file of ['tokenizer.json', 'tokenizer_config.json']) writeFileSync(join(checkpoint, file), '{}');
+    const checkpoint = copyCheckpoint(name, folder);
     await compileCheckpoint(checkpoint, join(folder, 'bundle'), { weights });
     const bundle = await readBundle(join(folder, 'bundle'));
     const llm = bundle.stage('llm');

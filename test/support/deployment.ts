@@ -1,6 +1,6 @@
 import type { ServiceName, Stack } from '@tessera/cli';
 import { LocalDeployment } from '@tessera/cli/testing/local-deployment';
-import { ensureBundle } from '@tessera/compiler';
+import { type Cut, ensureBundle } from '@tessera/compiler';
 import type { NatsServerOptions } from '@tessera/nats-server';
 import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files';
 
@@ -8,7 +8,7 @@ export interface DeploymentOptions {
   /** A checkpoint other than the demo model. */
   readonly model?: string;
   /** How its LLM is cut besides. */
-  readonly cut?: 'experts';
+  readonly cut?: Cut;
   readonly flags?: Partial<Record<ServiceName, readonly string[]>>;
   /** How nats-server is started. */
   readonly nats?: NatsServerOptions;

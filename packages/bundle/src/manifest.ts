@@ -62,6 +62,18 @@ const expertCut = z.strictObject({
   layers: z.array(z.strictObject({ layer: z.int().nonnegative(), experts: z.array(fileName).min(1) })).min(1),
 });
 
+/**
+ * The LLM in pieces of layers that follow each other, so that each can be computed in another process: graphs described in
+ * @tessera/compiler's stages/layer-pieces.ts. Each has its weights in a file of its own, and the whole graph has none
+ * besides.
+ */
+const layerCut = z.strictObject({
+  /** Graph of what follows the last piece; its weights lie in the first one's file. */
+  head: fileName,
+  /** In their order; the first begins with the embedding. */
+  pieces: z.array(z.strictObject({ graph: fileName, firstLayer: z.int().nonnegative(), layers: count })).min(2),
+});
+
 /** llm.onnx: its inputs and outputs are described beside the graph, in @tessera/compiler's stages/causal-lm.ts. */
 const llmSection = z.strictObject({
   graph: fileName,
@@ -78,11 +90,16 @@ const llmSection = z.strictObject({
   tokens: specialTokens,
   /** Present where the bundle was compiled so. */
   experts: expertCut.optional(),
+  /** Present where it was compiled so. */
+  layerPieces: layerCut.optional(),
 });
 
-/** Every graph of a cut. */
-export function filesOfCut({ sections, layers }: z.infer<typeof expertCut>): string[] {
-  return [...sections, ...layers.flatMap(({ experts }) => experts)];
+/** Every graph of the model in pieces, where there are any. */
+export function graphsOfCuts({ experts, layerPieces }: z.infer<typeof llmSection>): string[] {
+  return [
+    ...(experts === undefined ? [] : [...experts.sections, ...experts.layers.flatMap((layer) => layer.experts)]),
+    ...(layerPieces === undefined ? [] : [layerPieces.head, ...layerPieces.pieces.map(({ graph }) => graph)]),
+  ];
 }
 
 /**
@@ -156,10 +173,19 @@ export const bundleManifest = z
       }
     }
     const { encoder, connector, llm, generator, preprocessing } = manifest;
+    const absent = graphsOfCuts(llm).find((name) => !Object.hasOwn(manifest.files, name));
+    if (absent !== undefined) problem(['llm'], `${absent} is not among the files`);
+    if (llm.layerPieces !== undefined) {
+      let next = 0;
+      const follow = llm.layerPieces.pieces.every(({ firstLayer, layers }) => {
+        const follows = firstLayer === next;
+        next += layers;
+        return follows;
+      });
+      if (!follow || next !== llm.layers) problem(['llm', 'layerPieces', 'pieces'], `are not all ${llm.layers} layers`);
+    }
     if (llm.experts !== undefined) {
       const { perLayer, chosen, sections, layers } = llm.experts;
-      const absent = filesOfCut(llm.experts).find((name) => !Object.hasOwn(manifest.files, name));
-      if (absent !== undefined) problem(['llm', 'experts'], `${absent} is not among the files`);
       if (chosen > perLayer || layers.some(({ experts }) => experts.length !== perLayer)) {
         problem(['llm', 'experts', 'layers'], `are not ${perLayer} experts each, ${chosen} of them chosen`);
       }
@@ -191,6 +217,7 @@ export type BundleManifest = z.infer<typeof bundleManifest>;
 export type EncoderSection = z.infer<typeof encoderSection>;
 export type ConnectorSection = z.infer<typeof connectorSection>;
 export type ExpertCut = z.infer<typeof expertCut>;
+export type LayerCut = z.infer<typeof layerCut>;
 export type LlmSection = z.infer<typeof llmSection>;
 export type GeneratorSection = z.infer<typeof generatorSection>;
 export type GenerationSection = z.infer<typeof generationSection>;

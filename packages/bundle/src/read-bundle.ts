@@ -8,7 +8,8 @@ import { z } from 'zod';
 import {
   type BundleManifest,
   bundleManifest,
-  filesOfCut,
+  graphsOfCuts,
+  type LayerCut,
   manifestFileName,
   type StageName,
   tokenizerFiles,
@@ -52,13 +53,65 @@ export class Bundle {
   filesOf(stage: StageName): string[] {
     const section = this.manifest[stage];
     if (section === undefined) return [];
-    const besides = new Set<string>(
-      stage === 'llm' ? tokenizerFiles : 'nullCondition' in section ? [section.nullCondition] : [],
+    const pieces = stage === 'llm' ? graphsOfCuts(this.manifest.llm) : [];
+    const besides: readonly string[] =
+      stage === 'llm' ? tokenizerFiles : 'nullCondition' in section ? [section.nullCondition] : [];
+    return this.#withFilesOf([section.graph, ...pieces], besides);
+  }
+
+  /**
+   * The files that a process needs which has one piece of a model that was cut by layers; that of the first piece has the
+   * head too, and builds prompts.
+   * @throws TesseraError CONFIG_INVALID when there is no such piece
+   */
+  filesOfLayers(piece: number): string[] {
+    const { head, pieces } = this.layerPieces;
+    const found = pieces[piece];
+    if (found === undefined) {
+      const message = `the model in ${this.dir} is cut into pieces 0 to ${pieces.length - 1}; there is no piece ${piece}`;
+      throw new TesseraError('CONFIG_INVALID', message);
+    }
+    return piece === 0 ? this.#withFilesOf([found.graph, head], tokenizerFiles) : this.#withFilesOf([found.graph], []);
+  }
+
+  /**
+   * What the manifest says of the pieces of layers.
+   * @throws TesseraError CONFIG_INVALID where it was not compiled so
+   */
+  get layerPieces(): LayerCut {
+    const { layerPieces } = this.manifest.llm;
+    if (layerPieces !== undefined) return layerPieces;
+    const message = `the bundle in ${this.dir} is not cut by layers; compile it with --cut layers=N`;
+    throw new TesseraError('CONFIG_INVALID', message);
+  }
+
+  /** Bytes of some files. */
+  bytesOf(files: readonly string[]): number {
+    return files.reduce((sum, name) => sum + (this.manifest.files[name]?.bytes ?? 0), 0);
+  }
+
+  /**
+   * Checks that files are there with their sizes.
+   * @throws TesseraError CHECKPOINT_INVALID naming the file that is missing or wrong
+   */
+  async require(files: readonly string[]): Promise<void> {
+    await Promise.all(
+      files.map(async (name) => {
+        const path = this.file(name);
+        const expected = this.manifest.files[name]?.bytes;
+        const found = await stat(path).catch((cause: unknown) => {
+          throw new TesseraError('CHECKPOINT_INVALID', `${path}: is missing`, { cause });
+        });
+        if (!found.isFile() || found.size !== expected) {
+          throw new TesseraError('CHECKPOINT_INVALID', `${path}: has ${found.size} bytes, not ${expected}`);
+        }
+      }),
     );
-    const cut = stage === 'llm' ? this.manifest.llm.experts : undefined;
-    for (const name of cut === undefined ? [] : filesOfCut(cut)) besides.add(name);
+  }
+
+  #withFilesOf(graphs: readonly string[], besides: readonly string[]): string[] {
     return Object.keys(this.manifest.files).filter(
-      (name) => name === section.graph || name.startsWith(`${section.graph}.`) || besides.has(name),
+      (name) => besides.includes(name) || graphs.some((graph) => name === graph || name.startsWith(`${graph}.`)),
     );
   }
 
@@ -103,18 +156,7 @@ async function readManifest(path: string): Promise<BundleManifest> {
 export async function readBundle(dir: string, stages?: readonly StageName[]): Promise<Bundle> {
   const root = resolve(dir);
   const bundle = new Bundle(root, await readManifest(join(root, manifestFileName)));
-  const needed = stages === undefined ? undefined : new Set(stages.flatMap((stage) => bundle.filesOf(stage)));
-  await Promise.all(
-    Object.entries(bundle.manifest.files).map(async ([name, expected]) => {
-      if (needed !== undefined && !needed.has(name)) return;
-      const path = bundle.file(name);
-      const found = await stat(path).catch((cause: unknown) => {
-        throw new TesseraError('CHECKPOINT_INVALID', `${path}: is missing`, { cause });
-      });
-      if (!found.isFile() || found.size !== expected.bytes) {
-        throw new TesseraError('CHECKPOINT_INVALID', `${path}: has ${found.size} bytes, not ${expected.bytes}`);
-      }
-    }),
-  );
+  const needed = stages?.flatMap((stage) => bundle.filesOf(stage)) ?? Object.keys(bundle.manifest.files);
+  await bundle.require(needed);
   return bundle;
 }

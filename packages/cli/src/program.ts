@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { weightKinds } from '@tessera/bundle';
+import { type Cut, parseCut } from '@tessera/compiler';
 import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type AskOptions, ask, draw } from './commands/ask.js';
@@ -109,9 +110,10 @@ function buildProgram(signal: AbortSignal): Command {
     .requiredOption('--out <dir>', 'folder to write')
     .addOption(weightsOption())
     .addOption(
-      new Option('--cut <how>', 'also write the LLM in pieces: experts, so that other processes can hold them').choices(
-        ['experts'],
-      ),
+      new Option(
+        '--cut <how>',
+        'also write the LLM in pieces that other processes can hold: experts of a mixture, or layers=N for N pieces of layers',
+      ).argParser(cutOption),
     )
     .option('--json', 'the result as JSON', false)
     .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
@@ -229,6 +231,15 @@ function wholeNumber(least: number, most: number): (text: string) => number {
     }
     return value;
   };
+}
+
+/** How a model is cut; said once, since there is one cut. */
+function cutOption(text: string, previous: Cut | undefined): Cut {
+  try {
+    return parseCut(previous === undefined ? text : `${previous} and ${text}`);
+  } catch (reason) {
+    throw new InvalidArgumentError(TesseraError.from(reason).message);
+  }
 }
 
 function natsPrefix(text: string): string {

@@ -4,16 +4,19 @@ import {
   type BundleManifest,
   bundleFormatVersion,
   bundleManifest,
+  type LlmSection,
   manifestFileName,
   type StageName,
 } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
-import { type Cut, contentDigest, fileDigest } from './content-digest.js';
+import { contentDigest, fileDigest } from './content-digest.js';
 import { countParameters } from './count-parameters.js';
+import type { Cut } from './cut.js';
 import { expertPieces } from './expert-pieces.js';
 import type { WeightPrecision } from './graph/index.js';
 import { WeightFile, weightBytes, writeGraph } from './graph/write-graph.js';
+import { layerPieces } from './layer-cut.js';
 import { graphFile, manifestSections, nullConditionFile } from './manifest-sections.js';
 import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
@@ -78,11 +81,11 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
     preprocessor: await readJson(dir, 'preprocessor_config.json'),
     generation: await readJson(dir, 'generation_config.json'),
   };
-  const sections = manifestSections(plan, plan.stages, configs, cut);
+  const sections = manifestSections(plan, plan.stages, configs, options);
   const digest = options.digest ?? (await contentDigest(dir, weights, (path) => fileDigest(path, signal), cut));
   const checkpoint = await Checkpoint.open(dir);
   try {
-    await writeStages(checkpoint, plan.stages, work, options);
+    await writeStages(checkpoint, plan.stages, sections.llm, work, options);
   } finally {
     await checkpoint.close();
   }
@@ -103,23 +106,38 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
 async function writeStages(
   checkpoint: Checkpoint,
   stages: StagePieces,
+  llm: LlmSection,
   work: string,
-  { weights, cut, onProgress, signal }: CompileOptions,
+  { weights, onProgress, signal }: CompileOptions,
 ): Promise<void> {
+  const llmWeights = `${graphFile.llm}.data`;
   const builds = Object.entries(stageGraphs(stages)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];
-  const whole = builds.map(([stage, build]) => ({ stage, file: graphFile[stage], graph: build(checkpoint, weights) }));
-  const pieces = cut === undefined ? [] : expertPieces(stages.llm, checkpoint, weights);
-  const graphs = [...whole, ...pieces.map((piece) => ({ stage: 'llm' as const, ...piece }))];
+  const whole = builds.map(([stage, build]) => {
+    const file = graphFile[stage];
+    return { stage, file, weightsFile: `${file}.data`, graph: build(checkpoint, weights) };
+  });
+  const ofLlm = <Piece>(piece: Piece) => ({ stage: 'llm' as const, weightsFile: llmWeights, ...piece });
+  const layers =
+    llm.layerPieces === undefined ? [] : layerPieces(llm.layerPieces, stages.llm, checkpoint, weights).map(ofLlm);
+  const experts = llm.experts === undefined ? [] : expertPieces(stages.llm, checkpoint, weights).map(ofLlm);
+  // Pieces of layers come first: the whole graph finds their weights where they are, and has none of its own.
+  const graphs = [...layers, ...whole, ...experts];
   const totalBytes = graphs.reduce((sum, { graph }) => sum + weightBytes(graph), 0);
   let doneBytes = 0;
-  await using llmWeights = await WeightFile.create(join(work, `${graphFile.llm}.data`));
-  for (const { stage, file, graph } of graphs) {
-    const onWritten = (bytes: number): void => {
-      doneBytes += bytes;
-      onProgress?.({ stage, doneBytes, totalBytes });
-    };
-    const shared = stage === 'llm' ? llmWeights : undefined;
-    await writeGraph(graph, join(work, file), { signal, onWritten, weights: shared });
+  const files = new Map<string, WeightFile>();
+  try {
+    for (const { stage, file, weightsFile, graph } of graphs) {
+      const onWritten = (bytes: number): void => {
+        doneBytes += bytes;
+        onProgress?.({ stage, doneBytes, totalBytes });
+      };
+      const others = weightsFile === llmWeights ? layers.flatMap((piece) => files.get(piece.weightsFile) ?? []) : [];
+      const into = files.get(weightsFile) ?? (await WeightFile.create(join(work, weightsFile), others));
+      files.set(weightsFile, into);
+      await writeGraph(graph, join(work, file), { signal, onWritten, weights: into });
+    }
+  } finally {
+    for (const file of files.values()) await file[Symbol.asyncDispose]();
   }
   if (stages.generator) {
     const { pieces } = stages.generator;

@@ -4,6 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { weightFiles } from './checkpoint/checkpoint.js';
+import type { Cut } from './cut.js';
 import type { WeightPrecision } from './graph/index.js';
 import { chatTemplateFile } from './tokenizer-files.js';
 
@@ -12,9 +13,6 @@ import { chatTemplateFile } from './tokenizer-files.js';
  * served in its place. `npm run check` asks at every change of the compiler.
  */
 const compilerVersion = 3;
-
-/** How the LLM is cut, besides being there whole: `experts` makes each expert a graph of its own. */
-export type Cut = 'experts';
 
 /** Configuration that a bundle is made from; copied files among it. */
 const configFiles = [

@@ -2,9 +2,11 @@ import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 import { parseConfig } from './config.js';
-import type { Cut } from './content-digest.js';
+import { type Cut, piecesOf } from './cut.js';
 import { expertCut } from './expert-pieces.js';
 import { generationFromConfig } from './generation-config.js';
+import type { WeightPrecision } from './graph/index.js';
+import { layerCut } from './layer-cut.js';
 import type { ModelPlan, StagePieces } from './models/model-plan.js';
 import { tokenId } from './models/token-ids.js';
 
@@ -44,8 +46,9 @@ export function manifestSections(
   plan: ModelPlan,
   { encoder, connector, llm, generator }: StagePieces,
   configs: CheckpointConfigs,
-  cut?: Cut,
+  { weights, cut }: { readonly weights: WeightPrecision; readonly cut?: Cut | undefined },
 ): Pick<BundleManifest, StageName | 'preprocessing' | 'generation'> {
+  const pieces = piecesOf(cut);
   const { generation, eosTokenIds } = generationFromConfig(configs.generation);
   const allEosTokenIds = [...new Set([...plan.eosTokenIds, ...eosTokenIds])];
   if (allEosTokenIds.length === 0) {
@@ -64,6 +67,7 @@ export function manifestSections(
       eosTokenIds: allEosTokenIds,
       tokens: specialTokens(plan, configs.tokenizer),
       ...(cut === 'experts' && { experts: expertCut(llm) }),
+      ...(pieces !== undefined && { layerPieces: layerCut(llm, pieces, weights) }),
     },
     ...(generator && {
       generator: { graph: graphFile.generator, nullCondition: nullConditionFile, ...generator.pieces.section },

@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import type { WeightKind } from '@tessera/bundle';
-import { compileCheckpoint } from '@tessera/compiler';
+import { type Cut, compileCheckpoint } from '@tessera/compiler';
 import { note, progress } from '../terminal.js';
 
 export interface CompileCommandOptions {
   readonly out: string;
   readonly weights: WeightKind;
-  readonly cut?: 'experts';
+  readonly cut?: Cut;
   readonly json: boolean;
 }
 

@@ -60,17 +60,24 @@ export class WeightFile implements AsyncDisposable {
   private constructor(
     private readonly handle: FileHandle,
     private readonly name: string,
+    private readonly others: readonly WeightFile[],
   ) {}
 
-  static async create(path: string): Promise<WeightFile> {
-    return new WeightFile(await open(path, 'w'), basename(path));
+  /** @param others files in the same folder, in which tensors are found too */
+  static async create(path: string, others: readonly WeightFile[] = []): Promise<WeightFile> {
+    return new WeightFile(await open(path, 'w'), basename(path), others);
   }
 
-  /** Where the model's tensors of a group lie, if they are here. */
+  /** Where the model's tensors of a group lie, if they are here or in another of the files. */
   find(group: WeightGroup): readonly Place[] | undefined {
     if (!group.ofModel) return undefined;
     const places = group.tensors.map(({ value }) => this.places.get(value.name));
-    return places.every((place) => place !== undefined) ? places : undefined;
+    if (places.every((place) => place !== undefined)) return places;
+    for (const other of this.others) {
+      const found = other.find(group);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   remember(name: string, place: Place): void {

@@ -84,20 +84,30 @@ export interface CausalLm {
  * its own rounds differently in the last places.
  */
 export function causalLmGraph(model: CausalLm, weights: Module, precision: WeightPrecision): GraphBuilder {
-  const { layers, hiddenSize } = model.section;
+  const { layers } = model.section;
   const g = new GraphBuilder('llm', precision);
-  const ids = g.input('input_ids', 'int64', ['batch', 'seq']);
-  const media = g.input('media_embeddings', 'float32', ['media_rows', hiddenSize]);
-  const mediaPositions = g.input('media_positions', 'int64', ['media_rows', 2]);
+  let hidden = embeddedInputs(g, model, weights);
   const attention = attentionInputs(g, model);
   const logitPositions = g.input('logit_positions', 'int64', ['batch']);
 
-  let hidden = scatterNd(model.embed(ids, weights), mediaPositions, media);
   for (let layer = 0; layer < layers; layer++) {
     hidden = cachedLayer(g, model, layer, (past) => model.layer(layer, hidden, past, attention, weights)).hidden;
   }
   head(g, model, hidden, logitPositions, weights);
   return g;
+}
+
+/** What the first layer is given: the tokens' embeddings, and visual tokens in place of some. [batch, seq, hidden]. */
+export function embeddedInputs(g: GraphBuilder, model: CausalLm, weights: Module): Value {
+  const ids = g.input('input_ids', 'int64', ['batch', 'seq']);
+  const media = g.input('media_embeddings', 'float32', ['media_rows', model.section.hiddenSize]);
+  const mediaPositions = g.input('media_positions', 'int64', ['media_rows', 2]);
+  return scatterNd(model.embed(ids, weights), mediaPositions, media);
+}
+
+/** What a later part of the model is given: what the one before it gave. [batch, seq, hidden]. */
+export function hiddenInput(g: GraphBuilder, { section: { hiddenSize } }: CausalLm): Value {
+  return g.input('input_hidden', 'float32', ['batch', 'seq', hiddenSize]);
 }
 
 /** What the attention of every layer in the graph shares. */

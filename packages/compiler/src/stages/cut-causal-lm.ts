@@ -1,7 +1,15 @@
 import type { Module } from '../checkpoint/parameters.js';
-import { cast, GraphBuilder, scatterNd, type Value, type WeightPrecision } from '../graph/index.js';
+import { cast, GraphBuilder, type WeightPrecision } from '../graph/index.js';
 import type { AttentionInputs } from '../layers/index.js';
-import { attentionInputs, type CausalLm, cachedLayer, head, type RoutedExperts } from './causal-lm.js';
+import {
+  attentionInputs,
+  type CausalLm,
+  cachedLayer,
+  embeddedInputs,
+  head,
+  hiddenInput,
+  type RoutedExperts,
+} from './causal-lm.js';
 
 /** A model whose layers of experts can be cut out. */
 export type RoutedCausalLm = CausalLm & { readonly routed: RoutedExperts };
@@ -34,15 +42,7 @@ export function sectionGraph(
   const { section: sizes, routed } = model;
   const { hiddenSize } = sizes;
   const g = new GraphBuilder(`llm-section-${section}`, precision);
-  let hidden: Value;
-  if (section === 0) {
-    const ids = g.input('input_ids', 'int64', ['batch', 'seq']);
-    const media = g.input('media_embeddings', 'float32', ['media_rows', hiddenSize]);
-    const mediaPositions = g.input('media_positions', 'int64', ['media_rows', 2]);
-    hidden = scatterNd(model.embed(ids, weights), mediaPositions, media);
-  } else {
-    hidden = g.input('input_hidden', 'float32', ['batch', 'seq', hiddenSize]);
-  }
+  let hidden = section === 0 ? embeddedInputs(g, model, weights) : hiddenInput(g, model);
   const { whole, routing } = layersOf(model, section);
   const attention = whole.length > 0 || routing !== undefined ? attentionInputs(g, model) : undefined;
   for (const layer of whole) {

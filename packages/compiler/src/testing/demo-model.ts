@@ -2,16 +2,17 @@ import { type Bundle, readBundle } from '@tessera/bundle';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files';
 import { SafetensorsFile } from '../checkpoint/safetensors.js';
+import type { Cut } from '../cut.js';
 import { ensureBundle } from '../ensure-bundle.js';
 import type { WeightPrecision } from '../graph/index.js';
 
 /** The folder of the default model, compiled. */
-export async function demoBundleDir(weights: WeightPrecision = 'float32', cut?: 'experts'): Promise<string> {
+export async function demoBundleDir(weights: WeightPrecision = 'float32', cut?: Cut): Promise<string> {
   return (await ensureBundle(demoModelDir, bundleCacheDir, { weights, cut })).dir;
 }
 
 /** The default model, compiled. */
-export async function demoBundle(weights: WeightPrecision = 'float32', cut?: 'experts'): Promise<Bundle> {
+export async function demoBundle(weights: WeightPrecision = 'float32', cut?: Cut): Promise<Bundle> {
   return readBundle(await demoBundleDir(weights, cut));
 }
 
