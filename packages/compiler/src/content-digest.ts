@@ -11,7 +11,7 @@ import { chatTemplateFile } from './tokenizer-files.js';
  * Raised whenever the same checkpoint would compile to something else, or is refused now: a bundle from before would be
  * served in its place. `npm run check` asks at every change of the compiler.
  */
-const compilerVersion = 3;
+const compilerVersion = 4;
 
 /** How the LLM is cut, besides being there whole: `experts` makes each expert a graph of its own. */
 export type Cut = 'experts';

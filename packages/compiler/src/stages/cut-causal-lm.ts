@@ -1,7 +1,7 @@
 import type { Module } from '../checkpoint/parameters.js';
 import { cast, GraphBuilder, scatterNd, type Value, type WeightPrecision } from '../graph/index.js';
 import type { AttentionInputs } from '../layers/index.js';
-import { attentionInputs, type CausalLm, cachedLayer, head, type RoutedExperts } from './causal-lm.js';
+import { attentionInputs, type CausalLm, cachedLayer, head, logitPositions, type RoutedExperts } from './causal-lm.js';
 
 /** A model whose layers of experts can be cut out. */
 export type RoutedCausalLm = CausalLm & { readonly routed: RoutedExperts };
@@ -51,7 +51,7 @@ export function sectionGraph(
     ).hidden;
   }
   if (routing === undefined) {
-    head(g, model, hidden, g.input('logit_positions', 'int64', ['batch']), weights);
+    head(g, model, hidden, logitPositions(g), weights);
     return g;
   }
   const { residual, normed } = cachedLayer(g, model, routing, (past) =>

@@ -7,8 +7,8 @@ import type { ExpertProvider, ExpertWork } from './expert-provider.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
 import { batchInputs } from './step-inputs.js';
-import { computedRow } from './step-outputs.js';
-import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
+import { computedRows } from './step-outputs.js';
+import type { ComputedRow, PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
 /** A part of the model between two layers' experts, loaded. */
 interface Section {
@@ -120,9 +120,11 @@ export class MoeExecutor implements ModelExecutor {
       inputs.input_hidden = await this.#throughExperts(routed.layer, outputs, rows, voids);
       if (voids.every((reason) => reason !== undefined)) break;
     }
-    return rows.map((row, index) => {
+    // Where all rows are void, the last section has not run.
+    const computed = outputs.logits === undefined ? [] : computedRows(outputs, rows, { seq, ...this.#model });
+    return rows.map((_, index) => {
       const unavailable = voids[index];
-      return unavailable === undefined ? computedRow(outputs, row, { index, seq, ...this.#model }) : { unavailable };
+      return unavailable === undefined ? (computed[index] as ComputedRow) : { unavailable };
     });
   }
 

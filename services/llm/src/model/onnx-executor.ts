@@ -7,7 +7,7 @@ import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
 import { OutputBuffers } from './output-buffers.js';
 import { batchInputs } from './step-inputs.js';
-import { computedRow } from './step-outputs.js';
+import { computedRows } from './step-outputs.js';
 import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
 /** The whole model as one graph. Inputs and outputs: @tessera/compiler, stages/causal-lm.ts. */
@@ -74,13 +74,14 @@ export class OnnxExecutor implements ModelExecutor {
     const binding = wantsHidden ? this.#bindings.withHidden : this.#bindings.plain;
     const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
     const call = { rows, seq };
-    const logits = this.#buffers.next([rows.length, vocabSize]);
+    const wantedLogits = rows.reduce((sum, row) => sum + row.wantedLogits, 0);
+    const logits = this.#buffers.next([wantedLogits, vocabSize]);
     const outputs: Record<string, Float32Tensor> = { logits };
     if (wantsHidden) outputs.hidden = this.#buffers.next([rows.length, seq, hiddenSize]);
     binding.bindInputs({ ...batchInputs(rows, hiddenSize), ...this.#access.inputs(call) });
     binding.bindOutputs({ ...outputs, ...this.#access.outputs(call) });
     await binding.run();
     this.#access.ran(call);
-    return rows.map((row, index) => computedRow(outputs, row, { index, seq, vocabSize, hiddenSize }));
+    return computedRows(outputs, rows, { seq, vocabSize, hiddenSize });
   }
 }
