@@ -24,6 +24,7 @@ function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past }: Gra
   const ids = BigInt64Array.from(columns, (column) => BigInt((column * 37 + 11) % (vocabSize / 2)));
   const positions = BigInt64Array.from(columns, (column) => BigInt(past + column));
   const rows = past + seq;
+  const wanted = Array.from({ length: batch }, (_, row) => [BigInt(row), BigInt(seq - 1)]).flat();
   return {
     input_ids: tensor('int64', [batch, seq], ids),
     media_embeddings: tensor('float32', [0, hiddenSize], new Float32Array(0)),
@@ -31,7 +32,7 @@ function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past }: Gra
     position_ids: tensor('int64', [batch, seq], positions),
     seqlens_k: tensor('int32', [batch], new Int32Array(batch).fill(rows - 1)),
     total_sequence_length: tensor('int32', [1], Int32Array.of(rows)),
-    logit_positions: tensor('int64', [batch], new BigInt64Array(batch).fill(BigInt(seq - 1))),
+    logit_positions: tensor('int64', [batch, 2], BigInt64Array.from(wanted)),
   };
 }
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { preprocessingSchema } from './preprocessing.js';
 
-/** The one version of bundle.json that this code writes and reads. */
-export const bundleFormatVersion = 1;
+/** The one version that this code writes and reads: of bundle.json, and of the inputs and outputs of the graphs. */
+export const bundleFormatVersion = 2;
 
 /** The file that makes a folder a bundle. */
 export const manifestFileName = 'bundle.json';
@@ -143,7 +143,9 @@ export type StageName = (typeof stageNames)[number];
 /** What bundle.json holds: all that a service must know of a compiled model besides the weights. */
 export const bundleManifest = z
   .strictObject({
-    formatVersion: z.literal(bundleFormatVersion),
+    formatVersion: z.literal(bundleFormatVersion, {
+      error: `is not ${bundleFormatVersion}: the bundle is of another release; compile the checkpoint again`,
+    }),
     name: z.string().min(1).max(128),
     /** First 12 hex digits of the content digest: names the model in NATS subjects and in Describe. */
     revision: z.string().regex(/^[0-9a-f]{12}$/),

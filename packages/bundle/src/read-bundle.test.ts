@@ -11,7 +11,7 @@ let dir = '';
 function textModel(): BundleManifest {
   const graph = Buffer.from('graph');
   return {
-    formatVersion: 1,
+    formatVersion: 2,
     name: 'words-only',
     revision: '0123456789ab',
     weights: 'float32',
@@ -67,7 +67,8 @@ test('every wrong manifest is refused by the name of its file', async () => {
   };
   const wrong: [string, unknown, RegExp][] = [
     ['unknown field', { ...textModel(), extra: 1 }, /extra/],
-    ['future format', { ...textModel(), formatVersion: 2 }, /formatVersion/],
+    ['past format', { ...textModel(), formatVersion: 1 }, /compile the checkpoint again.*formatVersion/],
+    ['future format', { ...textModel(), formatVersion: 3 }, /formatVersion/],
     ['path that leaves the folder', { ...textModel(), files: { '../llm.onnx': { bytes: 1, sha256: '' } } }, /files/],
     ['graph not listed', { ...textModel(), files: {} }, /llm.onnx is not among the files/],
     ['revision', { ...textModel(), revision: 'main' }, /revision/],

@@ -38,9 +38,9 @@ export function gatherElements(x: Value, indices: Value, axis: number): Value {
   return x.graph.node('GatherElements', [x, indices], { axis })[0] as Value;
 }
 
-/** One row of each batch element: x [batch, n, ...], indices int64 [batch, 1] -> [batch, ...]. */
-export function gatherPerBatch(x: Value, indices: Value): Value {
-  return x.graph.node('GatherND', [x, indices], { batch_dims: 1 })[0] as Value;
+/** The slices of `x` that `indices` int64 [n, k] name by their first k axes: [n, ...]. */
+export function gatherNd(x: Value, indices: Value): Value {
+  return x.graph.node('GatherND', [x, indices])[0] as Value;
 }
 
 /** `x` with the slices that `indices` [n, k] name replaced by `updates` [n, ...]; n may be 0. */

@@ -94,6 +94,33 @@ describe.each(weightKinds)('llm.onnx in %s gives each sequence what it gets alon
     );
   });
 
+  test('logits at several positions of a row are those after each of them', async () => {
+    const { prompt, next, logits } = longest();
+    const single = decoder(1);
+    await single.step([0], [prompt]);
+    const several = await single.step([0], [next], { logitsAt: next.map((_, column) => [0, column]) });
+    expect(several.logits.shape).toEqual([steps, llm.vocabSize]);
+    for (const column of next.keys()) {
+      const { max } = relativeErrors(row(several.logits, column), logits[column + 1] as Float32Array);
+      expect(max, `after token ${column}`).toBeLessThan(weights === 'float32' ? 1e-5 : 2e-3);
+    }
+  });
+
+  test('sequences of one call may want different numbers of logits, in any order, bit for bit', async () => {
+    const [first, second] = alone as [Alone, Alone];
+    const [last, other] = [first.prompt.length - 1, second.prompt.length - 1];
+    const wanted = [
+      [1, other],
+      [0, last - 1],
+      [0, last],
+    ];
+    const { logits } = await decoder(2).step([0, 1], [first.prompt, second.prompt], { logitsAt: wanted });
+    expect(row(logits, 0)).toEqual(second.logits[0]);
+    expect(row(logits, 2)).toEqual(first.logits[0]);
+    const shorter = await decoder(1).step([0], [first.prompt.slice(0, last)]);
+    expect(row(logits, 1)).toEqual(shorter.logits.data);
+  });
+
   test('a cache is shown with as many rows as it holds, or more', async () => {
     const { prompt, next, logits } = longest();
     for (const shown of [prompt.length, prompt.length + 1, capacity]) {
@@ -153,7 +180,7 @@ describe.each(weightKinds)('llm.onnx in %s gives each sequence what it gets alon
         ),
         seqlens_k: tensor('int32', [1], Int32Array.of(seq - 1)),
         total_sequence_length: tensor('int32', [1], Int32Array.of(seq)),
-        logit_positions: tensor('int64', [1], BigInt64Array.of(BigInt(seq - 1))),
+        logit_positions: tensor('int64', [1, 2], BigInt64Array.of(0n, BigInt(seq - 1))),
         ...Object.assign({}, ...caches),
       },
       ['new_key.2', 'present_key.2', 'new_value.2', 'present_value.2'],

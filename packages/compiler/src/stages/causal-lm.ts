@@ -1,13 +1,6 @@
 import type { LlmSection } from '@tessera/bundle';
 import type { Module } from '../checkpoint/parameters.js';
-import {
-  GraphBuilder,
-  gatherPerBatch,
-  scatterNd,
-  unsqueeze,
-  type Value,
-  type WeightPrecision,
-} from '../graph/index.js';
+import { GraphBuilder, gatherNd, scatterNd, type Value, type WeightPrecision } from '../graph/index.js';
 import type {
   AttendedLayer,
   AttentionInputs,
@@ -63,10 +56,10 @@ export interface CausalLm {
  * - past_key.L, past_value.L float32 [batch, kvHeads, capacity, headDim]: each sequence's cache from its row 0 on
  * - seqlens_k int32 [batch]: each sequence's length with this step's tokens, less one
  * - total_sequence_length int32 [1]: the largest length
- * - logit_positions int64 [batch]: the column whose logits are wanted
+ * - logit_positions int64 [logit_rows, 2]: the (row, column) of input_ids after which logits are wanted, at least one
  *
  * Outputs:
- * - logits float32 [batch, vocab]
+ * - logits float32 [logit_rows, vocab], in the order of logit_positions
  * - hidden float32 [batch, seq, hidden], after the last norm
  * - new_key.L, new_value.L float32 [batch, kvHeads, seq, headDim]: the rows to append to the cache
  * - present_key.L, present_value.L: the cache with those rows in it, for a caller who binds past and present to one
@@ -88,12 +81,12 @@ export function causalLmGraph(model: CausalLm, weights: Module, precision: Weigh
   const g = new GraphBuilder('llm', precision);
   let hidden = embeddedInputs(g, model, weights);
   const attention = attentionInputs(g, model);
-  const logitPositions = g.input('logit_positions', 'int64', ['batch']);
+  const wanted = logitPositions(g);
 
   for (let layer = 0; layer < layers; layer++) {
     hidden = cachedLayer(g, model, layer, (past) => model.layer(layer, hidden, past, attention, weights)).hidden;
   }
-  head(g, model, hidden, logitPositions, weights);
+  head(g, model, hidden, wanted, weights);
   return g;
 }
 
@@ -141,11 +134,15 @@ export function cachedLayer<Result extends Pick<DecoderLayerResult, 'fresh' | 'p
   return result;
 }
 
-/** What comes after the last layer: logits at one position of each sequence, and hidden states at all. */
-export function head(g: GraphBuilder, model: CausalLm, hidden: Value, logitPositions: Value, weights: Module): void {
+/** Where logits are wanted: those of a large vocabulary at every position would cost more than a layer. */
+export function logitPositions(g: GraphBuilder): Value {
+  return g.input('logit_positions', 'int64', ['logit_rows', 2]);
+}
+
+/** What comes after the last layer: logits at the positions that are wanted, and hidden states at all. */
+export function head(g: GraphBuilder, model: CausalLm, hidden: Value, wanted: Value, weights: Module): void {
   const { hiddenSize, vocabSize } = model.section;
   const normed = model.finalNorm(hidden, weights);
-  const wanted = gatherPerBatch(normed, unsqueeze(logitPositions, 1));
-  g.output('logits', model.logits(wanted, weights), 'float32', ['batch', vocabSize]);
+  g.output('logits', model.logits(gatherNd(normed, wanted), weights), 'float32', ['logit_rows', vocabSize]);
   g.output('hidden', normed, 'float32', ['batch', 'seq', hiddenSize]);
 }

@@ -93,8 +93,9 @@ describe.each(['float32', 'int8'] as const)('the model in %s without its experts
       total_sequence_length: tensor('int32', [1], Int32Array.of(seq)),
       logit_positions: tensor(
         'int64',
-        [batch],
-        BigInt64Array.from(lengths, (length) => BigInt(length - 1)),
+        [batch + 1, 2],
+        // The first column's too: a row may want several.
+        BigInt64Array.from([0, 0, ...lengths.flatMap((length, row) => [row, length - 1])], BigInt),
       ),
     };
     for (let layer = 0; layer < layers; layer++) {

@@ -8,6 +8,7 @@ import {
   embeddedInputs,
   head,
   hiddenInput,
+  logitPositions,
   type RoutedExperts,
 } from './causal-lm.js';
 
@@ -51,7 +52,7 @@ export function sectionGraph(
     ).hidden;
   }
   if (routing === undefined) {
-    head(g, model, hidden, g.input('logit_positions', 'int64', ['batch']), weights);
+    head(g, model, hidden, logitPositions(g), weights);
     return g;
   }
   const { residual, normed } = cachedLayer(g, model, routing, (past) =>

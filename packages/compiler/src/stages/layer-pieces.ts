@@ -1,7 +1,15 @@
 import type { Module } from '../checkpoint/parameters.js';
 import { GraphBuilder, type WeightPrecision } from '../graph/index.js';
 import { weightBytes } from '../graph/write-graph.js';
-import { attentionInputs, type CausalLm, cachedLayer, embeddedInputs, head, hiddenInput } from './causal-lm.js';
+import {
+  attentionInputs,
+  type CausalLm,
+  cachedLayer,
+  embeddedInputs,
+  head,
+  hiddenInput,
+  logitPositions,
+} from './causal-lm.js';
 
 /** Layers that follow each other. */
 export interface LayerRange {
@@ -52,7 +60,7 @@ export function measureLayers(
   const attention = attentionInputs(g, model);
   added();
   let hidden = embeddedInputs(g, model, weights);
-  head(g, model, hidden, g.input('logit_positions', 'int64', ['batch']), weights);
+  head(g, model, hidden, logitPositions(g), weights);
   const ends = added();
   const layers = Array.from({ length: model.section.layers }, (_, layer) => {
     hidden = cachedLayer(g, model, layer, (past) => model.layer(layer, hidden, past, attention, weights)).hidden;
@@ -64,6 +72,6 @@ export function measureLayers(
 /** What follows the last piece: input_hidden float32 [batch, seq, hidden] and logit_positions -> logits and hidden, as llm.onnx has them. */
 export function headGraph(model: CausalLm, weights: Module, precision: WeightPrecision): GraphBuilder {
   const g = new GraphBuilder('llm-head', precision);
-  head(g, model, hiddenInput(g, model), g.input('logit_positions', 'int64', ['batch']), weights);
+  head(g, model, hiddenInput(g, model), logitPositions(g), weights);
   return g;
 }

@@ -10,7 +10,7 @@ export interface MediaRows {
 }
 
 export interface StepResult {
-  /** [batch, vocab]. */
+  /** [wanted positions, vocab]; one of each sequence where no others are named. */
   readonly logits: Float32Tensor;
   /** [batch, seq, hidden]. */
   readonly hidden: Float32Tensor;
@@ -42,12 +42,19 @@ export class Decoder {
 
   /**
    * One step of some of the sequences: `ids` right-padded to one length, of which `valid` are real.
-   * `capacity` is what the graph is shown of the caches, `more` names outputs to fetch besides.
+   * `capacity` is what the graph is shown of the caches, `logitsAt` the rows and columns whose logits are wanted (the last
+   * of each sequence where it is not given), `more` names outputs to fetch besides.
    */
   async step(
     sequences: readonly number[],
     ids: readonly (readonly number[])[],
-    options: { media?: MediaRows; capacity?: number; total?: number; more?: readonly string[] } = {},
+    options: {
+      media?: MediaRows;
+      capacity?: number;
+      total?: number;
+      logitsAt?: readonly (readonly number[])[];
+      more?: readonly string[];
+    } = {},
   ): Promise<StepResult> {
     const { kvHeads, headDim, hiddenSize, layers } = this.llm;
     const batch = sequences.length;
@@ -57,6 +64,7 @@ export class Decoder {
     const starts = sequences.map((sequence) => this.lengths[sequence] as number);
     const ends = starts.map((start, row) => start + (ids[row] as readonly number[]).length);
     const media = options.media ?? { embeddings: new Float32Array(0), positions: [] };
+    const wanted = options.logitsAt ?? ids.map((row, index) => [index, row.length - 1]);
     const feeds: Record<string, Tensor> = {
       input_ids: tensor('int64', [batch, seq], BigInt64Array.from(padded, BigInt)),
       media_embeddings: tensor('float32', [media.positions.length, hiddenSize], media.embeddings),
@@ -72,11 +80,7 @@ export class Decoder {
         Int32Array.from(ends, (end) => end - 1),
       ),
       total_sequence_length: tensor('int32', [1], Int32Array.of(options.total ?? Math.max(...ends))),
-      logit_positions: tensor(
-        'int64',
-        [batch],
-        BigInt64Array.from(ids, (row) => BigInt(row.length - 1)),
-      ),
+      logit_positions: tensor('int64', [wanted.length, 2], BigInt64Array.from(wanted.flat(), BigInt)),
     };
     const more = options.more ?? [];
     const fetches = ['logits', 'hidden', ...more];

@@ -28,7 +28,14 @@ export function beginnings(
     ),
     seqlens_k: tensor('int32', [batch], Int32Array.from(last)),
     total_sequence_length: tensor('int32', [1], Int32Array.of(seq)),
-    logit_positions: tensor('int64', [batch], BigInt64Array.from(last, BigInt)),
+    logit_positions: tensor(
+      'int64',
+      [batch, 2],
+      BigInt64Array.from(
+        last.flatMap((column, row) => [row, column]),
+        BigInt,
+      ),
+    ),
   };
   for (let layer = 0; layer < layers; layer++) {
     for (const kind of ['key', 'value'])

@@ -127,7 +127,8 @@ export class StepRunner {
 function plannedRow(sequence: Sequence, count: number): PlannedRow {
   const from = sequence.cachedTokens;
   const { slot, wantsHidden } = sequence;
-  if (sequence.isDecoding) return { slot, position: from, tokenIds: [sequence.nextToken], media: [], wantsHidden };
+  const common = { slot, position: from, wantedLogits: 1, wantsHidden };
+  if (sequence.isDecoding) return { ...common, tokenIds: [sequence.nextToken], media: [] };
   const tokenIds = sequence.promptSlice(from, from + count);
-  return { slot, position: from, tokenIds, media: sequence.tiles.rowsWithin(from, from + count), wantsHidden };
+  return { ...common, tokenIds, media: sequence.tiles.rowsWithin(from, from + count) };
 }

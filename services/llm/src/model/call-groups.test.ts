@@ -7,6 +7,7 @@ const row = (slot: number, position: number, tokens: number): PlannedRow => ({
   position,
   tokenIds: Array.from({ length: tokens }, (_, n) => n),
   media: [],
+  wantedLogits: 1,
   wantsHidden: false,
 });
 

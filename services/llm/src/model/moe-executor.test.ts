@@ -50,8 +50,8 @@ async function whole(backend: InferenceBackend = 'native'): Promise<OnnxExecutor
   return new OnnxExecutor(await createBoundSession(bundle.file(llm.graph), { ...cpu, backend }), llm, size);
 }
 
-const row = (slot: number, position: number, tokenIds: readonly number[]): PlannedRow => {
-  return { slot, position, tokenIds, media: [], wantsHidden: true };
+const row = (slot: number, position: number, tokenIds: readonly number[], wantedLogits = 1): PlannedRow => {
+  return { slot, position, tokenIds, media: [], wantedLogits, wantsHidden: true };
 };
 
 const plan = (rows: readonly PlannedRow[], positions = 64): StepPlan => ({
@@ -69,7 +69,10 @@ function numbers(result: StepResult): ComputedRow[] {
   });
 }
 
-/** Prompts of several lengths together, a chunk over a past, and single tokens side by side; the cache grows between them. */
+/**
+ * Prompts of several lengths together, chunks over a past, and single tokens side by side; logits at several positions; the
+ * cache grows between them.
+ */
 const steps: StepPlan[] = [
   plan(prompts.slice(0, 3).map((ids, slot) => row(slot, 0, ids))),
   plan([row(3, 0, (prompts[3] as number[]).slice(0, 4)), row(0, prompts[0]?.length ?? 0, [17])]),
@@ -78,6 +81,7 @@ const steps: StepPlan[] = [
     [0, 1, 2].map((slot) => row(slot, (prompts[slot]?.length ?? 0) + (slot === 2 ? 0 : 1), [5 + slot])),
     100,
   ),
+  plan([row(4, 0, prompts[0] as number[], 2), row(5, 0, prompts[1] as number[]), row(3, 7, [1, 2, 3, 4], 3)], 100),
 ];
 
 test.each(['native', 'node'] as const)('gives what the whole graph gives, bit for bit: %s', async (backend) => {

@@ -8,8 +8,8 @@ import type { ModelExecutor } from './model-executor.js';
 import { cachedLayers, ModelPart } from './model-part.js';
 import { OutputBuffers } from './output-buffers.js';
 import { batchInputs } from './step-inputs.js';
-import { computedRow } from './step-outputs.js';
-import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
+import { computedRows } from './step-outputs.js';
+import type { ComputedRow, PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
 /**
  * Loads the sections of a model whose experts are cut out.
@@ -126,7 +126,8 @@ export class MoeExecutor implements ModelExecutor {
     for (const [at, section] of this.#sections.entries()) {
       const layer = this.#cut.layers[at]?.layer;
       if (layer === undefined) {
-        outputs.logits = this.#results.next([rows.length, vocabSize]);
+        const wantedLogits = rows.reduce((sum, row) => sum + row.wantedLogits, 0);
+        outputs.logits = this.#results.next([wantedLogits, vocabSize]);
         if (rows.some(({ wantsHidden }) => wantsHidden)) {
           outputs.hidden = this.#results.next([rows.length, seq, hiddenSize]);
         }
@@ -138,10 +139,11 @@ export class MoeExecutor implements ModelExecutor {
       inputs.input_hidden = await this.#throughExperts(layer, routed, rows, voids);
       if (voids.every((reason) => reason !== undefined)) break;
     }
-    return rows.map((row, index) => {
+    // Where all rows are void, the last section has not run.
+    const computed = outputs.logits === undefined ? [] : computedRows(outputs, rows, { seq, ...this.#model });
+    return rows.map((_, index) => {
       const unavailable = voids[index];
-      if (unavailable !== undefined) return { unavailable };
-      return computedRow(outputs, row, { index, seq, vocabSize, hiddenSize });
+      return unavailable === undefined ? (computed[index] as ComputedRow) : { unavailable };
     });
   }
 

@@ -22,10 +22,10 @@ async function executors(): Promise<OnnxExecutor[]> {
 
 const random = seededRandom(7);
 const ids = (count: number): number[] => Array.from({ length: count }, () => Math.floor(random() * 2000));
-const row = (slot: number, position: number, count: number, wantsHidden = true): PlannedRow => {
+const row = (slot: number, position: number, count: number, wantsHidden = true, wantedLogits = 1): PlannedRow => {
   const rows = Float32Array.from({ length: count > 4 ? 2 * 256 : 0 }, () => random() - 0.5);
   const media = rows.length > 0 ? [{ column: 1, rows }] : [];
-  return { slot, position, tokenIds: ids(count), media, wantsHidden };
+  return { slot, position, tokenIds: ids(count), media, wantedLogits, wantsHidden };
 };
 
 interface Step {
@@ -71,8 +71,14 @@ test('a cache that is written in place, and one to which rows are appended, give
       positions: 90,
       rows: [row(5, 60, 5), row(6, 25, 6), row(0, 22, 1, false)],
     },
+    // Logits at several positions, of beginnings together and of a chunk over a past.
+    {
+      slots: 7,
+      positions: 90,
+      rows: [row(1, 0, 4, true, 4), row(2, 0, 3), row(3, 0, 4, true, 2), row(0, 23, 3, true, 3)],
+    },
     // It shrinks again.
-    { operations: [{ type: 'drop', prefix: 1 }], slots: 2, positions: 36, rows: [row(0, 23, 1), row(1, 35, 1)] },
+    { operations: [{ type: 'drop', prefix: 1 }], slots: 2, positions: 36, rows: [row(0, 26, 1), row(1, 4, 1)] },
   ];
   for (const [index, { operations = [], loads = [], slots, positions, rows }] of steps.entries()) {
     const plan = { cache: { operations, loads, slots, positions }, rows };
@@ -80,8 +86,9 @@ test('a cache that is written in place, and one to which rows are appended, give
       computed(await (native as OnnxExecutor).execute(plan)),
       computed(await (node as OnnxExecutor).execute(plan)),
     ];
-    for (const [at, { wantsHidden, tokenIds }] of rows.entries()) {
+    for (const [at, { wantsHidden, wantedLogits, tokenIds }] of rows.entries()) {
       const [mine, theirs] = [a[at], b[at]] as [ComputedRow, ComputedRow];
+      expect(mine.logits.length, `step ${index}`).toBe(wantedLogits * (native as OnnxExecutor).vocabSize);
       expect(mine.hidden.length, `step ${index}`).toBe(wantsHidden ? tokenIds.length * 256 : 0);
       expect(relativeErrors(mine.logits, theirs.logits).max, `step ${index}, row ${at}`).toBeLessThan(1e-6);
       if (wantsHidden) expect(relativeErrors(mine.hidden, theirs.hidden).max).toBeLessThan(1e-6);

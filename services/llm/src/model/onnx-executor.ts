@@ -7,7 +7,7 @@ import type { ModelExecutor } from './model-executor.js';
 import { cachedLayers, ModelPart } from './model-part.js';
 import { OutputBuffers } from './output-buffers.js';
 import { batchInputs } from './step-inputs.js';
-import { computedRow } from './step-outputs.js';
+import { computedRows } from './step-outputs.js';
 import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
 /** The whole model as one graph. Inputs and outputs: @tessera/compiler, stages/causal-lm.ts. */
@@ -57,11 +57,12 @@ export class OnnxExecutor implements ModelExecutor {
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {
     const { vocabSize, hiddenSize } = this.#model;
     const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
-    const outputs: Record<string, Float32Tensor> = { logits: this.#buffers.next([rows.length, vocabSize]) };
+    const wantedLogits = rows.reduce((sum, row) => sum + row.wantedLogits, 0);
+    const outputs: Record<string, Float32Tensor> = { logits: this.#buffers.next([wantedLogits, vocabSize]) };
     if (rows.some(({ wantsHidden }) => wantsHidden)) {
       outputs.hidden = this.#buffers.next([rows.length, seq, hiddenSize]);
     }
     await this.#part.run({ rows, seq }, batchInputs(rows, hiddenSize), outputs);
-    return rows.map((row, index) => computedRow(outputs, row, { index, seq, vocabSize, hiddenSize }));
+    return computedRows(outputs, rows, { seq, vocabSize, hiddenSize });
   }
 }

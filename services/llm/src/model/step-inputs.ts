@@ -9,7 +9,7 @@ export function batchInputs(rows: readonly PlannedRow[], hiddenSize: number): Re
   const ids = new BigInt64Array(batch * seq);
   const positions = new BigInt64Array(batch * seq);
   const lastPositions = new Int32Array(batch);
-  const logitPositions = new BigInt64Array(batch);
+  const logitPositions: bigint[] = [];
   const media = new Float32Array(mediaRows * hiddenSize);
   const mediaPositions = new BigInt64Array(mediaRows * 2);
   let total = 0;
@@ -22,7 +22,9 @@ export function batchInputs(rows: readonly PlannedRow[], hiddenSize: number): Re
       positions[row * seq + column] = column < count ? BigInt(step.position + column) : 0n;
     }
     lastPositions[row] = step.position + count - 1;
-    logitPositions[row] = BigInt(count - 1);
+    for (let column = count - step.wantedLogits; column < count; column++) {
+      logitPositions.push(BigInt(row), BigInt(column));
+    }
     total = Math.max(total, step.position + count);
     for (const { column, rows: embeddings } of step.media) {
       media.set(embeddings, placed * hiddenSize);
@@ -39,6 +41,10 @@ export function batchInputs(rows: readonly PlannedRow[], hiddenSize: number): Re
     position_ids: { dtype: 'int64', shape: [batch, seq], data: positions },
     seqlens_k: { dtype: 'int32', shape: [batch], data: lastPositions },
     total_sequence_length: { dtype: 'int32', shape: [1], data: Int32Array.of(total) },
-    logit_positions: { dtype: 'int64', shape: [batch], data: logitPositions },
+    logit_positions: {
+      dtype: 'int64',
+      shape: [logitPositions.length / 2, 2],
+      data: BigInt64Array.from(logitPositions),
+    },
   };
 }

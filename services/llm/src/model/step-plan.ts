@@ -33,6 +33,8 @@ export interface PlannedRow {
   readonly position: number;
   readonly tokenIds: readonly number[];
   readonly media: readonly MediaRows[];
+  /** Of so many of its last positions logits are wanted: at least 1. */
+  readonly wantedLogits: number;
   /** Whether final hidden states are wanted. */
   readonly wantsHidden: boolean;
 }
@@ -57,7 +59,7 @@ export interface StepPlan {
 
 /** What a row gave. The arrays are views, good until the next step. */
 export interface ComputedRow {
-  /** float32 [vocab], at the row's last position. */
+  /** float32 [wantedLogits, vocab], at the row's last positions. */
   readonly logits: Float32Array;
   /** float32 [positions, hidden], after the last norm; empty where it was not wanted. */
   readonly hidden: Float32Array;

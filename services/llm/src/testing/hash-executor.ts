@@ -1,7 +1,7 @@
 import { HostKvStorage } from '../model/host-kv-storage.js';
 import { KeptPrefixes } from '../model/kept-prefixes.js';
 import type { ModelExecutor } from '../model/model-executor.js';
-import type { PlannedRow, StepPlan, StepResult } from '../model/step-plan.js';
+import type { ComputedRow, PlannedRow, StepPlan, StepResult } from '../model/step-plan.js';
 
 /** The tokens of the model below: those under `draw` are letters. */
 export const hashTokens = { count: 40, draw: 38, end: 39 };
@@ -101,7 +101,7 @@ export class HashExecutor implements ModelExecutor {
     return undefined;
   }
 
-  #compute({ slot, position, tokenIds, media, wantsHidden }: PlannedRow) {
+  #compute({ slot, position, tokenIds, media, wantedLogits, wantsHidden }: PlannedRow): ComputedRow {
     const values = [...tokenIds];
     for (const { column, rows } of media) for (const [n, value] of rows.entries()) values[column + n] = value;
     let hash = position === 0 ? 1 : this.#at(slot, position - 1);
@@ -113,8 +113,8 @@ export class HashExecutor implements ModelExecutor {
       }
       return hash;
     });
-    const logits = new Float32Array(hashTokens.count);
-    logits[tokenAfter(hash)] = 10;
+    const logits = new Float32Array(wantedLogits * hashTokens.count);
+    for (const [n, last] of hashes.slice(-wantedLogits).entries()) logits[n * hashTokens.count + tokenAfter(last)] = 10;
     return { logits, hidden: wantsHidden ? Float32Array.from(hashes) : new Float32Array(0) };
   }
 
