@@ -81,7 +81,7 @@ export const expertCallSeconds = histogramMetric('tessera_expert_call_seconds', 
 
 export const expertCallsRunning = gaugeMetric('tessera_expert_calls_running', {
   unit: 'count',
-  help: 'Calls of expert shards that an engine waits for, by the group of the shard; as of the last second.',
+  help: 'Calls of expert shards that an engine waits for, by the group of the shard. While the engine computes a long step, as of the second before.',
   labels: ['group'],
   from: 'llm',
 });

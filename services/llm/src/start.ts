@@ -8,6 +8,7 @@ import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { EngineLinks } from './engine-links.js';
 import { ExpertMetrics } from './experts/expert-metrics.js';
+import { recordCalls } from './experts/expert-spans.js';
 import { startExpertShard } from './experts/shard/start-expert-shard.js';
 import { Llm } from './llm.js';
 import { kvCacheLimitBytes } from './metric-declarations.js';
@@ -30,7 +31,10 @@ export const llm: Service<typeof llmSettings> = {
       },
       onStepFailed: (error) =>
         log.error({ event: 'step_failed', err: error }, 'a step failed; its sequences were ended'),
-      onExperts: (report) => expertMetrics.report(report),
+      onExperts: (report) => {
+        expertMetrics.report(report);
+        recordCalls(report.calls);
+      },
       onExpertTrouble: (error) => log.warn({ event: 'experts', reason: error.message }, 'trouble with placed experts'),
     });
     const model = await readiness.during('the model to be loaded', loading);
@@ -58,6 +62,7 @@ export const llm: Service<typeof llmSettings> = {
     const admission = new GenerateAdmission(config.limits, drain, () => engine.stats().retryAfterMs);
     const announcing = new AbortController();
     if (config.experts !== undefined) {
+      expertMetrics.reportAtScrape(() => engine.reportExperts());
       const onChange = (shards: readonly KnownShard[]): void =>
         engine.setShards(shards.filter(({ holdings }) => !holdings.draining));
       bus.watchShards(onChange, announcing.signal);

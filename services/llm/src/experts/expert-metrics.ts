@@ -1,3 +1,4 @@
+import { sleep } from '@tessera/flow';
 import type { Metrics } from '@tessera/service';
 import {
   expertCallSeconds,
@@ -12,8 +13,12 @@ import {
 import type { PoolReport } from './pool-stats.js';
 import type { ExpertShard } from './shard/expert-shard.js';
 
+/** So long a scrape waits for the engine's report. */
+const maxScrapeWaitMs = 200;
+
 /** What engines and expert shards say of experts. All are there in either role, so that a dashboard finds them. */
 export class ExpertMetrics {
+  readonly #metrics;
   readonly #rows;
   readonly #callSeconds;
   readonly #running;
@@ -24,6 +29,7 @@ export class ExpertMetrics {
   readonly #shardRows;
 
   constructor(metrics: Metrics) {
+    this.#metrics = metrics;
     this.#rows = metrics.counter(expertRowsTotal);
     this.#callSeconds = metrics.histogram(expertCallSeconds);
     this.#running = metrics.gauge(expertCallsRunning);
@@ -43,6 +49,15 @@ export class ExpertMetrics {
     this.#failovers.inc(failovers);
     this.#hedges.inc(hedges);
     this.#unavailable.inc(unavailableRows);
+  }
+
+  /**
+   * Has calls under way counted when somebody looks.
+   * @param ask makes the engine report
+   */
+  reportAtScrape(ask: () => Promise<void>): void {
+    // An engine in the midst of a long step answers later; then the gauge is as of the second before.
+    this.#metrics.gaugeAtScrape(expertCallsRunning, () => Promise.race([ask(), sleep(maxScrapeWaitMs)]));
   }
 
   /** What a shard holds and has done. */

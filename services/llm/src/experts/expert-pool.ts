@@ -11,6 +11,7 @@ import { everyExpert } from './expert-set.js';
 import { gatherRows } from './gather-rows.js';
 import type { Placement } from './placement.js';
 import { type PoolReport, PoolStats } from './pool-stats.js';
+import { ShardCalls } from './shard-calls.js';
 import { type ShardAddress, ShardLink } from './shard-link.js';
 
 export interface ExpertPoolOptions {
@@ -48,6 +49,7 @@ interface Piece extends ExpertWork {
  */
 export class ExpertPool implements ExpertProvider {
   readonly #stats = new PoolStats();
+  readonly #calls = new ShardCalls();
   readonly #options: ExpertPoolOptions;
   readonly #cut: ExpertCut;
   readonly #hiddenSize: number;
@@ -92,7 +94,7 @@ export class ExpertPool implements ExpertProvider {
       group,
       calls: links.reduce((sum, { shard, load }) => sum + (shard.group === group ? load : 0), 0),
     }));
-    return { ...this.#stats.take(), running };
+    return { ...this.#stats.take(), running, calls: this.#calls.take() };
   }
 
   /** Who is there now. */
@@ -299,8 +301,9 @@ export class ExpertPool implements ExpertProvider {
     tried: ReadonlySet<ShardLink>,
   ): Promise<ExpertAnswer[]> {
     const others = new Set([...tried, link]);
-    const first = this.#send(link, layer, rows, pieces);
     const count = pieces.reduce((sum, piece) => sum + piece.rows.length, 0);
+    const facts = { shard: link.shard, layer, experts: pieces.length, rows: count };
+    const first = this.#calls.follow(facts, this.#send(link, layer, rows, pieces));
     const slowAfterMs = this.#options.hedge ? this.#latency.slowAfterMs(count) : undefined;
     try {
       if (slowAfterMs === undefined || !(await isLate(first, slowAfterMs))) return await first;

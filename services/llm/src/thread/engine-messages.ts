@@ -24,6 +24,8 @@ export type EngineCommand =
     }
   /** The expert shards that are there now. */
   | { readonly type: 'shards'; readonly shards: readonly ShardAddress[] }
+  /** Tell now what happened at the experts. */
+  | { readonly type: 'reportExperts' }
   | { readonly type: 'drain' }
   | { readonly type: 'close' };
 

@@ -49,6 +49,9 @@ class SteppingEngine {
       case 'shards':
         this.experts?.setShards(command.shards);
         break;
+      case 'reportExperts':
+        if (this.experts !== undefined) this.port.tell({ type: 'experts', report: this.experts.report() });
+        break;
       case 'drain':
         void this.core.drain().then(() => {
           this.#flush();

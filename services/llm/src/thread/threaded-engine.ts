@@ -54,6 +54,7 @@ export class ThreadedEngine implements Engine {
   readonly #options: ThreadedEngineOptions;
   readonly #calls = new Map<number, EventQueue<EngineEvent>>();
   readonly #drained: (() => void)[] = [];
+  readonly #reported: (() => void)[] = [];
   #nextCall = 1;
   #stats = noStats;
 
@@ -118,6 +119,14 @@ export class ThreadedEngine implements Engine {
     this.#thread.send({ type: 'shards', shards });
   }
 
+  /** Has the engine tell now what happened at the experts; resolves when it has, between two turns of its thread. */
+  reportExperts(): Promise<void> {
+    if (this.#thread.failure !== undefined) return Promise.resolve();
+    const reported = new Promise<void>((resolve) => this.#reported.push(resolve));
+    if (this.#reported.length === 1) this.#thread.send({ type: 'reportExperts' });
+    return reported;
+  }
+
   /** As of the last step that told anything. */
   stats(): EngineStats {
     return this.#stats;
@@ -146,7 +155,7 @@ export class ThreadedEngine implements Engine {
       heldTiles: 0,
       cacheUsage: 0,
     };
-    for (const resolve of this.#drained.splice(0)) resolve();
+    for (const resolve of [...this.#drained.splice(0), ...this.#reported.splice(0)]) resolve();
   }
 
   #hear(message: EngineNews): void {
@@ -163,6 +172,7 @@ export class ThreadedEngine implements Engine {
         break;
       case 'experts':
         this.#options.onExperts?.(message.report);
+        for (const resolve of this.#reported.splice(0)) resolve();
         break;
       case 'expertTrouble':
         this.#options.onExpertTrouble?.(fromWireError(message.error));
