@@ -104,6 +104,12 @@ export const expertUnavailableRowsTotal = counterMetric('tessera_expert_unavaila
   from: 'llm',
 });
 
+export const expertsMissing = gaugeMetric('tessera_experts_missing', {
+  unit: 'count',
+  help: 'Experts of the placement in use that no shard holds which answers, nor the engine itself; what needs them waits.',
+  from: 'llm',
+});
+
 export const expertsHeld = gaugeMetric('tessera_experts_held', {
   unit: 'count',
   help: 'Experts that an expert shard holds, of all layers together.',

@@ -8,8 +8,10 @@ import {
   expertRowsTotal,
   expertShardRowsTotal,
   expertsHeld,
+  expertsMissing,
   expertUnavailableRowsTotal,
 } from '../metric-declarations.js';
+import type { MissingExperts } from './missing-experts.js';
 import type { PoolReport } from './pool-stats.js';
 import type { ExpertShard } from './shard/expert-shard.js';
 
@@ -25,6 +27,7 @@ export class ExpertMetrics {
   readonly #failovers;
   readonly #hedges;
   readonly #unavailable;
+  readonly #missing;
   readonly #held;
   readonly #shardRows;
 
@@ -36,6 +39,7 @@ export class ExpertMetrics {
     this.#failovers = metrics.counter(expertFailoversTotal);
     this.#hedges = metrics.counter(expertHedgesTotal);
     this.#unavailable = metrics.counter(expertUnavailableRowsTotal);
+    this.#missing = metrics.gauge(expertsMissing);
     this.#held = metrics.gauge(expertsHeld);
     this.#shardRows = metrics.counter(expertShardRowsTotal);
   }
@@ -49,6 +53,11 @@ export class ExpertMetrics {
     this.#failovers.inc(failovers);
     this.#hedges.inc(hedges);
     this.#unavailable.inc(unavailableRows);
+  }
+
+  /** How many experts nobody holds. */
+  noteMissing({ count }: MissingExperts): void {
+    this.#missing.set(count);
   }
 
   /**

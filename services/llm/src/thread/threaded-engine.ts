@@ -12,6 +12,7 @@ import type {
   TileTokens,
 } from '../engine/engine.js';
 import { engineEvents } from '../engine/engine-events.js';
+import type { MissingExperts } from '../experts/missing-experts.js';
 import type { PoolReport } from '../experts/pool-stats.js';
 import type { ShardAddress } from '../experts/shard-link.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
@@ -41,6 +42,8 @@ export interface ThreadedEngineOptions {
   readonly onStepFailed?: (error: TesseraError) => void;
   /** Told what happened at the experts, every second, where they are placed. */
   readonly onExperts?: (report: PoolReport) => void;
+  /** Told which placed experts nobody holds: first of all, and whenever that changes. */
+  readonly onExpertsMissing?: (missing: MissingExperts) => void;
   /** Told of shards that went away, and of placements that are not taken. */
   readonly onExpertTrouble?: (error: TesseraError) => void;
 }
@@ -173,6 +176,9 @@ export class ThreadedEngine implements Engine {
       case 'experts':
         this.#options.onExperts?.(message.report);
         for (const resolve of this.#reported.splice(0)) resolve();
+        break;
+      case 'expertsMissing':
+        this.#options.onExpertsMissing?.(message.missing);
         break;
       case 'expertTrouble':
         this.#options.onExpertTrouble?.(fromWireError(message.error));
