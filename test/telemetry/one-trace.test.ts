@@ -4,24 +4,32 @@ import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
+import { type StartedShard, startShard } from '../support/expert-shard.js';
 import { OtlpReceiver, type ReceivedSpan } from '../support/otlp-receiver.js';
+import { type PlacedExperts, placedExperts } from '../support/placed-experts.js';
 import { question, RawChat } from '../support/raw-chat.js';
 
 const [internal, server, client, producer, consumer] = [1, 2, 3, 4, 5];
 
 let receiver: OtlpReceiver;
 let deployment: Deployment;
+let placed: PlacedExperts;
+let shard: StartedShard;
 
 beforeAll(async () => {
   receiver = await OtlpReceiver.start();
   process.env.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url;
   process.env.OTEL_RESOURCE_ATTRIBUTES = 'deployment.environment.name=test';
   process.env.OTEL_BSP_SCHEDULE_DELAY = '50';
-  deployment = await deploy();
+  placed = await placedExperts();
+  deployment = await deploy({ cut: 'experts', flags: { llm: ['--experts-placement-file', placed.placementFile] } });
+  shard = await startShard(deployment, placed, 'all');
 });
 
 afterAll(async () => {
   await deployment?.stop();
+  await shard?.service.stop(10_000);
+  await placed?.[Symbol.asyncDispose]();
   await receiver?.[Symbol.asyncDispose]();
 });
 
@@ -147,10 +155,19 @@ test('a refused request is a span with its code', async () => {
   expect(failed).toMatchObject({ name: 'chat demo', status: 2 });
 });
 
-/** Rows of the table as patterns: `send {kind}` is any `send …`. */
+test('calls of an expert shard are told, and what it does, each as a trace of its own', async () => {
+  const named = (name: string): ReceivedSpan[] => receiver.spans.filter((span) => span.name === name);
+  await eventually(() => named('expert call').length > 0 && named('expert compute').length > 0, 'both have arrived');
+  for (const span of [...named('expert call'), ...named('expert compute')]) {
+    expect(span).toMatchObject({ parentSpanId: '', status: 0, attributes: { 'tessera.expert.group': 'all' } });
+    expect(receiver.spans.filter(({ traceId }) => traceId === span.traceId)).toEqual([span]);
+  }
+});
+
+/** Rows of the table as patterns: `send {kind}` is any `send` of one word. */
 const rows = Object.entries<SpanRow>(spanTable).map(([title, row]) => {
   const name = title.replace(/ \((server|client)\)$/, '').replaceAll('.', '\\.');
-  return { ...row, title, pattern: new RegExp(`^${name.replace(/\{[^}]+\}/, '.+')}$`) };
+  return { ...row, title, pattern: new RegExp(`^${name.replace(/\{[^}]+\}/, '\\S+')}$`) };
 });
 const kinds = ['', 'internal', 'server', 'client', 'producer', 'consumer'];
 

@@ -86,6 +86,11 @@ export const llmSettings = {
     description:
       'How long a shard may take for one call, in milliseconds; then another one is asked, and this one is not until it has said something. Longer than the rows of a whole step take.',
   }),
+  'experts.missingMs': setting(z.int().min(0), {
+    default: 30_000,
+    description:
+      'How long an engine stays ready, in milliseconds, while an expert is held by nobody: requests that need it wait for a shard that holds it. Longer than a shard takes to be started again and to load its experts.',
+  }),
   'experts.hedge': setting(z.boolean(), {
     default: true,
     description:

@@ -17,7 +17,8 @@ export interface EngineFacts {
   readonly address: string;
   readonly contextTokens: number;
   readonly limits: EngineLimits;
-  readonly drain: AbortSignal;
+  /** Whether new requests are to come here. */
+  readonly takesWork: () => boolean;
 }
 
 /** The engine's door to NATS: visual tokens and cancels come in, generate jobs and its own load go out. */
@@ -76,13 +77,13 @@ export class EngineLinks {
   }
 
   /** Announces the engine until the signal aborts. */
-  announce({ address, contextTokens, limits, drain }: EngineFacts, signal: AbortSignal): Announcer {
+  announce({ address, contextTokens, limits, takesWork }: EngineFacts, signal: AbortSignal): Announcer {
     const engineId = randomBytes(8).toString('hex');
     const { maxRunning, maxWaiting } = limits;
     const facts = { engineId, address, inbox: this.#inbox.address, maxRunning, maxWaiting, contextTokens };
     return this.#bus.announce(() => {
       const { running, waiting } = this.#engine.stats();
-      return { ...facts, running, waiting, draining: drain.aborted };
+      return { ...facts, running, waiting, draining: !takesWork() };
     }, signal);
   }
 

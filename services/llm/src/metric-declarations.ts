@@ -81,7 +81,7 @@ export const expertCallSeconds = histogramMetric('tessera_expert_call_seconds', 
 
 export const expertCallsRunning = gaugeMetric('tessera_expert_calls_running', {
   unit: 'count',
-  help: 'Calls of expert shards that an engine waits for, by the group of the shard; as of the last second.',
+  help: 'Calls of expert shards that an engine waits for, by the group of the shard. While the engine computes a long step, as of the second before.',
   labels: ['group'],
   from: 'llm',
 });
@@ -101,6 +101,12 @@ export const expertHedgesTotal = counterMetric('tessera_expert_hedges_total', {
 export const expertUnavailableRowsTotal = counterMetric('tessera_expert_unavailable_rows_total', {
   unit: 'count',
   help: 'Rows for an expert that no shard held which answered; their sequences were tried again at the next step.',
+  from: 'llm',
+});
+
+export const expertsMissing = gaugeMetric('tessera_experts_missing', {
+  unit: 'count',
+  help: 'Experts of the placement in use that no shard holds which answers, nor the engine itself; what needs them waits.',
   from: 'llm',
 });
 

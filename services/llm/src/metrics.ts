@@ -29,7 +29,7 @@ export interface AnswerMeter extends Disposable {
   failed(reason: unknown): void;
 }
 
-/** Measures answers as they pass by, and samples the engine's own figures. */
+/** Measures answers as they pass by, and tells the engine's own figures: gauges when somebody looks, counters twice a second. */
 export class LlmMetrics {
   readonly #metrics: Metrics;
   readonly #engine: Engine;
@@ -47,6 +47,15 @@ export class LlmMetrics {
     this.#interToken = metrics.histogram(interTokenLatencySeconds);
     this.#wasted = metrics.counter(wastedSecondsTotal);
     this.#last = engine.stats();
+    const figures = [
+      [requestsRunning, 'running'],
+      [requestsWaiting, 'waiting'],
+      [requestsWaitingForTiles, 'waitingForTiles'],
+      [kvCacheUsageRatio, 'cacheUsage'],
+      [kvCacheBytes, 'cacheBytes'],
+      [prefixCacheBytes, 'keptBytes'],
+    ] as const;
+    for (const [metric, figure] of figures) metrics.gaugeAtScrape(metric, (gauge) => gauge.set(engine.stats()[figure]));
     this.#timer = setInterval(() => this.#sample(), sampleMs).unref();
     this.#sample();
   }
@@ -92,12 +101,6 @@ export class LlmMetrics {
     const stats = this.#engine.stats();
     const nowMs = performance.now();
     const metrics = this.#metrics;
-    metrics.gauge(requestsRunning).set(stats.running);
-    metrics.gauge(requestsWaiting).set(stats.waiting);
-    metrics.gauge(requestsWaitingForTiles).set(stats.waitingForTiles);
-    metrics.gauge(kvCacheUsageRatio).set(stats.cacheUsage);
-    metrics.gauge(kvCacheBytes).set(stats.cacheBytes);
-    metrics.gauge(prefixCacheBytes).set(stats.keptBytes);
     metrics.counter(preemptionsTotal).inc(stats.preemptions - this.#last.preemptions);
     metrics.counter(prefillTokensTotal).inc(stats.prefillTokens - this.#last.prefillTokens);
     metrics.counter(prefixCacheHitTokensTotal).inc(stats.cachedTokens - this.#last.cachedTokens);

@@ -8,6 +8,9 @@ import { GenerateAdmission } from './admission.js';
 import { engineConfig, llmSettings } from './config.js';
 import { EngineLinks } from './engine-links.js';
 import { ExpertMetrics } from './experts/expert-metrics.js';
+import { ExpertPresence } from './experts/expert-presence.js';
+import { recordCalls } from './experts/expert-spans.js';
+import { inWords } from './experts/missing-experts.js';
 import { startExpertShard } from './experts/shard/start-expert-shard.js';
 import { Llm } from './llm.js';
 import { kvCacheLimitBytes } from './metric-declarations.js';
@@ -22,6 +25,11 @@ export const llm: Service<typeof llmSettings> = {
     const { settings, metrics, readiness, drain, log } = context;
     if (settings.role === 'experts') return startExpertShard(context);
     const expertMetrics = new ExpertMetrics(metrics);
+    const presence = new ExpertPresence(settings['experts.missingMs'], (missing) => {
+      const { count } = missing;
+      if (count === 0) log.info({ event: 'experts_held' }, 'every expert is held again');
+      else log.warn({ event: 'experts_missing', count }, `nobody holds ${inWords(missing)}; what needs them waits`);
+    });
     const config = engineConfig(settings, sessionOptions(settings));
     const loading = Llm.inThread(config, {
       onOpened: ({ backend, fallbackReason: reason }) => {
@@ -30,7 +38,14 @@ export const llm: Service<typeof llmSettings> = {
       },
       onStepFailed: (error) =>
         log.error({ event: 'step_failed', err: error }, 'a step failed; its sequences were ended'),
-      onExperts: (report) => expertMetrics.report(report),
+      onExperts: (report) => {
+        expertMetrics.report(report);
+        recordCalls(report.calls);
+      },
+      onExpertsMissing: (missing) => {
+        presence.note(missing);
+        expertMetrics.noteMissing(missing);
+      },
       onExpertTrouble: (error) => log.warn({ event: 'experts', reason: error.message }, 'trouble with placed experts'),
     });
     const model = await readiness.during('the model to be loaded', loading);
@@ -58,6 +73,8 @@ export const llm: Service<typeof llmSettings> = {
     const admission = new GenerateAdmission(config.limits, drain, () => engine.stats().retryAfterMs);
     const announcing = new AbortController();
     if (config.experts !== undefined) {
+      readiness.require(presence);
+      expertMetrics.reportAtScrape(() => engine.reportExperts());
       const onChange = (shards: readonly KnownShard[]): void =>
         engine.setShards(shards.filter(({ holdings }) => !holdings.draining));
       bus.watchShards(onChange, announcing.signal);
@@ -68,7 +85,8 @@ export const llm: Service<typeof llmSettings> = {
       services: [llmService({ llm: model, links, metrics: llmMetrics, description, admission, drain })],
       listening: (grpcAddress) => {
         const address = settings['engine.advertise'] ?? grpcAddress;
-        announcer = links.announce({ address, contextTokens, limits: config.limits, drain }, announcing.signal);
+        const takesWork = (): boolean => !drain.aborted && (config.experts === undefined || presence.holds());
+        announcer = links.announce({ address, contextTokens, limits: config.limits, takesWork }, announcing.signal);
       },
       stop: async () => {
         await Promise.all([engine.drain(), admission.idle()]);

@@ -1,7 +1,7 @@
 import { errorTable } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { describeErrors, errorsMarkdown } from '../describe-errors.js';
-import { counterMetric } from './metric.js';
+import { counterMetric, gaugeMetric } from './metric.js';
 import { Metrics } from './metrics.js';
 
 const eaten = counterMetric('tessera_apples_eaten_total', {
@@ -19,6 +19,20 @@ test('asking for a metric twice gives the same one, and a registry shows only wh
   const text = await metrics.registry.metrics();
   expect(text).toContain('tessera_apples_eaten_total{kind="red"} 3');
   expect(text).not.toContain(drunk.name);
+});
+
+const ripe = gaugeMetric('tessera_apples_ripe', { unit: 'count', help: 'Apples on the tree.', from: 'nobody' });
+
+test('a gauge that is set when somebody looks is never old', async () => {
+  const metrics = new Metrics();
+  let onTree = 1;
+  metrics.gaugeAtScrape(ripe, async (gauge) => {
+    await Promise.resolve();
+    gauge.set(onTree);
+  });
+  expect(await metrics.registry.metrics()).toContain('tessera_apples_ripe 1');
+  onTree = 7;
+  expect(await metrics.registry.metrics()).toContain('tessera_apples_ripe 7');
 });
 
 test('a label that was not declared, and a metric of another type, do not compile', () => {

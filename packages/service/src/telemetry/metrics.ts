@@ -21,6 +21,19 @@ export class Metrics {
     return known ?? new Gauge(this.#configuration(metric));
   }
 
+  /**
+   * A gauge that is set when somebody looks, so that it is never old.
+   * @param set may take a moment, for which whoever looks waits
+   */
+  gaugeAtScrape<Label extends string>(
+    metric: GaugeMetric<Label>,
+    set: (gauge: Gauge<Labels<Label>>) => void | Promise<void>,
+  ): void {
+    const gauge = this.gauge(metric) as Gauge<Labels<Label>> & { collect?: () => void | Promise<void> };
+    // prom-client's own hook, which it only lets its constructor name.
+    gauge.collect = () => set(gauge);
+  }
+
   histogram<Label extends string>(metric: HistogramMetric<Label>): Histogram<Labels<Label>> {
     const known = this.registry.getSingleMetric(metric.name) as Histogram<Labels<Label>> | undefined;
     return known ?? new Histogram({ ...this.#configuration(metric), buckets: [...metric.buckets] });

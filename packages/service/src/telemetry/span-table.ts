@@ -15,6 +15,12 @@ const messaging = [
   'messaging.destination.name',
   'tessera.request.id',
 ] as const;
+const expertWork = [
+  'tessera.expert.group',
+  'tessera.expert.layer',
+  'tessera.expert.experts',
+  'tessera.expert.rows',
+] as const;
 const rpc = ['rpc.system.name', 'rpc.method', 'rpc.status_code'] as const;
 
 /**
@@ -100,6 +106,18 @@ export const spanTable = {
     kind: 'internal',
     help: 'From the first token until the last.',
     attributes: ['tessera.request.id', 'tessera.request.attempt', 'gen_ai.usage.output_tokens'],
+    from: 'llm',
+  },
+  'expert call': {
+    kind: 'client',
+    help: "An engine's call of an expert shard, which a step makes for many requests: a trace of its own. Of the thousands in a second, those that failed (64 at most) and the longest one of each group.",
+    attributes: [...expertWork, 'server.address'],
+    from: 'llm',
+  },
+  'expert compute': {
+    kind: 'internal',
+    help: 'A batch in an expert shard: the first in each second, a trace of its own.',
+    attributes: expertWork,
     from: 'llm',
   },
   draw: {

@@ -19,6 +19,8 @@ export interface SpanOptions {
   readonly attributes?: Attributes;
   /** The span that it belongs to; by default the current one; null begins a trace. */
   readonly parent?: SpanContext | null;
+  /** When it began, in Unix milliseconds; now if absent. */
+  readonly startMs?: number;
 }
 
 const kinds: Readonly<Record<SpanRow['kind'], SpanKind>> = {
@@ -35,10 +37,10 @@ const kinds: Readonly<Record<SpanRow['kind'], SpanKind>> = {
  */
 export function startSpan(
   name: string,
-  { kind = 'internal', attributes, parent = currentSpanContext() }: SpanOptions = {},
+  { kind = 'internal', attributes, parent = currentSpanContext(), startMs }: SpanOptions = {},
 ): Span {
   const context = parent ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT;
-  return trace.getTracer('tessera').startSpan(name, { kind: kinds[kind], attributes }, context);
+  return trace.getTracer('tessera').startSpan(name, { kind: kinds[kind], attributes, startTime: startMs }, context);
 }
 
 /** Runs `work`, and all that it awaits, inside a span of its own; one that throws is marked as failed. */

@@ -1,3 +1,4 @@
+import { sleep } from '@tessera/flow';
 import type { Metrics } from '@tessera/service';
 import {
   expertCallSeconds,
@@ -7,29 +8,38 @@ import {
   expertRowsTotal,
   expertShardRowsTotal,
   expertsHeld,
+  expertsMissing,
   expertUnavailableRowsTotal,
 } from '../metric-declarations.js';
+import type { MissingExperts } from './missing-experts.js';
 import type { PoolReport } from './pool-stats.js';
 import type { ExpertShard } from './shard/expert-shard.js';
 
+/** So long a scrape waits for the engine's report. */
+const maxScrapeWaitMs = 200;
+
 /** What engines and expert shards say of experts. All are there in either role, so that a dashboard finds them. */
 export class ExpertMetrics {
+  readonly #metrics;
   readonly #rows;
   readonly #callSeconds;
   readonly #running;
   readonly #failovers;
   readonly #hedges;
   readonly #unavailable;
+  readonly #missing;
   readonly #held;
   readonly #shardRows;
 
   constructor(metrics: Metrics) {
+    this.#metrics = metrics;
     this.#rows = metrics.counter(expertRowsTotal);
     this.#callSeconds = metrics.histogram(expertCallSeconds);
     this.#running = metrics.gauge(expertCallsRunning);
     this.#failovers = metrics.counter(expertFailoversTotal);
     this.#hedges = metrics.counter(expertHedgesTotal);
     this.#unavailable = metrics.counter(expertUnavailableRowsTotal);
+    this.#missing = metrics.gauge(expertsMissing);
     this.#held = metrics.gauge(expertsHeld);
     this.#shardRows = metrics.counter(expertShardRowsTotal);
   }
@@ -43,6 +53,20 @@ export class ExpertMetrics {
     this.#failovers.inc(failovers);
     this.#hedges.inc(hedges);
     this.#unavailable.inc(unavailableRows);
+  }
+
+  /** How many experts nobody holds. */
+  noteMissing({ count }: MissingExperts): void {
+    this.#missing.set(count);
+  }
+
+  /**
+   * Has calls under way counted when somebody looks.
+   * @param ask makes the engine report
+   */
+  reportAtScrape(ask: () => Promise<void>): void {
+    // An engine in the midst of a long step answers later; then the gauge is as of the second before.
+    this.#metrics.gaugeAtScrape(expertCallsRunning, () => Promise.race([ask(), sleep(maxScrapeWaitMs)]));
   }
 
   /** What a shard holds and has done. */

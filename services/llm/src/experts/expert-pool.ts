@@ -7,10 +7,11 @@ import { requireCut } from '../model/expert-cut.js';
 import type { ExpertAnswer, ExpertProvider, ExpertWork } from '../model/expert-provider.js';
 import { CallLatency } from './call-latency.js';
 import { ExpertSessions } from './expert-sessions.js';
-import { everyExpert } from './expert-set.js';
 import { gatherRows } from './gather-rows.js';
+import { type MissingExperts, missingExperts } from './missing-experts.js';
 import type { Placement } from './placement.js';
 import { type PoolReport, PoolStats } from './pool-stats.js';
+import { ShardCalls } from './shard-calls.js';
 import { type ShardAddress, ShardLink } from './shard-link.js';
 
 export interface ExpertPoolOptions {
@@ -26,6 +27,8 @@ export interface ExpertPoolOptions {
   readonly connect: (address: string) => TesseraClient<ExpertServiceDefinition>;
   /** Told of what an operator should see. */
   readonly onTrouble: (error: TesseraError) => void;
+  /** Told which experts nobody holds, first of all and whenever that changes. */
+  readonly onMissing?: (missing: MissingExperts) => void;
   /** An expert was not where it should be: the placement may have changed. */
   readonly onMisplaced: () => void;
 }
@@ -48,6 +51,7 @@ interface Piece extends ExpertWork {
  */
 export class ExpertPool implements ExpertProvider {
   readonly #stats = new PoolStats();
+  readonly #calls = new ShardCalls();
   readonly #options: ExpertPoolOptions;
   readonly #cut: ExpertCut;
   readonly #hiddenSize: number;
@@ -55,6 +59,8 @@ export class ExpertPool implements ExpertProvider {
   readonly #latency = new CallLatency();
   readonly #links = new Map<string, ShardLink>();
   #placement: Placement;
+  /** How many experts nobody held when that was last told. */
+  #missing: number | undefined;
   /** To be taken up between two steps, once all that it places is there. */
   #next: Placement | undefined;
   /** Something about who holds what has changed since the routes were laid. */
@@ -77,6 +83,7 @@ export class ExpertPool implements ExpertProvider {
   static async create(options: ExpertPoolOptions): Promise<ExpertPool> {
     const pool = new ExpertPool(options);
     for (const place of options.placement.engine) await pool.#local.load(place);
+    pool.#tellMissing();
     return pool;
   }
 
@@ -92,7 +99,7 @@ export class ExpertPool implements ExpertProvider {
       group,
       calls: links.reduce((sum, { shard, load }) => sum + (shard.group === group ? load : 0), 0),
     }));
-    return { ...this.#stats.take(), running };
+    return { ...this.#stats.take(), running, calls: this.#calls.take() };
   }
 
   /** Who is there now. */
@@ -199,18 +206,23 @@ export class ExpertPool implements ExpertProvider {
     this.#changedSinceStep = true;
     // An engine without requests takes no step, and shards wait for it to take up the placement.
     if (!this.#inStep) this.#takeUp();
+    this.#tellMissing();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   /** Whether every expert of a placement is where that puts it. */
   #isWhole(placement: Placement): boolean {
-    const links = [...this.#links.values()].filter((link) => link.isReady && link.epoch >= placement.epoch);
-    for (const place of everyExpert(this.#cut)) {
-      if (placement.engine.has(place)) continue;
-      const groups = placement.groupsOf(place);
-      if (!links.some(({ shard, held }) => groups.includes(shard.group) && held.has(place))) return false;
-    }
-    return true;
+    const links = [...this.#links.values()].filter(({ epoch }) => epoch >= placement.epoch);
+    return missingExperts(this.#cut, placement, links).next().done === true;
+  }
+
+  #tellMissing(): void {
+    const { onMissing } = this.#options;
+    if (onMissing === undefined) return;
+    const missing = [...missingExperts(this.#cut, this.#placement, this.#links.values())];
+    if (missing.length === this.#missing) return;
+    this.#missing = missing.length;
+    onMissing({ count: missing.length, example: missing[0] });
   }
 
   /** Who takes rows for an expert. */
@@ -299,8 +311,9 @@ export class ExpertPool implements ExpertProvider {
     tried: ReadonlySet<ShardLink>,
   ): Promise<ExpertAnswer[]> {
     const others = new Set([...tried, link]);
-    const first = this.#send(link, layer, rows, pieces);
     const count = pieces.reduce((sum, piece) => sum + piece.rows.length, 0);
+    const facts = { shard: link.shard, layer, experts: pieces.length, rows: count };
+    const first = this.#calls.follow(facts, this.#send(link, layer, rows, pieces));
     const slowAfterMs = this.#options.hedge ? this.#latency.slowAfterMs(count) : undefined;
     try {
       if (slowAfterMs === undefined || !(await isLate(first, slowAfterMs))) return await first;

@@ -38,6 +38,18 @@ export class ExpertSet {
     if (at !== undefined) this.#bits[at >> 3] = (this.#bits[at >> 3] as number) & ~(1 << (at & 7));
   }
 
+  addAll(other: ExpertSet): void {
+    for (const [at, bits] of other.#bits.entries()) this.#bits[at] = (this.#bits[at] as number) | bits;
+  }
+
+  /** Those that are in both. */
+  and(other: ExpertSet): ExpertSet {
+    return new ExpertSet(
+      this.#cut,
+      this.#bits.map((bits, at) => bits & (other.#bits[at] as number)),
+    );
+  }
+
   /** Its members, in order. */
   *[Symbol.iterator](): Generator<ExpertPlace> {
     for (const place of everyExpert(this.#cut)) if (this.has(place)) yield place;

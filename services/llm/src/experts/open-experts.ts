@@ -3,17 +3,25 @@ import { ExpertServiceDefinition, type TesseraError } from '@tessera/protocol';
 import { clientCredentials, createClient } from '@tessera/service';
 import type { EngineConfig, ExpertsConfig } from '../engine/create-engine-core.js';
 import { ExpertPool } from './expert-pool.js';
+import type { MissingExperts } from './missing-experts.js';
 import { PlacementFile } from './placement-file.js';
+
+/** Who is told of what happens. */
+export interface ExpertListener {
+  /** Of what an operator should see. */
+  onTrouble(error: TesseraError): void;
+  /** Of the experts that nobody holds: first of all, and whenever that changes. */
+  onMissing(missing: MissingExperts): void;
+}
 
 /**
  * The experts as an engine's placement has them, which is followed from here on until the signal aborts.
- * @param onTrouble told of what an operator should see
  * @throws TesseraError CONFIG_INVALID for a placement or bundle that will not do; CHECKPOINT_INVALID
  */
 export async function openExperts(
   { modelDir, session }: Pick<EngineConfig, 'modelDir' | 'session'>,
   { placementFile, rowType, callTimeoutMs, hedge, maxMessageBytes, tls }: ExpertsConfig,
-  onTrouble: (error: TesseraError) => void,
+  { onTrouble, onMissing }: ExpertListener,
   signal: AbortSignal,
 ): Promise<ExpertPool> {
   const bundle = await readBundle(modelDir, ['llm']);
@@ -31,6 +39,7 @@ export async function openExperts(
     hedge,
     connect: (address) => createClient(ExpertServiceDefinition, address, { credentials, serverName, maxMessageBytes }),
     onTrouble,
+    onMissing,
     onMisplaced: () => following.lookNow(),
   });
   return pool;

@@ -1,3 +1,5 @@
+import type { ShardCall } from './shard-calls.js';
+
 /** Rows that were sent to one expert. */
 interface RoutedRows {
   readonly layer: number;
@@ -9,6 +11,8 @@ interface RoutedRows {
 export interface PoolReport extends PoolCounts {
   /** Calls under way now, for each group of the placement. */
   readonly running: readonly { readonly group: string; readonly calls: number }[];
+  /** Calls that are worth a word. */
+  readonly calls: readonly ShardCall[];
 }
 
 interface PoolCounts {

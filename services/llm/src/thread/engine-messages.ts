@@ -1,6 +1,7 @@
 import type { WireError } from '@tessera/inference';
 import type { OpenedBackend } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineRequest, EngineStats, TileTokens } from '../engine/engine.js';
+import type { MissingExperts } from '../experts/missing-experts.js';
 import type { PoolReport } from '../experts/pool-stats.js';
 import type { ShardAddress } from '../experts/shard-link.js';
 
@@ -24,6 +25,8 @@ export type EngineCommand =
     }
   /** The expert shards that are there now. */
   | { readonly type: 'shards'; readonly shards: readonly ShardAddress[] }
+  /** Tell now what happened at the experts. */
+  | { readonly type: 'reportExperts' }
   | { readonly type: 'drain' }
   | { readonly type: 'close' };
 
@@ -43,5 +46,7 @@ export type EngineNews =
   | { readonly type: 'stepFailed'; readonly error: WireError }
   /** What happened at the experts since it was last told. */
   | { readonly type: 'experts'; readonly report: PoolReport }
+  /** First of all, where experts are placed, and whenever it changes. */
+  | { readonly type: 'expertsMissing'; readonly missing: MissingExperts }
   | { readonly type: 'expertTrouble'; readonly error: WireError }
   | { readonly type: 'drained' };

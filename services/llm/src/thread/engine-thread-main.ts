@@ -4,6 +4,7 @@ import { type EngineConfig, type ExpertsConfig, engineCoreOptions } from '../eng
 import { EngineCore } from '../engine/engine-core.js';
 import type { EventSink } from '../engine/engine-events.js';
 import type { ExpertPool } from '../experts/expert-pool.js';
+import type { MissingExperts } from '../experts/missing-experts.js';
 import { openExperts } from '../experts/open-experts.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
@@ -48,6 +49,9 @@ class SteppingEngine {
       }
       case 'shards':
         this.experts?.setShards(command.shards);
+        break;
+      case 'reportExperts':
+        if (this.experts !== undefined) this.port.tell({ type: 'experts', report: this.experts.report() });
         break;
       case 'drain':
         void this.core.drain().then(() => {
@@ -96,7 +100,8 @@ async function openThreadExperts(
   signal: AbortSignal,
 ): Promise<ExpertPool> {
   const onTrouble = (error: TesseraError): void => port.tell({ type: 'expertTrouble', error: toWireError(error) });
-  const pool = await openExperts(config, placed, onTrouble, signal);
+  const onMissing = (missing: MissingExperts): void => port.tell({ type: 'expertsMissing', missing });
+  const pool = await openExperts(config, placed, { onTrouble, onMissing }, signal);
   const timer = setInterval(() => port.tell({ type: 'experts', report: pool.report() }), reportMs);
   timer.unref();
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });

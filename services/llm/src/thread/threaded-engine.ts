@@ -12,6 +12,7 @@ import type {
   TileTokens,
 } from '../engine/engine.js';
 import { engineEvents } from '../engine/engine-events.js';
+import type { MissingExperts } from '../experts/missing-experts.js';
 import type { PoolReport } from '../experts/pool-stats.js';
 import type { ShardAddress } from '../experts/shard-link.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
@@ -41,6 +42,8 @@ export interface ThreadedEngineOptions {
   readonly onStepFailed?: (error: TesseraError) => void;
   /** Told what happened at the experts, every second, where they are placed. */
   readonly onExperts?: (report: PoolReport) => void;
+  /** Told which placed experts nobody holds: first of all, and whenever that changes. */
+  readonly onExpertsMissing?: (missing: MissingExperts) => void;
   /** Told of shards that went away, and of placements that are not taken. */
   readonly onExpertTrouble?: (error: TesseraError) => void;
 }
@@ -54,6 +57,7 @@ export class ThreadedEngine implements Engine {
   readonly #options: ThreadedEngineOptions;
   readonly #calls = new Map<number, EventQueue<EngineEvent>>();
   readonly #drained: (() => void)[] = [];
+  readonly #reported: (() => void)[] = [];
   #nextCall = 1;
   #stats = noStats;
 
@@ -118,6 +122,14 @@ export class ThreadedEngine implements Engine {
     this.#thread.send({ type: 'shards', shards });
   }
 
+  /** Has the engine tell now what happened at the experts; resolves when it has, between two turns of its thread. */
+  reportExperts(): Promise<void> {
+    if (this.#thread.failure !== undefined) return Promise.resolve();
+    const reported = new Promise<void>((resolve) => this.#reported.push(resolve));
+    if (this.#reported.length === 1) this.#thread.send({ type: 'reportExperts' });
+    return reported;
+  }
+
   /** As of the last step that told anything. */
   stats(): EngineStats {
     return this.#stats;
@@ -146,7 +158,7 @@ export class ThreadedEngine implements Engine {
       heldTiles: 0,
       cacheUsage: 0,
     };
-    for (const resolve of this.#drained.splice(0)) resolve();
+    for (const resolve of [...this.#drained.splice(0), ...this.#reported.splice(0)]) resolve();
   }
 
   #hear(message: EngineNews): void {
@@ -163,6 +175,10 @@ export class ThreadedEngine implements Engine {
         break;
       case 'experts':
         this.#options.onExperts?.(message.report);
+        for (const resolve of this.#reported.splice(0)) resolve();
+        break;
+      case 'expertsMissing':
+        this.#options.onExpertsMissing?.(message.missing);
         break;
       case 'expertTrouble':
         this.#options.onExpertTrouble?.(fromWireError(message.error));

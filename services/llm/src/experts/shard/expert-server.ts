@@ -9,6 +9,7 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
+import { BatchSpans } from '../expert-spans.js';
 import type { ExpertShard } from './expert-shard.js';
 import type { PlacementUsers } from './placement-users.js';
 
@@ -20,6 +21,8 @@ export interface ExpertServerOptions {
 
 /** The shard's gRPC door. A stream ends when its engine ends it: at a drain the engine is told so, and lets go. */
 export function expertService({ shard, users, description }: ExpertServerOptions): GrpcService {
+  const spans = new BatchSpans(shard.group);
+
   async function* compute(
     requests: AsyncIterable<ComputeRequest>,
     { signal }: TesseraCallContext,
@@ -59,7 +62,9 @@ export function expertService({ shard, users, description }: ExpertServerOptions
   async function answer(batch: ExpertBatch): Promise<ComputeResponse> {
     const { call } = batch;
     try {
-      return { message: { $case: 'answers', value: { call, rows: await shard.compute(batch) } } };
+      return {
+        message: { $case: 'answers', value: { call, rows: await spans.sample(batch, () => shard.compute(batch)) } },
+      };
     } catch (reason) {
       const { code, message } = TesseraError.from(reason);
       return { message: { $case: 'failure', value: { call, code, message } } };

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { ExpertPresence } from './expert-presence.js';
+import { inWords } from './missing-experts.js';
+
+const example = { layer: 2, expert: 5 };
+const missing = (count: number) => ({ count, example: count === 0 ? undefined : example });
+
+test('work is taken once all experts were there, and given up only when some were away for long', () => {
+  const told: number[] = [];
+  const presence = new ExpertPresence(1000, ({ count }) => told.push(count));
+  expect(presence.holds(0)).toBe(false);
+  presence.note(missing(48), 0);
+  expect(presence.holds(5000)).toBe(false);
+  expect(presence.what).toBe('a shard that holds expert 5 of layer 2 and 47 others');
+  presence.note(missing(0), 5000);
+  expect(presence.holds(5000)).toBe(true);
+  expect(told).toEqual([]);
+  presence.note(missing(24), 6000);
+  // More of them, later: the time counts from the first.
+  presence.note(missing(30), 6900);
+  expect(presence.holds(6999)).toBe(true);
+  expect(presence.holds(7000)).toBe(false);
+  // Some are back, which is not enough.
+  presence.note(missing(1), 7500);
+  expect(presence.holds(7500)).toBe(false);
+  expect(presence.what).toBe('a shard that holds expert 5 of layer 2');
+  presence.note(missing(0), 8000);
+  expect(presence.holds(9000)).toBe(true);
+  expect(told).toEqual([24, 0]);
+  presence.note(missing(1), 9500);
+  presence.note(missing(0), 9600);
+  expect(presence.holds(99_000)).toBe(true);
+  expect(told).toEqual([24, 0, 1, 0]);
+});
+
+test('nothing missing is every expert', () => {
+  expect(inWords(missing(0))).toBe('every expert');
+});
