@@ -33,6 +33,8 @@ export const benchLimits: EngineLimits = {
   tileTimeoutMs: 10_000,
   reusePrefixes: true,
   maxDrawings: 4,
+  speculativeTokens: 0,
+  speculationNgram: 2,
 };
 const timeoutMs = 60_000;
 const never = new AbortController().signal;

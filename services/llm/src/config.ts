@@ -57,6 +57,16 @@ export const llmSettings = {
     default: 256,
     description: 'Prompt tokens of one sequence in one step.',
   }),
+  'engine.speculativeTokens': setting(z.int().min(0).max(16), {
+    default: 0,
+    description:
+      'Tokens that are guessed at most, and verified in one step, of an answer that is written alone: as its prompt or the answer itself went on when its newest tokens stood there before. Answers stay what they are. Good where answers repeat their prompts, as in extraction and edits; 0 guesses none. Worth it where a step of one token takes about as long as one of several: read docs/performance.md.',
+  }),
+  'engine.speculationNgram': setting(positive.max(8), {
+    default: 2,
+    description:
+      'Newest tokens of an answer that must have stood in it or in its prompt before for a guess to be made. More of them make fewer guesses and better ones.',
+  }),
   'engine.tileTimeoutMs': setting(positive, {
     default: 10_000,
     description:
@@ -155,6 +165,8 @@ export function engineConfig(settings: LlmSettings, session: EngineConfig['sessi
       maxChunkTokens: settings['engine.maxChunkTokens'],
       tileTimeoutMs: settings['engine.tileTimeoutMs'],
       maxDrawings: settings['engine.maxDrawings'],
+      speculativeTokens: settings['engine.speculativeTokens'],
+      speculationNgram: settings['engine.speculationNgram'],
     },
   };
 }

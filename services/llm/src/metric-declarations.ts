@@ -127,3 +127,15 @@ export const decodeTokensTotal = counterMetric('tessera_decode_tokens_total', {
   help: 'Tokens written.',
   from: 'llm',
 });
+
+export const proposedTokensTotal = counterMetric('tessera_speculation_proposed_tokens_total', {
+  unit: 'count',
+  help: 'Tokens that were guessed from what the text had before, and verified together with the next one (engine.speculativeTokens).',
+  from: 'llm',
+});
+
+export const acceptedTokensTotal = counterMetric('tessera_speculation_accepted_tokens_total', {
+  unit: 'count',
+  help: 'Guessed tokens that were right, and so were written without a step of their own.',
+  from: 'llm',
+});

@@ -8,6 +8,7 @@ import {
 } from '@tessera/service';
 import type { Engine, EngineEvent, EngineStats } from './engine/engine.js';
 import {
+  acceptedTokensTotal,
   decodeTokensTotal,
   interTokenLatencySeconds,
   kvCacheBytes,
@@ -16,6 +17,7 @@ import {
   prefillTokensTotal,
   prefixCacheBytes,
   prefixCacheHitTokensTotal,
+  proposedTokensTotal,
   requestsRunning,
   requestsWaiting,
   requestsWaitingForTiles,
@@ -105,6 +107,8 @@ export class LlmMetrics {
     metrics.counter(prefillTokensTotal).inc(stats.prefillTokens - this.#last.prefillTokens);
     metrics.counter(prefixCacheHitTokensTotal).inc(stats.cachedTokens - this.#last.cachedTokens);
     metrics.counter(decodeTokensTotal).inc(stats.decodeTokens - this.#last.decodeTokens);
+    metrics.counter(proposedTokensTotal).inc(stats.proposedTokens - this.#last.proposedTokens);
+    metrics.counter(acceptedTokensTotal).inc(stats.acceptedTokens - this.#last.acceptedTokens);
     const busyMs = stats.busyMs - this.#last.busyMs;
     metrics.counter(busySecondsTotal).inc({ stage: 'llm' }, busyMs / 1000);
     const passedMs = Math.max(1, nowMs - this.#sampledMs);

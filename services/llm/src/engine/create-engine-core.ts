@@ -112,5 +112,7 @@ function sequenceModel(
       startTokenId === undefined || generator === undefined
         ? undefined
         : { startTokenId, conditionRows: generator.conditionLength, maxDrawings: limits.maxDrawings },
+    speculation:
+      limits.speculativeTokens === 0 ? undefined : { tokens: limits.speculativeTokens, ngram: limits.speculationNgram },
   };
 }

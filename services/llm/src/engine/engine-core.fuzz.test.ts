@@ -1,14 +1,11 @@
 import type { ModalityTokens, TesseraError } from '@tessera/protocol';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { expect, test } from 'vitest';
-import type { Constraints } from '../constraint/constraints.js';
 import { contentKeys } from '../prompt/content-keys.js';
 import type { Prompt, TokenSpan } from '../prompt/prompt.js';
-import { greedySampling } from '../sampling/sampling-options.js';
-import { testLimits } from '../testing/demo-engine.js';
+import { hashEngine, hashRequest } from '../testing/hash-engine.js';
 import { HashExecutor, hashOf, hashTokens, tokenAfter } from '../testing/hash-executor.js';
-import type { TokenBytes } from '../text/token-bytes.js';
-import type { EngineEvent, EngineRequest } from './engine.js';
+import type { EngineEvent } from './engine.js';
 import { EngineCore } from './engine-core.js';
 
 const maxPositions = 160;
@@ -23,12 +20,18 @@ interface Terms {
   readonly room: number;
   /** How often there is no memory. */
   readonly noMemory?: number;
+  /** Few slots, so that sequences decode alone, and texts that repeat themselves. */
+  readonly repetitive?: boolean;
 }
 
 /** What the model writes after a prompt whose visual tokens are in place, and the conditions of its drawings. */
-function expected(values: readonly number[], most: number): { tokens: number[]; conditions: number[][] } {
+function expected(
+  values: readonly number[],
+  most: number,
+  states?: number,
+): { tokens: number[]; conditions: number[][] } {
   const hashes: number[] = [];
-  const push = (value: number): void => void hashes.push(hashOf(hashes.at(-1) ?? 1, value));
+  const push = (value: number): void => void hashes.push(hashOf(hashes.at(-1) ?? 1, value, states));
   for (const value of values) push(value);
   const tokens: number[] = [];
   const conditions: number[][] = [];
@@ -43,35 +46,32 @@ function expected(values: readonly number[], most: number): { tokens: number[]; 
 }
 
 /** Many requests at random against one engine; what of their answers is wrong. */
-async function run(seed: number, { pictures = false, priorities = false, room, noMemory = 0 }: Terms) {
+async function run(seed: number, { pictures = false, priorities = false, room, noMemory = 0, repetitive }: Terms) {
   const random = seededRandom(seed);
   const pick = (count: number): number => Math.floor(random() * count);
-  const slots = 1 + pick(5);
+  const slots = 1 + pick(repetitive === true ? 2 : 5);
+  const states = repetitive === true ? 100 + pick(200) : undefined;
   const maxBytes = Math.max(room, maxPositions) * 16;
-  const executor = new HashExecutor({ slots, maxPositions, maxBytes, hasMemory: () => random() >= noMemory });
-  const core = new EngineCore({
-    executor,
-    kvBytes: maxBytes,
-    model: {
-      bytes: { of: (id: number) => Uint8Array.of(65 + id) } as unknown as TokenBytes,
-      hiddenSize: 1,
+  const hasMemory = (): boolean => random() >= noMemory;
+  const executor = new HashExecutor({ slots, maxPositions, maxBytes, hasMemory, states });
+  const core = new EngineCore(
+    hashEngine(executor, {
       maxPositions,
-      eosTokenIds: new Set([hashTokens.end]),
-      constraints: undefined as unknown as Constraints,
-      drawing: { startTokenId: hashTokens.draw, conditionRows, maxDrawings },
-    },
-    limits: {
-      ...testLimits,
-      maxRunning: slots,
-      maxWaiting: 1000,
-      maxWaitingForTiles: 1000,
-      maxTakeovers: 1000,
-      maxStepTokens: 32 + slots,
-      maxChunkTokens: 16,
-      tileTimeoutMs: 50,
+      kvBytes: maxBytes,
+      conditionRows,
       maxDrawings,
-    },
-  });
+      speculation: pick(4) === 0 && repetitive !== true ? undefined : { tokens: 1 + pick(12), ngram: 1 + pick(3) },
+      limits: {
+        maxRunning: slots,
+        maxWaiting: 1000,
+        maxWaitingForTiles: 1000,
+        maxTakeovers: 1000,
+        maxStepTokens: 32 + slots,
+        maxChunkTokens: 16,
+        tileTimeoutMs: 50,
+      },
+    }),
+  );
   let death: unknown;
   core.done.catch((reason) => {
     death = reason;
@@ -102,30 +102,23 @@ async function run(seed: number, { pictures = false, priorities = false, room, n
     }
     const digests = items.map((item) => (pick(10) === 0 ? new Uint8Array() : Uint8Array.of(item)));
     const maxTokens = 1 + pick(50);
-    const { tokens, conditions } = expected(values, Math.min(maxTokens, maxPositions - tokenIds.length));
+    const { tokens, conditions } = expected(values, Math.min(maxTokens, maxPositions - tokenIds.length), states);
     const forced = pick(5) === 0 ? tokens.slice(0, pick(tokens.length + 1)) : [];
     const begun = forced.filter((token) => token === hashTokens.draw).length;
     const queuedDrawings = pick(Math.min(maxDrawings, begun) + 1);
     const prompt: Prompt = { tokenIds, spans, byModality: [] as ModalityTokens[] };
-    const request: EngineRequest = {
-      requestId,
-      attempt: 1,
+    const request = hashRequest(requestId, tokenIds, {
       prompt,
       contentKeys: contentKeys(prompt, digests),
       priority: priorities ? pick(3) - 1 : 0,
       client: `c${pick(3)}`,
       cacheScope: `s${pick(2)}`,
       tilesOnDemand: pick(2) === 0,
-      sampling: greedySampling,
-      form: undefined,
       maxTokens,
-      stops: [],
-      stopTokenIds: [],
       forcedTokenIds: forced,
       queuedDrawings,
       isTakeover: forced.length > 0,
-      deadlineMs: Date.now() + 60_000,
-    };
+    });
     const give = (item: number, tile: number): void => {
       const data = Float32Array.from(visual(item, tile));
       const tokens = { dtype: 'float32' as const, shape: [tileTokens, 1], data };
@@ -164,22 +157,26 @@ async function run(seed: number, { pictures = false, priorities = false, room, n
   }
 
   await Promise.all(Array.from({ length: 100 }, (_, number) => ask(number)));
-  const { preemptions, running, waiting, heldTiles } = core.stats();
+  const { preemptions, acceptedTokens, running, waiting, heldTiles } = core.stats();
   await core.close();
-  return { wrong, death, problems: [...executor.problems], counts, preemptions, left: [running, waiting, heldTiles] };
+  const left = [running, waiting, heldTiles];
+  return { wrong, death, problems: [...executor.problems], counts, preemptions, acceptedTokens, left };
 }
 
 test.each<[what: string, terms: Terms]>([
   ['text', { room: 100_000 }],
+  ['text that repeats itself', { room: 100_000, pictures: true, repetitive: true }],
+  ['text that repeats itself, with priorities and little room', { room: 300, priorities: true, repetitive: true }],
   ['pictures, with room for all', { room: 100_000, pictures: true }],
   ['pictures, with little room', { room: 220, pictures: true }],
   ['priorities, with little room', { room: 300, priorities: true, pictures: true }],
   ['priorities, and no memory now and then', { room: 700, priorities: true, noMemory: 0.1 }],
 ])(
-  '%s: whatever comes, goes, is taken over, preempted or kept, every token and every condition is right',
+  '%s: whatever comes, goes, is guessed, taken over, preempted or kept, every token and every condition is right',
   async (_, terms) => {
     let cached = 0;
     let preemptions = 0;
+    let acceptedTokens = 0;
     for (const seed of [1, 2, 3]) {
       const result = await run(7919 * seed, terms);
       expect(result, `seed ${seed}`).toMatchObject({ wrong: [], death: undefined, problems: [], left: [0, 0, 0] });
@@ -187,9 +184,11 @@ test.each<[what: string, terms: Terms]>([
       expect(result.counts.done).toBeGreaterThan(terms.noMemory === undefined ? 40 : 5);
       cached += result.counts.cached;
       preemptions += result.preemptions;
+      acceptedTokens += result.acceptedTokens;
     }
     // With little room it hangs on who comes when.
     if (terms.room >= 100_000) expect(cached).toBeGreaterThan(500);
     if (terms.priorities === true) expect(preemptions).toBeGreaterThan(0);
+    if (terms.repetitive === true) expect(acceptedTokens).toBeGreaterThan(500);
   },
 );

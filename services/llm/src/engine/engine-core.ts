@@ -135,6 +135,8 @@ export class EngineCore {
       prefillTokens: this.#runner.prefillTokens,
       cachedTokens: this.#cachedTokens,
       decodeTokens: this.#runner.decodeTokens,
+      proposedTokens: this.#runner.proposedTokens,
+      acceptedTokens: this.#runner.acceptedTokens,
       preemptions: this.#preemptions,
     };
   }

@@ -142,6 +142,9 @@ export interface EngineStats {
   /** Prompt positions that were taken from the cache. */
   readonly cachedTokens: number;
   readonly decodeTokens: number;
+  /** Tokens that were guessed and verified, and those of them that were right: these are decode tokens too. */
+  readonly proposedTokens: number;
+  readonly acceptedTokens: number;
   /** Sequences that lost their slot to another. */
   readonly preemptions: number;
 }
@@ -162,6 +165,10 @@ export interface EngineLimits {
   readonly tileTimeoutMs: number;
   /** Drawings of one answer; the model's further wishes are passed over. */
   readonly maxDrawings: number;
+  /** Tokens that are guessed at most for one step of a sequence that decodes alone; 0: none. */
+  readonly speculativeTokens: number;
+  /** Tokens that must have stood in prompt or answer before for a guess to be made: from 1 to 8. */
+  readonly speculationNgram: number;
 }
 
 export interface CancelOptions {

@@ -5,6 +5,7 @@ import type { CacheContent } from '../kv/prefix-store.js';
 import { type SampledToken, Sampler } from '../sampling/sampler.js';
 import type { TokenLikelihood } from '../sampling/token-likelihood.js';
 import type { Schedulable } from '../scheduler/scheduler.js';
+import { type SpeculationOptions, Speculator } from '../speculation/speculator.js';
 import { Detokenizer, type WrittenText } from '../text/detokenizer.js';
 import type { TokenBytes } from '../text/token-bytes.js';
 import { ConditionWindow } from './condition-window.js';
@@ -22,6 +23,8 @@ export interface SequenceModel {
   readonly eosTokenIds: ReadonlySet<number>;
   /** Absent where the model does not draw. */
   readonly drawing?: { readonly startTokenId: number; readonly conditionRows: number; readonly maxDrawings: number };
+  /** Absent: no token is guessed. */
+  readonly speculation?: SpeculationOptions | undefined;
 }
 
 /**
@@ -58,6 +61,10 @@ export class Sequence implements Schedulable, CacheOwner {
   /** Tokens of the answer; one that ends it is left out. */
   #written = 0;
   #nextToken = 0;
+  /** Made when guesses are asked for first. */
+  #speculator: Speculator | undefined;
+  /** What the next step may verify besides: guesses of what follows the next token. */
+  #proposed: readonly number[] = [];
   #reused = 0;
   #drawings = 0;
   /** A drawing was asked for by the token that the next step computes; its text waits for that. */
@@ -183,9 +190,20 @@ export class Sequence implements Schedulable, CacheOwner {
     return this.#written;
   }
 
-  /** The token that the next decode step computes. */
-  get nextToken(): number {
-    return this.#nextToken;
+  propose(most: number): number {
+    const { speculation, eosTokenIds } = this.#model;
+    this.#proposed = [];
+    if (speculation === undefined || this.#reason !== undefined) return 0;
+    this.#speculator ??= new Speculator(speculation, this.maxTokens, new Set([...eosTokenIds, ...this.#stopTokenIds]));
+    // Each token that comes true has one after it that is written too.
+    const room = this.#maxTokens - this.#written - 1;
+    this.#proposed = this.#speculator.propose(this.#keys, Math.min(most, room));
+    return this.#proposed.length;
+  }
+
+  /** The tokens that the next decode step computes: one that is written, and guesses of what follows it. */
+  nextTokens(count: number): readonly number[] {
+    return [this.#nextToken, ...this.#proposed.slice(0, count - 1)];
   }
 
   /** Whether final hidden states are of use: conditions of drawings are made of them. */
@@ -216,12 +234,31 @@ export class Sequence implements Schedulable, CacheOwner {
   }
 
   /**
-   * Takes in what a step computed for this sequence's next positions.
+   * Takes in what a step computed for this sequence's next positions. Guesses are gone through in their order, as if each
+   * had been a step of its own, as long as each is what was written; what follows the first that is not was computed for
+   * nothing, and is computed over.
    * @param positions how many
    * @param hidden float32 [positions, hidden], or empty
-   * @param logits float32 [vocab] at the last of them
+   * @param logits float32 [vocab] at the last of them; of guesses [positions, vocab]
+   * @returns how many of the positions count
    */
-  advance(positions: number, hidden: Float32Array, logits: Float32Array): void {
+  advance(positions: number, hidden: Float32Array, logits: Float32Array): number {
+    if (!this.isDecoding) {
+      this.#take(positions, hidden, logits);
+      return positions;
+    }
+    const [width, words] = [hidden.length / positions, logits.length / positions];
+    let taken = 0;
+    do {
+      const [from, to] = [taken, ++taken];
+      this.#take(1, hidden.subarray(from * width, to * width), logits.subarray(from * words, to * words));
+    } while (taken < positions && !this.hasEnded && this.#nextToken === this.#proposed[taken - 1]);
+    if (positions > 1) this.#speculator?.settle(positions - 1, taken - 1, this.#keys.length);
+    return taken;
+  }
+
+  /** @param logits float32 [vocab] at the last of the positions */
+  #take(positions: number, hidden: Float32Array, logits: Float32Array): void {
     this.#takeHidden(hidden);
     this.cachedTokens += positions;
     if (this.cachedTokens < this.#due) return;

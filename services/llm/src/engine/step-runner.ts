@@ -2,7 +2,7 @@ import { TesseraError } from '@tessera/protocol';
 import type { CachePlanner } from '../kv/cache-planner.js';
 import type { ModelExecutor } from '../model/model-executor.js';
 import type { PlannedRow, RowResult, StepPlan } from '../model/step-plan.js';
-import type { StepSchedule } from '../scheduler/scheduler.js';
+import type { StepPart, StepSchedule } from '../scheduler/scheduler.js';
 import type { Sequence } from './sequence.js';
 
 export interface StepRunnerOptions {
@@ -10,12 +10,6 @@ export interface StepRunnerOptions {
   readonly cache: CachePlanner<Sequence>;
   /** Told why something of a step failed. */
   readonly onStepFailed: ((error: unknown) => void) | undefined;
-}
-
-/** A sequence's part of a step. */
-interface Part {
-  readonly sequence: Sequence;
-  readonly count: number;
 }
 
 /** So many failures of one kind in a row are no longer the fault of what was computed. */
@@ -30,6 +24,9 @@ export class StepRunner {
   busyMs = 0;
   prefillTokens = 0;
   decodeTokens = 0;
+  /** Tokens that were guessed and computed, and those of them that came true. */
+  proposedTokens = 0;
+  acceptedTokens = 0;
   readonly #executor: ModelExecutor;
   readonly #cache: CachePlanner<Sequence>;
   readonly #onStepFailed: ((error: unknown) => void) | undefined;
@@ -46,7 +43,7 @@ export class StepRunner {
   /** @throws what made rows fail, once that has happened again and again */
   async run({ decode, prefill }: StepSchedule<Sequence>): Promise<void> {
     const startedMs = performance.now();
-    const parts = [...decode.map((sequence) => ({ sequence, count: 1 })), ...prefill];
+    const parts = [...decode, ...prefill];
     for (const { sequence } of prefill) sequence.startPrefill();
     const plan = this.#plan(parts);
     const result = await this.#executor.execute(plan);
@@ -56,7 +53,7 @@ export class StepRunner {
     }
     this.#cache.done();
     this.#room = { slots: plan.cache.slots, positions: plan.cache.positions };
-    this.#handOut('decode', parts.slice(0, decode.length), result.rows.slice(0, decode.length));
+    this.#handOut('decode', decode, result.rows.slice(0, decode.length));
     this.#handOut('prefill', prefill, result.rows.slice(decode.length));
     // Only now: a promotion moves another sequence's slot too, as far as that one says that it reaches.
     for (const { sequence } of prefill) {
@@ -68,7 +65,7 @@ export class StepRunner {
     this.busyMs += performance.now() - startedMs;
   }
 
-  #plan(parts: readonly Part[]): StepPlan {
+  #plan(parts: readonly StepPart<Sequence>[]): StepPlan {
     const positions = parts.reduce((most, { sequence, count }) => Math.max(most, sequence.cachedTokens + count), 0);
     const cache = this.#cache.plan(positions, this.#executor.cacheBytes.slots);
     return { cache, rows: parts.map(({ sequence, count }) => plannedRow(sequence, count)) };
@@ -79,7 +76,7 @@ export class StepRunner {
    * without any, the longest of the sequences that need the memory ends. What it frees may do for the others, which lack
    * nothing that they had.
    */
-  #makeDo(parts: readonly Part[], { cache }: StepPlan, cause: unknown): void {
+  #makeDo(parts: readonly StepPart<Sequence>[], { cache }: StepPlan, cause: unknown): void {
     if (this.#cache.failed()) return;
     const unmet = parts
       .map(({ sequence, count }) => ({ sequence, positions: sequence.cachedTokens + count }))
@@ -94,7 +91,7 @@ export class StepRunner {
   }
 
   /** A failure ends the sequences it befell, not the engine; unless nothing of the kind works any more. */
-  #handOut(kind: 'decode' | 'prefill', parts: readonly Part[], results: readonly RowResult[]): void {
+  #handOut(kind: 'decode' | 'prefill', parts: readonly StepPart<Sequence>[], results: readonly RowResult[]): void {
     const failures = new Set<unknown>();
     for (const [index, { sequence, count }] of parts.entries()) {
       const result = results[index];
@@ -108,10 +105,15 @@ export class StepRunner {
       // Planned again as it was, until its deadline.
       sequence.waitsFor = 'unavailable' in result ? result.unavailable : undefined;
       if ('unavailable' in result) continue;
-      if (kind === 'decode') this.decodeTokens += count;
-      else this.prefillTokens += count;
       try {
-        sequence.advance(count, result.hidden, result.logits);
+        const taken = sequence.advance(count, result.hidden, result.logits);
+        if (kind === 'prefill') {
+          this.prefillTokens += taken;
+        } else {
+          this.decodeTokens += taken;
+          this.proposedTokens += count - 1;
+          this.acceptedTokens += taken - 1;
+        }
       } catch (error) {
         // What one sequence's numbers are wrong in says nothing of the others.
         sequence.spoil(TesseraError.from(error));
@@ -127,8 +129,10 @@ export class StepRunner {
 function plannedRow(sequence: Sequence, count: number): PlannedRow {
   const from = sequence.cachedTokens;
   const { slot, wantsHidden } = sequence;
-  const common = { slot, position: from, wantedLogits: 1, wantsHidden };
-  if (sequence.isDecoding) return { ...common, tokenIds: [sequence.nextToken], media: [] };
+  const common = { slot, position: from, wantsHidden };
+  if (sequence.isDecoding) {
+    return { ...common, tokenIds: sequence.nextTokens(count), media: [], wantedLogits: count };
+  }
   const tokenIds = sequence.promptSlice(from, from + count);
-  return { ...common, tokenIds, media: sequence.tiles.rowsWithin(from, from + count) };
+  return { ...common, tokenIds, media: sequence.tiles.rowsWithin(from, from + count), wantedLogits: 1 };
 }

@@ -29,6 +29,7 @@ const item = (name: string, promptTokens: number, options: Partial<Item> = {}): 
   isTakeover: false,
   priority: 0,
   client: 'c',
+  propose: () => 0,
   ...options,
 });
 
@@ -41,9 +42,9 @@ type Planned = SlotAssignment<Item> & StepSchedule<Item>;
 
 const planned = (scheduler: Scheduler<Item>): Planned => ({ ...scheduler.assignSlots(), ...scheduler.plan() });
 
-/** Does what an engine does with a plan. */
+/** Does what an engine does with a plan; no guess comes true. */
 function compute({ decode, prefill }: StepSchedule<Item>): void {
-  for (const sequence of decode) sequence.cachedTokens++;
+  for (const { sequence } of decode) sequence.cachedTokens++;
   for (const { sequence, count } of prefill) {
     sequence.cachedTokens += count;
     sequence.isDecoding = sequence.cachedTokens >= sequence.promptTokens;
@@ -53,7 +54,7 @@ function compute({ decode, prefill }: StepSchedule<Item>): void {
 const shape = ({ displaced, admitted, decode, prefill }: Planned) => ({
   displaced: displaced.map(({ name }) => name),
   admitted: admitted.map(({ name }) => name),
-  decode: decode.map(({ name }) => name),
+  decode: decode.map(({ sequence, count }) => (count === 1 ? sequence.name : `${sequence.name}:${count}`)),
   prefill: prefill.map(({ sequence, count }) => `${sequence.name}:${count}`),
 });
 
@@ -234,7 +235,7 @@ function served(scheduler: FairScheduler<Item>, count: number): string[] {
     const plan = planned(scheduler);
     order.push(...plan.admitted.map(({ name }) => name));
     compute(plan);
-    for (const sequence of plan.decode) {
+    for (const { sequence } of plan.decode) {
       if (sequence.cachedTokens < sequence.maxTokens) continue;
       scheduler.remove(sequence);
       done++;
@@ -242,6 +243,38 @@ function served(scheduler: FairScheduler<Item>, count: number): string[] {
   }
   return order;
 }
+
+test('guesses are verified for a sequence that decodes alone, out of the budget of the step', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxStepTokens: 10 }, anyRoom);
+  const asked: number[] = [];
+  const propose = (most: number): number => {
+    asked.push(most);
+    return Math.min(3, most);
+  };
+  const [a, b] = [item('a', 4, { propose }), item('b', 4, { propose })];
+  scheduler.add(a);
+  compute(planned(scheduler));
+  scheduler.add(item('long', 12));
+  const alone = planned(scheduler);
+  expect(shape(alone)).toMatchObject({ decode: ['a:4'], prefill: ['long:6'] });
+  expect(asked).toEqual([9]);
+  scheduler.remove((alone.prefill[0] as { sequence: Item }).sequence);
+  scheduler.add(b);
+  compute(planned(scheduler));
+  expect(shape(planned(scheduler))).toMatchObject({ decode: ['a', 'b'] });
+  expect(asked).toHaveLength(2);
+});
+
+test('guesses count as what a client got', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  const first = (client: string, guesses: number): Item =>
+    item(`${client}1`, 6, { client, maxTokens: 9, propose: () => guesses });
+  // Both clients wait from the beginning, and each gets a sequence done; that of b has guesses that come to nothing.
+  for (const one of [first('a', 0), first('b', 2), item('b2', 6, { client: 'b' }), item('a2', 6, { client: 'a' })]) {
+    scheduler.add(one);
+  }
+  expect(served(scheduler, 4)).toEqual(['a1', 'b1', 'a2', 'b2']);
+});
 
 test('clients get their turns by what they got so far, whoever sends how much', () => {
   const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);

@@ -1,5 +1,13 @@
 import { FairShare } from './fair-share.js';
-import type { CacheRoom, Schedulable, Scheduler, SchedulerLimits, SlotAssignment, StepSchedule } from './scheduler.js';
+import type {
+  CacheRoom,
+  Schedulable,
+  Scheduler,
+  SchedulerLimits,
+  SlotAssignment,
+  StepPart,
+  StepSchedule,
+} from './scheduler.js';
 
 /**
  * Decode before prefill: running answers never stall behind a new prompt, which gets the rest of the step's budget. What
@@ -103,10 +111,9 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
   }
 
   plan(): StepSchedule<S> {
-    const decode = this.#running.filter(({ isDecoding }) => isDecoding);
-    for (const { client } of decode) this.#share.decoded(client);
-    const prefill: { sequence: S; count: number }[] = [];
-    let budget = this.#limits.maxStepTokens - decode.length;
+    const decode = this.#decode();
+    const prefill: StepPart<S>[] = [];
+    let budget = decode.reduce((left, { count }) => left - count, this.#limits.maxStepTokens);
     // Those of one priority in the order in which they got their slots: one that was begun is completed first.
     const prompts = this.#running.filter(({ isDecoding }) => !isDecoding).sort((a, b) => b.priority - a.priority);
     for (const sequence of prompts) {
@@ -118,6 +125,18 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
       budget -= tokens;
     }
     return { decode, prefill };
+  }
+
+  /** One token each; one that is alone may have guesses verified, which the attention of a batch does not allow. */
+  #decode(): StepPart<S>[] {
+    const sequences = this.#running.filter(({ isDecoding }) => isDecoding);
+    for (const { client } of sequences) this.#share.decoded(client);
+    const [sequence] = sequences;
+    if (sequence === undefined || sequences.length > 1) return sequences.map((each) => ({ sequence: each, count: 1 }));
+    const proposed = sequence.propose(this.#limits.maxStepTokens - 1);
+    // A guess takes what a prompt's token does.
+    this.#share.prefilled(sequence.client, proposed);
+    return [{ sequence, count: 1 + proposed }];
   }
 
   #hasSlotFor(sequence: S, leaving: readonly S[] = []): boolean {

@@ -8,7 +8,7 @@ export interface Schedulable {
   readonly readyTokens: number;
   /** The most positions that it can come to. */
   readonly maxTokens: number;
-  /** Whether the prompt is computed, so that each step adds one token. */
+  /** Whether the prompt is computed, so that each step adds a token or more. */
   readonly isDecoding: boolean;
   /** Whether an engine had admitted it before: then it was promised an answer. */
   readonly isTakeover: boolean;
@@ -16,6 +16,12 @@ export interface Schedulable {
   readonly priority: number;
   /** Whose turns are shared out evenly. */
   readonly client: string;
+  /**
+   * Guesses tokens to be computed, and verified, with the next one.
+   * @param most so many at most
+   * @returns how many they are
+   */
+  propose(most: number): number;
 }
 
 /** How much a step may hold, and how many may wait. */
@@ -47,10 +53,16 @@ export interface SlotAssignment<S extends Schedulable> {
 
 /** Which sequences a step computes, and how much of each. */
 export interface StepSchedule<S extends Schedulable> {
-  /** All sequences that decode: one token each. */
-  readonly decode: readonly S[];
+  /** All sequences that decode: one token each, or those that one proposes besides. */
+  readonly decode: readonly StepPart<S>[];
   /** Prompts, and how many of their next tokens. */
-  readonly prefill: readonly { readonly sequence: S; readonly count: number }[];
+  readonly prefill: readonly StepPart<S>[];
+}
+
+/** A sequence's part of a step: so many of its next positions. */
+export interface StepPart<S> {
+  readonly sequence: S;
+  readonly count: number;
 }
 
 /** Decides what each step computes; computes nothing itself. */

@@ -31,6 +31,8 @@ export const testLimits: EngineLimits = {
   maxChunkTokens: 256,
   tileTimeoutMs: 60_000,
   maxDrawings: 4,
+  speculativeTokens: 0,
+  speculationNgram: 2,
   reusePrefixes: true,
 };
 

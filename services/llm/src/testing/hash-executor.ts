@@ -5,11 +5,14 @@ import type { ComputedRow, PlannedRow, StepPlan, StepResult } from '../model/ste
 
 /** The tokens of the model below: those under `draw` are letters. */
 export const hashTokens = { count: 40, draw: 38, end: 39 };
-const modulus = 65_521;
+const manyStates = 65_521;
 
-/** What a position comes to, from the one before it (1 before the first) and from what stands there. */
-export function hashOf(before: number, value: number): number {
-  return (before * 31 + value + 7) % modulus;
+/**
+ * What a position comes to, from the one before it (1 before the first) and from what stands there.
+ * @param states of how many numbers it is one; with few, texts soon repeat themselves
+ */
+export function hashOf(before: number, value: number, states = manyStates): number {
+  return (before * 31 + value + 7) % states;
 }
 
 /** The token that is chosen after a position. */
@@ -26,6 +29,8 @@ export interface HashExecutorOptions {
   readonly maxBytes: number;
   /** Asked at each allocation whether there is memory for it. */
   readonly hasMemory: () => boolean;
+  /** As `hashOf` takes them. */
+  readonly states?: number;
 }
 
 /**
@@ -106,7 +111,7 @@ export class HashExecutor implements ModelExecutor {
     for (const { column, rows } of media) for (const [n, value] of rows.entries()) values[column + n] = value;
     let hash = position === 0 ? 1 : this.#at(slot, position - 1);
     const hashes = values.map((value, n) => {
-      hash = hashOf(hash, value);
+      hash = hashOf(hash, value, this.options.states);
       const one = Float32Array.of(hash);
       for (const layer of [0, 1]) {
         this.#kv.append(layer, slot, position + n, 1, { newKeys: one, newValues: one, batchRow: 0, seq: 1 });

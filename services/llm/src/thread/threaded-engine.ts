@@ -32,6 +32,8 @@ const noStats: EngineStats = {
   prefillTokens: 0,
   cachedTokens: 0,
   decodeTokens: 0,
+  proposedTokens: 0,
+  acceptedTokens: 0,
   preemptions: 0,
 };
 
