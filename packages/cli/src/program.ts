@@ -124,7 +124,7 @@ function buildProgram(signal: AbortSignal): Command {
 
 function placeCommands(place: Command): void {
   const bundle = ['--bundle <dir>', 'the compiled model, with its experts apart (compile --cut experts)'] as const;
-  const expertBytes = ['--expert-bytes <n>', 'memory of one expert; by default its share of all weights'] as const;
+  const expertBytes = ['--expert-bytes <n>', 'memory of one expert; by default that of its weights'] as const;
   place.description("plan which of a mixture's experts lie on which node");
   place
     .command('plan')

@@ -117,7 +117,7 @@ export async function applyExperts(file: string, options: { bundle: string; to: 
 }
 
 function expertsOf({ manifest }: Bundle, expertBytes: number | undefined): ModelExperts {
-  const { experts, graph } = manifest.llm;
+  const { experts } = manifest.llm;
   if (experts === undefined) {
     throw new TesseraError(
       'CONFIG_INVALID',
@@ -125,12 +125,7 @@ function expertsOf({ manifest }: Bundle, expertBytes: number | undefined): Model
     );
   }
   const layers = experts.layers.map(({ layer }) => layer);
-  // All of the LLM's weights: of a mixture nearly all are its experts', so it is a little too much.
-  const weights = Object.entries(manifest.files)
-    .filter(([name]) => name.startsWith(`${graph}.`))
-    .reduce((sum, [, { bytes }]) => sum + bytes, 0);
-  const share = Math.ceil(weights / (layers.length * experts.perLayer));
-  return { layers, perLayer: experts.perLayer, expertBytes: expertBytes ?? share };
+  return { layers, perLayer: experts.perLayer, expertBytes: expertBytes ?? experts.expertBytes };
 }
 
 function summary({ shares, bytes, imbalance, worstImbalance }: PlacementLoad) {
