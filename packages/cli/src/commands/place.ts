@@ -116,7 +116,12 @@ export async function applyExperts(file: string, options: { bundle: string; to: 
   note(`placement ${later.epoch} is in ${options.to}; engines and shards take it up when they look next`);
 }
 
-function expertsOf({ manifest }: Bundle, expertBytes: number | undefined): ModelExperts {
+/**
+ * What a planner must know of a bundle.
+ * @param expertBytes memory of one expert, where it is not what its weights take
+ * @throws TesseraError CONFIG_INVALID where its experts are not apart
+ */
+export function expertsOf({ manifest }: Bundle, expertBytes: number | undefined): ModelExperts {
   const { experts } = manifest.llm;
   if (experts === undefined) {
     throw new TesseraError(
