@@ -31,7 +31,7 @@ export interface Deployment extends AsyncDisposable {
   /** Kills nats-server, with all that its streams hold, and has a fresh one on the same port once `meanwhile` is done. */
   restartNats(meanwhile?: () => Promise<void>): Promise<void>;
   /** @throws when a service has given a warning of Node's */
-  stop(): Promise<Map<ServiceName, number>>;
+  stop(): Promise<Map<string, number>>;
 }
 
 export async function deploy({
@@ -50,8 +50,8 @@ export async function deploy({
     onEnded: (service, status) => logs.push(`${service} ended with status ${status}`),
   });
   const { stack, gateway, natsUrl } = services;
-  let stopped: Promise<Map<ServiceName, number>> | undefined;
-  const stop = (): Promise<Map<ServiceName, number>> => {
+  let stopped: Promise<Map<string, number>> | undefined;
+  const stop = (): Promise<Map<string, number>> => {
     stopped ??= services.stop().then((statuses) => {
       refuseWarnings(logs);
       return statuses;

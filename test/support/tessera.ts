@@ -51,6 +51,8 @@ interface UpProcess {
   readonly service: string;
   readonly address: string;
   readonly pid: number;
+  /** host:port of its metrics; nats has none. */
+  readonly metrics?: string;
 }
 
 export interface UpSurroundings {

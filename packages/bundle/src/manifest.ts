@@ -56,6 +56,8 @@ const expertCut = z.strictObject({
   perLayer: count,
   /** Experts that each row goes to. */
   chosen: count,
+  /** Bytes of one expert's weights; all are alike. */
+  expertBytes: count,
   /** Graphs of what lies between the experts: one more than there are layers with experts. */
   sections: z.array(fileName).min(2),
   /** The layers that have experts, from the first, with a graph for each expert. */

@@ -36,7 +36,7 @@ function textModel(): BundleManifest {
 function withCut(changes: Partial<ExpertCut>): BundleManifest {
   const manifest = textModel();
   const sections = ['llm.onnx', 'llm.onnx'];
-  const cut = { perLayer: 1, chosen: 1, sections, layers: [{ layer: 0, experts: ['llm.onnx'] }] };
+  const cut = { perLayer: 1, chosen: 1, expertBytes: 1, sections, layers: [{ layer: 0, experts: ['llm.onnx'] }] };
   return { ...manifest, llm: { ...manifest.llm, experts: { ...cut, ...changes } } };
 }
 

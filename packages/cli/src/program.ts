@@ -8,6 +8,7 @@ import { type AskOptions, ask, draw } from './commands/ask.js';
 import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
 import { applyExperts, diffExperts, type PlanOptions, planExperts } from './commands/place.js';
+import { type CountsOptions, countRows } from './commands/place-counts.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
 import { HintedError } from './hinted-error.js';
@@ -70,6 +71,11 @@ function buildProgram(signal: AbortSignal): Command {
     .description('run NATS and every service on this machine, in the foreground; Ctrl-C drains and stops them')
     .option('--model <dir>', 'checkpoint to serve', demoModelDir)
     .addOption(weightsOption())
+    .option(
+      '--experts <n>',
+      "so many expert shards hold a mixture's experts; without it the engine does",
+      wholeNumber(1, 1024),
+    )
     .option('--cache <dir>', 'where compiled models are kept', defaultCacheDir())
     .option('--nats-url <url>', 'use this NATS server instead of starting one')
     .option('--nats-port <n>', 'port of the NATS server; 0 takes any free one', wholeNumber(0, 65535), 0)
@@ -118,13 +124,13 @@ function buildProgram(signal: AbortSignal): Command {
     .option('--json', 'the result as JSON', false)
     .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
 
-  placeCommands(program.command('place'));
+  placeCommands(program.command('place'), signal);
   return program;
 }
 
-function placeCommands(place: Command): void {
+function placeCommands(place: Command, signal: AbortSignal): void {
   const bundle = ['--bundle <dir>', 'the compiled model, with its experts apart (compile --cut experts)'] as const;
-  const expertBytes = ['--expert-bytes <n>', 'memory of one expert; by default its share of all weights'] as const;
+  const expertBytes = ['--expert-bytes <n>', 'memory of one expert; by default that of its weights'] as const;
   place.description("plan which of a mixture's experts lie on which node");
   place
     .command('plan')
@@ -134,7 +140,10 @@ function placeCommands(place: Command): void {
       '--nodes <nodes>',
       'such as 2x24Gi,80Gi; or JSON of name, memory, count, speed; or a file of either',
     )
-    .option('--counts <file>', 'how often the router chose each expert: {"layers": [[...], ...]}')
+    .option(
+      '--counts <file>',
+      'how often the router chose each expert, as place counts writes it: {"layers": [[...], ...]}',
+    )
     .option(
       '--skew <n>',
       'without --counts: the n-th expert of a layer is chosen in proportion to 1 / n^skew',
@@ -148,6 +157,14 @@ function placeCommands(place: Command): void {
     .option('--out <file>', 'where the placement is written')
     .option('--json', 'as JSON', false)
     .action((options: PlanOptions) => planExperts(options));
+  place
+    .command('counts')
+    .description('how often running engines sent rows to each expert, for plan --counts; by their metrics')
+    .requiredOption(...bundle)
+    .requiredOption('--metrics <url>', "an engine's metrics, http://HOST:PORT/metrics; once for each engine", collect)
+    .option('--seconds <n>', 'how long is counted; 0: all since the engines began', wholeNumber(0, 86_400), 60)
+    .option('--out <file>', 'where they are written; else to stdout')
+    .action((options: CountsOptions) => countRows(options, signal));
   place
     .command('diff')
     .description('what changes on which node from one placement to another')

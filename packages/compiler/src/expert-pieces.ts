@@ -1,7 +1,8 @@
 import type { ExpertCut } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import type { ParameterSource } from './checkpoint/parameters.js';
+import { DeclaredParameters, type ParameterSource } from './checkpoint/parameters.js';
 import type { GraphBuilder, WeightPrecision } from './graph/index.js';
+import { weightBytes } from './graph/write-graph.js';
 import { modulePlaced, type Placed } from './models/model-plan.js';
 import type { CausalLm } from './stages/causal-lm.js';
 import { expertGraph, type RoutedCausalLm, sectionGraph } from './stages/cut-causal-lm.js';
@@ -21,11 +22,14 @@ function requireRouted(pieces: CausalLm): RoutedCausalLm {
  * What the manifest says of a model whose experts are cut out.
  * @throws TesseraError UNSUPPORTED where there are none
  */
-export function expertCut({ pieces }: Placed<CausalLm>): ExpertCut {
-  const { experts, chosen, layers } = requireRouted(pieces).routed;
+export function expertCut(placed: Placed<CausalLm>, precision: WeightPrecision): ExpertCut {
+  const model = requireRouted(placed.pieces);
+  const { experts, chosen, layers } = model.routed;
+  const weights = modulePlaced(new DeclaredParameters(), placed);
   return {
     perLayer: experts,
     chosen,
+    expertBytes: weightBytes(expertGraph(model, layers[0] as number, 0, weights, precision)),
     sections: upTo(layers.length + 1).map(sectionFile),
     layers: layers.map((layer) => ({ layer, experts: upTo(experts).map((expert) => expertFile(layer, expert)) })),
   };

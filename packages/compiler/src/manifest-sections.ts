@@ -66,7 +66,7 @@ export function manifestSections(
       ...llm.pieces.section,
       eosTokenIds: allEosTokenIds,
       tokens: specialTokens(plan, configs.tokenizer),
-      ...(cut === 'experts' && { experts: expertCut(llm) }),
+      ...(cut === 'experts' && { experts: expertCut(llm, weights) }),
       ...(pieces !== undefined && { layerPieces: layerCut(llm, pieces, weights) }),
     },
     ...(generator && {

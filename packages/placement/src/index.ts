@@ -1,5 +1,6 @@
 export { diffPlacements, type NodeDiff } from './diff-placements.js';
 export { loadsOf, type PlacementLoad } from './expert-load.js';
+export { countsBetween, countsFromMetrics, expertRowsMetric, sumCounts } from './metric-counts.js';
 export type { ModelExperts, Placement, PlacementNode, RoutingCounts } from './model-experts.js';
 export { readNodes } from './nodes.js';
 export {

@@ -41,7 +41,7 @@ export const llmSettings = {
   }),
   'kv.maxBytes': setting(positive.optional(), {
     description:
-      "Bytes that the KV cache may take. One token takes 8 x layers x KV heads x head width bytes, and all sequences that run take as much as the longest. By default half of what the model's weights leave of the memory that the process may use: the limit of its container, or the machine's.",
+      "Bytes that the KV cache may take. One token takes 8 x layers x KV heads x head width bytes, and all sequences that run take as much as the longest. By default half of what the weights in this process leave of the memory that it may use: the limit of its container, or the machine's. Where experts are placed, only those that the placement gives to engines count, as it is at the start.",
     example: '17179869184',
   }),
   'kv.reusePrefixes': setting(z.boolean(), {

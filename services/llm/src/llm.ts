@@ -1,9 +1,10 @@
-import { type BundleManifest, readBundle } from '@tessera/bundle';
+import { type Bundle, type BundleManifest, readBundle } from '@tessera/bundle';
 import type { GenerateRequest } from '@tessera/protocol';
 import { type EngineConfig, engineCoreOptions } from './engine/create-engine-core.js';
 import type { Engine, EngineEvent, EngineRequest } from './engine/engine.js';
 import { engineRequest } from './engine/engine-request.js';
 import { LlmEngine } from './engine/llm-engine.js';
+import { PlacementFile } from './experts/placement-file.js';
 import { type KvBudget, kvBudget } from './kv/kv-budget.js';
 import { loadPromptBuilder } from './prompt/load-prompt-builder.js';
 import type { PromptBuilder } from './prompt/prompt-builder.js';
@@ -50,10 +51,17 @@ export class Llm<E extends Engine = Engine> {
   }
 }
 
+/** How many experts the placement gives to each engine, as it is when this one starts; undefined where none is placed. */
+async function expertsHere({ experts }: EngineConfig, bundle: Bundle): Promise<number | undefined> {
+  if (experts === undefined) return undefined;
+  const { engine } = await new PlacementFile(experts.placementFile, bundle).open();
+  return engine.size;
+}
+
 /** Engine and prompt builder must have the same limits, so the budget is looked up once. */
 async function prepareModel(config: EngineConfig) {
   const bundle = await readBundle(config.modelDir, ['llm']);
-  const budget = kvBudget(bundle, config.limits.kvBytes);
+  const budget = kvBudget(bundle, config.limits.kvBytes, await expertsHere(config, bundle));
   const builder = await loadPromptBuilder(bundle, budget.contextTokens);
   const resolved: EngineConfig = { ...config, limits: { ...config.limits, kvBytes: budget.bytes } };
   return { bundle, builder, budget, resolved };

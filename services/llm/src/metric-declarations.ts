@@ -1,3 +1,4 @@
+import { expertRowsMetric } from '@tessera/placement';
 import { counterMetric, gaugeMetric, histogramMetric } from '@tessera/service';
 
 export const requestsRunning = gaugeMetric('tessera_requests_running', {
@@ -66,9 +67,9 @@ export const prefillTokensTotal = counterMetric('tessera_prefill_tokens_total', 
   from: 'llm',
 });
 
-export const expertRowsTotal = counterMetric('tessera_expert_rows_total', {
+export const expertRowsTotal = counterMetric(expertRowsMetric, {
   unit: 'count',
-  help: 'Rows that an engine whose experts are placed sent to each expert: by these a placement can be balanced.',
+  help: 'Rows that an engine whose experts are placed sent to each expert: tessera place counts takes them from here.',
   labels: ['layer', 'expert'],
   from: 'llm',
 });

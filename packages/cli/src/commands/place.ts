@@ -116,8 +116,13 @@ export async function applyExperts(file: string, options: { bundle: string; to: 
   note(`placement ${later.epoch} is in ${options.to}; engines and shards take it up when they look next`);
 }
 
-function expertsOf({ manifest }: Bundle, expertBytes: number | undefined): ModelExperts {
-  const { experts, graph } = manifest.llm;
+/**
+ * What a planner must know of a bundle.
+ * @param expertBytes memory of one expert, where it is not what its weights take
+ * @throws TesseraError CONFIG_INVALID where its experts are not apart
+ */
+export function expertsOf({ manifest }: Bundle, expertBytes: number | undefined): ModelExperts {
+  const { experts } = manifest.llm;
   if (experts === undefined) {
     throw new TesseraError(
       'CONFIG_INVALID',
@@ -125,12 +130,7 @@ function expertsOf({ manifest }: Bundle, expertBytes: number | undefined): Model
     );
   }
   const layers = experts.layers.map(({ layer }) => layer);
-  // All of the LLM's weights: of a mixture nearly all are its experts', so it is a little too much.
-  const weights = Object.entries(manifest.files)
-    .filter(([name]) => name.startsWith(`${graph}.`))
-    .reduce((sum, [, { bytes }]) => sum + bytes, 0);
-  const share = Math.ceil(weights / (layers.length * experts.perLayer));
-  return { layers, perLayer: experts.perLayer, expertBytes: expertBytes ?? share };
+  return { layers, perLayer: experts.perLayer, expertBytes: expertBytes ?? experts.expertBytes };
 }
 
 function summary({ shares, bytes, imbalance, worstImbalance }: PlacementLoad) {

@@ -4,6 +4,8 @@ import { readBundle, type WeightKind } from '@tessera/bundle';
 import { Bus, shownUrl } from '@tessera/bus';
 import { ensureBundle } from '@tessera/compiler';
 import { bold, note, progress } from '../terminal.js';
+import { awaitWork } from '../up/await-work.js';
+import { planLocalShards } from '../up/local-shards.js';
 import { OwnNats } from '../up/own-nats.js';
 import { requireFreePort } from '../up/require-free-port.js';
 import { Stack, servicesOf } from '../up/stack.js';
@@ -11,6 +13,8 @@ import { Stack, servicesOf } from '../up/stack.js';
 export interface UpOptions {
   readonly model: string;
   readonly weights: WeightKind;
+  /** Expert shards to be started; without it the engine has the whole model. */
+  readonly experts?: number;
   readonly cache: string;
   /** An existing NATS server; without it one is started and ended with the rest. */
   readonly natsUrl?: string;
@@ -34,7 +38,9 @@ export function defaultCacheDir(): string {
 export async function up(options: UpOptions, signal: AbortSignal): Promise<void> {
   await requireFreePort(options.port, 'the gateway', '--port');
   if (options.natsUrl === undefined) await requireFreePort(options.natsPort, 'NATS', '--nats-port');
-  const { manifest, dir } = await readBundle(await compiledBundle(options, signal));
+  const bundle = await readBundle(await compiledBundle(options, signal));
+  const { manifest, dir } = bundle;
+  await using experts = options.experts === undefined ? undefined : await planLocalShards(bundle, options.experts);
   const nats = options.natsUrl === undefined ? await startNats(options) : undefined;
   const natsUrl = options.natsUrl ?? (nats as OwnNats).url;
   let stack: Stack | undefined;
@@ -46,7 +52,11 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
       natsUrl,
       natsPrefix: options.prefix,
       services: servicesOf(manifest),
-      flags: options.port === 0 ? {} : { gateway: ['--grpc-port', String(options.port)] },
+      shards: experts?.shards ?? [],
+      flags: {
+        llm: experts?.engineFlags ?? [],
+        gateway: options.port === 0 ? [] : ['--grpc-port', String(options.port)],
+      },
       graceMs: options.graceMs,
       onReady: (service, { grpc, metrics, pid }) => {
         nats?.keepFor(pid);
@@ -55,9 +65,13 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
       onLog: (service, line) => logLine(options, service, line),
       onEnded: (service, status, restartInMs) => note(`${service} ended with status ${status}; ${next(restartInMs)}`),
     });
+    if (experts !== undefined) report(options, { service: 'placement', address: experts.placementFile });
     await stack.start();
-    announceReady(options, stack, manifest.encoder !== undefined);
-    await Promise.race([aborted(signal), stack.failed, ...(nats === undefined ? [] : [nats.failed])]);
+    const ended = Promise.race([aborted(signal), stack.failed, ...(nats === undefined ? [] : [nats.failed])]);
+    // An engine whose experts are elsewhere is up before it has found them.
+    if (experts !== undefined) await awaitWork('llm', stack.address('llm')?.metrics ?? '', ended);
+    if (!signal.aborted) announceReady(options, stack, manifest.encoder !== undefined);
+    await ended;
     if (!options.json) note('draining …');
   } finally {
     await stack?.stop();
@@ -83,6 +97,7 @@ async function compiledBundle(options: UpOptions, signal: AbortSignal): Promise<
   try {
     const { dir } = await ensureBundle(resolve(options.model), resolve(options.cache), {
       weights: options.weights,
+      cut: options.experts === undefined ? undefined : 'experts',
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
       signal,
     });

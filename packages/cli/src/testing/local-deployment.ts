@@ -13,7 +13,7 @@ export interface LocalDeploymentOptions extends Partial<Pick<StackOptions, 'flag
 
 /** A nats-server and every service, each a process of its own, on free loopback ports. For tests and the bench. */
 export class LocalDeployment implements AsyncDisposable {
-  private stopped: Promise<Map<ServiceName, number>> | undefined;
+  private stopped: Promise<Map<string, number>> | undefined;
 
   private constructor(
     readonly stack: Stack,
@@ -70,7 +70,7 @@ export class LocalDeployment implements AsyncDisposable {
   }
 
   /** Drains the services, then ends nats-server. Returns the exit statuses. */
-  stop(): Promise<Map<ServiceName, number>> {
+  stop(): Promise<Map<string, number>> {
     this.stopped ??= this.stack.stop().finally(() => this.nats.stop());
     return this.stopped;
   }

@@ -14,6 +14,13 @@ export function servicesOf(manifest: BundleManifest): ServiceName[] {
   return serviceNames.filter((name) => name === 'gateway' || manifest[name] !== undefined);
 }
 
+/** A process of the llm service besides the engine: an expert shard. */
+export interface StackShard {
+  /** Of its own among all that a stack starts. */
+  readonly name: string;
+  readonly flags: readonly string[];
+}
+
 export interface StackOptions {
   readonly bundleDir: string;
   readonly natsUrl: string;
@@ -22,18 +29,20 @@ export interface StackOptions {
   /** Flags of single services, such as the gateway's port; they go before those that every service is given. */
   readonly flags: Partial<Record<ServiceName, readonly string[]>>;
   readonly services: readonly ServiceName[];
+  readonly shards?: readonly StackShard[];
   readonly graceMs: number;
-  readonly onReady: (service: ServiceName, ready: ServiceReady) => void;
+  /** @param name of the service, or of the shard */
+  readonly onReady: (name: string, ready: ServiceReady) => void;
   readonly onLog: (service: string, line: string) => void;
   /** @param restartInMs undefined when it is given up */
-  readonly onEnded: (service: ServiceName, status: number, restartInMs: number | undefined) => void;
+  readonly onEnded: (name: string, status: number, restartInMs: number | undefined) => void;
 }
 
 /** Every service of one model as child processes: started together, restarted when one dies, drained together. */
 export class Stack {
-  private readonly children = new Map<ServiceName, ChildService>();
-  private readonly addresses = new Map<ServiceName, ServiceReady>();
-  private readonly pauses = new Map<ServiceName, RestartPauses>();
+  private readonly children = new Map<string, ChildService>();
+  private readonly addresses = new Map<string, ServiceReady>();
+  private readonly pauses = new Map<string, RestartPauses>();
   private readonly timers = new Set<NodeJS.Timeout>();
   /** Clients know the gateway by its address: started again, it comes back to its port. */
   private gatewayPort = 0;
@@ -49,15 +58,16 @@ export class Stack {
     this.failed.catch(() => undefined);
   }
 
-  address(service: ServiceName): ServiceReady | undefined {
-    return this.addresses.get(service);
+  /** Of a service, or of a shard by its name. */
+  address(name: string): ServiceReady | undefined {
+    return this.addresses.get(name);
   }
 
   /** Starts every service; when one fails, those already started are stopped again. */
   async start(): Promise<void> {
     try {
       this.gatewayPort = await steadyPort();
-      await Promise.all(this.options.services.map((name) => this.startOne(name)));
+      await Promise.all(this.names.map((name) => this.startOne(name)));
     } catch (reason) {
       await this.stop();
       throw reason;
@@ -65,12 +75,12 @@ export class Stack {
   }
 
   /** Drains every service and waits for its end. Returns the exit statuses. */
-  async stop(): Promise<Map<ServiceName, number>> {
+  async stop(): Promise<Map<string, number>> {
     this.stopping = true;
     for (const timer of this.timers) clearTimeout(timer);
-    const statuses = new Map<ServiceName, number>();
+    const statuses = new Map<string, number>();
     // The gateway first: what it has admitted needs the other stages until it is done.
-    const order: ServiceName[][] = [['gateway'], ['llm'], ['encoder', 'connector', 'generator']];
+    const order = [['gateway'], ['llm'], this.names.filter((name) => name !== 'gateway' && name !== 'llm')];
     for (const names of order) {
       await Promise.all(
         names.map(async (name) => {
@@ -82,8 +92,19 @@ export class Stack {
     return statuses;
   }
 
-  private async startOne(name: ServiceName): Promise<void> {
-    const child = new ChildService(name, mainPath(name), this.flagsOf(name), this.options.onLog);
+  /** Of all that is started. */
+  private get names(): readonly string[] {
+    const { services, shards = [] } = this.options;
+    return [...services, ...shards.map(({ name }) => name)];
+  }
+
+  private async startOne(name: string): Promise<void> {
+    const child = new ChildService(
+      name,
+      mainPath(this.shardOf(name) ? 'llm' : name),
+      this.flagsOf(name),
+      this.options.onLog,
+    );
     this.children.set(name, child);
     const ready = await child.start();
     this.addresses.set(name, ready);
@@ -93,7 +114,7 @@ export class Stack {
   }
 
   /** @param ranMs how long the service took work before it ended */
-  private restart(name: ServiceName, status: number, ranMs: number, reason?: Error): void {
+  private restart(name: string, status: number, ranMs: number, reason?: Error): void {
     if (this.stopping) return;
     const pauses = this.pauses.get(name) ?? new RestartPauses();
     this.pauses.set(name, pauses);
@@ -114,9 +135,13 @@ export class Stack {
     this.timers.add(timer);
   }
 
-  private flagsOf(name: ServiceName): string[] {
+  private shardOf(name: string): StackShard | undefined {
+    return this.options.shards?.find((shard) => shard.name === name);
+  }
+
+  private flagsOf(name: string): string[] {
     const { bundleDir, natsUrl, natsPrefix, flags } = this.options;
-    const given = flags[name] ?? [];
+    const given = (this.shardOf(name) ?? { flags: flags[name as ServiceName] }).flags ?? [];
     const shared: Readonly<Record<string, string>> = {
       '--model-dir': bundleDir,
       '--nats-url': natsUrl,
@@ -129,6 +154,6 @@ export class Stack {
   }
 }
 
-function mainPath(name: ServiceName): string {
+function mainPath(name: string): string {
   return fileURLToPath(new URL('./main.js', import.meta.resolve(`@tessera/${name}`)));
 }

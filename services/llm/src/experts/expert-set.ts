@@ -55,6 +55,11 @@ export class ExpertSet {
     for (const place of everyExpert(this.#cut)) if (this.has(place)) yield place;
   }
 
+  /** How many there are. */
+  get size(): number {
+    return [...this].length;
+  }
+
   toBytes(): Uint8Array {
     return this.#bits.slice();
   }

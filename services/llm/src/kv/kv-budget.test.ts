@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { join } from 'node:path';
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { defaultKvBytes, kvBudget, memoryLimit } from './kv-budget.js';
+import { defaultKvBytes, kvBudget, memoryLimit, weightBytes } from './kv-budget.js';
 
 let bundle: Bundle;
 beforeAll(async () => {
@@ -35,6 +38,20 @@ test('by default the cache gets half of what the weights leave', () => {
   expect(bytes).toBeLessThanOrEqual((36 * 2 ** 20 - weights) / 2);
   expect(contextTokens).toBe(Math.floor(bytes / rowBytes));
   expect(contextTokens).toBeLessThan(2048);
+});
+
+test('where experts are placed, only the weights that are here count', async () => {
+  const cut = await readBundle(await demoBundleDir('float32', 'experts'), ['llm']);
+  const { expertBytes = 0, layers = [], perLayer = 0 } = cut.manifest.llm.experts ?? {};
+  const { text_config } = JSON.parse(readFileSync(join(demoModelDir, 'config.json'), 'utf8'));
+  // Three matrices of float32.
+  expect(expertBytes).toBe(3 * text_config.hidden_size * text_config.moe_intermediate_size * 4);
+  const count = layers.length * perLayer;
+  expect(weightBytes(cut, count)).toBe(weightBytes(cut));
+  expect(weightBytes(cut, 5) - weightBytes(cut, 4)).toBe(expertBytes);
+  expect(weightBytes(cut, 0)).toBeGreaterThan(0);
+  vi.spyOn(process, 'constrainedMemory').mockReturnValue(36 * 2 ** 20);
+  expect(kvBudget(cut, undefined, 0).bytes).toBe(kvBudget(cut, undefined).bytes + (count * expertBytes) / 2);
 });
 
 test('a sequence is as long as the context, or as the bytes hold; too few are refused with the figures', () => {

@@ -23,22 +23,29 @@ export function defaultKvBytes(memoryBytes: number, weightBytes: number): number
   return Math.max(0, Math.floor((memoryBytes - weightBytes) / 2));
 }
 
-/** Bytes of the graph and of the weights beside it. */
-function weightBytes({ manifest }: Bundle): number {
-  const { graph } = manifest.llm;
-  return Object.entries(manifest.files)
+/**
+ * Bytes of the weights that this process has: all, or those of the sections and of the experts that it holds itself.
+ * @param heldExperts where experts are placed, how many of them are here
+ */
+export function weightBytes({ manifest }: Bundle, heldExperts?: number): number {
+  const { graph, experts } = manifest.llm;
+  const all = Object.entries(manifest.files)
     .filter(([name]) => name === graph || name.startsWith(`${graph}.`))
     .reduce((sum, [, { bytes }]) => sum + bytes, 0);
+  if (heldExperts === undefined || experts === undefined) return all;
+  const { layers, perLayer, expertBytes } = experts;
+  return all - (layers.length * perLayer - heldExperts) * expertBytes;
 }
 
 /**
  * @param maxBytes absent: by what the memory leaves
+ * @param heldExperts where experts are placed, how many of them this process holds
  * @throws TesseraError CONFIG_INVALID when it would hold no sequence of two tokens
  */
-export function kvBudget(bundle: Bundle, maxBytes: number | undefined): KvBudget {
+export function kvBudget(bundle: Bundle, maxBytes: number | undefined, heldExperts?: number): KvBudget {
   const { llm } = bundle.manifest;
   const memory = memoryLimit();
-  const weights = weightBytes(bundle);
+  const weights = weightBytes(bundle, heldExperts);
   const bytes = maxBytes ?? defaultKvBytes(memory, weights);
   const row = bytesPerRow(llm);
   const contextTokens = Math.min(llm.maxPositions, Math.floor(bytes / row));

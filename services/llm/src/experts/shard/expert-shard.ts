@@ -43,7 +43,7 @@ export class ExpertShard {
 
   /** How many experts are held. */
   get size(): number {
-    return [...this.#held].length;
+    return this.#held.size;
   }
 
   /** Calls the listener at each change of the holdings; returns how to stop that. */

@@ -1,0 +1,107 @@
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Bundle, readBundle } from '@tessera/bundle';
+import {
+  countsBetween,
+  countsFromMetrics,
+  expertRowsMetric,
+  type ModelExperts,
+  type RoutingCounts,
+  sumCounts,
+} from '@tessera/placement';
+import { TesseraError } from '@tessera/protocol';
+import { note } from '../terminal.js';
+import { expertsOf } from './place.js';
+
+export interface CountsOptions {
+  readonly bundle: string;
+  /** Where engines show their metrics: URLs, or host:port. */
+  readonly metrics: readonly string[];
+  /** How long is counted; 0: what was counted since the engines began. */
+  readonly seconds: number;
+  readonly out?: string;
+}
+
+/** A scrape may take so long, and be so large: thousands of experts are some hundred bytes each. */
+const scrapeMs = 10_000;
+const maxScrapeBytes = 64 << 20;
+
+/** Takes from running engines how often each expert got rows, as `place plan --counts` reads it. */
+export async function countRows(options: CountsOptions, signal: AbortSignal): Promise<void> {
+  const bundle = await readBundle(resolve(options.bundle), ['llm']);
+  const model = expertsOf(bundle, undefined);
+  const urls = options.metrics.map(urlOf);
+  const look = (): Promise<RoutingCounts[]> => Promise.all(urls.map((url) => countsOf(url, bundle, model, signal)));
+  let counts = await look();
+  if (options.seconds > 0) {
+    note(`counting for ${options.seconds} s`);
+    await pause(options.seconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
+    const later = await look();
+    counts = counts.map((earlier, at) => countsBetween(earlier, later[at] as RoutingCounts));
+  }
+  const layers = sumCounts(counts);
+  const rows = layers.flat().reduce((sum, count) => sum + count, 0);
+  if (rows === 0) {
+    throw new TesseraError(
+      'CONFIG_INVALID',
+      'no rows were counted: engines count them whose experts are placed, and while they answer; ' +
+        'count for longer (--seconds), or all since they began (--seconds 0)',
+    );
+  }
+  const text = `${JSON.stringify({ layers })}\n`;
+  if (options.out === undefined) process.stdout.write(text);
+  else await writeFile(resolve(options.out), text);
+  note(`${rows} rows of ${urls.length} engines${options.out === undefined ? '' : `, written: ${options.out}`}`);
+}
+
+function urlOf(where: string): URL {
+  const text = where.includes('://') ? where : `http://${where}/metrics`;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol)) return url;
+  throw new TesseraError(
+    'CONFIG_INVALID',
+    `${where} is no address of metrics: say http://HOST:PORT/metrics or HOST:PORT`,
+  );
+}
+
+/** @throws TesseraError STAGE_UNAVAILABLE; CONFIG_INVALID where it is no engine of this model */
+async function countsOf(url: URL, bundle: Bundle, model: ModelExperts, signal: AbortSignal): Promise<RoutingCounts> {
+  const text = await scrape(url, signal);
+  if (!text.includes(`# TYPE ${expertRowsMetric} `)) {
+    throw new TesseraError('CONFIG_INVALID', `${url} counts no experts: it is no engine's`);
+  }
+  const { revision } = bundle.manifest;
+  const [, other] = /^tessera_model_info\{[^}]*revision="([^"]*)"/m.exec(text) ?? [];
+  if (other !== revision) {
+    throw new TesseraError('CONFIG_INVALID', `${url} serves revision ${other}; the bundle is revision ${revision}`);
+  }
+  try {
+    return countsFromMetrics(text, model);
+  } catch (reason) {
+    const { code, message } = TesseraError.from(reason);
+    throw new TesseraError(code, `${url}: ${message}`, { cause: reason });
+  }
+}
+
+async function scrape(url: URL, signal: AbortSignal): Promise<string> {
+  const unavailable = (why: string, cause?: unknown): TesseraError =>
+    new TesseraError('STAGE_UNAVAILABLE', `${url} cannot be read: ${why}`, { cause });
+  try {
+    const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(scrapeMs)]) });
+    if (!response.ok) throw unavailable(`it answers ${response.status}`);
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of response.body ?? []) {
+      bytes += chunk.byteLength;
+      if (bytes > maxScrapeBytes) throw unavailable(`it has more than ${maxScrapeBytes} bytes`);
+      chunks.push(chunk);
+    }
+    return Buffer.concat(chunks).toString('utf8');
+  } catch (reason) {
+    signal.throwIfAborted();
+    if (reason instanceof TesseraError) throw reason;
+    const { cause, message } = reason as Error;
+    throw unavailable(cause instanceof Error ? cause.message : message, reason);
+  }
+}

@@ -1,0 +1,85 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { bundleCacheDir, samplePath } from '@tessera/testing/demo-model/files';
+import { isAlive } from '@tessera/testing/processes/is-alive';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { recitingLlama } from '../support/reciting-llama.js';
+import { tessera, tesseraUp, type Up } from '../support/tessera.js';
+
+let folder: string;
+let up: Up;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tessera-up-experts-'));
+  up = await tesseraUp(['--experts', '2']);
+});
+afterAll(async () => {
+  up?.process.kill('SIGTERM');
+  await up?.ended;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const of = (service: string) => up.processes.filter((each) => each.service === service).at(-1);
+
+const asks = () => tessera(['ask', 'What is this?', '--image', samplePath('apple'), '--address', up.gateway]);
+
+test('one command serves a mixture with its experts in two shards, and the answer is the same', async () => {
+  expect(up.processes.map(({ service }) => service)).toEqual(expect.arrayContaining(['experts-0', 'experts-1']));
+  expect(up.processes).toHaveLength(8);
+  expect((await asks()).stdout).toBe('This is a red apple.\n');
+});
+
+test('what was asked of each expert is taken from the engine, and a placement is planned for it', async () => {
+  const bundle = await demoBundleDir('float32', 'experts');
+  const counts = join(folder, 'counts.json');
+  const from = ['--bundle', bundle, '--metrics', of('llm')?.metrics ?? ''];
+  const counted = await tessera(['place', 'counts', ...from, '--seconds', '0', '--out', counts]);
+  expect(counted.status, counted.stderr).toBe(0);
+  const { layers } = JSON.parse(readFileSync(counts, 'utf8')) as { layers: number[][] };
+  expect(layers.map((experts) => experts.length)).toEqual([8, 8, 8, 8, 8, 8]);
+  // Each row goes to two experts, in every layer alike.
+  const [rows, ...others] = layers.map((experts) => experts.reduce((sum, count) => sum + count, 0));
+  expect(rows).toBeGreaterThan(0);
+  expect(others).toEqual(others.map(() => rows));
+
+  const planned = await tessera(['place', 'plan', '--bundle', bundle, '--nodes', '2x60Mi', '--counts', counts]);
+  expect(planned.status, planned.stderr).toBe(0);
+  expect(planned.stderr).not.toContain('made-up');
+
+  // Nothing was asked meanwhile.
+  const idle = await tessera(['place', 'counts', ...from, '--seconds', '1']);
+  expect(idle).toMatchObject({ status: 2, stdout: '' });
+  expect(idle.stderr).toContain('no rows were counted');
+
+  const strange = await tessera(['place', 'counts', '--bundle', bundle, '--metrics', of('gateway')?.metrics ?? '']);
+  expect(strange.stderr).toMatch(/counts no experts: it is no engine's/);
+});
+
+test('a shard that dies is started again, and what was asked meanwhile is answered', async () => {
+  const shard = of('experts-1');
+  process.kill(shard?.pid ?? 0, 'SIGKILL');
+  expect((await asks()).stdout).toBe('This is a red apple.\n');
+  expect(of('experts-1')?.pid).not.toBe(shard?.pid);
+});
+
+test('Ctrl-C drains all of it and leaves neither process nor placement', async () => {
+  up.process.kill('SIGINT');
+  expect(await up.ended).toBe(0);
+  expect(up.pids.filter(isAlive)).toEqual([]);
+});
+
+test.each<[what: string, args: () => Promise<string[]>, status: number, says: RegExp]>([
+  ['no shards', async () => ['--experts', '0'], 2, /whole number from 1/],
+  ['more shards than experts', async () => ['--experts', '49'], 2, /48 experts, which 49 shards cannot share/],
+  [
+    'a model that is no mixture',
+    async () => ['--experts', '2', '--model', await recitingLlama(folder, [1, 2, 3])],
+    1,
+    /no layers of routed experts/,
+  ],
+])('%s: refused with a sentence', async (_, args, status, says) => {
+  const end = await tessera(['up', '--port', '0', '--cache', bundleCacheDir, ...(await args())]);
+  expect(end.stderr).toMatch(says);
+  expect(end.status).toBe(status);
+});
