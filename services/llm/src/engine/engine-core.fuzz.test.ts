@@ -23,6 +23,8 @@ interface Terms {
   readonly room: number;
   /** How often there is no memory. */
   readonly noMemory?: number;
+  /** How often the cache is lost. */
+  readonly lost?: number;
 }
 
 /** What the model writes after a prompt whose visual tokens are in place, and the conditions of its drawings. */
@@ -43,12 +45,18 @@ function expected(values: readonly number[], most: number): { tokens: number[]; 
 }
 
 /** Many requests at random against one engine; what of their answers is wrong. */
-async function run(seed: number, { pictures = false, priorities = false, room, noMemory = 0 }: Terms) {
+async function run(seed: number, { pictures = false, priorities = false, room, noMemory = 0, lost = 0 }: Terms) {
   const random = seededRandom(seed);
   const pick = (count: number): number => Math.floor(random() * count);
   const slots = 1 + pick(5);
   const maxBytes = Math.max(room, maxPositions) * 16;
-  const executor = new HashExecutor({ slots, maxPositions, maxBytes, hasMemory: () => random() >= noMemory });
+  const executor = new HashExecutor({
+    slots,
+    maxPositions,
+    maxBytes,
+    hasMemory: () => random() >= noMemory,
+    losesCache: () => (lost > 0 && random() < lost ? pick(10) : undefined),
+  });
   const core = new EngineCore({
     executor,
     kvBytes: maxBytes,
@@ -164,9 +172,17 @@ async function run(seed: number, { pictures = false, priorities = false, room, n
   }
 
   await Promise.all(Array.from({ length: 100 }, (_, number) => ask(number)));
-  const { preemptions, running, waiting, heldTiles } = core.stats();
+  const { preemptions, cacheLosses, running, waiting, heldTiles } = core.stats();
   await core.close();
-  return { wrong, death, problems: [...executor.problems], counts, preemptions, left: [running, waiting, heldTiles] };
+  return {
+    wrong,
+    death,
+    problems: [...executor.problems],
+    counts,
+    preemptions,
+    cacheLosses,
+    left: [running, waiting, heldTiles],
+  };
 }
 
 test.each<[what: string, terms: Terms]>([
@@ -175,11 +191,13 @@ test.each<[what: string, terms: Terms]>([
   ['pictures, with little room', { room: 220, pictures: true }],
   ['priorities, with little room', { room: 300, priorities: true, pictures: true }],
   ['priorities, and no memory now and then', { room: 700, priorities: true, noMemory: 0.1 }],
+  ['pictures, and a cache that is lost now and then', { room: 400, pictures: true, lost: 0.03 }],
 ])(
   '%s: whatever comes, goes, is taken over, preempted or kept, every token and every condition is right',
   async (_, terms) => {
     let cached = 0;
     let preemptions = 0;
+    let cacheLosses = 0;
     for (const seed of [1, 2, 3]) {
       const result = await run(7919 * seed, terms);
       expect(result, `seed ${seed}`).toMatchObject({ wrong: [], death: undefined, problems: [], left: [0, 0, 0] });
@@ -187,9 +205,11 @@ test.each<[what: string, terms: Terms]>([
       expect(result.counts.done).toBeGreaterThan(terms.noMemory === undefined ? 40 : 5);
       cached += result.counts.cached;
       preemptions += result.preemptions;
+      cacheLosses += result.cacheLosses;
     }
     // With little room it hangs on who comes when.
     if (terms.room >= 100_000) expect(cached).toBeGreaterThan(500);
+    expect(cacheLosses > 10).toBe(terms.lost !== undefined);
     if (terms.priorities === true) expect(preemptions).toBeGreaterThan(0);
   },
 );

@@ -33,6 +33,7 @@ const noStats: EngineStats = {
   cachedTokens: 0,
   decodeTokens: 0,
   preemptions: 0,
+  cacheLosses: 0,
 };
 
 export interface ThreadedEngineOptions {
