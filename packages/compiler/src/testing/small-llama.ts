@@ -1,7 +1,11 @@
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { demoModelDir } from '@tessera/testing/demo-model/files';
+import { type Bundle, readBundle } from '@tessera/bundle';
+import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
+import type { Cut } from '../cut.js';
+import { ensureBundle } from '../ensure-bundle.js';
 import { type TensorContent, writeSafetensors } from './write-safetensors.js';
 
 export interface SmallLlamaOptions {
@@ -67,4 +71,16 @@ export async function writeSmallLlama(
   add('model.norm', width);
   if (!tied) add('lm_head', vocabulary, width);
   await writeSafetensors(join(dir, 'model.safetensors'), tensors);
+}
+
+/** Such a model, compiled in float32. */
+export async function smallLlamaBundle(cut?: Cut, options: SmallLlamaOptions = {}): Promise<Bundle> {
+  const folder = await mkdtemp(join(tmpdir(), 'tessera-small-'));
+  try {
+    const checkpoint = join(folder, 'small-llama');
+    await writeSmallLlama(checkpoint, options);
+    return await readBundle((await ensureBundle(checkpoint, bundleCacheDir, { weights: 'float32', cut })).dir);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }

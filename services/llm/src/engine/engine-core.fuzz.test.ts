@@ -22,6 +22,8 @@ interface Terms {
   readonly noMemory?: number;
   /** Few slots, so that sequences decode alone, and texts that repeat themselves. */
   readonly repetitive?: boolean;
+  /** How often the cache is lost. */
+  readonly lost?: number;
 }
 
 /** What the model writes after a prompt whose visual tokens are in place, and the conditions of its drawings. */
@@ -46,14 +48,21 @@ function expected(
 }
 
 /** Many requests at random against one engine; what of their answers is wrong. */
-async function run(seed: number, { pictures = false, priorities = false, room, noMemory = 0, repetitive }: Terms) {
+async function run(seed: number, terms: Terms) {
+  const { pictures = false, priorities = false, room, noMemory = 0, lost = 0, repetitive } = terms;
   const random = seededRandom(seed);
   const pick = (count: number): number => Math.floor(random() * count);
   const slots = 1 + pick(repetitive === true ? 2 : 5);
   const states = repetitive === true ? 100 + pick(200) : undefined;
   const maxBytes = Math.max(room, maxPositions) * 16;
-  const hasMemory = (): boolean => random() >= noMemory;
-  const executor = new HashExecutor({ slots, maxPositions, maxBytes, hasMemory, states });
+  const executor = new HashExecutor({
+    slots,
+    maxPositions,
+    maxBytes,
+    hasMemory: () => random() >= noMemory,
+    losesCache: () => (lost > 0 && random() < lost ? pick(10) : undefined),
+    states,
+  });
   const core = new EngineCore(
     hashEngine(executor, {
       maxPositions,
@@ -157,10 +166,10 @@ async function run(seed: number, { pictures = false, priorities = false, room, n
   }
 
   await Promise.all(Array.from({ length: 100 }, (_, number) => ask(number)));
-  const { preemptions, acceptedTokens, running, waiting, heldTiles } = core.stats();
+  const { preemptions, cacheLosses, acceptedTokens, running, waiting, heldTiles } = core.stats();
   await core.close();
   const left = [running, waiting, heldTiles];
-  return { wrong, death, problems: [...executor.problems], counts, preemptions, acceptedTokens, left };
+  return { wrong, death, problems: [...executor.problems], counts, preemptions, cacheLosses, acceptedTokens, left };
 }
 
 test.each<[what: string, terms: Terms]>([
@@ -171,12 +180,14 @@ test.each<[what: string, terms: Terms]>([
   ['pictures, with little room', { room: 220, pictures: true }],
   ['priorities, with little room', { room: 300, priorities: true, pictures: true }],
   ['priorities, and no memory now and then', { room: 700, priorities: true, noMemory: 0.1 }],
+  ['pictures, and a cache that is lost now and then', { room: 400, pictures: true, lost: 0.03 }],
 ])(
   '%s: whatever comes, goes, is guessed, taken over, preempted or kept, every token and every condition is right',
   async (_, terms) => {
     let cached = 0;
     let preemptions = 0;
     let acceptedTokens = 0;
+    let cacheLosses = 0;
     for (const seed of [1, 2, 3]) {
       const result = await run(7919 * seed, terms);
       expect(result, `seed ${seed}`).toMatchObject({ wrong: [], death: undefined, problems: [], left: [0, 0, 0] });
@@ -185,9 +196,11 @@ test.each<[what: string, terms: Terms]>([
       cached += result.counts.cached;
       preemptions += result.preemptions;
       acceptedTokens += result.acceptedTokens;
+      cacheLosses += result.cacheLosses;
     }
     // With little room it hangs on who comes when.
     if (terms.room >= 100_000) expect(cached).toBeGreaterThan(500);
+    expect(cacheLosses > 10).toBe(terms.lost !== undefined);
     if (terms.priorities === true) expect(preemptions).toBeGreaterThan(0);
     if (terms.repetitive === true) expect(acceptedTokens).toBeGreaterThan(500);
   },

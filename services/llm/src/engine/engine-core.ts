@@ -18,6 +18,8 @@ export interface EngineCoreOptions {
   readonly kvBytes: number;
   /** Told why a step failed; the sequences in it end, the engine goes on. */
   readonly onStepFailed?: (error: unknown) => void;
+  /** Told that the cache was lost, and why; what it held is computed again. */
+  readonly onCacheLost?: (error: TesseraError) => void;
 }
 
 /**
@@ -36,7 +38,9 @@ export class EngineCore {
   /** Ended, and no longer known by their request's id. */
   readonly #superseded: Sequence[] = [];
   readonly #retry = new RetryEstimate();
+  readonly #onCacheLost: ((error: TesseraError) => void) | undefined;
   #preemptions = 0;
+  #cacheLosses = 0;
   #cachedTokens = 0;
   readonly #loop: Promise<void>;
   readonly #onIdle: (() => void)[] = [];
@@ -44,7 +48,7 @@ export class EngineCore {
   #closing = false;
   #draining = false;
 
-  constructor({ executor, model, limits, kvBytes, onStepFailed }: EngineCoreOptions) {
+  constructor({ executor, model, limits, kvBytes, onStepFailed, onCacheLost }: EngineCoreOptions) {
     this.#executor = executor;
     this.#model = model;
     this.#limits = limits;
@@ -59,6 +63,8 @@ export class EngineCore {
     });
     this.#runner = new StepRunner({ executor, cache: this.#cache, onStepFailed });
     this.#scheduler = new FairScheduler(limits, (slots, longest) => slotBytes(slots, longest) <= kvBytes);
+    this.#onCacheLost = onCacheLost;
+    executor.onChange?.(() => this.#wake?.());
     this.#loop = this.#run();
     // Whoever watches `done` handles it; without one it must not end the process before `close` is called.
     this.#loop.catch(() => {});
@@ -138,6 +144,7 @@ export class EngineCore {
       proposedTokens: this.#runner.proposedTokens,
       acceptedTokens: this.#runner.acceptedTokens,
       preemptions: this.#preemptions,
+      cacheLosses: this.#cacheLosses,
     };
   }
 
@@ -188,12 +195,19 @@ export class EngineCore {
         const nowMs = Date.now();
         this.#expire(nowMs);
         this.#sweep();
+        const { missing } = this.#executor;
+        // Those that have a slot still are told by a step that they have it no more.
+        if (missing !== undefined && this.#cache.inUse === 0) {
+          await this.#wait(nowMs, missing);
+          continue;
+        }
         this.#assignSlots();
         const schedule = this.#scheduler.plan();
         if (schedule.decode.length === 0 && schedule.prefill.length === 0) {
           await this.#idle(nowMs);
         } else {
-          await this.#runner.run(schedule);
+          const lost = await this.#runner.run(schedule);
+          if (lost !== undefined) this.#computeAgain(lost);
           this.#sweep();
           // A step may block its thread; messages are taken in here.
           await turn();
@@ -207,6 +221,24 @@ export class EngineCore {
     } finally {
       await this.#executor.release();
     }
+  }
+
+  /** Until a part of the model is there again, or somebody's deadline has passed. */
+  async #wait(nowMs: number, missing: TesseraError): Promise<void> {
+    for (const sequence of this.#sequences.values()) sequence.waitsFor = missing;
+    await this.#idle(nowMs);
+  }
+
+  /** All that had a slot is computed as a prompt is; what is written stays written. */
+  #computeAgain(lost: TesseraError): void {
+    this.#cacheLosses++;
+    for (const sequence of this.#scheduler.displaceAll()) sequence.restart();
+    // Those that wait counted on what was kept.
+    for (const sequence of this.#sequences.values()) {
+      sequence.expect(0);
+      this.#watchTiles(sequence);
+    }
+    this.#onCacheLost?.(lost);
   }
 
   /** Whoever gets a slot goes on after what the cache has of it. */

@@ -147,6 +147,8 @@ export interface EngineStats {
   readonly acceptedTokens: number;
   /** Sequences that lost their slot to another. */
   readonly preemptions: number;
+  /** How often the cache was lost with whoever held a part of it. */
+  readonly cacheLosses: number;
 }
 
 /** What an engine may hold, and how long it waits. */

@@ -22,7 +22,7 @@ async function engineThatFails(failsAt: (step: number) => boolean) {
     const error = new Error('the device is out of memory');
     const others = plan.rows.filter((row) => !isDecode(row));
     const result = await options.executor.execute({ ...plan, rows: others });
-    if ('noMemory' in result) return result;
+    if (!('rows' in result)) return result;
     return {
       rows: plan.rows.map((row) => (isDecode(row) ? { error } : (result.rows[others.indexOf(row)] as RowResult))),
     };

@@ -21,7 +21,14 @@ function engine(
   speculation: SpeculationOptions | undefined,
   { states = 150, maxDrawings = 3, noted = (_: readonly PlannedRow[]): void => {} } = {},
 ): EngineCore {
-  const inner = new HashExecutor({ slots: 2, maxPositions, maxBytes: 100_000, hasMemory: () => true, states });
+  const inner = new HashExecutor({
+    slots: 2,
+    maxPositions,
+    maxBytes: 100_000,
+    hasMemory: () => true,
+    losesCache: () => undefined,
+    states,
+  });
   const sizes = { maxPositions, kvBytes: 100_000, conditionRows: 4, maxDrawings };
   const executor = withExecute(inner, (plan) => {
     noted(plan.rows);

@@ -40,16 +40,24 @@ export class StepRunner {
     this.#onStepFailed = onStepFailed;
   }
 
-  /** @throws what made rows fail, once that has happened again and again */
-  async run({ decode, prefill }: StepSchedule<Sequence>): Promise<void> {
+  /**
+   * @returns why the cache is lost, where it is: then the step did nothing else
+   * @throws what made rows fail, once that has happened again and again
+   */
+  async run({ decode, prefill }: StepSchedule<Sequence>): Promise<TesseraError | undefined> {
     const startedMs = performance.now();
     const parts = [...decode, ...prefill];
     for (const { sequence } of prefill) sequence.startPrefill();
     const plan = this.#plan(parts);
     const result = await this.#executor.execute(plan);
+    if ('cacheLost' in result) {
+      this.#cache.lost();
+      this.#room = { slots: 0, positions: 0 };
+      return result.cacheLost;
+    }
     if ('noMemory' in result) {
       this.#makeDo(parts, plan, result.noMemory);
-      return;
+      return undefined;
     }
     this.#cache.done();
     this.#room = { slots: plan.cache.slots, positions: plan.cache.positions };
@@ -63,6 +71,7 @@ export class StepRunner {
     }
     this.steps++;
     this.busyMs += performance.now() - startedMs;
+    return undefined;
   }
 
   #plan(parts: readonly StepPart<Sequence>[]): StepPlan {

@@ -42,7 +42,7 @@ const leastPositions = 16;
 export class CachePlanner<O extends CacheOwner> {
   readonly #options: CachePlannerOptions;
   readonly #slots: KvSlots<O>;
-  readonly #prefixes = new PrefixStore();
+  #prefixes = new PrefixStore();
   #operations: CacheOperation[] = [];
   /** What goes into the slots of sequences that got one since the last step. */
   readonly #loads = new Map<O, Source<O>>();
@@ -126,6 +126,14 @@ export class CachePlanner<O extends CacheOwner> {
       this.#drop(prefix);
     }
     return gaveWay;
+  }
+
+  /** The cache is empty, and so it is planned from here on: nobody has a slot, and nothing is kept. */
+  lost(): void {
+    this.#slots.clear();
+    this.#prefixes = new PrefixStore();
+    this.#operations = [];
+    this.#loads.clear();
   }
 
   #source(owner: O): Source<O> | undefined {

@@ -81,6 +81,12 @@ export class KvSlots<O extends SlotOwner> {
     this.#owners.pop();
   }
 
+  /** Takes all slots back; nothing is to be done to the cache for it. */
+  clear(): void {
+    for (const owner of this.#owners.splice(0)) owner.slot = -1;
+    this.#decoding = 0;
+  }
+
   /** Moves the owner of slot `from` into the hole; the hole is then at `from`. */
   #fill(hole: number, from: number): number {
     if (hole !== from) {

@@ -25,14 +25,43 @@ export function callGroups(rows: readonly PlannedRow[], beginsInPlace: boolean):
 export async function inCalls(
   rows: readonly PlannedRow[],
   beginsInPlace: boolean,
-  compute: (rows: readonly PlannedRow[]) => Promise<readonly RowResult[]>,
+  compute: ComputeGroup,
 ): Promise<RowResult[]> {
   const results = new Map<PlannedRow, RowResult>();
-  for (const group of callGroups(rows, beginsInPlace)) {
-    const given = await compute(group).catch((error: unknown) => group.map(() => ({ error })));
-    for (const [index, row] of group.entries()) results.set(row, given[index] as RowResult);
-  }
+  for (const group of callGroups(rows, beginsInPlace)) await computeGroup(group, compute, results);
   return rows.map((row) => results.get(row) as RowResult);
+}
+
+/** As `inCalls`, for calls that go through several hands: all are begun at once, in their order. */
+export async function inCallsAtOnce(
+  rows: readonly PlannedRow[],
+  groups: readonly (readonly PlannedRow[])[],
+  compute: ComputeGroup,
+): Promise<RowResult[]> {
+  const results = new Map<PlannedRow, RowResult>();
+  await Promise.all(groups.map((group) => computeGroup(group, compute, results)));
+  return rows.map((row) => results.get(row) as RowResult);
+}
+
+/** Splits calls of several rows that decode, so that there are up to so many of them. */
+export function splitDecoding(groups: readonly PlannedRow[][], most: number): PlannedRow[][] {
+  return groups.flatMap((group) => {
+    const [first] = group;
+    if (first === undefined || first.position === 0 || first.tokenIds.length > 1) return [group];
+    const size = Math.ceil(group.length / most);
+    return Array.from({ length: Math.ceil(group.length / size) }, (_, n) => group.slice(n * size, (n + 1) * size));
+  });
+}
+
+type ComputeGroup = (rows: readonly PlannedRow[]) => Promise<readonly RowResult[]>;
+
+async function computeGroup(
+  group: readonly PlannedRow[],
+  compute: ComputeGroup,
+  results: Map<PlannedRow, RowResult>,
+): Promise<void> {
+  const given = await compute(group).catch((error: unknown) => group.map(() => ({ error })));
+  for (const [index, row] of group.entries()) results.set(row, given[index] as RowResult);
 }
 
 /** Padding to the longest of a group at most doubles no one's work. */

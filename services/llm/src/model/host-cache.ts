@@ -51,6 +51,11 @@ export class HostCache {
     return this.#storage.bytesFor(slots, positions);
   }
 
+  /** Gives up what is kept: another part of it is lost. What is in the slots is of no use either, and is written over. */
+  forget(): void {
+    this.#prefixes.clear();
+  }
+
   /**
    * Has the cache be as the plan says; slots are moved even where there is no memory for the rest.
    * @param letGo called before memory is replaced that somebody may still hold

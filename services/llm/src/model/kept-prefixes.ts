@@ -35,6 +35,11 @@ export class KeptPrefixes {
     for (const [layer, taken] of kept.layers.entries()) this.storage.write(layer, slot, taken, { rows, of: kept.rows });
   }
 
+  clear(): void {
+    this.#kept.clear();
+    this.#bytes = 0;
+  }
+
   drop(id: number): void {
     const kept = this.#kept.get(id);
     if (kept === undefined) return;

@@ -1,3 +1,4 @@
+import type { TesseraError } from '@tessera/protocol';
 import type { StepPlan, StepResult } from './step-plan.js';
 
 /**
@@ -13,6 +14,13 @@ export interface ModelExecutor {
   readonly positionBytes: number;
   /** Bytes that so many slots of so many positions take. */
   slotBytesFor(slots: number, positions: number): number;
+  /**
+   * Why no step can be carried out at the moment, where a part of the model is elsewhere and not there; a step that is asked
+   * for all the same loses the cache. Undefined where one can.
+   */
+  readonly missing?: TesseraError | undefined;
+  /** Has the listener be called whenever `missing` may have changed. */
+  onChange?(listener: () => void): void;
   /** One after the other: the next one's plan is made of what this one gave. */
   execute(plan: StepPlan): Promise<StepResult>;
   release(): Promise<void>;

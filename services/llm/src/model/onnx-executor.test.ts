@@ -37,7 +37,7 @@ interface Step {
 }
 
 const computed = (result: StepResult): ComputedRow[] => {
-  if ('noMemory' in result) throw result.noMemory;
+  if (!('rows' in result)) throw result;
   return result.rows.map((each) => {
     if (!('logits' in each)) throw 'error' in each ? each.error : each.unavailable;
     return each;

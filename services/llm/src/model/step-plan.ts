@@ -85,5 +85,13 @@ export interface NoMemory {
   readonly noMemory: unknown;
 }
 
+/**
+ * The cache is gone, or a part of it, with whoever held it: nothing of the step counts, and no slot and no beginning that is
+ * kept holds anything. Whoever plans begins with an empty cache.
+ */
+export interface CacheLost {
+  readonly cacheLost: TesseraError;
+}
+
 /** One result for each row, in their order. */
-export type StepResult = { readonly rows: readonly RowResult[] } | NoMemory;
+export type StepResult = { readonly rows: readonly RowResult[] } | NoMemory | CacheLost;

@@ -110,6 +110,13 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
     return { admitted, displaced };
   }
 
+  displaceAll(): readonly S[] {
+    const displaced = this.#running.splice(0);
+    this.#waiting.unshift(...displaced);
+    for (const { client } of displaced) this.#share.enter(client);
+    return displaced;
+  }
+
   plan(): StepSchedule<S> {
     const decode = this.#decode();
     const prefill: StepPart<S>[] = [];

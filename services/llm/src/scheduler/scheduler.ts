@@ -78,6 +78,8 @@ export interface Scheduler<S extends Schedulable> {
   add(sequence: S): void;
   /** Forgets a sequence in whatever state. */
   remove(sequence: S): void;
+  /** Takes all slots back. Those that had one come before all that wait, in their order. */
+  displaceAll(): readonly S[];
   /** Comes before `plan`: what a sequence that gets a slot has in the cache counts there. */
   assignSlots(): SlotAssignment<S>;
   /** An empty schedule means that nothing can be computed until something arrives. */

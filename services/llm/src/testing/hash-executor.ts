@@ -1,3 +1,4 @@
+import { TesseraError } from '@tessera/protocol';
 import { HostKvStorage } from '../model/host-kv-storage.js';
 import { KeptPrefixes } from '../model/kept-prefixes.js';
 import type { ModelExecutor } from '../model/model-executor.js';
@@ -31,6 +32,8 @@ export interface HashExecutorOptions {
   readonly hasMemory: () => boolean;
   /** As `hashOf` takes them. */
   readonly states?: number;
+  /** Asked at each step whether the cache is lost by it, and with it a part of the model for some milliseconds. */
+  readonly losesCache: () => number | undefined;
 }
 
 /**
@@ -46,6 +49,8 @@ export class HashExecutor implements ModelExecutor {
   readonly problems = new Set<string>();
   readonly #kv: HostKvStorage;
   readonly #kept: KeptPrefixes;
+  missing: TesseraError | undefined;
+  #onChange = (): void => {};
 
   constructor(private readonly options: HashExecutorOptions) {
     const { slots, maxPositions, hasMemory } = options;
@@ -67,15 +72,40 @@ export class HashExecutor implements ModelExecutor {
     return this.#kv.bytesFor(slots, positions);
   }
 
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
+  }
+
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
+    if (this.missing !== undefined) this.problems.add('a step was asked for while a part was missing');
     // As a step in another process: messages are taken in meanwhile.
     await new Promise((resolve) => setImmediate(resolve));
+    const lostMs = this.options.losesCache();
+    if (lostMs !== undefined) return { cacheLost: this.#lose(lostMs) };
     const noMemory = this.#prepare(cache);
     if (noMemory !== undefined) return { noMemory };
     return { rows: rows.map((row) => this.#compute(row)) };
   }
 
   async release(): Promise<void> {}
+
+  #lose(forMs: number): TesseraError {
+    const { slots, maxRows } = this.#kv;
+    this.#kept.clear();
+    for (const layer of [0, 1]) {
+      for (let slot = 0; slot < slots && this.#kv.holds(slot, 1); slot++) {
+        this.#kv.keys(layer, slot, 1).fill(-5, 0, maxRows);
+        this.#kv.values(layer, slot, 1).fill(-5, 0, maxRows);
+      }
+    }
+    const error = new TesseraError('STAGE_UNAVAILABLE', 'a part of the model is away');
+    this.missing = error;
+    setTimeout(() => {
+      this.missing = undefined;
+      this.#onChange();
+    }, forMs);
+    return error;
+  }
 
   #prepare({ operations, slots, positions, loads }: StepPlan['cache']): unknown {
     let failed: unknown;

@@ -11,6 +11,10 @@ export function withExecute(inner: ModelExecutor, execute: ModelExecutor['execut
     },
     positionBytes: inner.positionBytes,
     slotBytesFor: (slots, positions) => inner.slotBytesFor(slots, positions),
+    get missing() {
+      return inner.missing;
+    },
+    onChange: (listener) => inner.onChange?.(listener),
     execute,
     release: () => inner.release(),
   };
@@ -18,7 +22,7 @@ export function withExecute(inner: ModelExecutor, execute: ModelExecutor['execut
 
 /** A step's result with something else in place of what each row gave. */
 export function mapComputed(result: StepResult, change: (row: ComputedRow) => ComputedRow): StepResult {
-  if ('noMemory' in result) return result;
+  if (!('rows' in result)) return result;
   return { rows: result.rows.map((row) => ('logits' in row ? change(row) : row)) };
 }
 

@@ -35,6 +35,7 @@ const noStats: EngineStats = {
   proposedTokens: 0,
   acceptedTokens: 0,
   preemptions: 0,
+  cacheLosses: 0,
 };
 
 export interface ThreadedEngineOptions {
