@@ -19,7 +19,7 @@ import type { ClientLimits } from './admission/client-limits.js';
 import type { RequestAdmission } from './admission/request-admission.js';
 import type { UploadShares } from './admission/upload-shares.js';
 import type { AnswerEventBody } from './answer/answer-event.js';
-import { joinText } from './answer/join-text.js';
+import { joinText, passesText } from './answer/join-text.js';
 import { RequestLifecycle, type StateListener } from './answer/request-lifecycle.js';
 import { type ConversationLimits, checkConversation } from './conversation/check-conversation.js';
 import { numberMedia } from './conversation/number-media.js';
@@ -136,7 +136,12 @@ export class Chat {
   answer(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncIterableIterator<AnswerEventBody> {
     const stop = linkedAbort(call.signal);
     const onAbandoned = (): void => stop.abort(new TesseraError('CANCELLED', 'the answer is read no more'));
-    const events = new EventQueue<AnswerEventBody>({ join: joinText, most: maxUnread, onAbandoned });
+    const events = new EventQueue<AnswerEventBody>({
+      join: joinText,
+      passes: passesText,
+      most: maxUnread,
+      onAbandoned,
+    });
     this.run(start, parts, { ...call, stop }, events)
       .then(
         () => events.end(),

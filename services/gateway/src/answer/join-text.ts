@@ -20,3 +20,8 @@ export function joinText(last: AnswerEventBody, next: AnswerEventBody): AnswerEv
     },
   };
 }
+
+/** Texts of two choices leave in any order: each is read by itself. */
+export function passesText(last: AnswerEventBody, next: AnswerEventBody): boolean {
+  return last.$case === 'textDelta' && next.$case === 'textDelta' && last.value.choice !== next.value.choice;
+}
