@@ -119,9 +119,12 @@ describe('choices', () => {
     const value = question(words, ['a'], { text: hot, choices: 3 });
     chat.send({ $case: 'start', value }).media('a', samplePicture('rocket')).close();
     await Promise.all([0, 1, 2].map((choice) => chat.event('textDelta', (delta) => delta.choice === choice)));
+    const encoded = await deployment.metric('encoder', 'tessera_tiles_total');
     await killAndAwaitRestart(deployment, 'llm');
     expect(await chat.ended).toMatchObject({ status: 'OK' });
     expect([0, 1, 2].map((choice) => chat.textOf(choice))).toEqual(textsOf(undisturbed.choices));
+    // One of them has the picture made again, and the others find it in the next engine's cache.
+    expect((await deployment.metric('encoder', 'tessera_tiles_total')) - encoded).toBe(1);
     await atRest(deployment);
   });
 

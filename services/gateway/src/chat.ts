@@ -245,6 +245,7 @@ export class Chat {
           drawings,
           engines,
           affinity: this.affinity,
+          known,
           lifecycle,
           admitted,
           tilesPerJob: limits.tilesPerJob,
@@ -252,7 +253,7 @@ export class Chat {
           onAttempt: this.dependencies.onAttempt,
         },
       );
-      await request.run(known, signal);
+      await request.run(signal);
     } catch (reason) {
       failure = signal.aborted ? TesseraError.from(signal.reason) : nameMedia(TesseraError.from(reason), items);
       throw failure;

@@ -73,6 +73,23 @@ test('a choice is taken over alone, and goes on after what was delivered of it',
   expect([0, 1].map((choice) => textOf(events, choice))).toEqual(['<7>', '<8><9>']);
 });
 
+test('of choices that lose their engine one computes the prompt on the next, and the others follow', async () => {
+  const hung = await routing.engine('hung', goesOn);
+  const answering = routing.run({ choices: 3, items: [picture(2)] });
+  await expect.poll(() => hung.calls.length).toBe(3);
+  const next: Script = { events: [admitted, token(9), finished] };
+  const alive = [await routing.engine('one', next), await routing.engine('other', next)];
+  // These have just spoken; the first one has not.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  for (const { status } of alive) routing.roster.heard(status);
+  routing.roster.sweep(50);
+  const { events, error } = await answering;
+  expect(error).toBeUndefined();
+  for (const choice of [0, 1, 2]) expect(textOf(events, choice)).toMatch(/<9>$/);
+  const calls = alive.flatMap((engine) => (engine.calls.length > 0 ? [engine.calls] : []));
+  expect(calls.map((ofOne) => ofOne.map(({ mediaOnDemand }) => mediaOnDemand))).toEqual([[false, true, true]]);
+});
+
 test('a further choice waits where it is refused: a part of the answer has left', async () => {
   const refused: Script = { fails: new TesseraError('QUEUE_FULL', 'full') };
   const one = await routing.engine('one', answer, refused, refused, refused, refused, answer);

@@ -22,8 +22,9 @@ import type { EncodeDispatch } from './encode-dispatch.js';
 import { inClientsFields } from './engine-fields.js';
 import type { EngineLease, EnginePool } from './engine-pool.js';
 import { generateRequest } from './generate-request.js';
-import type { KnownConversation, PrefixAffinity } from './prefix-affinity.js';
+import type { PrefixAffinity } from './prefix-affinity.js';
 import type { PreparedRequest } from './prepared-request.js';
+import type { PromptTurn, SharedPrompt } from './shared-prompt.js';
 
 export interface RoutedRequestDependencies {
   readonly bus: Bus;
@@ -31,14 +32,16 @@ export interface RoutedRequestDependencies {
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
   readonly affinity: PrefixAffinity;
+  readonly prompt: SharedPrompt;
   readonly lifecycle: RequestLifecycle;
   readonly state: ChoiceState;
   readonly admitted: AdmittedRequest;
   readonly maxAttempts: number;
   readonly onAttempt: () => void;
-  /** An engine has the whole prompt in its cache, and writes. May be told more than once. */
-  readonly onPromptComputed?: (engineId: string) => void;
 }
+
+/** How an engine begins with it. */
+type EngineStart = ResumePoint & { readonly mediaOnDemand: boolean };
 
 type Incoming =
   | { readonly from: 'engine'; readonly event: GenerateResponse['event'] }
@@ -56,6 +59,7 @@ export class RoutedRequest {
   private attempt = 1;
   /** Engines that it was taken from. */
   private takeovers = 0;
+  private isBegun = false;
   private readonly reducer: AnswerReducer;
   private drawingFeed: DrawingFeed | undefined;
 
@@ -75,17 +79,19 @@ export class RoutedRequest {
     return this.request.requestId;
   }
 
+  /** Whether it was given an engine. */
+  get begun(): boolean {
+    return this.isBegun;
+  }
+
   /** Whether work for this request may still go on, or lie in a queue. */
   get leavesWork(): boolean {
     return this.attempt > 1 || this.dependencies.encodes.isUnfinished || this.reducer.drawingsDue;
   }
 
-  /**
-   * @param known the engine that may have the prompt in its cache
-   * @returns what it took
-   */
-  async run(known: KnownConversation | undefined, signal: AbortSignal): Promise<Usage> {
-    const { bus, drawings, engines, affinity, maxAttempts } = this.dependencies;
+  /** @returns what it took */
+  async run(signal: AbortSignal): Promise<Usage> {
+    const { bus, drawings, engines, affinity, prompt, maxAttempts } = this.dependencies;
     const isFurther = this.request.choice > 0;
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
@@ -95,6 +101,8 @@ export class RoutedRequest {
       // An engine that did not even admit it leaves it queued.
       if (this.reducer.state !== RequestState.QUEUED) this.reducer.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
+      using turn = await prompt.turn(failed, signal);
+      const { known } = turn;
       const lease = await engines.acquire({
         prefer: known?.engine,
         avoid: failed,
@@ -105,11 +113,12 @@ export class RoutedRequest {
         deadlineMs,
         signal,
       });
+      this.isBegun = true;
       this.dependencies.admitted.placed();
       try {
         // Where its pictures lie in the cache they need not be made again: that engine says which it needs.
-        const onDemand = known?.holdsPictures === true && lease.engineId === known.engine && attempt === 1;
-        await this.runOn(lease, from, onDemand, signal);
+        const mediaOnDemand = known?.holdsPictures === true && lease.engineId === known.engine;
+        await this.runOn(lease, { ...(from ?? this.reducer.resume()), mediaOnDemand }, turn, signal);
         affinity.note(this.request.beginnings, lease.engineId, this.reducer.promptTokens);
         return this.reducer.usage();
       } catch (reason) {
@@ -158,8 +167,8 @@ export class RoutedRequest {
 
   private async runOn(
     lease: EngineLease,
-    resume: ResumePoint | undefined,
-    mediaOnDemand: boolean,
+    { mediaOnDemand, ...resume }: EngineStart,
+    turn: PromptTurn,
     outer: AbortSignal,
   ): Promise<void> {
     using stop = linkedAbort(outer);
@@ -176,7 +185,7 @@ export class RoutedRequest {
       if (mediaOnDemand) lease.complete();
       else follow(this.dependencies.encodes.sendAll(this.attempt, lease.inbox, signal));
       if (this.request.items.length > 0) follow(this.resendLost(lease, signal));
-      follow(this.readEngine(lease, { ...(resume ?? this.reducer.resume()), mediaOnDemand }, incoming, signal));
+      follow(this.readEngine(lease, { ...resume, mediaOnDemand }, incoming, signal));
       let drawing = this.reducer.drawingsDue;
       if (drawing) follow(this.readDrawings(incoming, signal));
       let finished = false;
@@ -192,7 +201,8 @@ export class RoutedRequest {
           }
           // Not awaited: what else the engine says is not to wait for a queue that is full.
           if (engineEvent.$case === 'segmentNeeded') follow(this.resend(engineEvent.value, lease, signal));
-          this.onEngine(engineEvent, lease.engineId);
+          this.onEngine(engineEvent);
+          if (engineEvent.$case === 'tokens' || engineEvent.$case === 'finished') turn.computed(lease.engineId);
           if (engineEvent.$case === 'segmentArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
             finished = true;
@@ -221,13 +231,10 @@ export class RoutedRequest {
     }
   }
 
-  private onEngine(event: NonNullable<GenerateResponse['event']>, engineId: string): void {
-    const { encodes, admitted, onPromptComputed } = this.dependencies;
+  private onEngine(event: NonNullable<GenerateResponse['event']>): void {
+    const { encodes, admitted } = this.dependencies;
     this.reducer.takeEngineEvent(event);
     switch (event.$case) {
-      case 'tokens':
-        onPromptComputed?.(engineId);
-        return;
       case 'segmentArrived': {
         const { media, segment, timings } = event.value;
         for (const { stage, queue, busy } of timings) {
@@ -241,7 +248,6 @@ export class RoutedRequest {
         admitted.drawingQueued();
         return;
       case 'finished': {
-        onPromptComputed?.(engineId);
         const { timing, tokenCount: tokens } = event.value;
         // Of an answer that was taken over the engine measured only its own part.
         if (timing === undefined || this.takeovers > 0) return;
@@ -265,7 +271,7 @@ export class RoutedRequest {
 
   private async readEngine(
     lease: EngineLease,
-    { mediaOnDemand, ...resume }: ResumePoint & { readonly mediaOnDemand: boolean },
+    { mediaOnDemand, ...resume }: EngineStart,
     incoming: EventQueue<Incoming>,
     signal: AbortSignal,
   ): Promise<void> {

@@ -150,6 +150,7 @@ export class RoutingFixture {
         drawings: this.inboxes.get(on) as ProductInbox<DrawingEvent>,
         engines: this.pool,
         affinity: this.affinity,
+        known: this.affinity.find(begun),
         lifecycle: new RequestLifecycle(() => undefined),
         admitted,
         tilesPerJob: 4,
@@ -163,7 +164,7 @@ export class RoutingFixture {
     let error: TesseraError | undefined;
     using stop = linkedAbort(signal);
     try {
-      request.run(this.affinity.find(begun), stop.signal).then(
+      request.run(stop.signal).then(
         () => answer.end(),
         (reason) => answer.fail(reason),
       );
