@@ -163,6 +163,9 @@ ${stateRows.join('\n')}
 - \`generating\`: the text is complete, and a drawing is not.
 - \`done\`, \`failed\`, \`cancelled\`: the end. A failed or cancelled request is cancelled in every stage, its messages are
   thrown away, and its slots are freed at the next step.
+
+With \`choices\` the request is as far as the furthest of those that are still written, \`generating\` when all texts are
+complete and a drawing is not, and \`done\` with the last.
 `,
 };
 

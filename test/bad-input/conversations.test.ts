@@ -6,6 +6,7 @@ import {
   type DrawOptions,
   durationMs,
   FinishReason,
+  Modality,
   Role,
   type Usage,
 } from '@tessera/protocol';
@@ -246,6 +247,11 @@ describe('what only the engine can tell of the options', () => {
     expect(end).toMatchObject({ code, field });
   });
 
+  test.each([0, 9, 2 ** 32 - 1])('%s choices', async (choices) => {
+    const end = await leavesNoTrace(deployment, () => send(question('Hello!', [], { choices })));
+    expect(end).toMatchObject({ code: 'REQUEST_INVALID', field: 'start.choices' });
+  });
+
   test('a form that cannot be met within max_tokens is cut, and the reason says so', async () => {
     using chat = new RawChat(deployment.gateway);
     const format = schema({ type: 'object', properties: { a: { const: 'x'.repeat(50) } }, required: ['a'] });
@@ -257,7 +263,7 @@ describe('what only the engine can tell of the options', () => {
 
 describe('what is laid down and not built', () => {
   test.each<[field: string, start: () => ChatStart]>([
-    ['start.choices', () => question('Hello!', [], { choices: 3 })],
+    ['start.output_modalities', () => question('Hello!', [], { outputModalities: [Modality.TEXT] })],
     ['start.tools', () => question('Hello!', [], { tools: { tools: [{ name: 'f' }] } })],
   ])('%s is refused by its name', async (field, value) => {
     const end = await leavesNoTrace(deployment, () => send(value()));

@@ -32,6 +32,7 @@ test.each([
   ['an unknown command', ['fly']],
   ['an unknown option', ['ask', 'x', '--fly']],
   ['a number out of range', ['ask', 'x', '--max-tokens', '0']],
+  ['no choice', ['ask', 'x', '--choices', '0']],
   ['a seed that is none', ['ask', 'x', '--seed', 'many']],
   ['a bias without a number', ['ask', 'x', '--logit-bias', '7']],
   ['a token that is none', ['ask', 'x', '--stop-token', '-1']],

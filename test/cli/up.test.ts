@@ -35,6 +35,25 @@ test('the address may come from the environment, and --json gives one document',
   expect(JSON.parse(end.stdout)).toMatchObject({ text: '这是红苹果。', seed: '5', model: 'demo', pictures: [] });
 });
 
+test('several choices come one after the other, and --json has them all', async () => {
+  const args = ['ask', 'What is this?', '--image', apple, '--choices', '2', '--address', up.gateway];
+  const end = await tessera([...args, '--timeline']);
+  expect(end).toMatchObject({ status: 0, stdout: 'This is a red apple.\nThis is a red apple.\n' });
+  expect(end.stderr).toMatch(/choice 0:.*choice 1:/s);
+  expect(end.stderr).toMatch(/decode #1/);
+  const told = { text: 'This is a red apple.', finishReason: 'end', pictures: [] };
+  expect(JSON.parse((await tessera([...args, '--json'])).stdout)).toMatchObject({ ...told, choices: [told, told] });
+});
+
+test('draw saves a PNG of each choice', async () => {
+  const out = join(folder, 'some.png');
+  const request = ['draw', 'Draw a red apple on a blue background.', '--out', out, '--steps', '1', '--seed', '7'];
+  const end = await tessera([...request, '--choices', '2', '--json', '--address', up.gateway]);
+  const other = join(folder, 'some-2.png');
+  expect(JSON.parse(end.stdout).choices).toMatchObject([{ pictures: [out] }, { pictures: [other] }]);
+  expect(readFileSync(out).equals(readFileSync(other))).toBe(false);
+});
+
 test('draw saves a PNG', async () => {
   const out = join(folder, 'apple.png');
   const args = ['draw', 'Draw a red apple on a blue background.', '--out', out, '--seed', '7', '--steps', '3'];

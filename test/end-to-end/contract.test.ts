@@ -53,7 +53,7 @@ test('the models are listed with what they take and give, and described by name'
   expect(models).toMatchObject([{ info: { name: 'demo' }, inputModalities: both, outputModalities: both }]);
   const described = await client.describe({ model: 'demo' });
   expect(described.model).toEqual(models[0]);
-  expect(described.limits?.choices).toBe(1);
+  expect(described.limits?.choices).toBe(8);
   await expect(client.describe({ model: 'other' })).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' });
   await expect(client.listModels({ pageSize: -1 })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
   await expect(client.listModels({ pageToken: 'x' })).rejects.toMatchObject({ code: 'REQUEST_INVALID' });

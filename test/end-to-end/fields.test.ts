@@ -68,7 +68,8 @@ const wrongStarts: readonly [why: string, code: string, field: string, start: ()
     () => ({ messages: [{ content: question('Hello!').messages[0]?.content }] }),
   ],
   ['a model that there is not', 'MODEL_NOT_FOUND', 'start.model', () => question('Hello!', [], { model: 'other' })],
-  ['what is not built', 'UNSUPPORTED', 'start.choices', () => question('Hello!', [], { choices: 2 })],
+  ['what is not built', 'UNSUPPORTED', 'start.tools', () => question('Hello!', [], { tools: {} })],
+  ['one choice too many', 'REQUEST_INVALID', 'start.choices', () => question('Hello!', [], { choices: 9 })],
   [
     'what is not built of a list',
     'UNSUPPORTED',

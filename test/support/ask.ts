@@ -7,18 +7,18 @@ export interface Turn {
   readonly says: readonly (string | Uint8Array)[];
 }
 
-export type AskOptions = Pick<ChatRequest, 'text' | 'draw'> & CallOptions;
+export type AskOptions = Pick<ChatRequest, 'text' | 'draw' | 'choices'> & CallOptions;
 
 /** Asks through the gateway, once: a failure is what the test is about. */
 export async function ask(
   gateway: string,
   turns: readonly Turn[],
-  { text, draw, ...options }: AskOptions = {},
+  { text, draw, choices, ...options }: AskOptions = {},
 ): Promise<Answer> {
   using client = connect(gateway, { retry: { maxAttempts: 1 } });
   const messages = turns.map(({ role = 'user', says }) => ({
     role,
     content: says.map((said) => (typeof said === 'string' ? said : { image: { bytes: said } })),
   }));
-  return await client.chat({ messages, text, draw }, options).answer();
+  return await client.chat({ messages, text, draw, choices }, options).answer();
 }

@@ -121,9 +121,16 @@ export class RawChat implements Disposable {
     }
   }
 
-  /** The text so far. */
+  /** The text so far, of a request for one answer. */
   get text(): string {
-    return this.events.map((event) => (event.$case === 'textDelta' ? event.value.text : '')).join('');
+    return this.textOf(0);
+  }
+
+  /** A choice's text so far. */
+  textOf(choice: number): string {
+    return this.events
+      .map((event) => (event.$case === 'textDelta' && event.value.choice === choice ? event.value.text : ''))
+      .join('');
   }
 
   [Symbol.dispose](): void {

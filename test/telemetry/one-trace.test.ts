@@ -125,6 +125,19 @@ test('a request with a picture and a drawing is one trace over all five services
   expect(JSON.stringify(trace)).not.toMatch(/red apple/);
 });
 
+test('all choices of a request are in its trace', async () => {
+  const says = [samplePicture('apple'), 'What is this?'];
+  const { requestId } = await ask(deployment.gateway, [{ says }], { choices: 2 });
+  const decodes = () => traceOf(requestId).filter(({ name }) => name === 'engine decode');
+  await eventually(() => decodes().length === 2, 'both were written');
+  const ids = decodes().map(({ attributes }) => attributes['tessera.request.id']);
+  expect(ids.sort()).toEqual([requestId, `${requestId}-1`]);
+  expect(traceOf(requestId).find(({ name }) => name === 'chat demo')?.attributes).toMatchObject({
+    'gen_ai.request.choice.count': 2,
+    'gen_ai.response.finish_reasons': ['end', 'end'],
+  });
+});
+
 test("a client's trace goes on, and its word that it is not sampled holds", async () => {
   const sampled = 'a'.repeat(32);
   const unsampled = 'b'.repeat(32);

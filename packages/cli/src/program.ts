@@ -190,6 +190,7 @@ function chatOptions(command: Command): Command {
     .option('--image <file>', 'a picture to show; may be given several times', collect, [])
     .option('--system <text>', 'instructions that hold for the whole conversation')
     .option('--seed <n>', 'the same seed gives the same answer', seed)
+    .option('--choices <n>', 'so many answers, each under a seed of its own', wholeNumber(1, 1024), 1)
     .option('--temperature <n>', '0 is greedy', decimal)
     .option('--top-k <n>', 'sample from this many of the likeliest tokens', wholeNumber(1, 1_000_000))
     .option('--top-p <n>', 'sample from the smallest set of tokens whose probability reaches this', decimal)

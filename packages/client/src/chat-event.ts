@@ -10,7 +10,7 @@ export interface AcceptedEvent {
   readonly requestId: string;
   /** The model that answers. */
   readonly model: ModelInfo;
-  /** The seed in use. */
+  /** The seed in use; that of a further choice is this and the choice's number. */
   readonly seed: bigint;
   /** When that was, on the gateway's clock. */
   readonly createTime: Date | undefined;
@@ -53,7 +53,9 @@ export interface SegmentEvent {
 /** An item of the answer begins: words, or a picture. Words after a picture are an item of their own. */
 export interface ItemStartedEvent {
   readonly type: 'item_started';
-  /** The item, counted from 0. */
+  /** The choice it is of, counted from 0. */
+  readonly choice: number;
+  /** The item, counted from 0 in its choice. */
   readonly item: number;
   /** What it is. */
   readonly modality: Modality;
@@ -64,6 +66,8 @@ export interface ItemStartedEvent {
 /** The next piece of text. */
 export interface TextEvent {
   readonly type: 'text';
+  /** The choice it is of, counted from 0. */
+  readonly choice: number;
   /** The item it belongs to. */
   readonly item: number;
   /** The piece; never cuts a character. May be empty: tokens that have no text count too. */
@@ -93,6 +97,8 @@ export interface TokenLogprob extends LogprobCandidate {
 /** A picture is being drawn. */
 export interface DrawProgressEvent {
   readonly type: 'draw_progress';
+  /** The choice it is of, counted from 0. */
+  readonly choice: number;
   /** The item it is. */
   readonly item: number;
   /** Steps done. */
@@ -104,6 +110,8 @@ export interface DrawProgressEvent {
 /** A picture is complete. */
 export interface PictureEvent {
   readonly type: 'picture';
+  /** The choice it is of, counted from 0. */
+  readonly choice: number;
   /** The item it is. */
   readonly item: number;
   /** The type of the file, such as `image/png`. */
@@ -115,6 +123,8 @@ export interface PictureEvent {
 /** An item of the answer is complete. */
 export interface ItemFinishedEvent {
   readonly type: 'item_finished';
+  /** The choice it is of, counted from 0. */
+  readonly choice: number;
   /** The item. */
   readonly item: number;
 }
@@ -125,9 +135,11 @@ export interface ItemFinishedEvent {
  */
 export type FinishReason = 'end' | 'length' | 'stop' | 'tool_calls' | 'filter' | 'unspecified';
 
-/** The text is complete; a picture may still be drawn. */
+/** A choice's text is complete; a picture of it may still be drawn. */
 export interface TextFinishedEvent {
   readonly type: 'text_finished';
+  /** The choice it is of, counted from 0. */
+  readonly choice: number;
   /** Why it ended. */
   readonly reason: FinishReason;
   /** Tokens written, those without text included. */

@@ -63,6 +63,11 @@ export interface ChatRequest {
   readonly text?: TextOptions;
   /** How to draw, if the model draws. */
   readonly draw?: DrawOptions;
+  /**
+   * How many answers to make, one by default: each under the seed and its own number, so that choice 2 is what a request
+   * for one answer gets under `seed + 2n`. The prompt is computed once.
+   */
+  readonly choices?: number;
   /** Requests with a higher one go first: from -100 up to what the server allows, 0 by default. */
   readonly priority?: number;
   /** The person for whom this is asked, as you call them; stands in the server's traces. */

@@ -4,7 +4,15 @@ import { deferred } from '@tessera/testing/async/deferred';
 import { expect, test } from 'vitest';
 import type { ChatEvent } from './chat-event.js';
 import { connect } from './connect.js';
-import { accepted, type ChatCall, end, picture, scriptedGateway, words } from './testing/scripted-gateway.js';
+import {
+  accepted,
+  type ChatCall,
+  end,
+  picture,
+  scriptedGateway,
+  type Told,
+  words,
+} from './testing/scripted-gateway.js';
 
 const request = { messages: [{ role: 'user', content: 'Hello!' }] } as const;
 
@@ -30,6 +38,14 @@ test('an answer as a whole has its items in order', async () => {
     pictures: [drawn],
     items: ['Here it is', drawn, '. Done'],
     finishReason: 'end',
+    choices: [
+      {
+        text: 'Here it is. Done',
+        pictures: [drawn],
+        items: ['Here it is', drawn, '. Done'],
+        finishReason: 'end',
+      },
+    ],
     usage: {
       inputTokens: 5,
       cachedInputTokens: 0,
@@ -40,6 +56,28 @@ test('an answer as a whole has its items in order', async () => {
     },
     timeline: [],
   });
+});
+
+test('choices that come in between each other are put together apart, and the first one is the answer', async () => {
+  const of = (choice: number, event: Told): Told => ({ ...event, value: { ...event.value, choice } }) as Told;
+  async function* chat() {
+    yield accepted;
+    const texts = [...words(0, 'one', ' more')].map((event) => of(0, event));
+    const others = [...words(0, 'two', ' less')].map((event) => of(2, event));
+    for (const [at, event] of texts.entries()) yield* [event, others[at] as Told];
+    // This one says nothing.
+    for (const choice of [2, 1, 0]) yield of(choice, { $case: 'choiceFinished', value: { reason: 1 + choice } });
+    yield end[1] as Told;
+  }
+  await using gateway = await scriptedGateway({ chat });
+  using client = connect(gateway.address);
+  const answer = await client.chat({ ...request, choices: 3 }).answer();
+  expect(answer).toMatchObject({ text: 'one more', finishReason: 'end' });
+  expect(answer.choices).toEqual([
+    { text: 'one more', pictures: [], items: ['one more'], finishReason: 'end' },
+    { text: '', pictures: [], items: [], finishReason: 'length' },
+    { text: 'two less', pictures: [], items: ['two less'], finishReason: 'stop' },
+  ]);
 });
 
 test('events come as they are told, a picture once it is complete; the whole is there afterwards', async () => {

@@ -56,7 +56,7 @@ test('pictures are declared in the order in which they are shown, under their na
 });
 
 test('what the server is told of a request beside the conversation', async () => {
-  const facts = { priority: -3, user: 'anna', metadata: { a: 'b' }, templateArguments: { think: true } };
+  const facts = { choices: 3, priority: -3, user: 'anna', metadata: { a: 'b' }, templateArguments: { think: true } };
   expect((await encode({ messages: [], ...facts })).start).toMatchObject(facts);
 });
 
@@ -130,4 +130,11 @@ test('media travel in parts, the last one marked, an empty one too', async () =>
     ['0-image', 75_712, true],
     ['1-image', 0, true],
   ]);
+});
+
+test.each([0, -1, 1.5, Number.NaN, 2 ** 32])('%s choices are refused before anything is sent', async (choices) => {
+  await expect(encode({ messages: [], choices })).rejects.toMatchObject({
+    code: 'REQUEST_INVALID',
+    options: { field: 'choices' },
+  });
 });

@@ -48,7 +48,7 @@ const details = { low: MediaDetail.LOW, high: MediaDetail.HIGH } as const;
  * @throws TesseraError
  */
 export async function encodeRequest(
-  { messages, model, text, draw, priority, user, metadata, templateArguments }: ChatRequest,
+  { messages, model, text, draw, choices, priority, user, metadata, templateArguments }: ChatRequest,
   fetchOptions: FetchOptions,
   signal: AbortSignal,
 ): Promise<EncodedRequest> {
@@ -83,6 +83,7 @@ export async function encodeRequest(
       })),
       text: text && textInput(text),
       draw: draw && { ...draw, seed: seedOf(draw.seed, 'draw.seed') },
+      choices: choicesOf(choices),
       priority,
       user,
       metadata,
@@ -150,6 +151,15 @@ function formatInput(format: ResponseFormat): FormatInput {
     case 'regex':
       return { $case: 'regex' as const, value: format.pattern };
   }
+}
+
+/** What the contract's 32 bits cannot say would go out as another number. */
+function choicesOf(choices: number | undefined): number | undefined {
+  if (choices === undefined) return undefined;
+  if (!Number.isInteger(choices) || choices < 1 || choices >= 2 ** 32) {
+    throw TesseraError.invalidField('choices', `is ${choices}; it must be a whole number from 1 on`);
+  }
+  return choices;
 }
 
 function seedOf(seed: bigint | number | undefined, field: string): bigint | undefined {

@@ -25,7 +25,7 @@ test.each<[string, Told, object | undefined]>([
   [
     'a piece of text',
     { $case: 'textDelta', value: { item: 1, text: 'ab', tokenCount: 2 } },
-    { type: 'text', item: 1, text: 'ab', tokenCount: 2 },
+    { type: 'text', choice: 0, item: 1, text: 'ab', tokenCount: 2 },
   ],
   [
     'a piece of text with log-probabilities',
@@ -45,6 +45,7 @@ test.each<[string, Told, object | undefined]>([
     },
     {
       type: 'text',
+      choice: 0,
       item: 1,
       text: 'a',
       tokenCount: 1,
@@ -61,12 +62,12 @@ test.each<[string, Told, object | undefined]>([
   [
     'progress of a drawing',
     { $case: 'mediaProgress', value: { item: 1, step: 3, steps: 20 } },
-    { type: 'draw_progress', item: 1, step: 3, steps: 20 },
+    { type: 'draw_progress', choice: 0, item: 1, step: 3, steps: 20 },
   ],
   [
     'the end of a text',
     { $case: 'choiceFinished', value: { reason: FinishReason.TOOL_CALLS, tokenCount: 4 } },
-    { type: 'text_finished', reason: 'tool_calls', tokenCount: 4 },
+    { type: 'text_finished', choice: 0, reason: 'tool_calls', tokenCount: 4 },
   ],
   [
     'the end',
@@ -114,6 +115,20 @@ test.each<[string, Told, object | undefined]>([
   ['a part of an item that never began, not at all', { $case: 'mediaPart', value: { item: 5, last: true } }, undefined],
 ])('%s is told in plain values', (_what, told, event) => {
   expect(read(told)).toEqual(event);
+});
+
+test('items of two choices that have the same number stay two', () => {
+  const reader = new EventReader();
+  const readAs = (event: Told) => reader.read(AnswerEvent.fromPartial({ event }));
+  const content = { $case: 'media' as const, value: { modality: Modality.IMAGE, mimeType: 'image/png' } };
+  const begins = [0, 1].map((choice) => readAs({ $case: 'itemStarted', value: { item: 2, choice, content } }));
+  expect(begins).toMatchObject([{ choice: 0 }, { choice: 1 }]);
+  readAs({ $case: 'mediaPart', value: { item: 2, choice: 0, data: Buffer.from('a') } });
+  readAs({ $case: 'mediaPart', value: { item: 2, choice: 1, data: Buffer.from('x') } });
+  const first = readAs({ $case: 'mediaPart', value: { item: 2, choice: 0, data: Buffer.from('b'), last: true } });
+  const other = readAs({ $case: 'mediaPart', value: { item: 2, choice: 1, data: Buffer.from('y'), last: true } });
+  expect(first).toMatchObject({ type: 'picture', choice: 0, item: 2, bytes: Buffer.from('ab') });
+  expect(other).toMatchObject({ type: 'picture', choice: 1, item: 2, bytes: Buffer.from('xy') });
 });
 
 test('an event that says nothing is not told', () => {

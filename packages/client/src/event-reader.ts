@@ -23,7 +23,8 @@ import { wordOf } from './words.js';
 
 /** Turns the events of one answer, as the contract has them, into those of the client. */
 export class EventReader {
-  private readonly pictures = new Map<number, { readonly mimeType: string; readonly parts: Uint8Array[] }>();
+  /** By choice and item. */
+  private readonly pictures = new Map<string, { readonly mimeType: string; readonly parts: Uint8Array[] }>();
 
   /** @returns undefined for what is told later, as parts of a picture are, and for what this version does not know */
   read(event: AnswerEvent | undefined): ChatEvent | undefined {
@@ -40,21 +41,21 @@ export class EventReader {
       case 'itemStarted':
         return this.started(what.value);
       case 'textDelta': {
-        const { item, text, tokenCount, logprobs } = what.value;
+        const { item, choice, text, tokenCount, logprobs } = what.value;
         const told = logprobs.length > 0 ? { logprobs: logprobs.map(tokenLogprob) } : {};
-        return { type: 'text', item, text, tokenCount, ...told };
+        return { type: 'text', choice, item, text, tokenCount, ...told };
       }
       case 'mediaProgress': {
-        const { item, step, steps } = what.value;
-        return { type: 'draw_progress', item, step, steps };
+        const { item, choice, step, steps } = what.value;
+        return { type: 'draw_progress', choice, item, step, steps };
       }
       case 'mediaPart':
         return this.part(what.value);
       case 'itemFinished':
-        return { type: 'item_finished', item: what.value.item };
+        return { type: 'item_finished', choice: what.value.choice, item: what.value.item };
       case 'choiceFinished': {
-        const { reason, tokenCount } = what.value;
-        return { type: 'text_finished', reason: wordOf(FinishReason, reason), tokenCount };
+        const { choice, reason, tokenCount } = what.value;
+        return { type: 'text_finished', choice, reason: wordOf(FinishReason, reason), tokenCount };
       }
       case 'finished':
         return {
@@ -69,27 +70,28 @@ export class EventReader {
     }
   }
 
-  private started({ item, content }: OutputItemStarted): ItemStartedEvent | undefined {
+  private started({ item, choice, content }: OutputItemStarted): ItemStartedEvent | undefined {
     switch (content?.$case) {
       case 'text':
-        return { type: 'item_started', item, modality: 'text' };
+        return { type: 'item_started', choice, item, modality: 'text' };
       case 'media': {
         const { modality, mimeType } = content.value;
-        this.pictures.set(item, { mimeType, parts: [] });
-        return { type: 'item_started', item, modality: modalityOf(modality), mimeType };
+        this.pictures.set(`${choice}/${item}`, { mimeType, parts: [] });
+        return { type: 'item_started', choice, item, modality: modalityOf(modality), mimeType };
       }
       default:
         return undefined;
     }
   }
 
-  private part({ item, data, last }: OutputMediaPart): PictureEvent | undefined {
-    const picture = this.pictures.get(item);
+  private part({ item, choice, data, last }: OutputMediaPart): PictureEvent | undefined {
+    const key = `${choice}/${item}`;
+    const picture = this.pictures.get(key);
     if (picture === undefined) return undefined;
     picture.parts.push(data);
     if (!last) return undefined;
-    this.pictures.delete(item);
-    return { type: 'picture', item, mimeType: picture.mimeType, bytes: Buffer.concat(picture.parts) };
+    this.pictures.delete(key);
+    return { type: 'picture', choice, item, mimeType: picture.mimeType, bytes: Buffer.concat(picture.parts) };
   }
 }
 

@@ -1,5 +1,5 @@
 export { type ErrorCode, TesseraError } from '@tessera/protocol';
-export type { Answer, Picture } from './answer.js';
+export type { Answer, AnswerChoice, Picture } from './answer.js';
 export type {
   AcceptedEvent,
   ChatEvent,

@@ -46,6 +46,8 @@ export interface ChatLimits {
   readonly messages: number;
   /** Characters of text in one conversation. */
   readonly textCharacters: number;
+  /** Answers that one request may ask for. */
+  readonly choices: number;
   /** The longest time one request may take. */
   readonly maxDeadlineMs: number;
 }
@@ -75,7 +77,7 @@ export function modelOf({ info, inputModalities, outputModalities, contextTokens
 }
 
 export function limitsOf(limits: NonNullable<ChatServiceDescribeResponse['limits']>): ChatLimits {
-  const { contextTokens, mediaItems, mediaBytes, mediaPixels, messages, textCharacters, maxDeadline } = limits;
+  const { contextTokens, mediaItems, mediaBytes, mediaPixels, messages, textCharacters, choices, maxDeadline } = limits;
   return {
     contextTokens,
     mediaItems,
@@ -83,6 +85,7 @@ export function limitsOf(limits: NonNullable<ChatServiceDescribeResponse['limits
     mediaPixels: Number(mediaPixels),
     messages,
     textCharacters,
+    choices,
     maxDeadlineMs: durationMs(maxDeadline),
   };
 }

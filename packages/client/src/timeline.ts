@@ -19,9 +19,12 @@ export interface TimelineSpan {
   readonly segment?: number;
   /** The item of the answer; absent where none is meant. */
   readonly item?: number;
+  /** The choice of the answer; absent where none is meant. */
+  readonly choice?: number;
 }
 
 export function timelineSpan(span: Span): TimelineSpan {
-  const { start, duration, media, segment, item } = span;
-  return { ...spanWords(span), startMs: durationMs(start), durationMs: durationMs(duration), media, segment, item };
+  const { start, duration, media, segment, item, choice } = span;
+  const times = { startMs: durationMs(start), durationMs: durationMs(duration) };
+  return { ...spanWords(span), ...times, media, segment, item, choice };
 }

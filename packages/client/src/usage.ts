@@ -7,7 +7,7 @@ export interface Usage {
   readonly inputTokens: number;
   /** How many of those were not computed, since an earlier request's could be used. */
   readonly cachedInputTokens: number;
-  /** Tokens of the answer. */
+  /** Tokens of the answer, of all its choices. */
   readonly outputTokens: number;
   /** The prompt's tokens by what they stand for; what has none is left out. */
   readonly inputByModality: Readonly<Partial<Record<Modality, number>>>;

@@ -27,6 +27,15 @@ test('neighbours that are not fetched are joined, and no others', async () => {
   expect(await collect(queue)).toEqual(['a23', 'b1', 'a45']);
 });
 
+test('what may pass its neighbours is joined to its like before them, and passes nothing else', async () => {
+  const join = (last: string, next: string) => (last[0] === next[0] ? last + next.slice(1) : undefined);
+  const passes = (last: string, next: string) => last !== 'stop' && next !== 'stop';
+  const queue = new EventQueue<string>({ join, passes });
+  for (const event of ['a1', 'b1', 'c1', 'a2', 'c2', 'b2', 'stop', 'a3', 'b3', 'a4']) queue.put(event);
+  queue.end();
+  expect(await collect(queue)).toEqual(['a12', 'b12', 'c12', 'stop', 'a34', 'b3']);
+});
+
 test('an error comes after what was put before it, once', async () => {
   const queue = new EventQueue<number>();
   queue.put(1);

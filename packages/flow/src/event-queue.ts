@@ -1,6 +1,8 @@
 export interface EventQueueOptions<T> {
   /** Makes one of two neighbours that the reader has not fetched yet; undefined where they stay two. */
   readonly join?: (last: T, next: T) => T | undefined;
+  /** Whether the order of two is of no account, so that the next may be joined to what stands before the last. */
+  readonly passes?: (last: T, next: T) => boolean;
   /** Unread events beyond which writers are asked to wait; without it they never are. */
   readonly most?: number;
   /** Its abort, before the end is put, is as if the reader left: the events end, without an error, and what is unread is dropped. */
@@ -36,11 +38,23 @@ export class EventQueue<T> implements AsyncIterableIterator<T, void> {
       resolve({ done: false, value: event });
       return true;
     }
-    const { join } = this.#options;
-    const joined = join === undefined || this.#events.length === 0 ? undefined : join(this.#events.at(-1) as T, event);
-    if (joined === undefined) this.#events.push(event);
-    else this.#events[this.#events.length - 1] = joined;
+    if (!this.#join(event)) this.#events.push(event);
     return true;
+  }
+
+  #join(event: T): boolean {
+    const { join, passes } = this.#options;
+    if (join === undefined) return false;
+    for (let at = this.#events.length - 1; at >= 0; at--) {
+      const earlier = this.#events[at] as T;
+      const joined = join(earlier, event);
+      if (joined !== undefined) {
+        this.#events[at] = joined;
+        return true;
+      }
+      if (passes?.(earlier, event) !== true) return false;
+    }
+    return false;
   }
 
   /** Resolves when the reader has fetched enough for more to be put; undefined when there is room now. */

@@ -42,7 +42,6 @@ export const unbuiltRequestFields: readonly UnbuiltField<ChatStart>[] = [
     'any but MODALITY_IMAGE',
   ),
   unbuiltInEach('media', 'detail', ({ detail }: Media) => !builtDetails.has(detail), 'any but MEDIA_DETAIL_HIGH'),
-  unbuilt('choices', ({ choices }) => choices !== undefined && choices > 1, 'more than 1'),
   unbuilt('output_modalities', ({ outputModalities }) => outputModalities.length > 0),
   unbuilt('tools', ({ tools }) => tools !== undefined),
 ];

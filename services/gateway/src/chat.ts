@@ -8,33 +8,34 @@ import {
   type Media,
   type MediaPart,
   type ModelInfo,
-  type PromptConversation,
-  type PromptPart,
   quoted,
   RequestState,
   TesseraError,
   type UploadResponse,
 } from '@tessera/protocol';
+import { AdmittedChoices } from './admission/admitted-choices.js';
 import { Arrivals } from './admission/arrivals.js';
 import type { ClientLimits } from './admission/client-limits.js';
 import type { RequestAdmission } from './admission/request-admission.js';
 import type { UploadShares } from './admission/upload-shares.js';
-import type { AnswerEventBody } from './answer/answer-reducer.js';
+import type { AnswerEventBody } from './answer/answer-event.js';
+import { joinText, passesText } from './answer/join-text.js';
 import { RequestLifecycle, type StateListener } from './answer/request-lifecycle.js';
-import { type Conversation, type ConversationLimits, checkConversation } from './conversation/check-conversation.js';
+import { type ConversationLimits, checkConversation } from './conversation/check-conversation.js';
+import { numberMedia } from './conversation/number-media.js';
 import { type IntakeLimits, MediaIntake } from './intake/media-intake.js';
-import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './intake/media-plan.js';
-import { readParts } from './intake/read-parts.js';
+import { type MediaModel, nameMedia, type PlannedItem } from './intake/media-plan.js';
+import { receiveMedia } from './intake/receive-media.js';
 import { takeUpload } from './intake/take-upload.js';
-import { EncodeDispatch, encodeJobs } from './routing/encode-dispatch.js';
+import { encodeJobs } from './routing/encode-dispatch.js';
 import type { EnginePool } from './routing/engine-pool.js';
 import { beginnings, PrefixAffinity } from './routing/prefix-affinity.js';
-import { RoutedRequest } from './routing/routed-request.js';
+import { type RequestRemains, RoutedChoices } from './routing/routed-choices.js';
 
 export interface ChatLimits extends ConversationLimits, IntakeLimits {
   /** Pixels of one picture. */
   readonly mediaPixels: number;
-  /** Requests in flight in this gateway; beyond it new ones are refused at once. */
+  /** Requests in flight in this gateway, each as often as it has choices; beyond it new ones are refused at once. */
   readonly requests: number;
   readonly tilesPerJob: number;
   readonly attempts: number;
@@ -81,27 +82,6 @@ const rememberedConversations = 65_536;
 /** Events that a client may leave unread before its answer waits for it. */
 const maxUnread = 64;
 
-/** Tokens whose log-probabilities may leave together. */
-const maxJoinedLogprobs = 256;
-
-/** Text of one item that the reader has not fetched leaves together. */
-function joinText(last: AnswerEventBody, next: AnswerEventBody): AnswerEventBody | undefined {
-  if (last.$case !== 'textDelta' || next.$case !== 'textDelta') return undefined;
-  const [one, other] = [last.value, next.value];
-  if (one.item !== other.item || one.choice !== other.choice) return undefined;
-  // Log-probabilities are far larger than the text: what is joined stays far below the size of a message.
-  if (one.logprobs.length + other.logprobs.length > maxJoinedLogprobs) return undefined;
-  return {
-    $case: 'textDelta',
-    value: {
-      ...one,
-      text: one.text + other.text,
-      tokenCount: one.tokenCount + other.tokenCount,
-      logprobs: other.logprobs.length === 0 ? one.logprobs : [...one.logprobs, ...other.logprobs],
-    },
-  };
-}
-
 /** The gateway's core: a conversation and its media go in, typed events come out. Knows nothing of any front door. */
 export class Chat {
   private active = 0;
@@ -112,7 +92,7 @@ export class Chat {
 
   constructor(private readonly dependencies: ChatDependencies) {}
 
-  /** Requests in flight. */
+  /** Requests in flight, each as often as it has choices. */
   get inFlight(): number {
     return this.active;
   }
@@ -137,11 +117,12 @@ export class Chat {
     this.dependencies.admission.refuseFull(this.arrivals.count());
   }
 
-  private refuseBeyond(most: number): void {
+  /** @param places how many a request takes */
+  private refuseBeyond(most: number, places = 1): void {
     const arriving = this.arrivals.count();
     const inFlight = this.active + arriving;
-    if (inFlight < most) return;
-    throw new TesseraError('QUEUE_FULL', `the gateway has ${inFlight} requests in flight, its limit`, {
+    if (inFlight + places <= most) return;
+    throw new TesseraError('QUEUE_FULL', `the gateway has ${inFlight} requests in flight; its limit is ${most}`, {
       retryAfterMs: this.dependencies.admission.engineRetryMs(arriving),
     });
   }
@@ -155,7 +136,12 @@ export class Chat {
   answer(start: ChatStart, parts: AsyncIterable<MediaPart>, call: ChatCall): AsyncIterableIterator<AnswerEventBody> {
     const stop = linkedAbort(call.signal);
     const onAbandoned = (): void => stop.abort(new TesseraError('CANCELLED', 'the answer is read no more'));
-    const events = new EventQueue<AnswerEventBody>({ join: joinText, most: maxUnread, onAbandoned });
+    const events = new EventQueue<AnswerEventBody>({
+      join: joinText,
+      passes: passesText,
+      most: maxUnread,
+      onAbandoned,
+    });
     this.run(start, parts, { ...call, stop }, events)
       .then(
         () => events.end(),
@@ -185,7 +171,7 @@ export class Chat {
         limits: { ...limits, maxPixels: limits.mediaPixels },
       });
     } finally {
-      this.leave();
+      this.leave(1);
     }
   }
 
@@ -200,24 +186,26 @@ export class Chat {
     this.refuseFull();
     requireModel(start.model, model);
     const conversation = checkConversation(start, limits);
+    const { choices } = conversation;
+    this.refuseBeyond(limits.requests, choices);
     const { deadlineMs } = call;
-    using place = clients.enter(call.client);
-    using admitted = admission.admit({
+    using place = clients.enter(call.client, choices);
+    const outline = {
       hasMedia: conversation.media.length > 0,
       maxTokens: conversation.text.maxTokens,
       asksToDraw: start.draw !== undefined,
       drawSteps: conversation.draw.steps,
       deadlineMs,
-    });
-    this.active++;
+    };
+    using admitted = new AdmittedChoices(admission, outline, choices);
+    this.active += choices;
     const requestId = randomBytes(12).toString('hex');
     const lifecycle = new RequestLifecycle(this.dependencies.onState);
     const { stop } = call;
     const { signal } = stop;
     const intake = new MediaIntake(conversation.media, limits, place.budget);
     const seed = conversation.text.seed ?? randomBytes(8).readBigUInt64LE();
-    let request: RoutedRequest | undefined;
-    let encodes: EncodeDispatch | undefined;
+    let request: RoutedChoices | undefined;
     let failure: TesseraError | undefined;
     let items: readonly PlannedItem[] = [];
     try {
@@ -225,18 +213,21 @@ export class Chat {
       await turn();
       const { metadata } = start;
       events.put({ $case: 'accepted', value: { requestId, model, seed, createTime: new Date(), metadata } });
-      const planned = await this.receive(intake, parts, stop);
+      const planned = await receiveMedia(intake, parts, stop, {
+        model: this.dependencies.media,
+        bus,
+        limits,
+      });
       items = planned.items;
       const text = { ...conversation.text, seed };
       const draw = { ...conversation.draw, seed: conversation.draw.seed ?? seed };
-      encodes = new EncodeDispatch(bus, limits.tilesPerJob, items, { requestId, deadlineMs });
       const prompt = numberMedia(conversation, planned.itemOf);
       const digests = items.map(({ digest }) => digest);
       const begun = beginnings(call.client, prompt, digests);
       const known = this.affinity.find(begun);
       // What an engine has in its cache is not encoded again.
       if (items.length > 0 && known?.holdsPictures !== true) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
-      request = new RoutedRequest(
+      request = new RoutedChoices(
         {
           requestId,
           client: call.client,
@@ -253,10 +244,11 @@ export class Chat {
           bus,
           drawings,
           engines,
-          encodes,
           affinity: this.affinity,
+          known,
           lifecycle,
           admitted,
+          tilesPerJob: limits.tilesPerJob,
           maxAttempts: limits.attempts,
           onAttempt: this.dependencies.onAttempt,
         },
@@ -273,61 +265,26 @@ export class Chat {
           failure === undefined || failure.code === 'CANCELLED' ? RequestState.CANCELLED : RequestState.FAILED,
         );
       }
-      if (request !== undefined && encodes !== undefined) {
-        // What an engine may have queued at the last moment is known only once the text is complete.
-        const complete = lifecycle.state === RequestState.DONE;
-        this.cleanUp(requestId, encodes, request.leavesWork || (!complete && this.dependencies.canDraw));
-      }
+      const isComplete = lifecycle.state === RequestState.DONE;
+      for (const remains of request?.remains ?? []) this.cleanUp(remains, isComplete);
       this.dependencies.onEnd({ requestId, state: lifecycle.state, durationMs: lifecycle.nowMs(), error: failure });
-      this.leave();
+      this.leave(choices);
     }
   }
 
-  private leave(): void {
-    this.active--;
+  private leave(places: number): void {
+    this.active -= places;
     if (this.active === 0) for (const resolve of this.whenIdle.splice(0)) resolve();
-  }
-
-  private async receive(
-    intake: MediaIntake,
-    parts: AsyncIterable<MediaPart>,
-    stop: LinkedAbort,
-  ): Promise<{ items: readonly PlannedItem[]; itemOf: ReadonlyMap<string, number> }> {
-    const { signal } = stop;
-    const { limits, media } = this.dependencies;
-    intake.takeInline();
-    await intake.takeUploads((digest) => this.dependencies.bus.findUpload(digest, signal), signal);
-    const incoming = parts[Symbol.asyncIterator]();
-    await readParts(intake, incoming, limits.pauseMs, signal);
-    if (intake.complete) this.refuseMore(incoming, stop);
-    return await planMedia(intake.finish(), media, { maxBytes: limits.itemBytes, maxPixels: limits.mediaPixels });
-  }
-
-  /** Not awaited: a client that says more after all was said breaks the contract, and its request ends with that. */
-  private refuseMore(incoming: AsyncIterator<MediaPart>, stop: LinkedAbort): void {
-    incoming.next().then(
-      ({ done, value }) => {
-        if (done === true) return;
-        const name = quoted(value.name);
-        stop.abort(
-          new TesseraError('REQUEST_INVALID', `a part was sent for media ${name} after all media were complete`, {
-            field: 'media_part.name',
-          }),
-        );
-      },
-      (reason) => {
-        // Anything else is the end of the call, which the call's own signal tells better.
-        if (reason instanceof TesseraError) stop.abort(reason);
-      },
-    );
   }
 
   /**
    * Not awaited by the caller: its answer is complete, or it is gone. What fails here ages out by itself. A request that
    * is done has work left only where it was sent again, since a copy may come back from a worker that died.
    */
-  private cleanUp(requestId: string, encodes: EncodeDispatch, cancel: boolean): void {
-    const cancelling = cancel ? this.dependencies.bus.cancel(requestId) : undefined;
+  private cleanUp({ requestId, encodes, leavesWork }: RequestRemains, isComplete: boolean): void {
+    // What an engine may have queued at the last moment is known only once the text is complete.
+    const cancels = leavesWork || (!isComplete && this.dependencies.canDraw);
+    const cancelling = cancels ? this.dependencies.bus.cancel(requestId) : undefined;
     const cleaning = Promise.allSettled([encodes.close(), cancelling])
       .then(() => undefined)
       .finally(() => this.cleanings.delete(cleaning));
@@ -341,21 +298,4 @@ export function requireModel(name: string, served: ModelInfo): void {
   throw new TesseraError('MODEL_NOT_FOUND', `the model served here is ${served.name}, not ${quoted(name)}`, {
     field: 'model',
   });
-}
-
-/** The engine knows media by number; names are the client's. */
-function numberMedia(
-  { messages, templateArguments }: Conversation,
-  itemOf: ReadonlyMap<string, number>,
-): PromptConversation {
-  const numbered = messages.map(({ role, content }) => ({
-    role,
-    content: content.map(({ part }): PromptPart => {
-      if (part?.$case !== 'media') return { part };
-      const item = itemOf.get(part.value);
-      if (item === undefined) throw new TesseraError('INTERNAL', 'a media item has no number');
-      return { part: { $case: 'media', value: item } };
-    }),
-  }));
-  return { messages: numbered, templateArguments };
 }

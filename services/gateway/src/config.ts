@@ -11,12 +11,18 @@ export const gatewaySettings = {
   ...requestSettings,
   'requests.maxInFlight': setting(positive, {
     default: 512,
-    description: 'Requests that may be in flight; beyond it new ones are refused with RetryInfo.',
+    description:
+      'Requests that may be in flight, each as often as it has choices; beyond it new ones are refused with RetryInfo.',
   }),
   'requests.maxMessages': setting(positive, { default: 256, description: 'Messages in one conversation.' }),
   'requests.maxTextCharacters': setting(positive, {
     default: 262_144,
     description: 'Characters of text in one conversation.',
+  }),
+  'requests.maxChoices': setting(positive.max(1024), {
+    default: 8,
+    description:
+      'Answers that one request may ask for (`choices`). Each is a sequence of its own, so no more than engine.maxRunning, that all of them run at once; and no more than clients.maxRequests and requests.maxInFlight, as which each of them counts: the least of the three holds.',
   }),
   'requests.maxAttempts': setting(positive, {
     default: 3,
@@ -40,7 +46,7 @@ export const gatewaySettings = {
   'clients.maxRequests': setting(positive, {
     default: 256,
     description:
-      'Requests that one client may have in flight. Below requests.maxInFlight, so that no client takes every place.',
+      'Requests that one client may have in flight, each as often as it has choices. Below requests.maxInFlight, so that no client takes every place.',
   }),
   'clients.maxHeldBytes': setting(positive, {
     default: 256 * 1024 * 1024,

@@ -133,6 +133,12 @@ function limitsFrom(settings: GatewaySettings): ChatLimits {
     tilesPerJob: settings['encode.tilesPerJob'],
     attempts: settings['requests.maxAttempts'],
     pauseMs: settings['requests.maxPauseMs'],
+    // More would be refused however often it is tried again.
+    choices: Math.min(
+      settings['requests.maxChoices'],
+      settings['clients.maxRequests'],
+      settings['requests.maxInFlight'],
+    ),
   };
 }
 
@@ -168,7 +174,7 @@ function describe(
       textCharacters: limits.textCharacters,
       maxDeadline: durationOf(settings['grpc.maxDeadlineMs']),
       defaultDeadline: durationOf(Math.min(settings['grpc.defaultDeadlineMs'], settings['grpc.maxDeadlineMs'])),
-      choices: 1,
+      choices: limits.choices,
     },
   };
 }

@@ -2,7 +2,7 @@ import type { TimelineSpan } from '@tessera/client';
 
 const barWidth = 40;
 
-/** The time line of one request as text: a row for each thing a stage did, on one scale. */
+/** The time line of one request as text: a row for each thing a stage did, on one scale; #1 is the second choice. */
 export function formatTimeline(spans: readonly TimelineSpan[]): string {
   const shown = spans.filter((span) => span.stage !== 'gateway' && (span.name !== 'queue' || span.durationMs >= 0.5));
   const rows = [...shown].sort((a, b) => a.startMs - b.startMs);
@@ -14,7 +14,8 @@ export function formatTimeline(spans: readonly TimelineSpan[]): string {
       const bar = (' '.repeat(from) + '█'.repeat(length)).padEnd(barWidth);
       const of = span.media ?? span.item;
       const place = of === undefined ? '' : ` ${of}${span.segment === undefined ? '' : `.${span.segment}`}`;
-      return `  ${span.stage.padEnd(10)}${`${span.name}${place}`.padEnd(12)}|${bar}| ${span.durationMs.toFixed(1).padStart(8)} ms`;
+      const choice = span.choice ? ` #${span.choice}` : '';
+      return `  ${span.stage.padEnd(10)}${`${span.name}${place}${choice}`.padEnd(12)}|${bar}| ${span.durationMs.toFixed(1).padStart(8)} ms`;
     })
     .join('\n');
 }

@@ -21,7 +21,7 @@ export interface ChatCall {
 }
 
 type Input<Message extends { fromPartial(value: never): unknown }> = Parameters<Message['fromPartial']>[0];
-type Told = NonNullable<Input<typeof AnswerEvent>['event']>;
+export type Told = NonNullable<Input<typeof AnswerEvent>['event']>;
 
 export interface Script {
   /** What a call of `Chat` is answered with; throws TesseraErrors. */

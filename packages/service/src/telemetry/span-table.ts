@@ -52,6 +52,7 @@ export const spanTable = {
       'gen_ai.request.temperature',
       'gen_ai.request.top_p',
       'gen_ai.request.top_k',
+      'gen_ai.request.choice.count',
       'gen_ai.request.seed',
       'gen_ai.output.type',
       'tessera.request.id',

@@ -17,6 +17,19 @@ test('one client gets no more places than its share, and another one its own', (
   using _again = clients.enter('a');
 });
 
+test('a request takes as many places as it has choices, or none', () => {
+  const { clients } = limits();
+  expect(() => clients.enter('a', 3)).toThrow(
+    'this client has 0 requests in flight, and asks for 3 choices; 2 is the limit',
+  );
+  const both = clients.enter('a', 2);
+  expect(() => clients.enter('a')).toThrow('this client has 2 requests in flight');
+  both[Symbol.dispose]();
+  using _one = clients.enter('a');
+  expect(() => clients.enter('a', 2)).toThrow('this client has 1 requests in flight');
+  expect(clients.size).toBe(1);
+});
+
 test('who has nothing in flight is not remembered', () => {
   const { clients } = limits();
   for (let n = 0; n < 1000; n++) {

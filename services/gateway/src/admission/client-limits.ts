@@ -37,14 +37,18 @@ export class ClientLimits {
     return this.clients.size;
   }
 
-  /** @throws TesseraError QUEUE_FULL when the client has as many requests in flight as one may have */
-  enter(name: string): ClientPlace {
+  /**
+   * @param places how many places the request takes, one for each of its choices
+   * @throws TesseraError QUEUE_FULL when the client would have more in flight than one may have
+   */
+  enter(name: string, places = 1): ClientPlace {
     const client = this.clients.get(name) ?? { requests: 0, bytes: 0 };
-    if (client.requests >= this.limits.requests) {
-      const message = `this client has ${client.requests} requests in flight, the limit of one client`;
+    if (client.requests + places > this.limits.requests) {
+      const more = places === 1 ? '' : `, and asks for ${places} choices`;
+      const message = `this client has ${client.requests} requests in flight${more}; ${this.limits.requests} is the limit of one client`;
       throw new TesseraError('QUEUE_FULL', message, { retryAfterMs });
     }
-    client.requests++;
+    client.requests += places;
     this.clients.set(name, client);
     return {
       budget: {
@@ -62,7 +66,7 @@ export class ClientLimits {
         },
       },
       [Symbol.dispose]: () => {
-        client.requests--;
+        client.requests -= places;
         if (client.requests === 0) this.clients.delete(name);
       },
     };

@@ -10,7 +10,9 @@ import {
   Work,
 } from '@tessera/protocol';
 import { expect, test } from 'vitest';
-import { type AnswerEventBody, AnswerReducer } from './answer-reducer.js';
+import type { AnswerEventBody } from './answer-event.js';
+import { AnswerReducer } from './answer-reducer.js';
+import { ChoiceStates } from './choice-states.js';
 import { RequestLifecycle } from './request-lifecycle.js';
 
 type EngineEvent = NonNullable<GenerateResponse['event']>;
@@ -62,7 +64,10 @@ class Folded {
   readonly reducer: AnswerReducer;
 
   constructor(declaredMedia?: readonly number[]) {
-    this.reducer = new AnswerReducer(this.lifecycle, (event) => this.events.push(event), declaredMedia);
+    const { lifecycle } = this;
+    const put = (event: AnswerEventBody): void => void this.events.push(event);
+    const state = new ChoiceStates(1, lifecycle, put).of(0);
+    this.reducer = new AnswerReducer({ choice: 0, state, lifecycle, put, declaredMedia });
     this.reducer.enter(RequestState.QUEUED);
   }
 
@@ -187,11 +192,9 @@ test('the end says what it took: tokens by modality, media made, and what happen
     picture(0, 0),
     ended(2, FinishReason.END, 5),
   );
-  answer.reducer.complete();
+  answer.reducer.enter(RequestState.DONE);
   expect(answer.events).toContainEqual({ $case: 'segmentArrived', value: { media: 3, segment: 1, tokenCount: 9 } });
-  const last = answer.events.at(-1);
-  if (last?.$case !== 'finished') throw new Error('the answer has no end');
-  expect(last.value.usage).toEqual({
+  expect(answer.reducer.usage()).toEqual({
     inputTokens: 14,
     cachedInputTokens: 5,
     outputTokens: 2,
@@ -199,15 +202,15 @@ test('the end says what it took: tokens by modality, media made, and what happen
     outputByModality: [{ modality: Modality.TEXT, tokenCount: 2 }],
     outputMedia: 1,
   });
-  const works = last.value.spans.filter(({ what }) => what?.$case === 'work');
+  const works = answer.lifecycle.spans.filter(({ what }) => what?.$case === 'work');
   expect(works).toMatchObject([
     { stage: Stage.ENCODER, what: { value: Work.QUEUE }, media: 3, segment: 1 },
     { stage: Stage.ENCODER, what: { value: Work.ENCODE }, media: 3, segment: 1 },
     { stage: Stage.GENERATOR, what: { value: Work.QUEUE }, item: 1 },
     { stage: Stage.GENERATOR, what: { value: Work.DENOISE }, item: 1 },
-    { stage: Stage.LLM, what: { value: Work.DECODE } },
-    { stage: Stage.LLM, what: { value: Work.PREFILL } },
-    { stage: Stage.LLM, what: { value: Work.QUEUE } },
+    { stage: Stage.LLM, what: { value: Work.DECODE }, choice: 0 },
+    { stage: Stage.LLM, what: { value: Work.PREFILL }, choice: 0 },
+    { stage: Stage.LLM, what: { value: Work.QUEUE }, choice: 0 },
   ]);
   expect(works.map(({ duration }) => durationMs(duration))).toEqual([1, 2, 1, 2, 3, 2, 1]);
 });

@@ -1,8 +1,6 @@
 import {
-  type AnswerEvent,
   type DrawingEvent,
   durationMs,
-  durationOf,
   type GenerateResponse,
   Modality,
   type ModalityTokens,
@@ -13,13 +11,13 @@ import {
   TesseraError,
   type TokenLogprob,
   type TokensWritten,
+  type Usage,
   Work,
 } from '@tessera/protocol';
+import type { AnswerEventBody } from './answer-event.js';
+import type { ChoiceState } from './choice-states.js';
 import { DeliveredAnswer, type ResumePoint } from './delivered-answer.js';
 import type { RequestLifecycle } from './request-lifecycle.js';
-
-/** What one event of an answer says; its number it gets when it leaves. */
-export type AnswerEventBody = NonNullable<AnswerEvent['event']>;
 
 type EngineEvent = NonNullable<GenerateResponse['event']>;
 type ValueOf<C extends EngineEvent['$case']> = Extract<EngineEvent, { $case: C }>['value'];
@@ -27,16 +25,25 @@ type ValueOf<C extends EngineEvent['$case']> = Extract<EngineEvent, { $case: C }
 /** Every drawing is a PNG. */
 const drawingContent = { modality: Modality.IMAGE, mimeType: 'image/png' };
 
-/** One answer a request. */
-const choice = 0;
-
 /** So many log-probabilities of tokens without text wait for an item; with more, one begins without text. */
 const mostUntoldLogprobs = 256;
 
 const works: Readonly<Record<number, Work>> = { [Stage.ENCODER]: Work.ENCODE, [Stage.CONNECTOR]: Work.CONNECT };
 
+/** Where the events of one choice go, and what of the request they are told with. */
+export interface AnswerReducerOptions {
+  /** The choice, counted from 0. */
+  readonly choice: number;
+  readonly state: ChoiceState;
+  readonly lifecycle: RequestLifecycle;
+  /** Where the events go. */
+  readonly put: (event: AnswerEventBody) => void;
+  /** By the number of an item in the engine's request, its number among the declarations. */
+  readonly declaredMedia?: readonly number[];
+}
+
 /**
- * Folds what engines and generators say, over all attempts, into the events of one answer: the request's states, output
+ * Folds what engines and generators say, over all attempts, into the events of one choice of an answer: its states, output
  * items in the order of the content, and what it took. It does nothing else, and knows no transport.
  */
 export class AnswerReducer {
@@ -55,15 +62,7 @@ export class AnswerReducer {
   /** What generators said of drawings whose place in the answer the engine has not told yet. */
   private early: DrawingEvent[] = [];
 
-  /**
-   * @param put where the events go
-   * @param declaredMedia by the number of an item in the engine's request, its number among the declarations
-   */
-  constructor(
-    private readonly lifecycle: RequestLifecycle,
-    private readonly put: (event: AnswerEventBody) => void,
-    private readonly declaredMedia: readonly number[] = [],
-  ) {}
+  constructor(private readonly options: AnswerReducerOptions) {}
 
   /** Whether an engine had it: then it goes on, and does not begin. */
   get begun(): boolean {
@@ -91,9 +90,13 @@ export class AnswerReducer {
     return this.delivered.resumeWithLostDrawings();
   }
 
+  /** The state that the choice is in. */
+  get state(): RequestState {
+    return this.options.state.current;
+  }
+
   enter(state: RequestState): void {
-    this.lifecycle.enter(state);
-    this.put({ $case: 'stateChanged', value: { state, at: durationOf(this.lifecycle.nowMs()) } });
+    this.options.state.enter(state);
   }
 
   /** Takes in one event of the attempt's engine. */
@@ -133,106 +136,26 @@ export class AnswerReducer {
       return true;
     }
     if (!this.delivered.takeDrawingEvent(event)) return false;
+    const { choice, lifecycle, put } = this.options;
     if (event.event.$case === 'progress') {
       const { step, steps } = event.event.value;
-      this.put({ $case: 'mediaProgress', value: { item, choice, step, steps } });
+      put({ $case: 'mediaProgress', value: { item, choice, step, steps } });
       return true;
     }
     const { data, last } = event.event.value;
-    this.put({ $case: 'mediaPart', value: { item, choice, data, last } });
-    if (last) this.put({ $case: 'itemFinished', value: { item, choice } });
+    put({ $case: 'mediaPart', value: { item, choice, data, last } });
+    if (last) put({ $case: 'itemFinished', value: { item, choice } });
     if (event.timing !== undefined) {
-      this.lifecycle.addStageWork(Stage.GENERATOR, Work.DENOISE, event.timing, { item, choice });
+      lifecycle.addStageWork(Stage.GENERATOR, Work.DENOISE, event.timing, { item, choice });
     }
     return true;
   }
 
-  /** The answer has its text and its drawings: says that it is done. */
-  complete(): void {
-    this.enter(RequestState.DONE);
-    this.put({ $case: 'finished', value: { usage: this.usage(), spans: [...this.lifecycle.spans] } });
-  }
-
-  private takeSegment({ media, segment, tokenCount, timings }: ValueOf<'segmentArrived'>): void {
-    const declared = this.declaredMedia[media] ?? media;
-    for (const { stage, queue, busy, endTime } of timings) {
-      const times = {
-        queueMs: durationMs(queue),
-        busyMs: durationMs(busy),
-        endedAtMs: endTime?.getTime() ?? Date.now(),
-      };
-      this.lifecycle.addStageWork(stage, works[stage] ?? Work.UNSPECIFIED, times, { media: declared, segment });
-    }
-    // A further engine has them all sent to it again.
-    const key = `${media}/${segment}`;
-    if (this.toldSegments.has(key)) return;
-    this.toldSegments.add(key);
-    this.put({ $case: 'segmentArrived', value: { media: declared, segment, tokenCount } });
-  }
-
-  private takeTokens({ tokenIds, text, logprobs }: TokensWritten): void {
-    if (this.lifecycle.state === RequestState.PREFILLING) this.enter(RequestState.DECODING);
-    this.delivered.takeTokens(tokenIds);
-    const tokenCount = this.untoldTokens + tokenIds.length;
-    const allLogprobs = this.untoldLogprobs.length === 0 ? logprobs : [...this.untoldLogprobs, ...logprobs];
-    // A token without text, such as the one that asks for a drawing, begins no item.
-    if (this.textItem === undefined && text === '' && allLogprobs.length < mostUntoldLogprobs) {
-      this.untoldTokens = tokenCount;
-      this.untoldLogprobs = allLogprobs;
-      return;
-    }
-    this.untoldTokens = 0;
-    this.untoldLogprobs = [];
-    if (this.textItem === undefined) {
-      this.textItem = this.nextItem++;
-      const content = { $case: 'text' as const, value: {} };
-      this.put({ $case: 'itemStarted', value: { item: this.textItem, choice, content } });
-    }
-    this.put({ $case: 'textDelta', value: { item: this.textItem, choice, text, tokenCount, logprobs: allLogprobs } });
-  }
-
-  private endText(): void {
-    if (this.textItem === undefined) return;
-    this.put({ $case: 'itemFinished', value: { item: this.textItem, choice } });
-    this.textItem = undefined;
-  }
-
-  private takeQueuedDrawing(drawing: number): void {
-    this.delivered.takeQueuedDrawing(drawing);
-    // One that was lost and is queued again keeps its place.
-    if (this.drawingItems.has(drawing)) return;
-    this.endText();
-    const item = this.nextItem++;
-    this.drawingItems.set(drawing, item);
-    const content = { $case: 'media' as const, value: drawingContent };
-    this.put({ $case: 'itemStarted', value: { item, choice, content } });
-    const early = this.early;
-    this.early = [];
-    for (const event of early) this.takeDrawingEvent(event);
-  }
-
-  private takeEnd({ reason, tokenCount, timing, cachedTokens }: SequenceFinished): void {
-    // What an engine found in its cache it knows only once it has computed the prompt.
-    if (this.prompt !== undefined) this.prompt = { ...this.prompt, cachedTokens };
-    if (this.delivered.takeEnd({ reason, tokenCount })) {
-      this.endText();
-      this.put({ $case: 'choiceFinished', value: { choice, reason, tokenCount } });
-    }
-    if (timing === undefined) return;
-    const { lifecycle } = this;
-    let endMs = lifecycle.nowMs();
-    const phases = [
-      [Work.DECODE, durationMs(timing.decode)],
-      [Work.PREFILL, durationMs(timing.prefill)],
-      [Work.QUEUE, durationMs(timing.queue)],
-    ] as const;
-    for (const [work, lengthMs] of phases) {
-      lifecycle.addWork(Stage.LLM, work, endMs - lengthMs, lengthMs);
-      endMs -= lengthMs;
-    }
-  }
-
-  private usage() {
+  /**
+   * What it took, once it has its text and its drawings.
+   * @throws TesseraError INTERNAL before that
+   */
+  usage(): Usage {
     const outputTokens = this.delivered.end?.tokenCount;
     if (this.prompt === undefined || outputTokens === undefined) {
       throw new TesseraError('INTERNAL', 'an answer is done that has no end');
@@ -247,5 +170,88 @@ export class AnswerReducer {
       outputByModality: outputTokens > 0 ? written : [],
       outputMedia: this.delivered.drawings,
     };
+  }
+
+  private takeSegment({ media, segment, tokenCount, timings }: ValueOf<'segmentArrived'>): void {
+    const { choice, declaredMedia = [], lifecycle, put } = this.options;
+    const declared = declaredMedia[media] ?? media;
+    for (const { stage, queue, busy, endTime } of timings) {
+      const times = {
+        queueMs: durationMs(queue),
+        busyMs: durationMs(busy),
+        endedAtMs: endTime?.getTime() ?? Date.now(),
+      };
+      lifecycle.addStageWork(stage, works[stage] ?? Work.UNSPECIFIED, times, { media: declared, segment });
+    }
+    // A further engine has them all sent to it again, and other choices find them in its cache.
+    const key = `${media}/${segment}`;
+    if (choice > 0 || this.toldSegments.has(key)) return;
+    this.toldSegments.add(key);
+    put({ $case: 'segmentArrived', value: { media: declared, segment, tokenCount } });
+  }
+
+  private takeTokens({ tokenIds, text, logprobs }: TokensWritten): void {
+    const { choice, put } = this.options;
+    if (this.state === RequestState.PREFILLING) this.enter(RequestState.DECODING);
+    this.delivered.takeTokens(tokenIds);
+    const tokenCount = this.untoldTokens + tokenIds.length;
+    const allLogprobs = this.untoldLogprobs.length === 0 ? logprobs : [...this.untoldLogprobs, ...logprobs];
+    // A token without text, such as the one that asks for a drawing, begins no item.
+    if (this.textItem === undefined && text === '' && allLogprobs.length < mostUntoldLogprobs) {
+      this.untoldTokens = tokenCount;
+      this.untoldLogprobs = allLogprobs;
+      return;
+    }
+    this.untoldTokens = 0;
+    this.untoldLogprobs = [];
+    if (this.textItem === undefined) {
+      this.textItem = this.nextItem++;
+      const content = { $case: 'text' as const, value: {} };
+      put({ $case: 'itemStarted', value: { item: this.textItem, choice, content } });
+    }
+    put({ $case: 'textDelta', value: { item: this.textItem, choice, text, tokenCount, logprobs: allLogprobs } });
+  }
+
+  private endText(): void {
+    if (this.textItem === undefined) return;
+    const { choice, put } = this.options;
+    put({ $case: 'itemFinished', value: { item: this.textItem, choice } });
+    this.textItem = undefined;
+  }
+
+  private takeQueuedDrawing(drawing: number): void {
+    this.delivered.takeQueuedDrawing(drawing);
+    // One that was lost and is queued again keeps its place.
+    if (this.drawingItems.has(drawing)) return;
+    const { choice, put } = this.options;
+    this.endText();
+    const item = this.nextItem++;
+    this.drawingItems.set(drawing, item);
+    const content = { $case: 'media' as const, value: drawingContent };
+    put({ $case: 'itemStarted', value: { item, choice, content } });
+    const early = this.early;
+    this.early = [];
+    for (const event of early) this.takeDrawingEvent(event);
+  }
+
+  private takeEnd({ reason, tokenCount, timing, cachedTokens }: SequenceFinished): void {
+    const { choice, lifecycle, put } = this.options;
+    // What an engine found in its cache it knows only once it has computed the prompt.
+    if (this.prompt !== undefined) this.prompt = { ...this.prompt, cachedTokens };
+    if (this.delivered.takeEnd({ reason, tokenCount })) {
+      this.endText();
+      put({ $case: 'choiceFinished', value: { choice, reason, tokenCount } });
+    }
+    if (timing === undefined) return;
+    let endMs = lifecycle.nowMs();
+    const phases = [
+      [Work.DECODE, durationMs(timing.decode)],
+      [Work.PREFILL, durationMs(timing.prefill)],
+      [Work.QUEUE, durationMs(timing.queue)],
+    ] as const;
+    for (const [work, lengthMs] of phases) {
+      lifecycle.addWork(Stage.LLM, work, endMs - lengthMs, lengthMs, { choice });
+      endMs -= lengthMs;
+    }
   }
 }

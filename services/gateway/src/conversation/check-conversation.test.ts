@@ -20,6 +20,7 @@ const limits = {
   maxSteps: 50,
   maxGuidance: 8,
   maxPriority: 2,
+  choices: 4,
 };
 
 const words = (value: string): ContentPart => ({ part: { $case: 'text', value } });
@@ -79,7 +80,7 @@ test('a conversation at every limit is taken, whoever speaks', () => {
       stopTokenIds: new Array(64).fill(4294967295),
     }),
     draw: { steps: 50, guidance: 8, seed: undefined },
-    choices: 1,
+    choices: 4,
     user: 'u'.repeat(256),
     metadata: Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`${at}`.padEnd(64, 'k'), 'v'.repeat(512)])),
     templateArguments: { think: true, deep: [{ a: 1 }], text: 'x'.repeat(16_000) },
@@ -140,6 +141,7 @@ test.each<[why: string, start: Partial<ChatStart>, code: string, field: string |
   ['an item that is declared and not shown', { media: [media('a')] }, 'REQUEST_INVALID', 'media[0]'],
   ['one declaration too many', shown(media('a'), media('b'), media('c')), 'MEDIA_TOO_MANY', 'media'],
   ['no choice', { choices: 0 }, 'REQUEST_INVALID', 'choices'],
+  ['one choice too many', { choices: 5 }, 'REQUEST_INVALID', 'choices'],
   ['a long user', { user: 'u'.repeat(257) }, 'REQUEST_INVALID', 'user'],
   ['a key without a name', { metadata: { '': 'v' } }, 'REQUEST_INVALID', 'metadata'],
   ['a long key', { metadata: { ['k'.repeat(65)]: 'v' } }, 'REQUEST_INVALID', 'metadata'],
@@ -209,7 +211,6 @@ test.each<[field: string, start: Partial<ChatStart>]>([
   ['messages[0].tool_call_id', { messages: [{ ...user(words('a')), toolCallId: 'c' }] }],
   ['media[0].modality', shown(media('a', { modality: Modality.AUDIO }))],
   ['media[0].detail', shown(media('a', { detail: MediaDetail.LOW }))],
-  ['choices', { choices: 2 }],
   ['output_modalities', { outputModalities: [Modality.TEXT] }],
   ['tools', { tools: { tools: [], choice: undefined, parallel: undefined } }],
   ['media[0].detail', shown(media('a', { detail: 7 as MediaDetail }))],
@@ -218,5 +219,5 @@ test.each<[field: string, start: Partial<ChatStart>]>([
 });
 
 test('every field that is laid down and not built has its case above', () => {
-  expect(unbuiltRequestFields.length).toBe(7);
+  expect(unbuiltRequestFields.length).toBe(6);
 });

@@ -27,6 +27,8 @@ export interface ConversationLimits {
   readonly maxSteps: number;
   readonly maxGuidance: number;
   readonly maxPriority: number;
+  /** Answers that one request may ask for. */
+  readonly choices: number;
 }
 
 /** A conversation that keeps the contract. */
@@ -37,6 +39,8 @@ export interface Conversation {
   readonly text: TextOptions;
   readonly draw: DrawOptions;
   readonly templateArguments: ChatStart['templateArguments'];
+  /** How many answers; at least one. */
+  readonly choices: number;
 }
 
 /** Names an upload. */
@@ -60,7 +64,7 @@ export function checkConversation(start: ChatStart, limits: ConversationLimits):
   const { messages, media, templateArguments } = start;
   refuseUnbuilt(start, unbuiltRequestFields);
   inRange('priority', start.priority, leastPriority, limits.maxPriority);
-  if (start.choices === 0) throw invalid('choices', 'is 0; leave it out for one');
+  const choices = checkChoices(start.choices, limits);
   if (messages.length === 0) throw new TesseraError('PROMPT_EMPTY', 'messages is empty', { field: 'messages' });
   if (messages.length > limits.messages) {
     throw invalid('messages', `has ${messages.length} entries; the limit is ${limits.messages}`);
@@ -74,7 +78,15 @@ export function checkConversation(start: ChatStart, limits: ConversationLimits):
     text: checkTextOptions(start.text, limits),
     draw: checkDrawOptions(start.draw, limits),
     templateArguments,
+    choices,
   };
+}
+
+function checkChoices(choices: number | undefined, limits: ConversationLimits): number {
+  if (choices === undefined) return 1;
+  if (choices === 0) throw invalid('choices', 'is 0; leave it out for one');
+  if (choices > limits.choices) throw invalid('choices', `is ${choices}; the limit is ${limits.choices}`);
+  return choices;
 }
 
 /** @throws TesseraError as checkConversation, about the declarations alone */

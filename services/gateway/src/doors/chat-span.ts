@@ -1,6 +1,6 @@
 import { type ChatStart, FinishReason, mediaTokens } from '@tessera/protocol';
 import { failSpan, type Span, startSpan, within } from '@tessera/service';
-import type { AnswerEventBody } from '../answer/answer-reducer.js';
+import type { AnswerEventBody } from '../answer/answer-event.js';
 import { stateName } from '../answer/request-lifecycle.js';
 
 /** A span that says what was asked for and what it took; never a word of the conversation. Dispose of it at the end. */
@@ -8,10 +8,12 @@ export class ChatSpan implements Disposable {
   private readonly startedMs = performance.now();
   private readonly span: Span;
   private hasText = false;
+  /** Why texts ended, by choice. */
+  private readonly reasons: string[] = [];
 
   constructor(
     model: string,
-    { text, messages, user }: ChatStart,
+    { text, messages, user, choices }: ChatStart,
     /** Told when the first text comes, how long after the begin. */
     private readonly onFirstText: (afterMs: number) => void,
   ) {
@@ -24,6 +26,8 @@ export class ChatSpan implements Disposable {
         'gen_ai.request.temperature': text?.temperature,
         'gen_ai.request.top_p': text?.topP,
         'gen_ai.request.top_k': text?.topK,
+        // By the conventions it is told where it is not 1.
+        'gen_ai.request.choice.count': choices === 1 ? undefined : choices,
         'tessera.request.messages': messages.length,
         'enduser.id': user === '' ? undefined : user,
       },
@@ -41,6 +45,10 @@ export class ChatSpan implements Disposable {
       const afterMs = performance.now() - this.startedMs;
       this.onFirstText(afterMs);
       this.span.setAttribute('gen_ai.response.time_to_first_chunk', afterMs / 1000);
+    }
+    if (event.$case === 'choiceFinished') {
+      this.reasons[event.value.choice] = FinishReason[event.value.reason].toLowerCase();
+      this.span.setAttribute('gen_ai.response.finish_reasons', Object.values(this.reasons));
     }
     note(this.span, event);
   }
@@ -68,9 +76,6 @@ function note(span: Span, event: AnswerEventBody): void {
     }
     case 'stateChanged':
       span.addEvent(stateName(event.value.state));
-      return;
-    case 'choiceFinished':
-      span.setAttribute('gen_ai.response.finish_reasons', [FinishReason[event.value.reason].toLowerCase()]);
       return;
     case 'finished': {
       const { usage } = event.value;

@@ -31,9 +31,15 @@ const mimeTypes: Readonly<Record<ImageFormat, readonly string[]>> = {
   svg: ['image/svg+xml'],
 };
 
+/** A request's media, as engines know them. */
+export interface PlannedMedia {
+  readonly items: readonly PlannedItem[];
+  /** For each name the number of its item: names with equal bytes share one item. */
+  readonly itemOf: ReadonlyMap<string, number>;
+}
+
 /**
  * Reads the headers of a request's media and reserves their segments; nothing is decoded here.
- * @returns the items, and for each name the number of its item: names with equal bytes share one item
  * @throws TesseraError UNSUPPORTED for a model without media; REQUEST_INVALID when a declaration says another type than
  *   the bytes; and what reading a header throws, naming the item
  */
@@ -41,7 +47,7 @@ export async function planMedia(
   received: readonly ReceivedMedia[],
   model: MediaModel | undefined,
   limits: Pick<MediaLimits, 'maxBytes' | 'maxPixels'>,
-): Promise<{ items: readonly PlannedItem[]; itemOf: ReadonlyMap<string, number> }> {
+): Promise<PlannedMedia> {
   const items: PlannedItem[] = [];
   const itemOf = new Map<string, number>();
   const byDigest = new Map<string, number>();

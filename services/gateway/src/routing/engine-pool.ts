@@ -29,6 +29,8 @@ export interface EngineSeeker {
   readonly avoid: ReadonlySet<string>;
   /** Goes on with an answer that another engine began: it comes before newcomers, and waits where they are refused. */
   readonly takeover: boolean;
+  /** Waits where newcomers are refused, as every takeover does, but does not come before them. */
+  readonly waits?: boolean;
   /** Whether visual tokens are to come before it can be answered: an engine has room of its own for those who wait. */
   readonly awaitsTiles: boolean;
   /** Unix milliseconds. */
@@ -118,12 +120,13 @@ export class EnginePool {
    */
   async acquire(seeker: EngineSeeker): Promise<EngineLease> {
     const { takeover, deadlineMs, signal } = seeker;
+    const waits = takeover || seeker.waits === true;
     signal.throwIfAborted();
     const engine = this.preferred(seeker, this.choose(seeker));
     if (engine !== undefined) return this.lease(engine, seeker);
-    if (!takeover && this.roster.ready.length > 0) throw this.refusal();
+    if (!waits && this.roster.ready.length > 0) throw this.refusal();
     const untilDeadlineMs = Math.max(0, remainingMs(deadlineMs) - noticeMs);
-    const waitMs = takeover || this.isEngineExpected ? untilDeadlineMs : Math.min(untilDeadlineMs, this.options.waitMs);
+    const waitMs = waits || this.isEngineExpected ? untilDeadlineMs : Math.min(untilDeadlineMs, this.options.waitMs);
     const lease = await this.line.wait({ ...seeker, first: takeover }, waitMs, signal);
     if (lease === undefined) throw this.refusal();
     return lease;

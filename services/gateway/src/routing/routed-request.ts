@@ -2,44 +2,29 @@ import type { Bus, ProductInbox, StageFailure } from '@tessera/bus';
 import { abortable, EventQueue, linkedAbort } from '@tessera/flow';
 import {
   type DrawingEvent,
-  type DrawOptions,
   durationMs,
-  type GenerateRequest,
   type GenerateResponse,
   LlmServiceDefinition,
-  type PromptConversation,
   type PromptSegmentNeeded,
   RequestState,
   Stage,
   TesseraError,
-  type TextOptions,
+  type Usage,
 } from '@tessera/protocol';
 import type { AdmittedRequest } from '../admission/request-admission.js';
-import { type AnswerEventBody, AnswerReducer } from '../answer/answer-reducer.js';
+import type { AnswerEventBody } from '../answer/answer-event.js';
+import { AnswerReducer } from '../answer/answer-reducer.js';
+import type { ChoiceState } from '../answer/choice-states.js';
 import type { ResumePoint } from '../answer/delivered-answer.js';
 import type { RequestLifecycle } from '../answer/request-lifecycle.js';
-import type { PlannedItem } from '../intake/media-plan.js';
+import { DrawingFeed, DrawingLost, type DrawingReader } from './drawing-feed.js';
 import type { EncodeDispatch } from './encode-dispatch.js';
 import { inClientsFields } from './engine-fields.js';
 import type { EngineLease, EnginePool } from './engine-pool.js';
+import { generateRequest } from './generate-request.js';
 import type { PrefixAffinity } from './prefix-affinity.js';
-
-/** A request whose media are whole and planned: all that an attempt needs. */
-export interface PreparedRequest {
-  readonly requestId: string;
-  /** Who asks: sequences of one client share what the engine's cache has of them, and no others. */
-  readonly client: string;
-  /** Those with a higher one go first. */
-  readonly priority: number;
-  /** Media are named by the number of their item. */
-  readonly conversation: PromptConversation;
-  /** Of the conversation, for PrefixAffinity. */
-  readonly beginnings: readonly string[];
-  readonly items: readonly PlannedItem[];
-  readonly text: TextOptions;
-  readonly draw: DrawOptions;
-  readonly deadlineMs: number;
-}
+import type { PreparedRequest } from './prepared-request.js';
+import type { PromptTurn, SharedPrompt } from './shared-prompt.js';
 
 export interface RoutedRequestDependencies {
   readonly bus: Bus;
@@ -47,11 +32,16 @@ export interface RoutedRequestDependencies {
   readonly engines: EnginePool;
   readonly encodes: EncodeDispatch;
   readonly affinity: PrefixAffinity;
+  readonly prompt: SharedPrompt;
   readonly lifecycle: RequestLifecycle;
+  readonly state: ChoiceState;
   readonly admitted: AdmittedRequest;
   readonly maxAttempts: number;
   readonly onAttempt: () => void;
 }
+
+/** How an engine begins with it. */
+type EngineStart = ResumePoint & { readonly mediaOnDemand: boolean };
 
 type Incoming =
   | { readonly from: 'engine'; readonly event: GenerateResponse['event'] }
@@ -60,11 +50,8 @@ type Incoming =
 /** What stages may have said before it is taken in; beyond it they wait. */
 const maxUnread = 64;
 
-/** NATS was away while a drawing was due: its job may be lost with the queue. */
-class DrawingLost extends Error {}
-
 /**
- * Runs a prepared request to its end: picks an engine, sends the media to the encoders at the same moment, and turns
+ * Runs a prepared request, or one choice of it, to its end: picks an engine, sends the media to the encoders at the same moment, and turns
  * what the stages say into events. An engine that dies is replaced; the next one goes on after the tokens delivered.
  */
 export class RoutedRequest {
@@ -72,10 +59,9 @@ export class RoutedRequest {
   private attempt = 1;
   /** Engines that it was taken from. */
   private takeovers = 0;
+  private isBegun = false;
   private readonly reducer: AnswerReducer;
-  /** What generators say, over all attempts, and the next of it, which an attempt may leave to the one after it. */
-  private drawingEvents: AsyncIterator<DrawingEvent | StageFailure> | undefined;
-  private nextDrawingEvent: Promise<IteratorResult<DrawingEvent | StageFailure>> | undefined;
+  private drawingFeed: DrawingFeed | undefined;
 
   /** @param answer where the answer's events go, which may ask the request to wait */
   constructor(
@@ -83,8 +69,19 @@ export class RoutedRequest {
     private readonly answer: EventQueue<AnswerEventBody>,
     private readonly dependencies: RoutedRequestDependencies,
   ) {
-    const declared = request.items.map((item) => item.declared);
-    this.reducer = new AnswerReducer(dependencies.lifecycle, (event) => answer.put(event), declared);
+    const { lifecycle, state } = dependencies;
+    const { choice, items } = request;
+    const declaredMedia = items.map(({ declared }) => declared);
+    this.reducer = new AnswerReducer({ choice, state, lifecycle, put: (event) => answer.put(event), declaredMedia });
+  }
+
+  get requestId(): string {
+    return this.request.requestId;
+  }
+
+  /** Whether it was given an engine. */
+  get begun(): boolean {
+    return this.isBegun;
   }
 
   /** Whether work for this request may still go on, or lie in a queue. */
@@ -92,37 +89,44 @@ export class RoutedRequest {
     return this.attempt > 1 || this.dependencies.encodes.isUnfinished || this.reducer.drawingsDue;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    const { engines, lifecycle, affinity, maxAttempts } = this.dependencies;
-    const known = affinity.find(this.request.beginnings);
+  /** @returns what it took */
+  async run(signal: AbortSignal): Promise<Usage> {
+    const { bus, drawings, engines, affinity, prompt, maxAttempts } = this.dependencies;
+    const isFurther = this.request.choice > 0;
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
-    this.drawingEvents = this.dependencies.drawings.receive(this.request.requestId, signal)[Symbol.asyncIterator]();
+    this.drawingFeed = new DrawingFeed(bus, drawings, this.request.requestId, signal);
     let from: ResumePoint | undefined;
     for (let attempt = 1; ; attempt++) {
       // An engine that did not even admit it leaves it queued.
-      if (lifecycle.state !== RequestState.QUEUED) this.reducer.enter(RequestState.QUEUED);
+      if (this.reducer.state !== RequestState.QUEUED) this.reducer.enter(RequestState.QUEUED);
       const { deadlineMs } = this.request;
+      using turn = await prompt.turn(failed, signal);
+      const { known } = turn;
       const lease = await engines.acquire({
         prefer: known?.engine,
         avoid: failed,
         takeover: this.reducer.begun,
+        // Of the answer a part has left.
+        waits: isFurther,
         awaitsTiles: this.request.items.length > 0,
         deadlineMs,
         signal,
       });
+      this.isBegun = true;
       this.dependencies.admitted.placed();
       try {
         // Where its pictures lie in the cache they need not be made again: that engine says which it needs.
-        const onDemand = known?.holdsPictures === true && lease.engineId === known.engine && attempt === 1;
-        await this.runOn(lease, from, onDemand, signal);
+        const mediaOnDemand = known?.holdsPictures === true && lease.engineId === known.engine;
+        await this.runOn(lease, { ...(from ?? this.reducer.resume()), mediaOnDemand }, turn, signal);
         affinity.note(this.request.beginnings, lease.engineId, this.reducer.promptTokens);
-        return;
+        return this.reducer.usage();
       } catch (reason) {
         signal.throwIfAborted();
         const error = reason instanceof DrawingLost ? reason : TesseraError.from(reason);
         // One that goes on waits for a place as long as it may: being refused is no attempt.
-        if (this.reducer.begun && error instanceof TesseraError && error.code === 'QUEUE_FULL') attempt--;
+        if ((this.reducer.begun || isFurther) && error instanceof TesseraError && error.code === 'QUEUE_FULL')
+          attempt--;
         if (attempt >= maxAttempts) throw lastWord(error);
         if (error instanceof DrawingLost) {
           from = this.reducer.resumeWithLostDrawings();
@@ -143,7 +147,7 @@ export class RoutedRequest {
   private giveUp(lease: EngineLease, failed: Set<string>, error: TesseraError): void {
     // Another engine would meet the same failure of another stage; and text that is complete needs none any more.
     const isEngines = (error.options.stage ?? 'llm') === 'llm';
-    if (!isEngines || this.dependencies.lifecycle.state === RequestState.GENERATING) throw error;
+    if (!isEngines || this.reducer.state === RequestState.GENERATING) throw error;
     switch (error.code) {
       case 'STAGE_UNAVAILABLE':
         failed.add(lease.engineId);
@@ -163,8 +167,8 @@ export class RoutedRequest {
 
   private async runOn(
     lease: EngineLease,
-    resume: ResumePoint | undefined,
-    mediaOnDemand: boolean,
+    { mediaOnDemand, ...resume }: EngineStart,
+    turn: PromptTurn,
     outer: AbortSignal,
   ): Promise<void> {
     using stop = linkedAbort(outer);
@@ -181,7 +185,7 @@ export class RoutedRequest {
       if (mediaOnDemand) lease.complete();
       else follow(this.dependencies.encodes.sendAll(this.attempt, lease.inbox, signal));
       if (this.request.items.length > 0) follow(this.resendLost(lease, signal));
-      follow(this.readEngine(lease, { ...(resume ?? this.reducer.resume()), mediaOnDemand }, incoming, signal));
+      follow(this.readEngine(lease, { ...resume, mediaOnDemand }, incoming, signal));
       let drawing = this.reducer.drawingsDue;
       if (drawing) follow(this.readDrawings(incoming, signal));
       let finished = false;
@@ -198,6 +202,7 @@ export class RoutedRequest {
           // Not awaited: what else the engine says is not to wait for a queue that is full.
           if (engineEvent.$case === 'segmentNeeded') follow(this.resend(engineEvent.value, lease, signal));
           this.onEngine(engineEvent);
+          if (engineEvent.$case === 'tokens' || engineEvent.$case === 'finished') turn.computed(lease.engineId);
           if (engineEvent.$case === 'segmentArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
             finished = true;
@@ -207,10 +212,10 @@ export class RoutedRequest {
           }
         }
         if (finished && !this.reducer.drawingsDue) {
-          this.reducer.complete();
+          this.reducer.enter(RequestState.DONE);
           return;
         }
-        if (finished && this.dependencies.lifecycle.state !== RequestState.GENERATING) {
+        if (finished && this.reducer.state !== RequestState.GENERATING) {
           this.reducer.enter(RequestState.GENERATING);
         }
         // A client that reads slowly slows its own stages down, and fills no memory here. What has come is taken in even
@@ -266,33 +271,18 @@ export class RoutedRequest {
 
   private async readEngine(
     lease: EngineLease,
-    { mediaOnDemand, ...resume }: ResumePoint & { readonly mediaOnDemand: boolean },
+    { mediaOnDemand, ...resume }: EngineStart,
     incoming: EventQueue<Incoming>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { requestId, conversation, items, text, draw, deadlineMs } = this.request;
-    const { deliveredTokenIds, queuedDrawings, isComplete } = resume;
-    const request: GenerateRequest = {
-      requestId,
+    const { deadlineMs } = this.request;
+    const request = generateRequest(this.request, {
       attempt: this.attempt,
-      prompt: { $case: 'conversation', value: conversation },
-      media: items.map(({ modality, segments, digest }) => ({
-        modality,
-        segments: [...segments],
-        digest: Buffer.from(digest, 'hex'),
-      })),
-      // A text that has its end gets no further token, whatever this engine would write.
-      text: isComplete ? { ...text, maxTokens: deliveredTokenIds.length } : text,
-      draw,
-      drawingsTo: this.dependencies.drawings.address,
-      forcedTokenIds: deliveredTokenIds,
-      queuedDrawings,
+      resume,
       takenOver: this.reducer.begun,
-      cacheScope: this.request.client,
-      priority: this.request.priority,
-      client: this.request.client,
       mediaOnDemand,
-    };
+      drawingsTo: this.dependencies.drawings.address,
+    });
     let isFinished = false;
     const onMessage = ({ event }: GenerateResponse): Promise<void> | undefined => {
       isFinished ||= event?.$case === 'finished';
@@ -308,31 +298,19 @@ export class RoutedRequest {
     if (!isFinished) throw engineEnded();
   }
 
-  /** What the generator says; ends with DrawingLost when NATS was away and a drawing is due. */
+  /** What the generator says. @throws DrawingLost when NATS was away and a drawing is due */
   private async readDrawings(incoming: EventQueue<Incoming>, signal: AbortSignal): Promise<void> {
-    const { bus } = this.dependencies;
-    const events = this.drawingEvents;
-    if (events === undefined) return;
-    const lossAwaited = (): Promise<'reconnected'> => {
-      const lost = bus.reconnected(signal).then(() => 'reconnected' as const);
-      lost.catch(() => undefined);
-      return lost;
+    let isTaken = true;
+    const reader: DrawingReader = {
+      take: (event) => {
+        isTaken = incoming.put({ from: 'generator', event });
+        return isTaken;
+      },
+      room: () => incoming.room(),
+      isDue: () => this.reducer.drawingsDue,
     };
-    let lost = lossAwaited();
-    for (;;) {
-      this.nextDrawingEvent ??= events.next();
-      const first = await Promise.race([lost, this.nextDrawingEvent]);
-      if (first === 'reconnected') {
-        if (this.reducer.drawingsDue) throw new DrawingLost();
-        lost = lossAwaited();
-        continue;
-      }
-      if (first.done === true) throw engineEnded();
-      // What this attempt takes no more is the next one's.
-      if (!incoming.put({ from: 'generator', event: first.value })) return;
-      this.nextDrawingEvent = undefined;
-      await incoming.room();
-    }
+    await this.drawingFeed?.readBy(reader, signal);
+    if (isTaken) throw engineEnded();
   }
 
   private async resend(

@@ -15,7 +15,8 @@ const penalised = {
   frequencyPenalty: 1.5,
   repetitionPenalty: 1.2,
 };
-const sampled: [where: string, words: string, pictures: string[], text: Record<string, unknown>][] = [
+type Sampled = [where: string, words: string, pictures: string[], text: Record<string, unknown>];
+const sampled: Sampled[] = [
   ['engine/sampling.test.ts, among others', 'Hello!', [], { ...wild, seed: 7n }],
   ['engine/sampling.test.ts, taken over', 'Hello!', [], { ...wild, seed: 9n }],
   ['engine/sampling.test.ts, taken over', '你是谁？', [], { ...wild, seed: 9n }],
@@ -23,6 +24,14 @@ const sampled: [where: string, words: string, pictures: string[], text: Record<s
   ['engine/text-options.test.ts', 'Hello!', [], penalised],
   ['test/failure, an engine dies', 'Hello!', [], { maxTokens: 600, temperature: 10, seed: 4n }],
   ['test/failure, one of two engines dies', 'Hello!', ['apple'], { maxTokens: 600, temperature: 10, seed: 4n }],
+  ...[4n, 5n, 6n].map(
+    (seed): Sampled => [
+      'test/end-to-end, choices',
+      'What is this? Say all that you can see of it, in as many words as you need.',
+      ['rocket'],
+      { maxTokens: 300, temperature: 10, seed },
+    ],
+  ),
 ];
 
 test('the answers that tests compare over different paths are firm', async () => {

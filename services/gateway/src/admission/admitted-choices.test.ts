@@ -1,0 +1,49 @@
+import { EngineRoster } from '@tessera/bus';
+import { expect, test } from 'vitest';
+import { EnginePool } from '../routing/engine-pool.js';
+import { engineStatus } from '../testing/engine-status.js';
+import { AdmittedChoices } from './admitted-choices.js';
+import { RequestAdmission } from './request-admission.js';
+
+const outline = {
+  hasMedia: false,
+  maxTokens: undefined,
+  asksToDraw: false,
+  drawSteps: undefined,
+  deadlineMs: Date.now() + 60_000,
+};
+
+/** One engine with so many places. */
+function places(count: number): { pool: EnginePool; admission: RequestAdmission } {
+  const roster = new EngineRoster();
+  roster.heard(engineStatus('one', { maxRunning: count, maxWaiting: 0 }));
+  const pool = new EnginePool(roster, { waitMs: 1, expectMs: 1, retryAfterMs: () => 1 });
+  return { pool, admission: new RequestAdmission({ engines: pool, safety: 1, drawSteps: undefined }) };
+}
+
+test('each choice holds a place until it has its engine, or the request ends', () => {
+  const { pool, admission } = places(4);
+  const admitted = new AdmittedChoices(admission, outline, 3);
+  expect(pool.outlook().load).toBe(3);
+  admitted.each[1]?.placed();
+  expect(pool.outlook().load).toBe(2);
+  admitted[Symbol.dispose]();
+  expect(pool.outlook().load).toBe(0);
+});
+
+test('a request whose choices have not all room is refused, and holds nothing', () => {
+  const { pool, admission } = places(4);
+  using _running = new AdmittedChoices(admission, outline, 2);
+  expect(() => new AdmittedChoices(admission, outline, 3)).toThrow(/full/);
+  expect(pool.outlook().load).toBe(2);
+  using both = new AdmittedChoices(admission, outline, 2);
+  expect(both.each).toHaveLength(2);
+});
+
+test('with media the places are held when these are whole', () => {
+  const { pool, admission } = places(4);
+  using admitted = new AdmittedChoices(admission, { ...outline, hasMedia: true }, 3);
+  expect(pool.outlook().load).toBe(0);
+  admitted.encodes(5);
+  expect(pool.outlook().load).toBe(3);
+});

@@ -1,0 +1,31 @@
+import type { AdmittedRequest, RequestAdmission, RequestOutline } from './request-admission.js';
+
+/** A request whose choices are all admitted, each with a place of its own. Dispose of it when the request has ended. */
+export class AdmittedChoices implements Disposable {
+  /** By choice. */
+  readonly each: readonly AdmittedRequest[];
+
+  /** @throws TesseraError QUEUE_FULL when one of them would find no room, or come too late: then none is admitted */
+  constructor(admission: RequestAdmission, outline: RequestOutline, choices: number) {
+    const each: AdmittedRequest[] = [];
+    try {
+      while (each.length < choices) each.push(admission.admit(outline));
+    } catch (reason) {
+      for (const admitted of each) admitted[Symbol.dispose]();
+      throw reason;
+    }
+    this.each = each;
+  }
+
+  /**
+   * The media are whole, and are encoded for the first choice: the others find them in an engine's cache.
+   * @throws TesseraError as AdmittedRequest's
+   */
+  encodes(jobs: number): void {
+    for (const [choice, admitted] of this.each.entries()) admitted.encodes(choice === 0 ? jobs : 0);
+  }
+
+  [Symbol.dispose](): void {
+    for (const admitted of this.each) admitted[Symbol.dispose]();
+  }
+}
