@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { BundleManifest } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import { steadyPort } from '@tessera/service';
+import { steadyPort, withHugePages } from '@tessera/service';
 import { ChildService, type ServiceReady } from './child-service.js';
 import { RestartPauses } from './restart-pauses.js';
 
@@ -83,7 +83,8 @@ export class Stack {
   }
 
   private async startOne(name: ServiceName): Promise<void> {
-    const child = new ChildService(name, mainPath(name), this.flagsOf(name), this.options.onLog);
+    const env = name === 'gateway' ? process.env : withHugePages(process.env);
+    const child = new ChildService(name, mainPath(name), this.flagsOf(name), this.options.onLog, env);
     this.children.set(name, child);
     const ready = await child.start();
     this.addresses.set(name, ready);
