@@ -6,6 +6,7 @@ export type { Exchange, ExchangeListener } from './grpc/exchange.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
 export { clientCredentials, type TlsOptions } from './grpc/tls-credentials.js';
 export { type PauseOptions, withinPause } from './grpc/within-pause.js';
+export { withHugePages } from './huge-pages.js';
 export * from './service/run-service.js';
 export * from './service/service.js';
 export * from './service/start-service.js';

@@ -29,6 +29,7 @@ export class ChildService {
     private readonly flags: readonly string[],
     /** Every log line that the service writes. */
     private readonly onLog: (service: string, line: string) => void,
+    private readonly env: NodeJS.ProcessEnv = process.env,
   ) {}
 
   /**
@@ -41,6 +42,7 @@ export class ChildService {
     const child = spawn(process.execPath, [this.mainPath, ...this.flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
+      env: this.env,
     });
     this.child = child;
     // A parent that leaves without stop() does not wait for a drain, and must not leave the service behind.

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { BundleManifest } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import { steadyPort } from '@tessera/service';
+import { steadyPort, withHugePages } from '@tessera/service';
 import { ChildService, type ServiceReady } from './child-service.js';
 import { RestartPauses } from './restart-pauses.js';
 
@@ -104,6 +104,7 @@ export class Stack {
       mainPath(this.shardOf(name) ? 'llm' : name),
       this.flagsOf(name),
       this.options.onLog,
+      name === 'gateway' ? process.env : withHugePages(process.env),
     );
     this.children.set(name, child);
     const ready = await child.start();

@@ -1,5 +1,5 @@
 import type { Module } from '../checkpoint/parameters.js';
-import { reshape, transpose, type Value } from '../graph/index.js';
+import type { Value } from '../graph/index.js';
 import { groupQueryAttention, type RotaryTables, rotary } from './attention.js';
 import { linear } from './linear.js';
 
@@ -13,7 +13,7 @@ export interface AttentionInputs {
   readonly totalLength: Value;
 }
 
-/** One layer's cache, or the new rows for it: float32 [batch, kvHeads, rows, headDim] each. */
+/** One layer's cache, float32 [batch, kvHeads, rows, headDim] each; or the new rows for it, [batch, seq, kvHeads * headDim]. */
 export interface KeyValue {
   readonly key: Value;
   readonly value: Value;
@@ -53,8 +53,6 @@ export function causalSelfAttention(
   { positions, tables, lastPositions, totalLength }: AttentionInputs,
   { heads, kvHeads, headDim, window, output }: CausalSelfAttentionOptions,
 ): AttentionResult {
-  /** [batch, seq, kvHeads * headDim] as the cache lies: [batch, kvHeads, seq, headDim]. */
-  const cacheRows = (x: Value): Value => transpose(reshape(x, [0, 0, kvHeads, headDim]), [0, 2, 1, 3]);
   const turnedKey = rotary(k, positions, tables, kvHeads);
   const {
     output: attended,
@@ -74,7 +72,7 @@ export function causalSelfAttention(
   });
   return {
     output: linear(attended, output.module, { from: heads * headDim, to: output.width, bias: output.bias }),
-    fresh: { key: cacheRows(turnedKey), value: cacheRows(v) },
+    fresh: { key: turnedKey, value: v },
     present: { key: presentKey, value: presentValue },
   };
 }

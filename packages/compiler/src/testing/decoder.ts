@@ -105,10 +105,11 @@ export class Decoder {
         const fresh = results[`new_${name}.${layer}`] as Float32Tensor;
         for (const [row, sequence] of sequences.entries()) {
           const count = (ids[row] as readonly number[]).length;
-          for (let head = 0; head < kvHeads; head++) {
-            const from = (row * kvHeads + head) * seq * headDim;
-            const to = (head * this.capacity + (starts[row] as number)) * headDim;
-            this.cache(sequence, layer, kind).set(fresh.data.subarray(from, from + count * headDim), to);
+          for (let at = 0; at < count * kvHeads; at++) {
+            const [column, head] = [Math.floor(at / kvHeads), at % kvHeads];
+            const from = (row * seq * kvHeads + at) * headDim;
+            const to = (head * this.capacity + (starts[row] as number) + column) * headDim;
+            this.cache(sequence, layer, kind).set(fresh.data.subarray(from, from + headDim), to);
           }
         }
       }

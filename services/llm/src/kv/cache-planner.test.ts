@@ -108,9 +108,9 @@ class Cache {
 
   #compute(owner: Owner, count: number): void {
     const { kvHeads, headDim } = shape;
-    const newKeys = new Float32Array(kvHeads * count * headDim);
+    const newKeys = new Float32Array(count * kvHeads * headDim);
     for (let n = 0; n < newKeys.length; n++) {
-      newKeys[n] = mark(owner, owner.cachedTokens + (Math.floor(n / headDim) % count));
+      newKeys[n] = mark(owner, owner.cachedTokens + Math.floor(n / (kvHeads * headDim)));
     }
     const newValues = newKeys.map((value) => -value);
     for (let layer = 0; layer < shape.layers; layer++) {

@@ -87,7 +87,7 @@ export class AppendingAccess implements CacheAccess {
   outputs({ rows, seq }: CallRows): Record<string, PlacedTensor> {
     this.#buffers.begin();
     const { kvHeads, headDim } = this.cache.shape;
-    const shape = [rows.length, kvHeads, seq, headDim];
+    const shape = [rows.length, seq, kvHeads * headDim];
     const tensors: Record<string, PlacedTensor> = {};
     for (const layer of this.layers) {
       for (const kind of ['new_key', 'new_value']) tensors[`${kind}.${layer}`] = this.#buffers.next(shape);

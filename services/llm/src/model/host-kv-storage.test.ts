@@ -26,7 +26,7 @@ function appendRows(storage: HostKvStorage, owner: Owner, count: number): void {
     for (let head = 0; head < kvHeads; head++) {
       for (let row = 0; row < count; row++) {
         for (let column = 0; column < headDim; column++) {
-          newKeys[((kvHeads + head) * seq + row) * headDim + column] = mark(
+          newKeys[((seq + row) * kvHeads + head) * headDim + column] = mark(
             owner.id,
             layer,
             head,

@@ -39,7 +39,7 @@ function shrinks({ slots, capacity }: Layer, wantedSlots: number, wantedRows: nu
   return wantedSlots * wantedRows * 2 <= slots * capacity;
 }
 
-/** What a call of a graph adds to a layer: row `batchRow` of keys and values, float32 [batch, kvHeads, seq, headDim] each. */
+/** What a call of a graph adds to a layer: row `batchRow` of keys and values, float32 [batch, seq, kvHeads * headDim] each. */
 export interface NewRows {
   readonly newKeys: Float32Array;
   readonly newValues: Float32Array;
@@ -210,10 +210,12 @@ export class HostKvStorage {
     const { kvHeads, headDim } = this.shape;
     const target = this.#at(layer);
     for (let head = 0; head < kvHeads; head++) {
-      const start = this.#offset(target, slot, head, position);
-      const source = (batchRow * kvHeads + head) * seq * headDim;
-      copy(target.keys, start, newKeys, source, count * headDim);
-      copy(target.values, start, newValues, source, count * headDim);
+      let to = this.#offset(target, slot, head, position);
+      let from = (batchRow * seq * kvHeads + head) * headDim;
+      for (let row = 0; row < count; row++, to += headDim, from += kvHeads * headDim) {
+        copy(target.keys, to, newKeys, from, headDim);
+        copy(target.values, to, newValues, from, headDim);
+      }
     }
   }
 
