@@ -7,7 +7,7 @@ import type { SessionOptions } from './session-options.js';
 
 /**
  * A loaded ONNX graph whose `run` takes arrays and gives arrays, for graphs that keep nothing between runs: what it copies
- * is small beside what they compute (encoder, connector and generator of the demo model take within 1 % of the CPU time that
+ * is small beside what they compute (encoder, connector and generator of the demo model take within 2 % of the CPU time that
  * they take over a BoundSession, at batches of 1 and 8). See BoundSession for memory that stays in place. `run` blocks the
  * thread it is called on (ONNX Runtime's Node binding is synchronous), so a session belongs to a worker thread that serves
  * nothing else.
