@@ -41,12 +41,8 @@ export class CheckedBinding implements Binding {
   run(): Promise<void> {
     if (this.#released !== undefined) return Promise.reject(new TesseraError('DRAINING', 'the binding was released'));
     if (this.#running !== undefined) return Promise.reject(new TesseraError('INTERNAL', 'the binding is running'));
-    const running = this.#options
-      .takeTurn(() => this.#compute())
-      .finally(() => {
-        this.#running = undefined;
-      });
-    this.#running = running;
+    const running = this.#options.takeTurn(() => this.#compute());
+    this.#running = running.then(this.#onEnded, this.#onEnded);
     return running;
   }
 
@@ -88,8 +84,12 @@ export class CheckedBinding implements Binding {
     }
   }
 
+  readonly #onEnded = (): void => {
+    this.#running = undefined;
+  };
+
   async #release(): Promise<void> {
-    await this.#running?.catch(() => {});
+    await this.#running;
     this.#inner.release();
     this.#bound.input.clear();
     this.#bound.output.clear();

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Bundle, ExpertCut } from '@tessera/bundle';
 import { type Binding, type BoundSession, type BoundSessionOptions, createBoundSession } from '@tessera/inference';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
@@ -26,6 +27,9 @@ interface RowTensors {
   readonly answers: Float32Tensor;
 }
 
+/** The thread hears what it is told after so long: not between experts of some microseconds each. */
+const mostBusyMs = 2;
+
 /** So many bytes of rows are copied in less time than it takes to bind them where they lie. */
 const copiedBytes = 32 << 10;
 
@@ -42,6 +46,7 @@ export class ExpertSessions {
   /** Views of it, by their number of rows. */
   readonly #steady: (RowTensors | undefined)[] = [];
   /** The memory is one, so calls take turns; nothing is released while one is under way. */
+  #open = 0;
   #lastTurn: Promise<unknown> = Promise.resolve();
 
   constructor(bundle: Bundle, options: BoundSessionOptions) {
@@ -65,7 +70,7 @@ export class ExpertSessions {
     if (file === undefined) {
       throw new TesseraError('CONFIG_INVALID', `the model has no expert ${place.expert} in layer ${place.layer}`);
     }
-    const session = await createBoundSession(this.#bundle.file(file), this.#options);
+    const session = await createBoundSession(this.#bundle.file(file), { ...this.#options, yields: false });
     this.#loaded.set(key(place.layer, place.expert), { session, binding: session.createBinding() });
   }
 
@@ -87,7 +92,12 @@ export class ExpertSessions {
     return this.#inTurn(async () => {
       const answers = new Float32Array(rows.length);
       let at = 0;
+      let sinceMs = performance.now();
       for (const [index, { count }] of shares.entries()) {
+        if (performance.now() - sinceMs > mostBusyMs) {
+          await turn();
+          sinceMs = performance.now();
+        }
         const end = at + count * this.#hiddenSize;
         const own = { rows: rows.subarray(at, end), answers: answers.subarray(at, end) };
         await this.#run(bindings[index] as Binding, count, own);
@@ -148,10 +158,14 @@ export class ExpertSessions {
   }
 
   #inTurn<T>(call: () => Promise<T>): Promise<T> {
-    const turn = this.#lastTurn.then(call);
-    this.#lastTurn = turn.catch(() => {});
-    return turn;
+    const taken = this.#open++ === 0 ? call() : this.#lastTurn.then(call);
+    this.#lastTurn = taken.then(this.#onEnded, this.#onEnded);
+    return taken;
   }
+
+  readonly #onEnded = (): void => {
+    this.#open--;
+  };
 }
 
 function bind(binding: Binding, { rows, answers }: RowTensors): void {
