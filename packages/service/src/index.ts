@@ -4,6 +4,7 @@ export { type CallerStreamOptions, callerStream } from './grpc/caller-stream.js'
 export { type ClientOptions, createClient, type TesseraClient } from './grpc/create-client.js';
 export type { Exchange, ExchangeListener } from './grpc/exchange.js';
 export { type GrpcService, grpcService } from './grpc/grpc-service.js';
+export { exchange, type ServedStream, type StreamListener } from './grpc/serve-exchange.js';
 export { clientCredentials, type TlsOptions } from './grpc/tls-credentials.js';
 export { type PauseOptions, withinPause } from './grpc/within-pause.js';
 export { withHugePages } from './huge-pages.js';

@@ -29,7 +29,24 @@ export function refuseUnknownFields(message: unknown, name: string): void {
 
 /** Whether a decoded message carries fields that this release's contract does not have, at any depth. */
 export function hasUnknownFields(message: unknown): boolean {
-  return findUnknownField(message, '', 0) !== undefined;
+  return carriesUnknown(message, 0);
+}
+
+/** As `findUnknownField`, without a path: most messages have none, and those of a stream come by the thousand. */
+function carriesUnknown(node: unknown, depth: number): boolean {
+  if (typeof node !== 'object' || node === null || ArrayBuffer.isView(node)) return false;
+  if (depth > 2 * maxDepth) return findUnknownField(node, '', 0) !== undefined;
+  if (Array.isArray(node)) {
+    return typeof node[0] === 'object' && node.some((each) => carriesUnknown(each, depth + 1));
+  }
+  for (const key in node) {
+    if (key === '_unknownFields') {
+      if (firstNumber(node[key as never], '') !== undefined) return true;
+    } else if (carriesUnknown(node[key as never], depth + 1)) {
+      return true;
+    }
+  }
+  return false;
 }
 
 interface UnknownField {

@@ -13,6 +13,11 @@ export interface BoundSessionOptions extends SessionOptions {
    * computes in the thread that calls.
    */
   readonly runs?: 'in-thread' | 'in-pool';
+  /**
+   * Whether the event loop turns once before each run, so that a thread which runs step after step still hears what it is
+   * told; true by default. False for graphs of some microseconds whose caller sees to it. `node` takes no turns.
+   */
+  readonly yields?: boolean;
 }
 
 /**
@@ -37,8 +42,8 @@ export interface Binding {
   /** As `bindInputs`. The shape must be exactly that which the graph will give. */
   bindOutputs(tensors: Readonly<Record<string, PlacedTensor>>): void;
   /**
-   * Computes the outputs that are bound. The event loop turns once before it, so that a thread which runs step after step
-   * still hears what it is told. Runs of one session take turns, in the order of the calls.
+   * Computes the outputs that are bound. The event loop turns once before it, unless the session does not yield. Runs of one
+   * session take turns, in the order of the calls.
    * @throws TesseraError TENSOR_INVALID when an input is not bound, or an array was transferred away; INTERNAL with ONNX
    * Runtime's own words when the graph fails, and while this binding runs already; DRAINING once it is released
    */

@@ -41,12 +41,8 @@ export class CheckedBinding implements Binding {
   run(): Promise<void> {
     if (this.#released !== undefined) return Promise.reject(new TesseraError('DRAINING', 'the binding was released'));
     if (this.#running !== undefined) return Promise.reject(new TesseraError('INTERNAL', 'the binding is running'));
-    const running = this.#options
-      .takeTurn(() => this.#compute())
-      .finally(() => {
-        this.#running = undefined;
-      });
-    this.#running = running;
+    const running = this.#options.takeTurn(() => this.#compute());
+    this.#running = running.then(this.#onEnded, this.#onEnded);
     return running;
   }
 
@@ -59,10 +55,9 @@ export class CheckedBinding implements Binding {
     if (this.#released !== undefined) throw new TesseraError('DRAINING', 'the binding was released');
     if (this.#running !== undefined) throw new TesseraError('INTERNAL', 'nothing can be bound while the graph runs');
     const ports = side === 'input' ? this.#options.driver.inputs : this.#options.driver.outputs;
-    const entries = Object.entries(tensors);
-    for (const [name, tensor] of entries) checkTensor(this.#options.driver, portOf(ports, side, name), tensor);
-    for (const [name, tensor] of entries) {
-      if (this.#bound[side].get(name) === tensor) continue;
+    const changed = Object.entries(tensors).filter(([name, tensor]) => this.#bound[side].get(name) !== tensor);
+    for (const [name, tensor] of changed) checkTensor(this.#options.driver, portOf(ports, side, name), tensor);
+    for (const [name, tensor] of changed) {
       const place = placeOf(tensor);
       if (side === 'input') this.#inner.bindInput(name, place);
       else this.#inner.bindOutput(name, place);
@@ -89,8 +84,12 @@ export class CheckedBinding implements Binding {
     }
   }
 
+  readonly #onEnded = (): void => {
+    this.#running = undefined;
+  };
+
   async #release(): Promise<void> {
-    await this.#running?.catch(() => {});
+    await this.#running;
     this.#inner.release();
     this.#bound.input.clear();
     this.#bound.output.clear();

@@ -10,6 +10,8 @@ export class CheckedSession implements BoundSession {
   readonly #driver: GraphDriver;
   readonly #bindings = new Set<CheckedBinding>();
   readonly #memories = new Set<HeldMemory>();
+  /** Runs that were begun and have not ended. */
+  #open = 0;
   #lastTurn: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
@@ -67,14 +69,22 @@ export class CheckedSession implements BoundSession {
     await this.#driver.release();
   }
 
-  async #takeTurn(call: () => Promise<void>): Promise<void> {
-    this.#mustBeOpen();
-    const turn = this.#lastTurn.then(call);
-    this.#lastTurn = turn.catch(() => {});
+  #takeTurn(call: () => Promise<void>): Promise<void> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closedError());
+    const turn = this.#open++ === 0 ? call() : this.#lastTurn.then(call);
+    this.#lastTurn = turn.then(this.#onEnded, this.#onEnded);
     return turn;
   }
 
+  readonly #onEnded = (): void => {
+    this.#open--;
+  };
+
   #mustBeOpen(): void {
-    if (this.#closed !== undefined) throw new TesseraError('DRAINING', 'the session was closed');
+    if (this.#closed !== undefined) throw this.#closedError();
+  }
+
+  #closedError(): TesseraError {
+    return new TesseraError('DRAINING', 'the session was closed');
   }
 }

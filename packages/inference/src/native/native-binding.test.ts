@@ -55,6 +55,7 @@ test('for a device, inputs that are arrays are bound anew for each run, and thos
         deviceMemory,
         copiesArrays: true,
         inPool: false,
+        yields: true,
       });
       const onDevice = { dtype: 'float32', shape: [1, 3], memory, byteOffset: 0 } as const;
       binding.bindInput('x', tensor('float32', [1, 3], x));

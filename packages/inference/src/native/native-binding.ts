@@ -15,6 +15,8 @@ export interface NativeBindingOptions {
   readonly copiesArrays: boolean;
   /** Whether runs leave this thread. */
   readonly inPool: boolean;
+  /** Whether the event loop turns before each run. */
+  readonly yields: boolean;
 }
 
 type Side = 'input' | 'output';
@@ -45,11 +47,11 @@ export class NativeBinding implements DriverBinding {
   }
 
   async run(): Promise<void> {
-    const { api, copiesArrays, inPool } = this.#options;
-    await new Promise(setImmediate);
+    const { api, copiesArrays, inPool, yields } = this.#options;
+    if (yields) await new Promise(setImmediate);
     try {
       if (copiesArrays) this.#bindArraysAnew();
-      api.check(await (inPool ? this.#runInPool() : this.#runHere()));
+      api.check(inPool ? await this.#runInPool() : this.#runHere());
     } catch (cause) {
       throw new TesseraError('INTERNAL', `the graph failed: ${(cause as Error).message}`, { cause });
     }

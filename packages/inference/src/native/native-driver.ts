@@ -63,6 +63,7 @@ export class NativeDriver implements GraphDriver {
       deviceMemory: this.#deviceMemory,
       copiesArrays: this.#options.device !== 'cpu',
       inPool: this.#options.runs === 'in-pool',
+      yields: this.#options.yields ?? true,
     });
   }
 

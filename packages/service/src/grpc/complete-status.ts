@@ -1,7 +1,8 @@
 import { Metadata, type ServerInterceptingCall } from '@grpc/grpc-js';
 import { detailsHeader, encodeStatus, maxMessageBytes, toServerError } from '@tessera/grpc';
 import { outsideText, TesseraError } from '@tessera/protocol';
-import { Status } from 'nice-grpc-common';
+import { type ServerError, Status } from 'nice-grpc-common';
+import { RichServerError } from 'nice-grpc-error-details';
 import type { CallRecord } from './call-records.js';
 
 /** A status on its way out. */
@@ -22,9 +23,14 @@ export function completeStatus(status: SentStatus, path: string, record: CallRec
 
 /** An error as the status that ends a call past every handler. */
 export function statusOf(error: TesseraError, requestId?: string, metadata = new Metadata()): SentStatus {
-  const { code, details: message, extra } = toServerError(error, requestId);
-  metadata.set(detailsHeader, encodeStatus(code, message, extra));
-  return { code, details: message, metadata };
+  return statusOfServerError(toServerError(error, requestId), metadata);
+}
+
+/** The same of what a caller is told, with details where it has any. */
+export function statusOfServerError(error: ServerError, metadata = new Metadata()): SentStatus {
+  const { code, details } = error;
+  if (error instanceof RichServerError) metadata.set(detailsHeader, encodeStatus(code, details, error.extra));
+  return { code, details, metadata };
 }
 
 /** What gRPC's own sentences mean; it gives them no code of their own. Undefined for another one's status. */

@@ -20,9 +20,10 @@ import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
 import { methodLabels } from './method-labels.js';
 import { reflectionServices } from './reflection-services.js';
+import { openStreamOf, type ServedExchange, serveExchanges } from './serve-exchange.js';
 import { superviseCalls } from './supervise-calls.js';
 import { serverCredentials } from './tls-credentials.js';
-import { ignore, refuse } from './watch-fields.js';
+import { ignore, type OnUnknownFields, refuse } from './watch-fields.js';
 
 const grpcStreamsResetTotal = counterMetric('tessera_grpc_streams_reset_total', {
   unit: 'count',
@@ -79,22 +80,19 @@ export class GrpcServer {
         log.debug({ code: error.code, rpc: path.slice(1), reason: error.message }, 'call refused');
       },
     });
-    const server = createServer(channelOptions(settings, supervisor)).use(errorDetailsServerMiddleware);
+    const unknown = metrics.counter(unknownFieldsTotal);
+    const policies = { refuse, ignore: ignore((path) => unknown.inc({ message: path.slice(1) })) };
+    const policyOf = ({ callers }: GrpcService) =>
+      policies[settings['grpc.unknownFields'] ?? (callers === 'anyone' ? 'refuse' : 'ignore')];
+    const exchanges = new Map(services.flatMap((service) => exchangesOf(service, policyOf(service))));
+    const exchanging = serveExchanges({ name, log, observer, records, drain, exchanges });
+    const server = createServer(channelOptions(settings, [supervisor, exchanging])).use(errorDetailsServerMiddleware);
     server.with(errorMiddleware(name, log, records)).add(HealthDefinition, this.health.implementation);
     const reflection = ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]);
     for (const definition of reflectionServices) server.with(endAtDrain(drain)).add(definition, reflection);
-    const unknown = metrics.counter(unknownFieldsTotal);
-    const policies = { refuse, ignore: ignore((path) => unknown.inc({ message: path.slice(1) })) };
-    for (const { definition, implementation, callers } of services) {
-      const policy = settings['grpc.unknownFields'] ?? (callers === 'anyone' ? 'refuse' : 'ignore');
-      const frame = callFrame({
-        name,
-        log,
-        observer,
-        records,
-        drain,
-        onUnknownFields: policies[policy],
-      });
+    for (const service of services) {
+      const { definition, implementation } = service;
+      const frame = callFrame({ name, log, observer, records, drain, onUnknownFields: policyOf(service) });
       server.with(frame).add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);
     }
     this.#server = server;
@@ -130,6 +128,21 @@ export class GrpcServer {
   }
 }
 
+/** A service's methods whose handlers `exchange` made, by their paths. */
+function exchangesOf(
+  service: GrpcService,
+  onUnknownFields: OnUnknownFields,
+): (readonly [path: string, exchange: ServedExchange])[] {
+  return Object.entries(service.implementation).flatMap(([key, handler]) => {
+    const open = openStreamOf(handler);
+    if (open === undefined) return [];
+    const { methods } = service.definition as {
+      readonly methods?: Readonly<Record<string, { readonly name: string }>>;
+    };
+    return [[`/${fullName(service)}/${methods?.[key]?.name ?? key}`, { open, onUnknownFields }] as const];
+  });
+}
+
 function credentialsFrom(settings: Settings<CommonSettings>, log: Logger): ServerCredentials | undefined {
   const files = {
     certFile: settings['grpc.certFile'],
@@ -143,9 +156,9 @@ function credentialsFrom(settings: Settings<CommonSettings>, log: Logger): Serve
   });
 }
 
-function channelOptions(settings: Settings<CommonSettings>, supervisor: ServerInterceptor) {
+function channelOptions(settings: Settings<CommonSettings>, interceptors: ServerInterceptor[]) {
   return {
-    interceptors: [supervisor],
+    interceptors,
     'grpc.max_receive_message_length': settings['grpc.maxMessageBytes'],
     'grpc.max_send_message_length': settings['grpc.maxMessageBytes'],
     'grpc.max_concurrent_streams': settings['grpc.maxConcurrentStreams'],

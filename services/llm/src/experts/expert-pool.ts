@@ -1,13 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Bundle, ExpertCut } from '@tessera/bundle';
-import type { SessionOptions } from '@tessera/inference';
+import type { BoundSessionOptions } from '@tessera/inference';
 import { type ExpertServiceDefinition, encodeTensor, TesseraError } from '@tessera/protocol';
 import type { TesseraClient } from '@tessera/service';
 import { requireCut } from '../model/expert-cut.js';
 import type { ExpertAnswer, ExpertProvider, ExpertWork } from '../model/expert-provider.js';
 import { CallLatency } from './call-latency.js';
-import { ExpertSessions } from './expert-sessions.js';
-import { gatherRows } from './gather-rows.js';
+import { ExpertSessions, type ExpertShare } from './expert-sessions.js';
+import { countRows, cutRows, gatherRows } from './gather-rows.js';
 import { type MissingExperts, missingExperts } from './missing-experts.js';
 import type { Placement } from './placement.js';
 import { type PoolReport, PoolStats } from './pool-stats.js';
@@ -16,7 +16,7 @@ import { type ShardAddress, ShardLink } from './shard-link.js';
 
 export interface ExpertPoolOptions {
   readonly bundle: Bundle;
-  readonly session: SessionOptions;
+  readonly session: BoundSessionOptions;
   readonly placement: Placement;
   /** In which rows and answers travel; float32 gives what one process gives, bit for bit. */
   readonly rowType: 'float32' | 'float16';
@@ -160,15 +160,18 @@ export class ExpertPool implements ExpertProvider {
       await turn();
       await turn();
     }
-    for (const [index, { expert, rows: mine }] of work.entries()) {
-      if (!local[index]) continue;
-      const given = gatherRows(rows, mine, this.#hiddenSize);
-      answers[index] = { answers: await this.#local.run({ layer, expert }, given) };
-    }
+    const mine = work.filter((_, index) => local[index]);
+    const own = mine.length === 0 ? [] : await this.#computeHere(layer, rows, mine);
+    for (const index of work.keys()) if (local[index]) answers[index] = { answers: own.shift() as Float32Array };
     const remote = (await answering) ?? [];
     for (const [at, piece] of pieces.entries())
       join(answers, piece, remote[at] as ExpertAnswer, work, this.#hiddenSize);
     return answers as ExpertAnswer[];
+  }
+
+  async #computeHere(layer: number, rows: Float32Array, work: readonly ExpertWork[]): Promise<Float32Array[]> {
+    const answers = await this.#local.compute(layer, sharesOf(work), gatherRows(rows, work, this.#hiddenSize));
+    return cutRows(answers, work, this.#hiddenSize);
   }
 
   async changed(withinMs: number): Promise<void> {
@@ -264,7 +267,7 @@ export class ExpertPool implements ExpertProvider {
     const { calls, orphans } = this.#share(layer, pieces, tried);
     const answers = new Map<Piece, ExpertAnswer>();
     for (const piece of orphans) answers.set(piece, { unavailable: unavailable(layer, piece.expert) });
-    this.#stats.unavailable(orphans.reduce((sum, piece) => sum + piece.rows.length, 0));
+    this.#stats.unavailable(countRows(orphans));
     await Promise.all(
       calls.map(async ({ link, mine }) => {
         const given = await this.#call(link, layer, rows, mine, tried);
@@ -311,7 +314,7 @@ export class ExpertPool implements ExpertProvider {
     tried: ReadonlySet<ShardLink>,
   ): Promise<ExpertAnswer[]> {
     const others = new Set([...tried, link]);
-    const count = pieces.reduce((sum, piece) => sum + piece.rows.length, 0);
+    const count = countRows(pieces);
     const facts = { shard: link.shard, layer, experts: pieces.length, rows: count };
     const first = this.#calls.follow(facts, this.#send(link, layer, rows, pieces));
     const slowAfterMs = this.#options.hedge ? this.#latency.slowAfterMs(count) : undefined;
@@ -339,13 +342,8 @@ export class ExpertPool implements ExpertProvider {
 
   async #send(link: ShardLink, layer: number, rows: Float32Array, pieces: readonly Piece[]): Promise<ExpertAnswer[]> {
     const width = this.#hiddenSize;
-    const count = pieces.reduce((sum, piece) => sum + piece.rows.length, 0);
-    const given = new Float32Array(count * width);
-    let at = 0;
-    for (const piece of pieces) {
-      gatherRows(rows, piece.rows, width, given, at);
-      at += piece.rows.length * width;
-    }
+    const given = gatherRows(rows, pieces, width);
+    const count = given.length / width;
     const startedMs = performance.now();
     const answers = await link.call({
       layer,
@@ -359,13 +357,12 @@ export class ExpertPool implements ExpertProvider {
     const tookMs = performance.now() - startedMs;
     this.#latency.add(count, tookMs);
     this.#stats.called(tookMs / 1000);
-    let from = 0;
-    return pieces.map((piece) => {
-      const own = answers.subarray(from, from + piece.rows.length * width);
-      from += own.length;
-      return { answers: own };
-    });
+    return cutRows(answers, pieces, width).map((own) => ({ answers: own }));
   }
+}
+
+function sharesOf(work: readonly ExpertWork[]): ExpertShare[] {
+  return work.map(({ expert, rows: { length: count } }) => ({ expert, count }));
 }
 
 /** Puts a piece's answer where it belongs in its work's. */

@@ -18,11 +18,22 @@ export interface CacheAccess {
   outputs(call: CallRows): Record<string, PlacedTensor>;
   /** The call has run: its rows are in the cache when this returns. */
   ran(call: CallRows): void;
+  /** Lets go of the cache's memory, which is about to be replaced. */
+  letGo(): void;
+}
+
+interface Slots {
+  readonly first: number;
+  readonly count: number;
+  /** In the order of the layers. */
+  readonly layers: readonly ReturnType<HostCache['slots']>[];
 }
 
 /** The graph reads and writes the slots themselves: past and present are one buffer. */
 export class InPlaceAccess implements CacheAccess {
   readonly beginsInPlace = true;
+  /** The same objects for the same slots: what is bound already costs nothing to bind. */
+  #last: Slots | undefined;
 
   /** @param layers by their numbers in the model */
   constructor(
@@ -40,13 +51,20 @@ export class InPlaceAccess implements CacheAccess {
 
   ran(): void {}
 
+  letGo(): void {
+    this.#last = undefined;
+  }
+
   #slots(name: 'past' | 'present', { rows }: CallRows): Record<string, PlacedTensor> {
     const first = rows[0]?.slot ?? 0;
+    const count = rows.length;
+    if (this.#last?.first !== first || this.#last.count !== count) {
+      this.#last = { first, count, layers: this.layers.map((layer) => this.cache.slots(layer, first, count)) };
+    }
     const tensors: Record<string, PlacedTensor> = {};
-    for (const layer of this.layers) {
-      const { keys, values } = this.cache.slots(layer, first, rows.length);
-      tensors[`${name}_key.${layer}`] = keys;
-      tensors[`${name}_value.${layer}`] = values;
+    for (const [at, { keys, values }] of this.#last.layers.entries()) {
+      tensors[`${name}_key.${this.layers[at]}`] = keys;
+      tensors[`${name}_value.${this.layers[at]}`] = values;
     }
     return tensors;
   }
@@ -83,6 +101,8 @@ export class AppendingAccess implements CacheAccess {
     }
     return tensors;
   }
+
+  letGo(): void {}
 
   outputs({ rows, seq }: CallRows): Record<string, PlacedTensor> {
     this.#buffers.begin();

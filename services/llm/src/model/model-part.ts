@@ -55,6 +55,7 @@ export class ModelPart {
 
   /** Lets go of all memory that is bound: before the cache's is replaced, which there would else be twice. */
   async unbind(): Promise<void> {
+    this.#access.letGo();
     const bindings = [...this.#bindings.values()];
     this.#bindings.clear();
     await Promise.all(bindings.map((binding) => binding.release()));

@@ -6,7 +6,8 @@ import type { ExpertProvider, ExpertWork } from './expert-provider.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
 import { cachedLayers, ModelPart } from './model-part.js';
-import { OutputBuffers } from './output-buffers.js';
+import { type Int32Tensor, OutputBuffers } from './output-buffers.js';
+import { SteadyTensors } from './steady-tensors.js';
 import { batchInputs } from './step-inputs.js';
 import { computedRows } from './step-outputs.js';
 import type { ComputedRow, PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
@@ -34,7 +35,7 @@ interface Routed {
   /** float32 [batch * seq, chosen]. */
   readonly shares: Float32Tensor;
   /** int32 [batch * seq, chosen]. */
-  readonly experts: Tensor & { readonly data: Int32Array };
+  readonly experts: Int32Tensor;
 }
 
 /** How long a step in which nothing could be computed waits for experts before the next one is tried. */
@@ -54,6 +55,7 @@ export class MoeExecutor implements ModelExecutor {
   readonly #cut: ExpertCut;
   readonly #experts: ExpertProvider;
   readonly #cache: HostCache;
+  readonly #inputs = new SteadyTensors();
   /** For what the step gives. */
   readonly #results = new OutputBuffers();
   /** For what passes from one section to the next. */
@@ -118,7 +120,7 @@ export class MoeExecutor implements ModelExecutor {
 
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {
     const { vocabSize, hiddenSize } = this.#model;
-    const inputs: Record<string, Tensor> = batchInputs(rows, hiddenSize);
+    const inputs: Record<string, Tensor> = this.#inputs.take(batchInputs(rows, hiddenSize));
     const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
     const call = { rows, seq };
     const voids: (TesseraError | undefined)[] = rows.map(() => undefined);

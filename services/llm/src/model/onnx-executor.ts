@@ -6,6 +6,7 @@ import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { ModelExecutor } from './model-executor.js';
 import { cachedLayers, ModelPart } from './model-part.js';
 import { OutputBuffers } from './output-buffers.js';
+import { SteadyTensors } from './steady-tensors.js';
 import { batchInputs } from './step-inputs.js';
 import { computedRows } from './step-outputs.js';
 import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
@@ -15,6 +16,7 @@ export class OnnxExecutor implements ModelExecutor {
   readonly #part: ModelPart;
   readonly #model: LlmSection;
   readonly #cache: HostCache;
+  readonly #inputs = new SteadyTensors();
   readonly #buffers = new OutputBuffers();
 
   constructor(session: BoundSession, model: LlmSection, options: HostCacheOptions) {
@@ -62,7 +64,7 @@ export class OnnxExecutor implements ModelExecutor {
     if (rows.some(({ wantsHidden }) => wantsHidden)) {
       outputs.hidden = this.#buffers.next([rows.length, seq, hiddenSize]);
     }
-    await this.#part.run({ rows, seq }, batchInputs(rows, hiddenSize), outputs);
+    await this.#part.run({ rows, seq }, this.#inputs.take(batchInputs(rows, hiddenSize)), outputs);
     return computedRows(outputs, rows, { seq, vocabSize, hiddenSize });
   }
 }

@@ -34,3 +34,17 @@ test('what steps no longer ask for is given back', () => {
   expect(still).toBe(first);
   expect(fresh).not.toBe(second);
 });
+
+test('the same place and shape give the same object, of either type, and another shape another one', () => {
+  const buffers = new OutputBuffers();
+  const step = (rows: number) => {
+    buffers.begin();
+    return [buffers.next([rows, 3]), buffers.nextInt32([rows, 2])] as const;
+  };
+  const [floats, integers] = step(2);
+  integers.data.set([1, 2, 3, 4]);
+  expect(step(2)[0]).toBe(floats);
+  expect(step(2)[1]).toBe(integers);
+  expect(step(1)[1]).toEqual({ dtype: 'int32', shape: [1, 2], data: Int32Array.of(1, 2) });
+  expect(step(2)[0]).not.toBe(floats);
+});

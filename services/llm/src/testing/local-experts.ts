@@ -1,5 +1,5 @@
 import type { ExpertSessions } from '../experts/expert-sessions.js';
-import { gatherRows } from '../experts/gather-rows.js';
+import { cutRows, gatherRows } from '../experts/gather-rows.js';
 import type { ExpertAnswer, ExpertProvider, ExpertWork } from '../model/expert-provider.js';
 
 /** All experts in this thread. */
@@ -14,13 +14,9 @@ export class LocalExperts implements ExpertProvider {
   endStep(): void {}
 
   async compute(layer: number, rows: Float32Array, work: readonly ExpertWork[]): Promise<readonly ExpertAnswer[]> {
-    const answers: ExpertAnswer[] = [];
-    for (const { expert, rows: mine } of work) {
-      answers.push({
-        answers: await this.sessions.run({ layer, expert }, gatherRows(rows, mine, this.hiddenSize)),
-      });
-    }
-    return answers;
+    const shares = work.map(({ expert, rows: { length: count } }) => ({ expert, count }));
+    const answers = await this.sessions.compute(layer, shares, gatherRows(rows, work, this.hiddenSize));
+    return cutRows(answers, work, this.hiddenSize).map((own) => ({ answers: own }));
   }
 
   /** Nothing changes. */

@@ -1,4 +1,3 @@
-import { EventQueue } from '@tessera/flow';
 import {
   type ComputeRequest,
   type ComputeResponse,
@@ -8,10 +7,10 @@ import {
   type ExpertServiceDescribeResponse,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
+import { exchange, type GrpcService, grpcService } from '@tessera/service';
 import { BatchSpans } from '../expert-spans.js';
 import type { ExpertShard } from './expert-shard.js';
-import type { PlacementUsers } from './placement-users.js';
+import type { PlacementUser, PlacementUsers } from './placement-users.js';
 
 export interface ExpertServerOptions {
   readonly shard: ExpertShard;
@@ -23,41 +22,33 @@ export interface ExpertServerOptions {
 export function expertService({ shard, users, description }: ExpertServerOptions): GrpcService {
   const spans = new BatchSpans(shard.group);
 
-  async function* compute(
-    requests: AsyncIterable<ComputeRequest>,
-    { signal }: TesseraCallContext,
-  ): AsyncGenerator<ComputeResponse> {
-    const answers = new EventQueue<ComputeResponse>({ signal });
-    const tellHoldings = () => answers.put({ message: { $case: 'holdings', value: shard.holdings } });
+  const compute = exchange<ComputeRequest, ComputeResponse>((stream) => {
+    let user: PlacementUser | undefined;
     let forget = () => {};
-    const reading = (async () => {
-      let user: ReturnType<PlacementUsers['begin']> | undefined;
-      try {
-        for await (const { message } of requests) {
-          if (user === undefined) {
-            const start = checkStart(message, description.model?.revision ?? '');
-            user = users.begin(start.placementEpoch);
-            forget = shard.onChange(tellHoldings);
-            tellHoldings();
-          } else if (message?.$case === 'batch') {
-            answers.put(await answer(message.value));
-          } else if (message?.$case === 'placementEpoch') {
-            user.uses(message.value);
-          } else {
-            throw TesseraError.invalidField('message', 'is neither a batch nor a placement epoch');
-          }
+    const tellHoldings = () => stream.send({ message: { $case: 'holdings', value: shard.holdings } });
+    return {
+      onMessage({ message }) {
+        if (user === undefined) {
+          const start = checkStart(message, description.model?.revision ?? '');
+          user = users.begin(start.placementEpoch);
+          forget = shard.onChange(tellHoldings);
+          tellHoldings();
+        } else if (message?.$case === 'batch') {
+          return answer(message.value).then((response) => stream.send(response));
+        } else if (message?.$case === 'placementEpoch') {
+          user.uses(message.value);
+        } else {
+          throw TesseraError.invalidField('message', 'is neither a batch nor a placement epoch');
         }
-        answers.end();
-      } catch (reason) {
-        answers.fail(reason);
-      } finally {
+        return undefined;
+      },
+      onHalfClose: () => stream.end(),
+      onClose() {
         forget();
         user?.[Symbol.dispose]();
-      }
-    })();
-    yield* answers;
-    await reading;
-  }
+      },
+    };
+  });
 
   async function answer(batch: ExpertBatch): Promise<ComputeResponse> {
     const { call } = batch;

@@ -1,5 +1,5 @@
 import type { Bundle } from '@tessera/bundle';
-import type { SessionOptions } from '@tessera/inference';
+import type { BoundSessionOptions } from '@tessera/inference';
 import {
   DataType,
   decodeTensor,
@@ -29,7 +29,7 @@ export class ExpertShard {
 
   constructor(
     bundle: Bundle,
-    session: SessionOptions,
+    session: BoundSessionOptions,
     readonly group: string,
   ) {
     this.#sessions = new ExpertSessions(bundle, session);
@@ -90,13 +90,8 @@ export class ExpertShard {
     if (missing !== undefined) {
       throw new TesseraError('EXPERT_NOT_HELD', `expert ${missing} of layer ${layer} is not held by this shard`);
     }
-    const answers = new Float32Array(given.data.length);
-    let at = 0;
-    for (const [index, expert] of experts.entries()) {
-      const end = at + (rowCounts[index] as number) * this.#hiddenSize;
-      answers.set(await this.#sessions.run({ layer, expert }, given.data.subarray(at, end)), at);
-      at = end;
-    }
+    const shares = experts.map((expert, index) => ({ expert, count: rowCounts[index] as number }));
+    const answers = await this.#sessions.compute(layer, shares, given.data);
     this.onComputed(sum);
     const as = rows?.dataType === DataType.FLOAT16 ? 'float16' : 'float32';
     return encodeTensor({ dtype: 'float32', shape: given.shape, data: answers }, as);
