@@ -11,9 +11,15 @@ export function lostShard(
   error: TesseraError,
   tls: ExpertsConfig['tls'],
 ): TesseraError {
-  const hint = error.code === 'STAGE_UNAVAILABLE' ? `. ${terms(tls)}` : '';
+  const hint = mayBeRefused(error, tls) ? `. ${terms(tls)}` : '';
   const message = `the expert shard at ${address} (group ${group}) was lost or not reached: ${error.message}${hint}`;
   return new TesseraError(error.code, message, { cause: error });
+}
+
+/** Whether certificates may be the reason. A connection over TLS may be dropped for them when it seems to stand already. */
+function mayBeRefused({ code, message }: TesseraError, { caFile }: ExpertsConfig['tls']): boolean {
+  if (code !== 'STAGE_UNAVAILABLE' || /ECONNREFUSED/.test(message)) return false;
+  return caFile !== undefined || /No connection established/.test(message);
 }
 
 function terms({ caFile, certFile }: ExpertsConfig['tls']): string {
