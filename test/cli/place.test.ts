@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
@@ -16,6 +16,13 @@ afterAll(() => {
 });
 
 const file = (name: string): string => join(folder, name);
+/** Writes a placement of the bundle's revision, with what is given. */
+function placementFile(content: object): string {
+  const { revision } = JSON.parse(readFileSync(join(bundle, 'bundle.json'), 'utf8'));
+  writeFileSync(file('wrong.json'), JSON.stringify({ revision, epoch: 1, ...content }));
+  return file('wrong.json');
+}
+
 const layers = Array.from({ length: 6 }, () => [500, 300, 90, 40, 30, 20, 10, 10]);
 
 test('a placement is planned, compared, and put where it is looked for', async () => {
@@ -74,8 +81,25 @@ test.each<[what: string, args: () => string[], says: RegExp]>([
     },
     /for revision 000000000000/,
   ],
-])('%s: refused with a sentence', async (_, args, says) => {
+  [
+    'a placement with an expert that is not there',
+    () => {
+      const groups = { a: [{ layers: 'all', experts: 'all' }], b: [{ layers: [2], experts: [8] }] };
+      return ['apply', placementFile({ groups }), '--bundle', bundle, '--to', file('no.json')];
+    },
+    /names expert 8, of 8 that there are, in groups.b/,
+  ],
+  [
+    'a placement that leaves an expert out',
+    () => {
+      const groups = { a: [{ layers: 'all', experts: [0, 1, 2, 3, 4, 5, 6] }] };
+      return ['apply', placementFile({ groups }), '--bundle', bundle, '--to', file('no.json')];
+    },
+    /leaves 6 experts to nobody, such as expert 7 of layer 0/,
+  ],
+])('%s: refused with a sentence, and nothing is written', async (_, args, says) => {
   const { status, stderr } = await tessera(['place', ...args()]);
+  expect(existsSync(file('no.json'))).toBe(false);
   expect(status).not.toBe(0);
   expect(stderr).toMatch(says);
 });

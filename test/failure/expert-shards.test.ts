@@ -136,7 +136,15 @@ test('the only holder is killed in the midst of a call: requests wait until it i
 
 test('an expert moves under load, and no answer differs', async () => {
   const chats = await load(3);
+  const fromMs = Date.now();
   await placed.place({ a: [odd], b: [even, { layers: [1], experts: [1] }] }, [{ layers: [1], experts: [0] }]);
   await eventually(async () => (await held()) === '24,25', 'both have dropped what moved away');
+  const toMs = Date.now();
   await allRight(chats);
+  const meanwhile = ({ name, startMs, endMs }: ReceivedSpan): boolean =>
+    name === 'engine decode' && startMs < toMs && endMs > fromMs;
+  await eventually(
+    () => receiver.spans.filter(meanwhile).length === chats.length,
+    'the traces say that all were answered',
+  );
 });

@@ -9,20 +9,26 @@ import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask } from '../support/ask.js';
 import { type Deployment, deploy } from '../support/deployment.js';
+import { type StartedShard, startShard } from '../support/expert-shard.js';
 import { noisyPng } from '../support/pictures.js';
+import { type PlacedExperts, placedExperts } from '../support/placed-experts.js';
 import { RawChat } from '../support/raw-chat.js';
 
 /**
  * Every service has a user of its own on NATS, allowed what permissionsOf says and nothing else; NATS speaks TLS; the
- * gateway and the engine show each other certificates.
+ * gateway and the engine show each other certificates, and so do the engine and a shard, which has the model's experts.
  */
 let files: TestAuthority;
 let deployment: Deployment;
+let placed: PlacedExperts;
+let shard: StartedShard;
+const shardLog: string[] = [];
 const natsLog: string[] = [];
 
 beforeAll(async () => {
   files = await TestAuthority.create();
-  const dir = await demoBundleDir();
+  const dir = await demoBundleDir('float32', 'experts');
+  placed = await placedExperts();
   const subjects = new Subjects('tessera', (await readBundle(dir)).manifest.revision);
   const nats = await files.issue('nats');
   const engine = await files.issue('engine');
@@ -34,10 +40,15 @@ beforeAll(async () => {
   }
   flags.llm?.push('--grpc-cert-file', engine.certFile, '--grpc-key-file', engine.keyFile);
   flags.llm?.push('--grpc-client-ca-file', files.caFile);
+  const shardFlags = [...(flags.llm ?? [])];
+  flags.llm?.push('--experts-placement-file', placed.placementFile, '--experts-ca-file', files.caFile);
+  flags.llm?.push('--experts-cert-file', engine.certFile, '--experts-key-file', engine.keyFile);
+  flags.llm?.push('--experts-server-name', 'localhost');
   // By name: an IP address is no name that TLS may ask for.
   flags.gateway?.push('--engines-ca-file', files.caFile, '--engines-server-name', 'localhost');
   flags.gateway?.push('--engines-cert-file', gateway.certFile, '--engines-key-file', gateway.keyFile);
   deployment = await deploy({
+    cut: 'experts',
     flags,
     nats: {
       configuration: [
@@ -47,9 +58,12 @@ beforeAll(async () => {
       log: (line) => natsLog.push(line),
     },
   });
+  shard = await startShard(deployment, placed, 'all', { flags: shardFlags, onLog: (line) => shardLog.push(line) });
 });
 afterAll(async () => {
   await deployment?.stop();
+  await shard?.service.stop(10_000);
+  await placed?.[Symbol.asyncDispose]();
   await files?.[Symbol.asyncDispose]();
 });
 
@@ -91,8 +105,9 @@ test('a restarted NATS is set up again with the same permissions', async () => {
 
 test('a drain leaves without a word that is not allowed, and no secret is in any log', async () => {
   const statuses = await deployment.stop();
+  expect(await shard.service.stop(20_000)).toBe(0);
   expect([...statuses.values()]).toEqual([...statuses.values()].map(() => 0));
   expect(violations()).toEqual([]);
-  const said = [...natsLog, ...deployment.logs].join('\n');
+  const said = [...natsLog, ...deployment.logs, ...shardLog].join('\n');
   expect(said).not.toMatch(/secret-of-|PRIVATE KEY/);
 });

@@ -14,10 +14,11 @@ export async function startShard(
   { bundleDir, natsUrl }: Pick<Deployment, 'bundleDir' | 'natsUrl'>,
   { placementFile }: Pick<PlacedExperts, 'placementFile'>,
   group: string,
+  { flags = [], onLog = () => undefined }: { flags?: readonly string[]; onLog?: (line: string) => void } = {},
 ): Promise<StartedShard> {
   const main = fileURLToPath(new URL('./main.js', import.meta.resolve('@tessera/llm')));
-  const flags = ['--role', 'experts', '--model-dir', bundleDir, '--nats-url', natsUrl];
+  const role = ['--role', 'experts', '--model-dir', bundleDir, '--nats-url', natsUrl];
   const own = ['--experts-placement-file', placementFile, '--experts-group', group];
-  const service = new ChildService('llm', main, [...flags, ...own], () => undefined);
+  const service = new ChildService('llm', main, [...role, ...own, ...flags], (_, line) => onLog(line));
   return { service, ready: await service.start() };
 }

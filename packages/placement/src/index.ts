@@ -1,3 +1,4 @@
+export { checkPlaces } from './check-places.js';
 export { diffPlacements, type NodeDiff } from './diff-placements.js';
 export { loadsOf, type PlacementLoad } from './expert-load.js';
 export { countsBetween, countsFromMetrics, expertRowsMetric, sumCounts } from './metric-counts.js';

@@ -2,6 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Bundle, readBundle } from '@tessera/bundle';
 import {
+  checkPlaces,
   diffPlacements,
   loadsOf,
   type ModelExperts,
@@ -101,14 +102,14 @@ export async function diffExperts(
 
 /** Puts a placement where engines and shards look for it, as a later one than what is there. */
 export async function applyExperts(file: string, options: { bundle: string; to: string }): Promise<void> {
-  const { manifest } = await readBundle(resolve(options.bundle), ['llm']);
+  const bundle = await readBundle(resolve(options.bundle), ['llm']);
+  const { manifest } = bundle;
   const placement = await readPlacement(file);
   if (placement.revision !== manifest.revision) {
-    throw new TesseraError(
-      'CONFIG_INVALID',
-      `the placement ${file} is for revision ${placement.revision} of the model; the bundle has ${manifest.revision}`,
-    );
+    const why = `is for revision ${placement.revision} of the model; the bundle has ${manifest.revision}`;
+    throw invalidPlacement(file, why);
   }
+  checkPlaces(placement, expertsOf(bundle, undefined), (why) => invalidPlacement(file, why));
   const there = await readFile(resolve(options.to), 'utf8').catch(() => undefined);
   const epoch = there === undefined ? 0 : parse(options.to, there).epoch;
   const later = { ...placement, epoch: Math.max(placement.epoch, epoch + 1) };
@@ -143,10 +144,11 @@ async function readPlacement(path: string) {
 }
 
 function parse(path: string, text: string) {
-  return parsePlacementFile(
-    text,
-    (why, cause) => new TesseraError('CONFIG_INVALID', `the placement ${path} ${why}`, { cause }),
-  );
+  return parsePlacementFile(text, (why, cause) => invalidPlacement(path, why, cause));
+}
+
+function invalidPlacement(path: string, why: string, cause?: unknown): TesseraError {
+  return new TesseraError('CONFIG_INVALID', `the placement ${path} ${why}`, { cause });
 }
 
 async function read(path: string): Promise<string> {

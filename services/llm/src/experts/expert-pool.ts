@@ -25,7 +25,9 @@ export interface ExpertPoolOptions {
   readonly hedge: boolean;
   /** @param address host:port */
   readonly connect: (address: string) => TesseraClient<ExpertServiceDefinition>;
-  /** Told of what an operator should see. */
+  /** Told why the stream to a shard ended, or did not begin. */
+  readonly onLost: (shard: ShardAddress, error: TesseraError) => void;
+  /** Told of what else an operator should see. */
   readonly onTrouble: (error: TesseraError) => void;
   /** Told which experts nobody holds, first of all and whenever that changes. */
   readonly onMissing?: (missing: MissingExperts) => void;
@@ -200,7 +202,7 @@ export class ExpertPool implements ExpertProvider {
       callTimeoutMs: this.#options.callTimeoutMs,
       epoch: this.#placement.epoch,
       onChange: () => this.#note(),
-      onLost: this.#options.onTrouble,
+      onLost: (error) => this.#options.onLost(shard, error),
     });
   }
 

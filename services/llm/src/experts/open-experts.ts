@@ -3,6 +3,7 @@ import { ExpertServiceDefinition, type TesseraError } from '@tessera/protocol';
 import { clientCredentials, createClient } from '@tessera/service';
 import type { EngineConfig, ExpertsConfig } from '../engine/create-engine-core.js';
 import { ExpertPool } from './expert-pool.js';
+import { lostShard } from './lost-shard.js';
 import type { MissingExperts } from './missing-experts.js';
 import { PlacementFile } from './placement-file.js';
 
@@ -39,6 +40,7 @@ export async function openExperts(
     hedge,
     connect: (address) => createClient(ExpertServiceDefinition, address, { credentials, serverName, maxMessageBytes }),
     onTrouble,
+    onLost: (shard, error) => onTrouble(lostShard(shard, error, tls)),
     onMissing,
     onMisplaced: () => following.lookNow(),
   });

@@ -1,9 +1,9 @@
 import type { Bundle, ExpertCut } from '@tessera/bundle';
-import { checkPlacementFile, type ExpertBlock } from '@tessera/placement';
+import { checkPlacementFile, checkPlaces, type ExpertBlock } from '@tessera/placement';
 import { TesseraError } from '@tessera/protocol';
 import { requireCut } from '../model/expert-cut.js';
 import type { ExpertPlace } from './expert-sessions.js';
-import { ExpertSet, everyExpert } from './expert-set.js';
+import { ExpertSet } from './expert-set.js';
 
 /** Which expert of which layer is held by whom. An expert may be held by several. */
 export class Placement {
@@ -43,44 +43,28 @@ export function readPlacement(path: string, text: string, bundle: Bundle): Place
 export function parsePlacement(value: unknown, bundle: Bundle, name = ''): Placement {
   const invalid = (why: string, cause?: unknown): TesseraError =>
     new TesseraError('CONFIG_INVALID', `the placement ${name} ${why}`, { cause });
-  const { revision, epoch, engine, groups } = checkPlacementFile(value, invalid);
-  if (revision !== bundle.manifest.revision) {
-    throw invalid(`is for revision ${revision} of the model; the bundle has ${bundle.manifest.revision}`);
+  const file = checkPlacementFile(value, invalid);
+  if (file.revision !== bundle.manifest.revision) {
+    throw invalid(`is for revision ${file.revision} of the model; the bundle has ${bundle.manifest.revision}`);
   }
   const cut = requireCut(bundle);
-  const within = (where: string, blocks: readonly ExpertBlock[]): ExpertSet =>
+  const { perLayer } = cut;
+  const layers = cut.layers.map(({ layer }) => layer);
+  checkPlaces(file, { layers, perLayer }, invalid);
+  const setOf = (blocks: readonly ExpertBlock[]): ExpertSet =>
     ExpertSet.of(
       cut,
-      blocks.flatMap((each) => placesOf(cut, each, (why) => invalid(`${why} in ${where}`))),
+      blocks.flatMap((block) => placesOf(cut, block)),
     );
-  const placement = new Placement(
-    epoch,
-    within('engine', engine),
-    new Map(Object.entries(groups).map(([group, blocks]) => [group, within(`groups.${group}`, blocks)])),
+  return new Placement(
+    file.epoch,
+    setOf(file.engine),
+    new Map(Object.entries(file.groups).map(([group, blocks]) => [group, setOf(blocks)])),
   );
-  const unplaced = [...everyExpert(cut)].filter(
-    (place) => !placement.engine.has(place) && placement.groupsOf(place).length === 0,
-  );
-  const [first] = unplaced;
-  if (first !== undefined) {
-    throw invalid(
-      `leaves ${unplaced.length} experts to nobody, such as expert ${first.expert} of layer ${first.layer}`,
-    );
-  }
-  return placement;
 }
 
-function placesOf(
-  { layers, perLayer }: ExpertCut,
-  chosen: ExpertBlock,
-  invalid: (why: string) => TesseraError,
-): ExpertPlace[] {
-  const known = layers.map(({ layer }) => layer);
-  const inLayers = chosen.layers === 'all' ? known : chosen.layers;
-  const experts = chosen.experts === 'all' ? Array.from({ length: perLayer }, (_, n) => n) : chosen.experts;
-  const layer = inLayers.find((each) => !known.includes(each));
-  if (layer !== undefined) throw invalid(`names layer ${layer}, which has no experts,`);
-  const expert = experts.find((each) => each >= perLayer);
-  if (expert !== undefined) throw invalid(`names expert ${expert}, of ${perLayer} that there are,`);
-  return inLayers.flatMap((each) => experts.map((one) => ({ layer: each, expert: one })));
+function placesOf({ layers, perLayer }: ExpertCut, block: ExpertBlock): ExpertPlace[] {
+  const inLayers = block.layers === 'all' ? layers.map(({ layer }) => layer) : block.layers;
+  const experts = block.experts === 'all' ? Array.from({ length: perLayer }, (_, n) => n) : block.experts;
+  return inLayers.flatMap((layer) => experts.map((expert) => ({ layer, expert })));
 }

@@ -194,7 +194,8 @@ export class ShardLink {
     this.#held = new ExpertSet(this.#options.cut);
     this.#state = 'opening';
     this.#fail(new TesseraError('STAGE_UNAVAILABLE', `${this.#name} went away`, { cause: error }));
-    if (!inPeace) this.#options.onLost(error);
+    // Once, and not at each try, until it has been there again.
+    if (!inPeace && this.#pauseMs === pausesMs.first) this.#options.onLost(error);
     this.#options.onChange();
     this.#retry = setTimeout(() => this.#open(), this.#pauseMs);
     this.#pauseMs = Math.min(pausesMs.most, this.#pauseMs * 2);

@@ -1,6 +1,6 @@
 import { type Bundle, modelInfo } from '@tessera/bundle';
 import { ExpertServiceDefinition, type TesseraError } from '@tessera/protocol';
-import { commonSettings, createClient, createLog, startService } from '@tessera/service';
+import { commonSettings, createClient, createLog, type Settings, startService } from '@tessera/service';
 import { ExpertPool, type ExpertPoolOptions } from '../experts/expert-pool.js';
 import { parsePlacement } from '../experts/placement.js';
 import { expertService } from '../experts/shard/expert-server.js';
@@ -20,12 +20,16 @@ export interface TestShard extends AsyncDisposable {
 
 let nextId = 0;
 
-/** @param make where a shard is to do something that shards do not */
+/**
+ * @param make where a shard is to do something that shards do not
+ * @param settings of its server
+ */
 export async function startTestShard(
   bundle: Bundle,
   placement: unknown,
   group: string,
   make = (of: Bundle): ExpertShard => new ExpertShard(of, oneThread, group),
+  settings: Partial<Settings<typeof commonSettings>> = {},
 ): Promise<TestShard> {
   const shard = make(bundle);
   const users = new PlacementUsers();
@@ -44,7 +48,7 @@ export async function startTestShard(
         return { services: [expertService({ shard, users, description })], stop };
       },
     },
-    { 'model.dir': bundle.dir, 'drain.graceMs': 10_000 },
+    { 'model.dir': bundle.dir, 'drain.graceMs': 10_000, ...settings },
     { log: createLog({ service: 'experts', level: 'error', format: 'json' }) },
   );
   const stop = () => service.stop();
@@ -68,6 +72,7 @@ export async function createTestPool(
     hedge: true,
     connect: (address) => createClient(ExpertServiceDefinition, address),
     onTrouble: (error) => troubles.push(error),
+    onLost: (_, error) => troubles.push(error),
     onMisplaced: () => {},
     ...options,
   });
