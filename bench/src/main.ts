@@ -14,6 +14,7 @@ import { overhead } from './suites/overhead.js';
 import { prefixCache } from './suites/prefix-cache.js';
 import { refusals } from './suites/refusals.js';
 import { sampling } from './suites/sampling.js';
+import { speculation } from './suites/speculation.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
 import { tokenCost } from './suites/token-cost.js';
@@ -29,6 +30,7 @@ const suites: readonly Suite[] = [
   weights,
   sampling,
   forms,
+  speculation,
   tokenCost,
   prefixCache,
   goodput,

@@ -14,17 +14,22 @@ export interface GraphCall {
   readonly batch: number;
   readonly seq: number;
   readonly past: number;
+  /** Of so many of each sequence's last new tokens logits are wanted; 1 where it is not said. */
+  readonly logits?: number;
 }
 
 type Tensors = Record<string, Tensor>;
 
 /** The graph's inputs but for the cache: tokens that stand for any others. */
-function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past }: GraphCall): Tensors {
+function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past, logits = 1 }: GraphCall): Tensors {
   const columns = Array.from({ length: batch * seq }, (_, at) => at % seq);
   const ids = BigInt64Array.from(columns, (column) => BigInt((column * 37 + 11) % (vocabSize / 2)));
   const positions = BigInt64Array.from(columns, (column) => BigInt(past + column));
   const rows = past + seq;
-  const wanted = Array.from({ length: batch }, (_, row) => [BigInt(row), BigInt(seq - 1)]).flat();
+  const wanted = Array.from({ length: batch * logits }, (_, at) => [
+    BigInt(Math.floor(at / logits)),
+    BigInt(seq - logits + (at % logits)),
+  ]).flat();
   return {
     input_ids: tensor('int64', [batch, seq], ids),
     media_embeddings: tensor('float32', [0, hiddenSize], new Float32Array(0)),
@@ -32,7 +37,7 @@ function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past }: Gra
     position_ids: tensor('int64', [batch, seq], positions),
     seqlens_k: tensor('int32', [batch], new Int32Array(batch).fill(rows - 1)),
     total_sequence_length: tensor('int32', [1], Int32Array.of(rows)),
-    logit_positions: tensor('int64', [batch, 2], BigInt64Array.from(wanted)),
+    logit_positions: tensor('int64', [batch * logits, 2], BigInt64Array.from(wanted)),
   };
 }
 
@@ -118,13 +123,14 @@ export class BoundGraph {
   rebind(binding: Binding, call: GraphCall): Float32Array {
     const { batch } = call;
     const { vocabSize } = this.model;
-    const logits = new Float32Array(batch * vocabSize);
+    const rows = batch * (call.logits ?? 1);
+    const logits = new Float32Array(rows * vocabSize);
     binding.bindInputs({
       ...tokens(this.model, call),
       ...caches(this.model, 'past', batch, this.capacity, this.buffers),
     });
     binding.bindOutputs({
-      logits: tensor('float32', [batch, vocabSize], logits),
+      logits: tensor('float32', [rows, vocabSize], logits),
       ...caches(this.model, 'present', batch, this.capacity, this.buffers),
     });
     return logits;

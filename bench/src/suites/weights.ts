@@ -1,9 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Bundle, readBundle, weightKinds } from '@tessera/bundle';
-import { compileCheckpoint } from '@tessera/compiler';
-import { writeCheckpoint } from '../random-llama/write-checkpoint.js';
+import { type Bundle, weightKinds } from '@tessera/bundle';
+import { compileRandomLlama } from '../random-llama/compile-random-llama.js';
 import { type GgufWeights, writeGguf } from '../random-llama/write-gguf.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
@@ -98,13 +97,8 @@ export const weights: Suite = {
     const ways: Way[] = [];
     try {
       say('weights: writing a checkpoint of 135 million random weights, and compiling it');
-      const checkpoint = join(folder, 'smollm2');
-      await writeCheckpoint(checkpoint);
       let buffers: readonly Float32Array[] | undefined;
-      for (const kind of weightKinds) {
-        const out = join(folder, kind);
-        await compileCheckpoint(checkpoint, out, { weights: kind });
-        const bundle = await readBundle(out);
+      for (const bundle of await compileRandomLlama(folder, weightKinds)) {
         // One cache for all, since only one computes at a time.
         buffers ??= cacheBuffers(bundle.manifest.llm, Math.max(...batches), capacity);
         ways.push(await graphWay(bundle, buffers));
