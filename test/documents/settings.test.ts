@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { natsSettings } from '@tessera/bus';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { smallLlamaBundle } from '@tessera/compiler/testing/small-llama';
 import { connector } from '@tessera/connector';
 import { encoder } from '@tessera/encoder';
 import { gateway } from '@tessera/gateway';
@@ -39,7 +40,7 @@ function readByPackages(): Set<string> {
 }
 
 /** What settings change of how a service is started. */
-type Given = Readonly<Record<string, string>>;
+type Given = Readonly<Record<string, string | number | boolean>>;
 
 /** The settings that a service reads while it starts and stops. */
 async function readBy<S extends ServiceSettings>(service: Service<S>, changes: Given): Promise<Set<string>> {
@@ -76,7 +77,21 @@ test('every setting that a service declares is read by it or by what it stands o
   await look(connector);
   await using placed = await placedExperts();
   const experts = { 'model.dir': placed.dir, 'experts.placementFile': placed.placementFile };
-  await look(llm, experts, { ...experts, role: 'experts', 'experts.group': 'all' });
+  const layers = { 'model.dir': (await smallLlamaBundle('layers=2')).dir, 'nats.url': nats.url };
+  const held = { ...layers, role: 'layers', 'layers.piece': 1 } as const;
+  const log = createLog({ service: 'layers', level: 'silent', format: 'json' });
+  const shard = await startService(llm, { ...held, 'kv.maxBytes': 1 << 20 }, { log });
+  try {
+    await look(
+      llm,
+      experts,
+      { ...experts, role: 'experts', 'experts.group': 'all' },
+      { ...layers, role: 'layers', 'layers.piece': 1 },
+      { ...layers, 'layers.remote': true },
+    );
+  } finally {
+    await shard.stop();
+  }
   await look(generator);
   await look(gateway);
   expect(idle).toEqual([]);

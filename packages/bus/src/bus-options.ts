@@ -18,7 +18,7 @@ export interface BusObserver {
   jobStalled?(kind: JobKind): void;
   jobEnded?(kind: JobKind, outcome: JobOutcome, times: { queueMs: number; busyMs: number }): void;
   /** A message has fields that this release does not know; what is known of it is used. */
-  unknownFields?(kind: StreamKind | 'engines' | 'experts' | 'failures'): void;
+  unknownFields?(kind: StreamKind | 'engines' | 'experts' | 'layers' | 'failures'): void;
   /** A message was thrown away: a duplicate, a corrupt one, one of an older attempt. */
   dropped?(kind: StreamKind, reason: 'duplicate' | 'corrupt' | 'stale' | 'overflow'): void;
   connection?(state: 'connected' | 'disconnected'): void;

@@ -26,7 +26,6 @@ import type { Announcer } from './announcements/announcements.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
 import { BusConnection, messageOf } from './connection/bus-connection.js';
 import { announceEngine, EngineDirectory } from './engines/engine-directory.js';
-import { announceExpertShard, ExpertShardDirectory, type KnownShard } from './experts/expert-shard-directory.js';
 import { Cancellation } from './jobs/cancellation.js';
 import { Worker, type WorkOptions } from './jobs/worker.js';
 import { type MediaHold, MediaStore } from './parts/media-store.js';
@@ -37,6 +36,8 @@ import { eventAssemblies } from './products/event-assembly.js';
 import { removeInbox } from './products/inbox.js';
 import { ProductInbox } from './products/product-inbox.js';
 import { type ReceivedTensor, tensorAssemblies } from './products/tensor-assembly.js';
+import { announceShard, type Known, ShardDirectory } from './shards/shard-directory.js';
+import type { ShardKind, ShardStatus } from './shards/shard-kinds.js';
 import {
   type QueueDepth,
   type QueueState,
@@ -405,14 +406,22 @@ export class Bus {
     return new EngineDirectory(this.connection, signal);
   }
 
-  /** Announces an expert shard, until the signal aborts. */
-  announceShard(status: () => KnownShard, signal: AbortSignal): Announcer {
-    return announceExpertShard(this.connection, status, signal);
+  /** Announces a shard of a kind, until the signal aborts. */
+  announceShard<Status extends ShardStatus>(
+    kind: ShardKind<Status>,
+    status: () => Known<Status>,
+    signal: AbortSignal,
+  ): Announcer {
+    return announceShard(this.connection, kind, status, signal);
   }
 
-  /** Tells which expert shards announce themselves, at each change, until the signal aborts. */
-  watchShards(onChange: (shards: readonly KnownShard[]) => void, signal: AbortSignal): void {
-    new ExpertShardDirectory(this.connection, onChange, signal);
+  /** Tells which shards of a kind announce themselves, at each change, until the signal aborts. */
+  watchShards<Status extends ShardStatus>(
+    kind: ShardKind<Status>,
+    onChange: (shards: readonly Known<Status>[]) => void,
+    signal: AbortSignal,
+  ): void {
+    new ShardDirectory(this.connection, kind, onChange, signal);
   }
 
   /** Removes what dead revisions and dead processes left on the streams, until the signal aborts. */

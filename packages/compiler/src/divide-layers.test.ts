@@ -7,6 +7,7 @@ test.each<[string, number[], number, number, number[]]>([
   ['every piece has a layer, however heavy the first one is', [1, 1, 1], 100, 2, [1, 2]],
   ['a heavy layer is alone', [1, 1, 9, 1, 1], 0, 3, [2, 1, 2]],
   ['as many pieces as layers', [3, 1, 2], 5, 3, [1, 1, 1]],
+  ['the others are even where the first is heaviest', [1, 1, 1, 1, 1], 100, 3, [1, 2, 2]],
   ['one piece has all', [3, 1, 2], 5, 1, [3]],
 ])('%s', (_, layers, first, pieces, expected) => {
   expect(divideLayers(layers, first, pieces)).toEqual(expected);

@@ -14,6 +14,7 @@ export * from './generated/tessera/v1/conversation.js';
 export * from './generated/tessera/v1/encoder.js';
 export * from './generated/tessera/v1/expert.js';
 export * from './generated/tessera/v1/generator.js';
+export * from './generated/tessera/v1/layer.js';
 export * from './generated/tessera/v1/llm.js';
 export * from './generated/tessera/v1/media.js';
 export * from './generated/tessera/v1/model.js';

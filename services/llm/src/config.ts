@@ -2,9 +2,34 @@ import { natsSettings } from '@tessera/bus';
 import { commonSettings, type Settings, setting } from '@tessera/service';
 import { computeSettings } from '@tessera/stage';
 import { z } from 'zod';
-import type { EngineConfig } from './engine/create-engine-core.js';
+import type { EngineConfig } from './engine/engine-config.js';
 
 const positive = z.int().min(1);
+
+/** How an engine calls shards of a kind over TLS. @param whom as in `expert shards` */
+function shardTlsSettings<Kind extends 'experts' | 'layers'>(kind: Kind, whom: string) {
+  const file = z.string().min(1).optional();
+  const settings = {
+    caFile: setting(file, {
+      description: `PEM file of the CA that signs the certificates of ${whom}; without one they are called without TLS.`,
+      example: '/etc/tessera/tls/ca.crt',
+    }),
+    certFile: setting(file, {
+      description: `PEM file of the certificate that is shown to ${whom} that ask for one (mutual TLS).`,
+      example: '/etc/tessera/tls/tls.crt',
+    }),
+    keyFile: setting(file, {
+      description: "PEM file of that certificate's key.",
+      example: '/etc/tessera/tls/tls.key',
+    }),
+    serverName: setting(file, {
+      description: `Name in the certificates of ${whom}, where it is not the host of their addresses.`,
+      example: `tessera-llm-${kind}`,
+    }),
+  };
+  const named = Object.entries(settings).map(([name, each]) => [`${kind}.${name}`, each]);
+  return Object.fromEntries(named) as { [Name in keyof typeof settings as `${Kind}.${Name}`]: (typeof settings)[Name] };
+}
 
 /** The LLM's settings. */
 export const llmSettings = {
@@ -72,10 +97,10 @@ export const llmSettings = {
     description:
       'Time after which missing visual tokens are asked for again, in milliseconds. It doubles with each asking, up to eight times itself, until tokens come or the deadline passes; what is still being made is not made twice.',
   }),
-  role: setting(z.enum(['engine', 'experts']), {
+  role: setting(z.enum(['engine', 'experts', 'layers']), {
     default: 'engine',
     description:
-      'engine: answers requests. experts: is an expert shard, which holds the experts of its group and computes rows for engines.',
+      'engine: answers requests. experts: is an expert shard, which holds the experts of its group and computes rows for engines. layers: is a layer shard, which holds one piece of the layers, with their KV cache, and computes hidden states for engines.',
   }),
   'experts.placementFile': setting(z.string().min(1).optional(), {
     description:
@@ -106,23 +131,38 @@ export const llmSettings = {
     description:
       'Whether a call that takes longer than 99 of 100 calls of its size is sent to another holder of its experts too, where there is one; the first answer counts.',
   }),
-  'experts.caFile': setting(z.string().min(1).optional(), {
+  ...shardTlsSettings('experts', 'expert shards'),
+  'layers.remote': setting(z.boolean(), {
+    default: false,
     description:
-      'PEM file of the CA that signs the certificates of expert shards; without one they are called without TLS.',
-    example: '/etc/tessera/tls/ca.crt',
+      'Whether an engine has only the first piece of the layers, and calls layer shards for the others. It starts once each of them has announced itself. The bundle must be compiled with --cut layers=N.',
   }),
-  'experts.certFile': setting(z.string().min(1).optional(), {
-    description: 'PEM file of the certificate that is shown to expert shards that ask for one (mutual TLS).',
-    example: '/etc/tessera/tls/tls.crt',
+  'layers.piece': setting(positive.optional(), {
+    description:
+      'The piece that this layer shard holds, from 1 to the last; piece 0 is in every engine. With role layers it must be given.',
+    example: '1',
   }),
-  'experts.keyFile': setting(z.string().min(1).optional(), {
-    description: "PEM file of that certificate's key.",
-    example: '/etc/tessera/tls/tls.key',
+  'layers.rowType': setting(z.enum(['float32', 'float16']), {
+    default: 'float32',
+    description:
+      'How hidden states travel to layer shards and back. float32 gives what one process gives, bit for bit; float16 takes half the bytes, and rounds.',
   }),
-  'experts.serverName': setting(z.string().min(1).optional(), {
-    description: 'Name in the certificates of expert shards, where it is not the host of their addresses.',
-    example: 'tessera-llm-experts',
+  'layers.decodeCalls': setting(positive.max(64), {
+    default: 1,
+    description:
+      'Into how many calls the sequences that decode are split, so that one is in the next piece while another is in this one. Each call reads all weights of its piece: more than 1 helps only where a step takes much longer with all of them than with some.',
   }),
+  'layers.callTimeoutMs': setting(positive, {
+    default: 30_000,
+    description:
+      'How long a layer shard may say nothing, in milliseconds, while something is asked of it; then it is given up, and with it what it holds of the KV cache. Longer than its piece takes for engine.maxStepTokens tokens of prompts.',
+  }),
+  'layers.missingMs': setting(z.int().min(0), {
+    default: 30_000,
+    description:
+      'How long an engine stays ready, in milliseconds, while a piece is held by no layer shard: requests wait for one. Longer than a shard takes to be started again and to load its piece.',
+  }),
+  ...shardTlsSettings('layers', 'layer shards'),
   'engine.maxDrawings': setting(z.int().min(0), { default: 4, description: 'Drawings in one answer.' }),
 };
 
@@ -146,6 +186,24 @@ function expertsConfig(settings: LlmSettings): EngineConfig['experts'] {
   };
 }
 
+/** What an engine needs of layer shards, but for what these say of themselves; undefined where it has the whole model. */
+function layersConfig(settings: LlmSettings): EngineConfig['layers'] {
+  if (!settings['layers.remote']) return undefined;
+  return {
+    rowType: settings['layers.rowType'],
+    decodeCalls: settings['layers.decodeCalls'],
+    callTimeoutMs: settings['layers.callTimeoutMs'],
+    maxMessageBytes: settings['grpc.maxMessageBytes'],
+    tls: {
+      caFile: settings['layers.caFile'],
+      certFile: settings['layers.certFile'],
+      keyFile: settings['layers.keyFile'],
+      serverName: settings['layers.serverName'],
+      refreshMs: settings['grpc.certRefreshMs'],
+    },
+  };
+}
+
 export type LlmSettings = Settings<typeof llmSettings>;
 
 /** @param session from `sessionOptions` */
@@ -154,6 +212,7 @@ export function engineConfig(settings: LlmSettings, session: EngineConfig['sessi
     modelDir: settings['model.dir'],
     session: { ...session, backend: settings['engine.backend'] },
     experts: expertsConfig(settings),
+    layers: layersConfig(settings),
     limits: {
       maxRunning: settings['engine.maxRunning'],
       maxWaiting: settings['engine.maxWaiting'],

@@ -1,11 +1,12 @@
-import { type Bundle, type BundleManifest, readBundle } from '@tessera/bundle';
+import type { Bundle, BundleManifest } from '@tessera/bundle';
 import type { GenerateRequest } from '@tessera/protocol';
-import { type EngineConfig, engineCoreOptions } from './engine/create-engine-core.js';
+import { engineBudget, engineBundle, engineCoreOptions } from './engine/create-engine-core.js';
 import type { Engine, EngineEvent, EngineRequest } from './engine/engine.js';
+import type { EngineConfig } from './engine/engine-config.js';
 import { engineRequest } from './engine/engine-request.js';
 import { LlmEngine } from './engine/llm-engine.js';
 import { PlacementFile } from './experts/placement-file.js';
-import { type KvBudget, kvBudget } from './kv/kv-budget.js';
+import type { KvBudget } from './kv/kv-budget.js';
 import { loadPromptBuilder } from './prompt/load-prompt-builder.js';
 import type { PromptBuilder } from './prompt/prompt-builder.js';
 import { ThreadedEngine, type ThreadedEngineOptions } from './thread/threaded-engine.js';
@@ -60,8 +61,8 @@ async function expertsHere({ experts }: EngineConfig, bundle: Bundle): Promise<n
 
 /** Engine and prompt builder must have the same limits, so the budget is looked up once. */
 async function prepareModel(config: EngineConfig) {
-  const bundle = await readBundle(config.modelDir, ['llm']);
-  const budget = kvBudget(bundle, config.limits.kvBytes, await expertsHere(config, bundle));
+  const bundle = await engineBundle(config);
+  const budget = engineBudget(bundle, config, await expertsHere(config, bundle));
   const builder = await loadPromptBuilder(bundle, budget.contextTokens);
   const resolved: EngineConfig = { ...config, limits: { ...config.limits, kvBytes: budget.bytes } };
   return { bundle, builder, budget, resolved };

@@ -123,6 +123,37 @@ export const expertShardRowsTotal = counterMetric('tessera_expert_shard_rows_tot
   from: 'llm',
 });
 
+export const layerCallSeconds = histogramMetric('tessera_layer_call_seconds', {
+  unit: 'seconds',
+  help: 'Time from a call of a layer shard to its answer.',
+  from: 'llm',
+});
+
+export const layerCallsRunning = gaugeMetric('tessera_layer_calls_running', {
+  unit: 'count',
+  help: 'Calls of layer shards that an engine waits for, by the piece; as of this moment, or of the second before while the engine computes.',
+  labels: ['piece'],
+  from: 'llm',
+});
+
+export const layerPiecesMissing = gaugeMetric('tessera_layer_pieces_missing', {
+  unit: 'count',
+  help: 'Pieces of the layers that no layer shard holds for this engine; requests wait while there are any.',
+  from: 'llm',
+});
+
+export const layerShardPositionsTotal = counterMetric('tessera_layer_shard_positions_total', {
+  unit: 'count',
+  help: 'Positions that a layer shard computed.',
+  from: 'llm',
+});
+
+export const kvCacheLossesTotal = counterMetric('tessera_kv_cache_losses_total', {
+  unit: 'count',
+  help: 'How often an engine lost its KV cache with a layer shard; what it held is computed again.',
+  from: 'llm',
+});
+
 export const decodeTokensTotal = counterMetric('tessera_decode_tokens_total', {
   unit: 'count',
   help: 'Tokens written.',

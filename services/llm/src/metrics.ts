@@ -12,6 +12,7 @@ import {
   decodeTokensTotal,
   interTokenLatencySeconds,
   kvCacheBytes,
+  kvCacheLossesTotal,
   kvCacheUsageRatio,
   preemptionsTotal,
   prefillTokensTotal,
@@ -104,6 +105,7 @@ export class LlmMetrics {
     const nowMs = performance.now();
     const metrics = this.#metrics;
     metrics.counter(preemptionsTotal).inc(stats.preemptions - this.#last.preemptions);
+    metrics.counter(kvCacheLossesTotal).inc(stats.cacheLosses - this.#last.cacheLosses);
     metrics.counter(prefillTokensTotal).inc(stats.prefillTokens - this.#last.prefillTokens);
     metrics.counter(prefixCacheHitTokensTotal).inc(stats.cachedTokens - this.#last.cachedTokens);
     metrics.counter(decodeTokensTotal).inc(stats.decodeTokens - this.#last.decodeTokens);

@@ -83,9 +83,10 @@ export function permissionsOf(
     if (stores || takes) allow(api('STREAM.MSG.DELETE', stream), api('STREAM.PURGE', stream));
   }
   if (role === announcer) {
-    allow(subjects.engines(), subjects.experts());
-    // Engines are called by the leader, expert shards by engines.
+    allow(subjects.engines(), subjects.experts(), subjects.layers());
+    // Engines are called by the leader, shards by engines.
     subscribe.add(subjects.experts());
+    subscribe.add(subjects.layers());
   }
   if (role === leader) {
     subscribe.add(subjects.engines());

@@ -229,6 +229,11 @@ export class Subjects {
     return `${this.root}.experts.${this.revision}`;
   }
 
+  /** Core NATS: layer shards of this revision announce themselves. */
+  layers(): string {
+    return `${this.root}.layers.${this.revision}`;
+  }
+
   /** The stream in which each revision that is served says so now and then. */
   revisions(): string {
     return `${this.prefix}_${busVersion}_revisions`;

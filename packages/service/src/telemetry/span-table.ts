@@ -21,6 +21,7 @@ const expertWork = [
   'tessera.expert.experts',
   'tessera.expert.rows',
 ] as const;
+const layerWork = ['tessera.layers.piece', 'tessera.layers.rows', 'tessera.layers.positions'] as const;
 const rpc = ['rpc.system.name', 'rpc.method', 'rpc.status_code'] as const;
 
 /**
@@ -119,6 +120,18 @@ export const spanTable = {
     kind: 'internal',
     help: 'A batch in an expert shard: the first in each second, a trace of its own.',
     attributes: expertWork,
+    from: 'llm',
+  },
+  'layer call': {
+    kind: 'client',
+    help: "An engine's call of a layer shard, which a step makes for many requests: a trace of its own. Of those in a second, those that failed (64 at most) and the longest one of each piece.",
+    attributes: [...layerWork, 'server.address'],
+    from: 'llm',
+  },
+  'layer compute': {
+    kind: 'internal',
+    help: 'A call in a layer shard: the first in each second, a trace of its own.',
+    attributes: layerWork,
     from: 'llm',
   },
   draw: {

@@ -1,90 +1,59 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
-import {
-  type BoundSession,
-  type BoundSessionOptions,
-  createBoundSession,
-  type InferenceBackend,
-} from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { Constraints } from '../constraint/constraints.js';
 import { TokenTrie } from '../constraint/token-trie.js';
-import { type KvBudget, kvBudget } from '../kv/kv-budget.js';
-import { requireCut } from '../model/expert-cut.js';
-import type { ExpertProvider } from '../model/expert-provider.js';
-import type { ModelExecutor } from '../model/model-executor.js';
-import { MoeExecutor, openSections } from '../model/moe-executor.js';
-import { OnnxExecutor } from '../model/onnx-executor.js';
+import { allLayers, type KvBudget, kvBudget, pieceOfModel } from '../kv/kv-budget.js';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
 import type { PromptBuilder } from '../prompt/prompt-builder.js';
 import { TokenBytes } from '../text/token-bytes.js';
 import type { EngineLimits } from './engine.js';
+import type { Elsewhere, EngineConfig, OpenedBackend } from './engine-config.js';
 import type { EngineCoreOptions } from './engine-core.js';
+import { openExecutor } from './open-executor.js';
 
-/** Enough to make an engine; structured-cloneable. */
-export interface EngineConfig {
-  /** The bundle's folder. */
-  readonly modelDir: string;
-  readonly session: BoundSessionOptions;
-  readonly limits: EngineLimits;
-  /** Where experts are placed; absent: the whole model is here. */
-  readonly experts?: ExpertsConfig;
+/**
+ * What the KV cache of an engine may take, by what it has of the model.
+ * @param heldExperts where experts are placed, how many of them it has
+ * @throws TesseraError CONFIG_INVALID
+ */
+export function engineBudget(
+  bundle: Bundle,
+  { limits, layers }: Pick<EngineConfig, 'limits' | 'layers'>,
+  heldExperts?: number,
+): KvBudget {
+  if (layers === undefined) return kvBudget(bundle, limits.kvBytes, { share: allLayers(bundle, heldExperts) });
+  return kvBudget(bundle, limits.kvBytes, { share: pieceOfModel(bundle, 0), maxPositions: layers.maxPositions });
 }
 
-/** How the model came to be computed. */
-export interface OpenedBackend {
-  readonly backend: InferenceBackend;
-  /** Why it is not the better one, where that was wanted. */
-  readonly fallbackReason?: string | undefined;
-}
-
-/** What an engine must know to call expert shards; structured-cloneable. */
-export interface ExpertsConfig {
-  readonly placementFile: string;
-  readonly rowType: 'float32' | 'float16';
-  readonly callTimeoutMs: number;
-  readonly hedge: boolean;
-  readonly maxMessageBytes: number;
-  readonly tls: {
-    readonly caFile: string | undefined;
-    readonly certFile: string | undefined;
-    readonly keyFile: string | undefined;
-    readonly serverName: string | undefined;
-    readonly refreshMs: number;
-  };
+/** The bundle of an engine. @throws TesseraError CHECKPOINT_INVALID, CONFIG_INVALID */
+export async function engineBundle({ modelDir, layers }: Pick<EngineConfig, 'modelDir' | 'layers'>): Promise<Bundle> {
+  if (layers === undefined) return await readBundle(modelDir, ['llm']);
+  const bundle = await readBundle(modelDir, []);
+  await bundle.require(bundle.filesOfLayers(0));
+  return bundle;
 }
 
 /**
  * Opens the bundle and loads the model.
- * @param placed the experts, where the config places them
+ * @param elsewhere what the config has elsewhere
  */
 export async function engineCoreOptions(
-  { modelDir, session, limits }: EngineConfig,
+  config: EngineConfig,
   onOpened: (opened: OpenedBackend) => void = () => undefined,
-  placed?: ExpertProvider,
+  elsewhere: Elsewhere = {},
 ): Promise<EngineCoreOptions> {
+  const { limits } = config;
   if (limits.maxStepTokens < limits.maxRunning) {
     const message = `maxStepTokens is ${limits.maxStepTokens}, but must be at least maxRunning, ${limits.maxRunning}`;
     throw new TesseraError('CONFIG_INVALID', message);
   }
-  const bundle = await readBundle(modelDir, ['llm']);
+  const bundle = await engineBundle(config);
   const builder = await loadPromptBuilder(bundle);
-  const { llm } = bundle.manifest;
-  const budget = kvBudget(bundle, limits.kvBytes);
+  const budget = engineBudget(bundle, config);
   const model = sequenceModel(bundle, builder, limits, budget);
   const size = { slots: limits.maxRunning, maxPositions: budget.contextTokens };
-  let executor: ModelExecutor;
-  let opened: BoundSession | undefined;
-  if (placed === undefined) {
-    const graph = await createBoundSession(bundle.file(llm.graph), session);
-    opened = graph;
-    executor = new OnnxExecutor(graph, llm, size);
-  } else {
-    const cut = requireCut(bundle);
-    const sections = await openSections(bundle, cut, session);
-    [opened] = sections;
-    executor = new MoeExecutor(sections, { ...llm, experts: cut }, placed, size);
-  }
-  if (opened !== undefined) onOpened({ backend: opened.backend, fallbackReason: opened.fallbackReason });
+  const { executor, opened } = await openExecutor(bundle, config, size, elsewhere);
+  onOpened({ backend: opened.backend, fallbackReason: opened.fallbackReason });
   return { executor, model, limits, kvBytes: budget.bytes };
 }
 

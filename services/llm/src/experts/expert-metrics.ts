@@ -11,12 +11,10 @@ import {
   expertsMissing,
   expertUnavailableRowsTotal,
 } from '../metric-declarations.js';
+import { maxScrapeWaitMs } from '../shards/scrape-wait.js';
 import type { MissingExperts } from './missing-experts.js';
 import type { PoolReport } from './pool-stats.js';
 import type { ExpertShard } from './shard/expert-shard.js';
-
-/** So long a scrape waits for the engine's report. */
-const maxScrapeWaitMs = 200;
 
 /** What engines and expert shards say of experts. All are there in either role, so that a dashboard finds them. */
 export class ExpertMetrics {
@@ -65,7 +63,6 @@ export class ExpertMetrics {
    * @param ask makes the engine report
    */
   reportAtScrape(ask: () => Promise<void>): void {
-    // An engine in the midst of a long step answers later; then the gauge is as of the second before.
     this.#metrics.gaugeAtScrape(expertCallsRunning, () => Promise.race([ask(), sleep(maxScrapeWaitMs)]));
   }
 

@@ -5,13 +5,13 @@ import { type ExpertServiceDefinition, encodeTensor, TesseraError } from '@tesse
 import type { TesseraClient } from '@tessera/service';
 import { requireCut } from '../model/expert-cut.js';
 import type { ExpertAnswer, ExpertProvider, ExpertWork } from '../model/expert-provider.js';
+import { ShardCalls } from '../shards/shard-calls.js';
 import { CallLatency } from './call-latency.js';
 import { ExpertSessions, type ExpertShare } from './expert-sessions.js';
 import { countRows, cutRows, gatherRows } from './gather-rows.js';
 import { type MissingExperts, missingExperts } from './missing-experts.js';
 import type { Placement } from './placement.js';
-import { type PoolReport, PoolStats } from './pool-stats.js';
-import { ShardCalls } from './shard-calls.js';
+import { type ExpertCallFacts, type PoolReport, PoolStats } from './pool-stats.js';
 import { type ShardAddress, ShardLink } from './shard-link.js';
 
 export interface ExpertPoolOptions {
@@ -53,7 +53,7 @@ interface Piece extends ExpertWork {
  */
 export class ExpertPool implements ExpertProvider {
   readonly #stats = new PoolStats();
-  readonly #calls = new ShardCalls();
+  readonly #calls = new ShardCalls<ExpertCallFacts>(({ shard }) => shard.group);
   readonly #options: ExpertPoolOptions;
   readonly #cut: ExpertCut;
   readonly #hiddenSize: number;

@@ -1,9 +1,11 @@
 import { fromWireError } from '@tessera/inference';
-import { failSpan, inSpan, startSpan } from '@tessera/service';
-import type { ShardCall } from './shard-calls.js';
+import { failSpan, startSpan } from '@tessera/service';
+import { SampledSpans } from '../shards/sampled-spans.js';
+import type { ShardCall } from '../shards/shard-calls.js';
+import type { ExpertCallFacts } from './pool-stats.js';
 
 /** A span for each of an engine's calls of shards that are told. A call is of a step, which is many requests': a trace of its own. */
-export function recordCalls(calls: readonly ShardCall[]): void {
+export function recordCalls(calls: readonly ShardCall<ExpertCallFacts>[]): void {
   for (const { shard, layer, experts, rows, startedMs, endedMs, failure } of calls) {
     const attributes = { ...workAttributes(shard.group, layer, experts, rows), 'server.address': shard.address };
     const span = startSpan('expert call', { kind: 'client', attributes, parent: null, startMs: startedMs });
@@ -12,19 +14,16 @@ export function recordCalls(calls: readonly ShardCall[]): void {
   }
 }
 
-/** As often a shard records what it does: it computes thousands of batches in that time. */
-const sampleMs = 1000;
-
-/** Spans of a shard's work: of the first batch in each second. */
+/** Spans of a shard's work. */
 export class BatchSpans {
   readonly #group: string;
-  #nextMs = Number.NEGATIVE_INFINITY;
+  readonly #spans = new SampledSpans('expert compute');
 
   constructor(group: string) {
     this.#group = group;
   }
 
-  async sample<T>(
+  sample<T>(
     {
       layer,
       experts,
@@ -32,12 +31,8 @@ export class BatchSpans {
     }: { readonly layer: number; readonly experts: readonly number[]; readonly rowCounts: readonly number[] },
     compute: () => Promise<T>,
   ): Promise<T> {
-    const nowMs = performance.now();
-    if (nowMs < this.#nextMs) return compute();
-    this.#nextMs = nowMs + sampleMs;
     const rows = rowCounts.reduce((sum, count) => sum + count, 0);
-    const attributes = workAttributes(this.#group, layer, experts.length, rows);
-    return await inSpan('expert compute', { attributes, parent: null }, compute);
+    return this.#spans.sample(() => workAttributes(this.#group, layer, experts.length, rows), compute);
   }
 }
 

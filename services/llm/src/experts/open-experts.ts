@@ -1,7 +1,7 @@
 import { readBundle } from '@tessera/bundle';
 import { ExpertServiceDefinition, type TesseraError } from '@tessera/protocol';
 import { clientCredentials, createClient } from '@tessera/service';
-import type { EngineConfig, ExpertsConfig } from '../engine/create-engine-core.js';
+import type { EngineConfig, ExpertsConfig } from '../engine/engine-config.js';
 import { ExpertPool } from './expert-pool.js';
 import { lostShard } from './lost-shard.js';
 import type { MissingExperts } from './missing-experts.js';

@@ -1,4 +1,14 @@
-import type { ShardCall } from './shard-calls.js';
+import type { ShardCall } from '../shards/shard-calls.js';
+import type { ShardAddress } from './shard-link.js';
+
+/** What is known of a call of a shard when it is sent. */
+export interface ExpertCallFacts {
+  readonly shard: ShardAddress;
+  readonly layer: number;
+  /** How many experts it asks. */
+  readonly experts: number;
+  readonly rows: number;
+}
 
 /** Rows that were sent to one expert. */
 interface RoutedRows {
@@ -12,7 +22,7 @@ export interface PoolReport extends PoolCounts {
   /** Calls under way now, for each group of the placement. */
   readonly running: readonly { readonly group: string; readonly calls: number }[];
   /** Calls that are worth a word. */
-  readonly calls: readonly ShardCall[];
+  readonly calls: readonly ShardCall<ExpertCallFacts>[];
 }
 
 interface PoolCounts {

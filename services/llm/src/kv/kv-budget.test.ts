@@ -3,9 +3,10 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { smallLlamaBundle } from '@tessera/compiler/testing/small-llama';
 import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { defaultKvBytes, kvBudget, memoryLimit, weightBytes } from './kv-budget.js';
+import { allLayers, defaultKvBytes, kvBudget, type ModelShare, memoryLimit, pieceOfModel } from './kv-budget.js';
 
 let bundle: Bundle;
 beforeAll(async () => {
@@ -47,11 +48,14 @@ test('where experts are placed, only the weights that are here count', async () 
   // Three matrices of float32.
   expect(expertBytes).toBe(3 * text_config.hidden_size * text_config.moe_intermediate_size * 4);
   const count = layers.length * perLayer;
-  expect(weightBytes(cut, count)).toBe(weightBytes(cut));
-  expect(weightBytes(cut, 5) - weightBytes(cut, 4)).toBe(expertBytes);
-  expect(weightBytes(cut, 0)).toBeGreaterThan(0);
+  const weightBytes = (held?: number) => allLayers(cut, held).weightBytes;
+  expect(weightBytes(count)).toBe(weightBytes());
+  expect(weightBytes(5) - weightBytes(4)).toBe(expertBytes);
+  expect(weightBytes(0)).toBeGreaterThan(0);
   vi.spyOn(process, 'constrainedMemory').mockReturnValue(36 * 2 ** 20);
-  expect(kvBudget(cut, undefined, 0).bytes).toBe(kvBudget(cut, undefined).bytes + (count * expertBytes) / 2);
+  expect(kvBudget(cut, undefined, { share: allLayers(cut, 0) }).bytes).toBe(
+    kvBudget(cut, undefined).bytes + (count * expertBytes) / 2,
+  );
 });
 
 test('a sequence is as long as the context, or as the bytes hold; too few are refused with the figures', () => {
@@ -60,4 +64,20 @@ test('a sequence is as long as the context, or as the bytes hold; too few are re
   expect(() => kvBudget(bundle, rowBytes)).toThrow(/kv\.maxBytes is 6144, but one token of this model takes 6144/);
   vi.spyOn(process, 'constrainedMemory').mockReturnValue(2 ** 20);
   expect(() => kvBudget(bundle, undefined)).toThrow(/of 1048576 bytes of memory the weights take \d+/);
+});
+
+test('a process that has one piece of the layers counts the weights and the cache of that piece', async () => {
+  const cut = await smallLlamaBundle('layers=3');
+  const shares = [0, 1, 2].map((piece) => pieceOfModel(cut, piece));
+  expect(shares.map(({ layers }) => layers)).toEqual([1, 2, 2]);
+  // All pieces together are the whole; each has tables of positions of its own, and a graph.
+  const sum = shares.reduce((total, { weightBytes }) => total + weightBytes, 0);
+  const whole = allLayers(cut).weightBytes;
+  expect(Math.abs(sum - whole) / whole).toBeLessThan(0.1);
+  // Two heads of 16 numbers, keys and values, of each layer.
+  const row = 2 * 2 * 16 * 4;
+  const share = shares[1] as ModelShare;
+  expect(kvBudget(cut, 100 * 2 * row, { share }).contextTokens).toBe(100);
+  expect(kvBudget(cut, 100 * 2 * row, { share, maxPositions: 40 })).toEqual({ bytes: 40 * 2 * row, contextTokens: 40 });
+  expect(() => kvBudget(cut, 100 * 2 * row, { share, maxPositions: 1 })).toThrow(/shards have room for 1 positions/);
 });

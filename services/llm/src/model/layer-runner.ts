@@ -33,6 +33,11 @@ export class LayerRunner implements LayerPiece {
     return slots + kept;
   }
 
+  /** Bytes that so many slots of so many positions take. */
+  slotBytesFor(slots: number, positions: number): number {
+    return this.#cache.slotBytesFor(slots, positions);
+  }
+
   prepare(cache: StepPlan['cache']): Promise<NoMemory | undefined> {
     return this.#turns.take(async () => {
       this.#buffers.begin();

@@ -1,9 +1,11 @@
 import type { WireError } from '@tessera/inference';
-import type { OpenedBackend } from '../engine/create-engine-core.js';
 import type { EngineEvent, EngineRequest, EngineStats, TileTokens } from '../engine/engine.js';
+import type { OpenedBackend } from '../engine/engine-config.js';
 import type { MissingExperts } from '../experts/missing-experts.js';
 import type { PoolReport } from '../experts/pool-stats.js';
 import type { ShardAddress } from '../experts/shard-link.js';
+import type { LayerShardAddress } from '../layers/layer-link.js';
+import type { LinksReport, MissingPieces } from '../layers/layer-links.js';
 
 /** To the engine's thread. A call is one submitted request; requests come again under the same id. */
 export type EngineCommand =
@@ -25,8 +27,10 @@ export type EngineCommand =
     }
   /** The expert shards that are there now. */
   | { readonly type: 'shards'; readonly shards: readonly ShardAddress[] }
-  /** Tell now what happened at the experts. */
-  | { readonly type: 'reportExperts' }
+  /** The layer shards that are there now. */
+  | { readonly type: 'layerShards'; readonly shards: readonly LayerShardAddress[] }
+  /** Tell now what happened at the shards. */
+  | { readonly type: 'report' }
   | { readonly type: 'drain' }
   | { readonly type: 'close' };
 
@@ -49,4 +53,11 @@ export type EngineNews =
   /** First of all, where experts are placed, and whenever it changes. */
   | { readonly type: 'expertsMissing'; readonly missing: MissingExperts }
   | { readonly type: 'expertTrouble'; readonly error: WireError }
+  /** What happened at the layer shards since it was last told. */
+  | { readonly type: 'layers'; readonly report: LinksReport }
+  /** First of all, where layers are in shards, and whenever it changes. */
+  | { readonly type: 'layersMissing'; readonly missing: MissingPieces }
+  | { readonly type: 'layerTrouble'; readonly error: WireError }
+  /** No step may come for a while, so it brings the figures along. */
+  | { readonly type: 'cacheLost'; readonly error: WireError; readonly stats: EngineStats }
   | { readonly type: 'drained' };

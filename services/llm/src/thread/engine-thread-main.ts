@@ -1,11 +1,13 @@
 import { fromWireError, type HostPort, hostInThread, toWireError } from '@tessera/inference';
 import type { TesseraError } from '@tessera/protocol';
-import { type EngineConfig, type ExpertsConfig, engineCoreOptions } from '../engine/create-engine-core.js';
+import { engineCoreOptions } from '../engine/create-engine-core.js';
+import type { EngineConfig } from '../engine/engine-config.js';
 import { EngineCore } from '../engine/engine-core.js';
 import type { EventSink } from '../engine/engine-events.js';
 import type { ExpertPool } from '../experts/expert-pool.js';
-import type { MissingExperts } from '../experts/missing-experts.js';
 import { openExperts } from '../experts/open-experts.js';
+import type { LayerLinks } from '../layers/layer-links.js';
+import { openLayers } from '../layers/open-layers.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 /**
@@ -18,7 +20,7 @@ class SteppingEngine {
   constructor(
     private readonly port: HostPort<EngineNews>,
     private readonly core: EngineCore,
-    private readonly experts: ExpertPool | undefined,
+    private readonly elsewhere: ThreadElsewhere,
   ) {
     core.done.catch((error: unknown) => {
       this.#flush();
@@ -48,10 +50,13 @@ class SteppingEngine {
         break;
       }
       case 'shards':
-        this.experts?.setShards(command.shards);
+        this.elsewhere.experts?.setShards(command.shards);
         break;
-      case 'reportExperts':
-        if (this.experts !== undefined) this.port.tell({ type: 'experts', report: this.experts.report() });
+      case 'layerShards':
+        this.elsewhere.layers?.setShards(command.shards);
+        break;
+      case 'report':
+        tellReports(this.elsewhere, this.port);
         break;
       case 'drain':
         void this.core.drain().then(() => {
@@ -89,32 +94,62 @@ class SteppingEngine {
   }
 }
 
-/** How often is told what happened at the experts. */
+/** What the model has elsewhere, as far as this thread talks to it. */
+interface ThreadElsewhere {
+  readonly experts?: ExpertPool | undefined;
+  readonly layers?: LayerLinks | undefined;
+}
+
+/** How often is told what happened at the shards. */
 const reportMs = 1000;
 
-/** The placed experts, of which the other side is told. */
-async function openThreadExperts(
+function tellReports({ experts, layers }: ThreadElsewhere, port: HostPort<EngineNews>): void {
+  if (experts !== undefined) port.tell({ type: 'experts', report: experts.report() });
+  if (layers !== undefined) port.tell({ type: 'layers', report: layers.report() });
+}
+
+/** The placed experts, and the links to layer shards, of which the other side is told. */
+async function openElsewhere(
   config: EngineConfig,
-  placed: ExpertsConfig,
   port: HostPort<EngineNews>,
   signal: AbortSignal,
-): Promise<ExpertPool> {
-  const onTrouble = (error: TesseraError): void => port.tell({ type: 'expertTrouble', error: toWireError(error) });
-  const onMissing = (missing: MissingExperts): void => port.tell({ type: 'expertsMissing', missing });
-  const pool = await openExperts(config, placed, { onTrouble, onMissing }, signal);
-  const timer = setInterval(() => port.tell({ type: 'experts', report: pool.report() }), reportMs);
+): Promise<ThreadElsewhere> {
+  const tellTrouble = (type: 'expertTrouble' | 'layerTrouble') => (error: TesseraError) =>
+    port.tell({ type, error: toWireError(error) });
+  const experts =
+    config.experts &&
+    (await openExperts(
+      config,
+      config.experts,
+      {
+        onTrouble: tellTrouble('expertTrouble'),
+        onMissing: (missing) => port.tell({ type: 'expertsMissing', missing }),
+      },
+      signal,
+    ));
+  const layers =
+    config.layers &&
+    (await openLayers(config, config.layers, {
+      onTrouble: tellTrouble('layerTrouble'),
+      onMissing: (missing) => port.tell({ type: 'layersMissing', missing }),
+    }));
+  const elsewhere = { experts, layers };
+  const timer = setInterval(() => tellReports(elsewhere, port), reportMs);
   timer.unref();
   signal.addEventListener('abort', () => clearInterval(timer), { once: true });
-  return pool;
+  return elsewhere;
 }
 
 await hostInThread<EngineConfig, EngineCommand, EngineNews>(async (config, port) => {
   const ending = new AbortController();
-  const experts = config.experts && (await openThreadExperts(config, config.experts, port, ending.signal));
-  const options = await engineCoreOptions(config, (opened) => port.tell({ type: 'opened', ...opened }), experts);
-  const onStepFailed = (error: unknown): void => port.tell({ type: 'stepFailed', error: toWireError(error) });
-  const core = new EngineCore({ ...options, onStepFailed });
-  const engine = new SteppingEngine(port, core, experts);
+  const elsewhere = await openElsewhere(config, port, ending.signal);
+  const options = await engineCoreOptions(config, (opened) => port.tell({ type: 'opened', ...opened }), elsewhere);
+  const core: EngineCore = new EngineCore({
+    ...options,
+    onStepFailed: (error) => port.tell({ type: 'stepFailed', error: toWireError(error) }),
+    onCacheLost: (error) => port.tell({ type: 'cacheLost', error: toWireError(error), stats: core.stats() }),
+  });
+  const engine = new SteppingEngine(port, core, elsewhere);
   void core.done.finally(() => ending.abort()).catch(() => {});
   return (command) => engine.obey(command);
 });

@@ -1,7 +1,6 @@
 import type { EventQueue } from '@tessera/flow';
 import { fromWireError, toWireError, WorkerThread } from '@tessera/inference';
 import type { TesseraError } from '@tessera/protocol';
-import type { EngineConfig, OpenedBackend } from '../engine/create-engine-core.js';
 import type {
   CancelOptions,
   Engine,
@@ -11,10 +10,13 @@ import type {
   TileFailure,
   TileTokens,
 } from '../engine/engine.js';
+import type { EngineConfig, OpenedBackend } from '../engine/engine-config.js';
 import { engineEvents } from '../engine/engine-events.js';
 import type { MissingExperts } from '../experts/missing-experts.js';
 import type { PoolReport } from '../experts/pool-stats.js';
 import type { ShardAddress } from '../experts/shard-link.js';
+import type { LayerShardAddress } from '../layers/layer-link.js';
+import type { LinksReport, MissingPieces } from '../layers/layer-links.js';
 import type { CallNews, EngineCommand, EngineNews } from './engine-messages.js';
 
 const noStats: EngineStats = {
@@ -49,6 +51,14 @@ export interface ThreadedEngineOptions {
   readonly onExpertsMissing?: (missing: MissingExperts) => void;
   /** Told of shards that went away, and of placements that are not taken. */
   readonly onExpertTrouble?: (error: TesseraError) => void;
+  /** Told what happened at the layer shards, every second, where there are any. */
+  readonly onLayers?: (report: LinksReport) => void;
+  /** Told which pieces no layer shard holds: first of all, and whenever that changes. */
+  readonly onLayersMissing?: (missing: MissingPieces) => void;
+  /** Told of layer shards that went away, or refuse. */
+  readonly onLayerTrouble?: (error: TesseraError) => void;
+  /** Told that the KV cache was lost, and why. */
+  readonly onCacheLost?: (error: TesseraError) => void;
 }
 
 /**
@@ -125,11 +135,16 @@ export class ThreadedEngine implements Engine {
     this.#thread.send({ type: 'shards', shards });
   }
 
-  /** Has the engine tell now what happened at the experts; resolves when it has, between two turns of its thread. */
-  reportExperts(): Promise<void> {
+  /** Tells the engine which layer shards are there, where it has only the first piece of the layers. */
+  setLayerShards(shards: readonly LayerShardAddress[]): void {
+    this.#thread.send({ type: 'layerShards', shards });
+  }
+
+  /** Has the engine tell now what happened at its shards; resolves when it has, between two turns of its thread. */
+  report(): Promise<void> {
     if (this.#thread.failure !== undefined) return Promise.resolve();
     const reported = new Promise<void>((resolve) => this.#reported.push(resolve));
-    if (this.#reported.length === 1) this.#thread.send({ type: 'reportExperts' });
+    if (this.#reported.length === 1) this.#thread.send({ type: 'report' });
     return reported;
   }
 
@@ -185,6 +200,20 @@ export class ThreadedEngine implements Engine {
         break;
       case 'expertTrouble':
         this.#options.onExpertTrouble?.(fromWireError(message.error));
+        break;
+      case 'layers':
+        this.#options.onLayers?.(message.report);
+        for (const resolve of this.#reported.splice(0)) resolve();
+        break;
+      case 'layersMissing':
+        this.#options.onLayersMissing?.(message.missing);
+        break;
+      case 'layerTrouble':
+        this.#options.onLayerTrouble?.(fromWireError(message.error));
+        break;
+      case 'cacheLost':
+        this.#stats = message.stats;
+        this.#options.onCacheLost?.(fromWireError(message.error));
         break;
       case 'drained':
         for (const resolve of this.#drained.splice(0)) resolve();

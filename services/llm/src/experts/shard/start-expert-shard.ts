@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { modelInfo, readBundle } from '@tessera/bundle';
-import { type Announcer, connectBus } from '@tessera/bus';
+import { type Announcer, connectBus, expertShards } from '@tessera/bus';
 import { sessionOptions } from '@tessera/inference';
 import { TesseraError } from '@tessera/protocol';
 import { modelInfoGauge, type ServiceContext, type ServiceParts } from '@tessera/service';
@@ -54,7 +54,7 @@ export async function startExpertShard(context: ServiceContext<typeof llmSetting
         address: settings['engine.advertise'] ?? grpcAddress,
         group,
       };
-      announcer = bus.announceShard(() => ({ ...facts, holdings: shard.holdings }), announcing.signal);
+      announcer = bus.announceShard(expertShards, () => ({ ...facts, holdings: shard.holdings }), announcing.signal);
     },
     stop: async () => {
       await users.idle();

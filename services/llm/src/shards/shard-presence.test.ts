@@ -1,17 +1,20 @@
 import { expect, test } from 'vitest';
-import { ExpertPresence } from './expert-presence.js';
-import { inWords } from './missing-experts.js';
+import { ShardPresence } from './shard-presence.js';
 
-const example = { layer: 2, expert: 5 };
-const missing = (count: number) => ({ count, example: count === 0 ? undefined : example });
+const missing = (count: number) => ({ count });
 
 test('work is taken once all experts were there, and given up only when some were away for long', () => {
   const told: number[] = [];
-  const presence = new ExpertPresence(1000, ({ count }) => told.push(count));
+  const presence = new ShardPresence<{ count: number }>({
+    graceMs: 1000,
+    inWords: (lacking) => (lacking === undefined ? 'somebody to look' : `${lacking.count} things`),
+    onChange: ({ count }) => told.push(count),
+  });
+  expect(presence.what).toBe('somebody to look');
   expect(presence.holds(0)).toBe(false);
   presence.note(missing(48), 0);
   expect(presence.holds(5000)).toBe(false);
-  expect(presence.what).toBe('a shard that holds expert 5 of layer 2 and 47 others');
+  expect(presence.what).toBe('48 things');
   presence.note(missing(0), 5000);
   expect(presence.holds(5000)).toBe(true);
   expect(told).toEqual([]);
@@ -23,7 +26,7 @@ test('work is taken once all experts were there, and given up only when some wer
   // Some are back, which is not enough.
   presence.note(missing(1), 7500);
   expect(presence.holds(7500)).toBe(false);
-  expect(presence.what).toBe('a shard that holds expert 5 of layer 2');
+  expect(presence.what).toBe('1 things');
   presence.note(missing(0), 8000);
   expect(presence.holds(9000)).toBe(true);
   expect(told).toEqual([24, 0]);
@@ -31,8 +34,4 @@ test('work is taken once all experts were there, and given up only when some wer
   presence.note(missing(0), 9600);
   expect(presence.holds(99_000)).toBe(true);
   expect(told).toEqual([24, 0, 1, 0]);
-});
-
-test('nothing missing is every expert', () => {
-  expect(inWords(missing(0))).toBe('every expert');
 });

@@ -11,7 +11,7 @@ const facts = (group: string, rows: number) => ({
 });
 
 test('of each group the longest call is told, and those that failed up to a bound; then it begins anew', async () => {
-  const calls = new ShardCalls();
+  const calls = new ShardCalls<ReturnType<typeof facts>>(({ shard }) => shard.group);
   await Promise.all([
     calls.follow(facts('a', 1), Promise.resolve()),
     calls.follow(facts('a', 2), pause(30)),

@@ -1,0 +1,166 @@
+import { type AddressInfo, createServer } from 'node:net';
+import type { Bundle } from '@tessera/bundle';
+import { smallLlamaBundle } from '@tessera/compiler/testing/small-llama';
+import { createBoundSession } from '@tessera/inference';
+import { eventually } from '@tessera/testing/async/eventually';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { OnnxExecutor } from '../model/onnx-executor.js';
+import { PipelineExecutor } from '../model/pipeline-executor.js';
+import type { ComputedRow, PlannedRow, StepPlan } from '../model/step-plan.js';
+import { createTestLinks, startTestLayerShard } from '../testing/layer-shards.js';
+import type { LayerLinksOptions } from './layer-links.js';
+
+const size = { slots: 8, maxPositions: 256 };
+const session = { threads: 1, device: 'cpu' } as const;
+
+let bundle: Bundle;
+beforeAll(async () => {
+  bundle = await smallLlamaBundle('layers=3');
+});
+
+const row = (slot: number, position: number, count: number): PlannedRow => {
+  const tokenIds = Array.from({ length: count }, (_, n) => 5 + slot * 7 + n);
+  return { slot, position, tokenIds, media: [], wantedLogits: 1, wantsHidden: true };
+};
+const step = (rows: readonly PlannedRow[]): StepPlan => ({
+  cache: { operations: [], slots: 4, positions: 200, loads: [] },
+  rows,
+});
+const steps = [
+  step([row(0, 0, 150), row(1, 0, 90), row(2, 0, 1)]),
+  step([row(0, 150, 1), row(1, 90, 1), row(2, 1, 1), row(3, 0, 12)]),
+  step([row(0, 151, 3), row(1, 91, 1), row(2, 2, 1), row(3, 12, 1)]),
+];
+
+async function shard(piece: number, kvBytes?: number) {
+  const started = await startTestLayerShard(bundle, piece, kvBytes);
+  onTestFinished(() => started.stop());
+  return started;
+}
+
+function linked(options: Partial<LayerLinksOptions> = {}) {
+  const made = createTestLinks(bundle, options);
+  onTestFinished(() => made.links.release());
+  return made;
+}
+
+/** The executor over links, which the test closes with its end. */
+async function executorOver(links: ReturnType<typeof linked>['links'], decodeCalls = 1) {
+  const { head, pieces } = bundle.layerPieces;
+  const open = (graph: string) => createBoundSession(bundle.file(graph), { ...session, runs: 'in-pool' });
+  const ends = { first: await open(pieces[0]?.graph ?? ''), head: await open(head) };
+  const executor = new PipelineExecutor(ends, bundle.manifest.llm, links, { ...size, decodeCalls });
+  onTestFinished(() => executor.release());
+  return executor;
+}
+
+async function whole(): Promise<OnnxExecutor> {
+  const { llm } = bundle.manifest;
+  const executor = new OnnxExecutor(await createBoundSession(bundle.file(llm.graph), session), llm, size);
+  onTestFinished(() => executor.release());
+  return executor;
+}
+
+async function computed(executor: OnnxExecutor | PipelineExecutor, plan: StepPlan): Promise<ComputedRow[]> {
+  const result = await executor.execute(plan);
+  if (!('rows' in result)) throw 'noMemory' in result ? result.noMemory : result.cacheLost;
+  return result.rows.map((each) => {
+    if (!('logits' in each)) throw 'error' in each ? each.error : each.unavailable;
+    return { logits: each.logits.slice(), hidden: each.hidden.slice() };
+  });
+}
+
+test.each([1, 3])('shards give what one process gives, bit for bit; decode in %i calls', async (calls) => {
+  const shards = [await shard(1), await shard(2)];
+  const { links, missing, troubles } = linked();
+  const executor = await executorOver(links, calls);
+  expect(executor.missing).toMatchObject({ code: 'STAGE_UNAVAILABLE', message: expect.stringContaining('piece 1') });
+  links.setShards(shards.map(({ address }) => address));
+  await eventually(() => executor.missing === undefined, 'both are there');
+  const one = await whole();
+  for (const plan of steps) expect(await computed(executor, plan)).toEqual(await computed(one, plan));
+  expect(missing.at(-1)).toMatchObject({ count: 0 });
+  expect(troubles).toEqual([]);
+  const { calls: told, callSeconds, running } = links.report();
+  expect(callSeconds.length).toBeGreaterThanOrEqual(2 * steps.length);
+  expect(running).toEqual([
+    { piece: 1, calls: 0 },
+    { piece: 2, calls: 0 },
+  ]);
+  expect(told.map(({ piece }) => piece).sort()).toEqual([1, 2]);
+});
+
+test('float16 on the way rounds, and no more', async () => {
+  const shards = [await shard(1), await shard(2)];
+  const { links } = linked({ rowType: 'float16' });
+  links.setShards(shards.map(({ address }) => address));
+  const executor = await executorOver(links);
+  await eventually(() => executor.missing === undefined, 'both are there');
+  const [plan] = steps as [StepPlan];
+  const [mine, theirs] = [await computed(executor, plan), await computed(await whole(), plan)];
+  for (const [at, { logits }] of theirs.entries()) {
+    const { max } = relativeErrors(mine[at]?.logits as Float32Array, logits);
+    expect(max).toBeGreaterThan(0);
+    expect(max).toBeLessThan(0.02);
+  }
+});
+
+test('an address where nobody says anything is given up for another one', async () => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void silent.close());
+  const { port } = silent.address() as AddressInfo;
+  const [one, two] = [await shard(1), await shard(2)];
+  const { links, troubles } = linked({ callTimeoutMs: 300 });
+  links.setShards([one.address, { shardId: 'silent', address: `127.0.0.1:${port}`, piece: 2, freePositions: 1 }]);
+  await eventually(() => troubles.length === 1, 'it is given up');
+  expect(troubles[0]).toMatchObject({ code: 'STAGE_UNAVAILABLE', message: expect.stringContaining('within 300 ms') });
+  expect(links.missing?.message).toContain('within 300 ms');
+  links.setShards([one.address, two.address]);
+  await eventually(() => links.missing === undefined, 'the other one is taken');
+  expect(links.losses.count).toBe(0);
+});
+
+test('a shard that shuts down is left at once where there is another one: the cache is lost, and computed again', async () => {
+  const [one, leaving, other] = [await shard(1), await shard(2), await shard(2)];
+  const { links, troubles } = linked();
+  links.setShards([one.address, leaving.address]);
+  const executor = await executorOver(links);
+  await eventually(() => executor.missing === undefined, 'both are there');
+  const [plan] = steps as [StepPlan];
+  const expected = await computed(await whole(), plan);
+  expect(await computed(executor, plan)).toEqual(expected);
+  links.setShards([one.address, other.address]);
+  await leaving.stop();
+  await eventually(() => executor.missing === undefined, 'the other one is there');
+  expect(links.losses.count).toBe(1);
+  expect(await executor.execute(plan)).toMatchObject({ cacheLost: { message: expect.stringContaining('shuts down') } });
+  expect(await computed(executor, plan)).toEqual(expected);
+  expect(troubles).toHaveLength(1);
+});
+
+test('a shard that shuts down alone ends once it is quiet', async () => {
+  const [one, alone] = [await shard(1), await shard(2)];
+  const { links } = linked();
+  links.setShards([one.address, alone.address]);
+  await eventually(() => links.missing === undefined, 'both are there');
+  links.setShards([one.address]);
+  await alone.stop();
+  await eventually(() => links.missing !== undefined, 'it is gone');
+  expect(links.losses).toMatchObject({ count: 1, last: { code: 'STAGE_UNAVAILABLE' } });
+});
+
+test('a shard without room is told once, and one that has room is taken', async () => {
+  const [one, small] = [await shard(1), await shard(2, 4096)];
+  const { links, troubles } = linked();
+  links.setShards([one.address, small.address]);
+  await eventually(() => troubles.length === 1, 'it is told');
+  expect(troubles[0]).toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('kv.maxBytes') });
+  expect(links.missing?.message).toContain('kv.maxBytes');
+  const large = await shard(2);
+  links.setShards([one.address, small.address, large.address]);
+  await eventually(() => links.missing === undefined, 'the large one is taken');
+  expect(troubles).toHaveLength(1);
+  expect(links.losses.count).toBe(0);
+});

@@ -1,0 +1,114 @@
+import { type LayerPlan, type LayerRow, TesseraError } from '@tessera/protocol';
+import type { LayerRunner } from '../../model/layer-runner.js';
+import type { StepPlan } from '../../model/step-plan.js';
+import { decodePlan, decodeRows } from '../plan-message.js';
+
+export interface ShardCacheOptions {
+  readonly runner: LayerRunner;
+  readonly hiddenSize: number;
+  /** What the engine may come to use. */
+  readonly positions: number;
+  /** Bytes of one. */
+  readonly positionBytes: number;
+  /** Told how many positions were computed. */
+  readonly onComputed: (positions: number) => void;
+  readonly onClosed: () => void;
+}
+
+/** One engine's cache of a shard's layers, and its computing. What comes from the engine is checked here. */
+export class ShardCache {
+  readonly #options: ShardCacheOptions;
+  /** How long each beginning is that is kept. */
+  readonly #kept = new Map<number, number>();
+  #isClosed = false;
+
+  constructor(options: ShardCacheOptions) {
+    this.#options = options;
+  }
+
+  get positions(): number {
+    return this.#options.positions;
+  }
+
+  /** Bytes now. */
+  get bytes(): number {
+    return this.#options.runner.cacheBytes;
+  }
+
+  /**
+   * Has the cache be as a plan says.
+   * @returns why there is no memory for it; undefined where it was done
+   * @throws TesseraError REQUEST_INVALID where it is more than the engine asked for when it began
+   */
+  async plan(message: LayerPlan): Promise<string | undefined> {
+    const { runner, positions, positionBytes } = this.#options;
+    const plan = decodePlan(message);
+    const slotBytes = runner.slotBytesFor(plan.slots, plan.positions);
+    if (slotBytes > positions * positionBytes || this.#keptAfter(plan) > positions) {
+      const what = `${plan.slots} slots of ${plan.positions} positions and what is kept`;
+      throw TesseraError.invalidField('plan', `asks for ${what}, more than the ${positions} positions of the start`);
+    }
+    const failed = await runner.prepare(plan);
+    return failed === undefined ? undefined : TesseraError.from(failed.noMemory).message;
+  }
+
+  /**
+   * Computes hidden states.
+   * @param hidden float32 [positions, hidden]
+   * @throws TesseraError REQUEST_INVALID, TENSOR_INVALID, INTERNAL
+   */
+  async compute(rows: readonly LayerRow[], hidden: Float32Array): Promise<Float32Array> {
+    const { runner, hiddenSize, onComputed } = this.#options;
+    const positions = this.elementsOf(rows) / hiddenSize;
+    if (hidden.length !== positions * hiddenSize) {
+      throw new TesseraError('TENSOR_INVALID', `${hidden.length} numbers are not ${positions} hidden states`, {
+        field: 'call.hidden',
+      });
+    }
+    const computed = await runner.run(decodeRows(rows), hidden);
+    onComputed(positions);
+    return computed;
+  }
+
+  /** How many numbers the hidden states of rows have. @throws TesseraError REQUEST_INVALID for more than the cache has room for */
+  elementsOf(rows: readonly LayerRow[]): number {
+    const count = rows.reduce((sum, row) => sum + row.count, 0);
+    if (count < 1 || count > this.#options.positions) {
+      throw TesseraError.invalidField(
+        'call.rows',
+        `have ${count} positions, of ${this.#options.positions} in the cache`,
+      );
+    }
+    return count * this.#options.hiddenSize;
+  }
+
+  forget(): void {
+    this.#kept.clear();
+    this.#options.runner.forget();
+  }
+
+  /** Frees its memory. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#options.runner.release();
+    this.#options.onClosed();
+  }
+
+  /** The most positions that are kept while a plan is carried out. */
+  #keptAfter({ operations }: StepPlan['cache']): number {
+    let sum = [...this.#kept.values()].reduce((total, rows) => total + rows, 0);
+    let most = 0;
+    for (const operation of operations) {
+      if (operation.type !== 'keep' && operation.type !== 'drop') continue;
+      sum -= this.#kept.get(operation.prefix) ?? 0;
+      this.#kept.delete(operation.prefix);
+      if (operation.type === 'keep') {
+        this.#kept.set(operation.prefix, operation.rows);
+        sum += operation.rows;
+      }
+      most = Math.max(most, sum);
+    }
+    return most;
+  }
+}

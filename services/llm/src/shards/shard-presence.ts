@@ -1,0 +1,59 @@
+/** What an engine says of what no shard holds. */
+export interface Missing {
+  readonly count: number;
+}
+
+export interface ShardPresenceOptions<M extends Missing> {
+  /** So long an engine that takes work goes on doing so while something is missing, in milliseconds. */
+  readonly graceMs: number;
+  /** In words that follow "waiting for"; undefined before the engine has said anything. */
+  readonly inWords: (missing: M | undefined) => string;
+  /** Told when something is missing, and when nothing is any more, but not before all was there once. */
+  readonly onChange: (missing: M) => void;
+}
+
+/**
+ * Whether an engine takes work, by whether shards hold all that it has not itself. It begins once they do. After that
+ * a shard may be away for a while, since those who need it wait for its successor, and every other engine lacks the same.
+ */
+export class ShardPresence<M extends Missing> {
+  readonly #options: ShardPresenceOptions<M>;
+  #missing: M | undefined;
+  #missingSinceMs = 0;
+  #takesWork = false;
+  /** All were there once. */
+  #hasBegun = false;
+
+  constructor(options: ShardPresenceOptions<M>) {
+    this.#options = options;
+  }
+
+  /** In words that follow "waiting for". */
+  get what(): string {
+    return this.#options.inWords(this.#missing);
+  }
+
+  /** Takes in what the engine says. */
+  note(missing: M, nowMs = performance.now()): void {
+    const lacked = this.#missing?.count !== 0;
+    const lacks = missing.count > 0;
+    this.#missing = missing;
+    if (lacks && !lacked) this.#missingSinceMs = nowMs;
+    if (lacks !== lacked && this.#hasBegun) this.#options.onChange(missing);
+    if (lacks) return;
+    this.#hasBegun = true;
+    this.#takesWork = true;
+  }
+
+  /** Whether work is taken. */
+  holds(nowMs = performance.now()): boolean {
+    if (
+      this.#missing !== undefined &&
+      this.#missing.count > 0 &&
+      nowMs - this.#missingSinceMs >= this.#options.graceMs
+    ) {
+      this.#takesWork = false;
+    }
+    return this.#takesWork;
+  }
+}
