@@ -1,4 +1,3 @@
-import { expertRowsMetric } from '@tessera/placement';
 import { counterMetric, gaugeMetric, histogramMetric } from '@tessera/service';
 
 export const requestsRunning = gaugeMetric('tessera_requests_running', {
@@ -67,7 +66,7 @@ export const prefillTokensTotal = counterMetric('tessera_prefill_tokens_total', 
   from: 'llm',
 });
 
-export const expertRowsTotal = counterMetric(expertRowsMetric, {
+export const expertRowsTotal = counterMetric('tessera_expert_rows_total', {
   unit: 'count',
   help: 'Rows that an engine whose experts are placed sent to each expert: tessera place counts takes them from here.',
   labels: ['layer', 'expert'],

@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import type { ExpertsConfig } from '../engine/create-engine-core.js';
+import type { ExpertsConfig } from '../engine/engine-config.js';
 import type { ShardAddress } from './shard-link.js';
 
 /**

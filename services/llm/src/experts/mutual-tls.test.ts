@@ -4,7 +4,7 @@ import type { TesseraError } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
 import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ExpertsConfig } from '../engine/create-engine-core.js';
+import type { ExpertsConfig } from '../engine/engine-config.js';
 import { oneThread, startTestShard, type TestShard } from '../testing/expert-shards.js';
 import type { MissingExperts } from './missing-experts.js';
 import { openExperts } from './open-experts.js';

@@ -2,9 +2,9 @@ import {
   LayerServiceDefinition as definition,
   encodeTensorParts,
   isErrorCode,
-  type LayerRequest,
-  type LayerResponse,
   type LayerServiceDefinition,
+  type RunRequest,
+  type RunResponse,
   TensorCollector,
   TesseraError,
 } from '@tessera/protocol';
@@ -78,7 +78,7 @@ export class LayerLink implements LayerPiece {
     | {
         readonly shard: LayerShardAddress;
         readonly client: TesseraClient<LayerServiceDefinition>;
-        readonly stream: Exchange<LayerRequest>;
+        readonly stream: Exchange<RunRequest>;
       }
     | undefined;
   #state: 'away' | 'opening' | 'ready' | 'closed' = 'away';
@@ -190,7 +190,7 @@ export class LayerLink implements LayerPiece {
   #connect(shard: LayerShardAddress): void {
     const { connect, revision, piece, size, positions } = this.#options;
     const client = connect(shard.address);
-    const stream: Exchange<LayerRequest> = client.exchange(definition.methods.run, {
+    const stream: Exchange<RunRequest> = client.exchange(definition.methods.run, {
       onMessage: (message) => {
         if (stream === this.#open?.stream) this.#hear(message);
       },
@@ -206,7 +206,7 @@ export class LayerLink implements LayerPiece {
     });
   }
 
-  #send(message: LayerRequest): void {
+  #send(message: RunRequest): void {
     this.#open?.stream.send(message);
     if (this.#patience === undefined) this.#wait();
   }
@@ -222,7 +222,7 @@ export class LayerLink implements LayerPiece {
     }, callTimeoutMs);
   }
 
-  #hear({ message }: LayerResponse): void {
+  #hear({ message }: RunResponse): void {
     switch (message?.$case) {
       case 'holdings':
         this.#isLeaving = message.value.draining;

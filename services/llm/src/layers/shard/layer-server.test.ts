@@ -4,10 +4,10 @@ import {
   encodeTensorParts,
   LayerCall,
   LayerPlan,
-  type LayerRequest,
-  type LayerResponse,
   LayerServiceDefinition,
   LayerStart,
+  type RunRequest,
+  type RunResponse,
   type TesseraError,
 } from '@tessera/protocol';
 import { createClient, type Exchange } from '@tessera/service';
@@ -34,9 +34,9 @@ afterAll(() => shard.stop());
 /** A stream to the shard, begun or not. */
 function open(start: Partial<LayerStart> | null = {}) {
   const client = createClient(LayerServiceDefinition, shard.address.address);
-  const seen: LayerResponse['message'][] = [];
+  const seen: RunResponse['message'][] = [];
   const ended = deferred<TesseraError | undefined>();
-  const stream: Exchange<LayerRequest> = client.exchange(LayerServiceDefinition.methods.run, {
+  const stream: Exchange<RunRequest> = client.exchange(LayerServiceDefinition.methods.run, {
     onMessage: ({ message }) => seen.push(message),
     onEnd: (error) => ended.resolve(error),
   });
@@ -54,7 +54,7 @@ function open(start: Partial<LayerStart> | null = {}) {
   return { seen, stream, answers, ended: ended.promise, [Symbol.asyncDispose]: close };
 }
 
-const plan = (changes: Partial<LayerPlan> = {}): LayerRequest => ({
+const plan = (changes: Partial<LayerPlan> = {}): RunRequest => ({
   message: { $case: 'plan', value: LayerPlan.fromPartial({ step: 1, slots: 2, positions: 64, ...changes }) },
 });
 
@@ -63,7 +63,7 @@ function* call(
   count: number,
   as: 'float32' | 'float16' = 'float32',
   id = 2,
-): Generator<LayerRequest> {
+): Generator<RunRequest> {
   const data = Float32Array.from({ length: count * width }, (_, i) => Math.sin(i));
   let first = true;
   for (const hidden of encodeTensorParts({ dtype: 'float32', shape: [count, width], data }, as)) {
@@ -134,7 +134,7 @@ test('two engines have caches of their own, and a third finds no room', async ()
   expect(await three.ended).toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('200 left of 1000') });
 });
 
-test.each<[string, LayerRequest[], object]>([
+test.each<[string, RunRequest[], object]>([
   ['a slot that is not there', [...call([row(2, 0, 1)], 1)], { code: 'REQUEST_INVALID' }],
   ['positions that are not there', [...call([row(0, 63, 2)], 2)], { code: 'REQUEST_INVALID' }],
   ['slots that do not lie side by side', [...call([row(1, 5, 1), row(0, 5, 1)], 2)], { code: 'REQUEST_INVALID' }],
@@ -150,7 +150,7 @@ test.each<[string, LayerRequest[], object]>([
   expect(to.seen[3]).toMatchObject({ $case: 'result', value: { call: 9 } });
 });
 
-test.each<[string, LayerRequest, object]>([
+test.each<[string, RunRequest, object]>([
   ['a plan beyond the start', plan({ slots: 4, positions: 128 }), { code: 'REQUEST_INVALID', field: 'plan' }],
   [
     'more kept than the start says',

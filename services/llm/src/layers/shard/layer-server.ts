@@ -3,11 +3,11 @@ import {
   DataType,
   encodeTensorParts,
   type LayerCall,
-  type LayerRequest,
-  type LayerResponse,
   type LayerRow,
   LayerServiceDefinition,
   type LayerServiceDescribeResponse,
+  type RunRequest,
+  type RunResponse,
   TensorCollector,
   TesseraError,
 } from '@tessera/protocol';
@@ -39,10 +39,10 @@ export function layerService({ shard, description, drain }: LayerServerOptions):
   const spans = new ComputeSpans(shard.piece);
 
   async function* run(
-    requests: AsyncIterable<LayerRequest>,
+    requests: AsyncIterable<RunRequest>,
     { signal }: TesseraCallContext,
-  ): AsyncGenerator<LayerResponse> {
-    const answers = new EventQueue<LayerResponse>({ signal });
+  ): AsyncGenerator<RunResponse> {
+    const answers = new EventQueue<RunResponse>({ signal });
     const tellHoldings = () => answers.put({ message: { $case: 'holdings', value: shard.holdings } });
     let quiet: NodeJS.Timeout | undefined;
     let isBusy = false;
@@ -110,7 +110,7 @@ export function layerService({ shard, description, drain }: LayerServerOptions):
     message: LayerCall,
     before: OpenCall | undefined,
     cache: ShardCache,
-    answers: EventQueue<LayerResponse>,
+    answers: EventQueue<RunResponse>,
   ): Promise<OpenCall | undefined> {
     const open = before ?? begin(message, cache);
     if (open.call !== message.call) {
