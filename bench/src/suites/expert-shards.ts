@@ -8,8 +8,12 @@ import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { type EngineConfig, Llm, type ThreadedEngine } from '@tessera/llm';
 import { startNatsServer } from '@tessera/nats-server';
 import { GenerateRequest, Role, TextOptions } from '@tessera/protocol';
+import type { EchoCalls } from '../processes/echo-main.js';
+import { Helper } from '../processes/helper.js';
+import type { Section } from '../report.js';
 import { median, summarise } from '../statistics.js';
 import { benchLimits } from '../subjects/local-pipeline.js';
+import { overGrpc, overTcp, toExpert } from '../subjects/round-trips.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 const batches = [1, 8];
@@ -65,6 +69,48 @@ async function stepMs({ engine, ...llm }: { engine: ThreadedEngine } & Pick<Llm,
   await Promise.all(Array.from({ length: count }, one));
   const { steps, busyMs } = engine.stats();
   return (busyMs - before.busyMs) / (steps - before.steps);
+}
+
+const callRows = 8;
+const callsInTurn = 100;
+
+/** Calls of a shard one after the other, and the same bytes without any work, in turn. */
+async function callSection(bundle: Bundle, address: string, rounds: number): Promise<Section> {
+  const { revision, llm } = bundle.manifest;
+  const bytes = callRows * llm.hiddenSize * 4;
+  const layer = llm.experts?.layers[0]?.layer ?? 0;
+  const work = { revision, layer, expert: groups.even[0] as number, rows: callRows, width: llm.hiddenSize };
+  using echo = new Helper<EchoCalls>('echo');
+  using tcp = await overTcp(await echo.call('tcp'), bytes);
+  using grpc = overGrpc(await echo.call('grpc'), bytes);
+  using shard = await toExpert(address, work);
+  const ways = { 'the bytes over TCP, and back': tcp, 'over a stream of grpc-js alone': grpc, 'to a shard': shard };
+  const rows: (number | string)[][] = [];
+  const taken = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
+  for (let round = -2; round < rounds; round++) {
+    for (const [name, way] of Object.entries(ways)) {
+      for (let call = 0; call < callsInTurn; call++) {
+        const startedMs = performance.now();
+        await way.once();
+        if (round >= 0) taken.get(name)?.push(performance.now() - startedMs);
+      }
+    }
+  }
+  for (const [name, ms] of taken) {
+    const { median: p50, p90, p99 } = summarise(ms);
+    rows.push([name, p50, p90, p99]);
+  }
+  return {
+    title: `A call of ${callRows} rows to one expert`,
+    notes: [`One after the other, ${callsInTurn} of each way in turn, ${rounds} rounds; ${bytes} bytes of rows.`],
+    columns: [
+      { title: '' },
+      { title: 'p50, ms', digits: 3 },
+      { title: 'p90, ms', digits: 3 },
+      { title: 'p99, ms', digits: 3 },
+    ],
+    rows,
+  };
 }
 
 /** What it costs to have a model's experts in other processes. */
@@ -126,6 +172,7 @@ export const expertShards: Suite = {
           ],
           rows,
         },
+        await callSection(bundle, placed.shards[0]?.address ?? '', times(40)),
       ];
     } finally {
       await whole.close();

@@ -20,6 +20,7 @@ export * from './duration.js';
 export * from './errors.js';
 export { widenFloat16 } from './float16.js';
 export * from './media-tokens.js';
+export * from './message-encoder.js';
 export * from './messages.js';
 export * from './outside-text.js';
 export * from './span-words.js';

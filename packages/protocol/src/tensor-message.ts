@@ -1,14 +1,20 @@
 import { TesseraError } from './errors.js';
 import { DataType, type TensorMessage, type TensorPart } from './messages.js';
-import { type Float32Tensor, type Tensor, tensorBytes, tensorFromBytes, toFloat16, toFloat32 } from './tensor.js';
+import { type Float32Tensor, tensorBytes, tensorFromBytes, toFloat16, toFloat32 } from './tensor.js';
 
 /** The wire form of a float tensor; `as` chooses the precision it travels in. */
 export function encodeTensor(source: Float32Tensor, as: 'float16' | 'float32'): TensorMessage {
-  const wire: Tensor = as === 'float16' ? toFloat16(source) : source;
+  const message = viewTensor(source, as);
+  return as === 'float16' ? message : { ...message, data: Buffer.from(message.data) };
+}
+
+/** The same, but as float32 its bytes are the tensor's own: for a message that is encoded before those change. */
+export function viewTensor(source: Float32Tensor, as: 'float16' | 'float32'): TensorMessage {
+  const { buffer, byteOffset, length } = tensorBytes(as === 'float16' ? toFloat16(source) : source);
   return {
     dataType: as === 'float16' ? DataType.FLOAT16 : DataType.FLOAT32,
     shape: [...source.shape],
-    data: Buffer.from(tensorBytes(wire)),
+    data: Buffer.from(buffer, byteOffset, length),
   };
 }
 

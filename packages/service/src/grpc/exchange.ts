@@ -1,12 +1,12 @@
 import { type Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { fromClientError } from '@tessera/grpc';
-import { TesseraError } from '@tessera/protocol';
+import { type EncodableType, MessageEncoder, TesseraError } from '@tessera/protocol';
 import { richError } from './receive-stream.js';
 
 /** A method by which both sides stream, as ts-proto describes it. */
 export interface ExchangeMethod<Request, Response> {
   readonly name: string;
-  readonly requestType: { encode(message: Request): { finish(): Uint8Array } };
+  readonly requestType: EncodableType<Request>;
   readonly requestStream: true;
   readonly responseType: { decode(bytes: Uint8Array): Response };
   readonly responseStream: true;
@@ -35,12 +35,10 @@ export function exchanger(client: Client, service: string, address: string) {
     { onMessage, onEnd }: ExchangeListener<Response>,
   ): Exchange<Request> => {
     const path = `/${service}/${name}`;
+    const encoder = new MessageEncoder(requestType);
     const call = client.makeBidiStreamRequest(
       path,
-      (message: Request) => {
-        const bytes = requestType.encode(message).finish();
-        return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      },
+      (message: Request) => Buffer.from(encoder.encode(message).buffer),
       (bytes) => responseType.decode(bytes),
       new Metadata(),
     );

@@ -16,14 +16,15 @@ import { CallObserver } from './call-observer.js';
 import { CallRecords } from './call-records.js';
 import { endAtDrain } from './end-at-drain.js';
 import { errorMiddleware } from './error-middleware.js';
+import { exchangesOf, withKeptEncoders } from './exchange-methods.js';
 import { fullName, type GrpcService } from './grpc-service.js';
 import { Health, HealthDefinition } from './health.js';
 import { methodLabels } from './method-labels.js';
 import { reflectionServices } from './reflection-services.js';
-import { openStreamOf, type ServedExchange, serveExchanges } from './serve-exchange.js';
+import { serveExchanges } from './serve-exchange.js';
 import { superviseCalls } from './supervise-calls.js';
 import { serverCredentials } from './tls-credentials.js';
-import { ignore, type OnUnknownFields, refuse } from './watch-fields.js';
+import { ignore, refuse } from './watch-fields.js';
 
 const grpcStreamsResetTotal = counterMetric('tessera_grpc_streams_reset_total', {
   unit: 'count',
@@ -91,7 +92,8 @@ export class GrpcServer {
     const reflection = ServerReflection(readDescriptors(), [...services.map(fullName), HealthDefinition.fullName]);
     for (const definition of reflectionServices) server.with(endAtDrain(drain)).add(definition, reflection);
     for (const service of services) {
-      const { definition, implementation } = service;
+      const { implementation } = service;
+      const definition = withKeptEncoders(service);
       const frame = callFrame({ name, log, observer, records, drain, onUnknownFields: policyOf(service) });
       server.with(frame).add(definition, implementation as ServiceImplementation<CompatServiceDefinition, CallFacts>);
     }
@@ -126,21 +128,6 @@ export class GrpcServer {
   forceShutdown(): void {
     this.#server.forceShutdown();
   }
-}
-
-/** A service's methods whose handlers `exchange` made, by their paths. */
-function exchangesOf(
-  service: GrpcService,
-  onUnknownFields: OnUnknownFields,
-): (readonly [path: string, exchange: ServedExchange])[] {
-  return Object.entries(service.implementation).flatMap(([key, handler]) => {
-    const open = openStreamOf(handler);
-    if (open === undefined) return [];
-    const { methods } = service.definition as {
-      readonly methods?: Readonly<Record<string, { readonly name: string }>>;
-    };
-    return [[`/${fullName(service)}/${methods?.[key]?.name ?? key}`, { open, onUnknownFields }] as const];
-  });
 }
 
 function credentialsFrom(settings: Settings<CommonSettings>, log: Logger): ServerCredentials | undefined {

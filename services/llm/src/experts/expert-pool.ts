@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Bundle, ExpertCut } from '@tessera/bundle';
 import type { BoundSessionOptions } from '@tessera/inference';
-import { type ExpertServiceDefinition, encodeTensor, TesseraError } from '@tessera/protocol';
+import { type ExpertServiceDefinition, TesseraError, viewTensor } from '@tessera/protocol';
 import type { TesseraClient } from '@tessera/service';
 import { requireCut } from '../model/expert-cut.js';
 import type { ExpertAnswer, ExpertProvider, ExpertWork } from '../model/expert-provider.js';
@@ -351,7 +351,7 @@ export class ExpertPool implements ExpertProvider {
       layer,
       experts: pieces.map(({ expert }) => expert),
       rowCounts: pieces.map((piece) => piece.rows.length),
-      rows: encodeTensor({ dtype: 'float32', shape: [count, width], data: given }, this.#options.rowType),
+      rows: viewTensor({ dtype: 'float32', shape: [count, width], data: given }, this.#options.rowType),
     });
     if (answers.length !== count * width) {
       throw new TesseraError('TENSOR_INVALID', `${answers.length} numbers answer ${count} rows of ${width}`);

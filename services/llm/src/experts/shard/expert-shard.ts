@@ -5,8 +5,8 @@ import {
   decodeTensor,
   type ExpertBatch,
   type ExpertHoldings,
-  encodeTensor,
   TesseraError,
+  viewTensor,
 } from '@tessera/protocol';
 import { requireCut } from '../../model/expert-cut.js';
 import { ExpertSessions } from '../expert-sessions.js';
@@ -76,7 +76,7 @@ export class ExpertShard {
    * Computes a batch.
    * @throws TesseraError EXPERT_NOT_HELD, REQUEST_INVALID, TENSOR_INVALID
    */
-  async compute({ layer, experts, rowCounts, rows }: ExpertBatch): Promise<ReturnType<typeof encodeTensor>> {
+  async compute({ layer, experts, rowCounts, rows }: ExpertBatch): Promise<ReturnType<typeof viewTensor>> {
     const given = decodeTensor(rows, 'batch.rows');
     const [count, width] = given.shape;
     const sum = rowCounts.reduce((total, each) => total + each, 0);
@@ -94,7 +94,7 @@ export class ExpertShard {
     const answers = await this.#sessions.compute(layer, shares, given.data);
     this.onComputed(sum);
     const as = rows?.dataType === DataType.FLOAT16 ? 'float16' : 'float32';
-    return encodeTensor({ dtype: 'float32', shape: given.shape, data: answers }, as);
+    return viewTensor({ dtype: 'float32', shape: given.shape, data: answers }, as);
   }
 
   async release(): Promise<void> {

@@ -1,0 +1,1 @@
+export const echoPath = '/tessera.bench.Echo/Echo';
