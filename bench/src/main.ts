@@ -9,6 +9,7 @@ import { fleet } from './suites/fleet.js';
 import { forms } from './suites/forms.js';
 import { goodput } from './suites/goodput.js';
 import { kvCache } from './suites/kv-cache.js';
+import { layerShards } from './suites/layer-shards.js';
 import { memory } from './suites/memory.js';
 import { overhead } from './suites/overhead.js';
 import { prefixCache } from './suites/prefix-cache.js';
@@ -27,6 +28,7 @@ const suites: readonly Suite[] = [
   decodeSteps,
   kvCache,
   expertShards,
+  layerShards,
   weights,
   sampling,
   forms,

@@ -1,7 +1,11 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { smallLlamaBundle } from '@tessera/compiler/testing/small-llama';
 import { eventually } from '@tessera/testing/async/eventually';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ask, type Turn } from '../support/ask.js';
 import { LayeredDeployment } from '../support/layered-deployment.js';
 
@@ -42,6 +46,19 @@ test.each([2, 4] as const)('a model in %i processes answers as in one', async (p
   const held = await deployment.metric('tessera_kv_cache_bytes', {}, shard);
   expect(held).toBeGreaterThan(0);
   expect(held).toBeLessThanOrEqual(await deployment.metric('tessera_kv_cache_limit_bytes', {}, shard));
+});
+
+test('each process needs the files of its piece, and no others', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tessera-carried-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const bundle = await readBundle(dirs[2]);
+  const carried = [0, 1].map((piece) => join(folder, String(piece)));
+  for (const [piece, dir] of carried.entries()) {
+    for (const file of ['bundle.json', ...bundle.filesOfLayers(piece)])
+      await cp(join(bundle.dir, file), join(dir, file));
+  }
+  await using deployment = await LayeredDeployment.start({ bundleDir: dirs[2], carried, pieces: 2, engine: limits });
+  expect(await answers(deployment)).toEqual(expected);
 });
 
 test('a shard that stands still is given up for another one, and no answer differs', async () => {

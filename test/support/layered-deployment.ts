@@ -14,6 +14,8 @@ export interface LayeredOptions {
   readonly bundleDir: string;
   /** Into so many pieces; 1: one process has all of them, and there are no shards. */
   readonly pieces: number;
+  /** Folders that have the files of one piece each; without them all have all. */
+  readonly carried?: readonly string[];
   readonly engine?: readonly string[];
   readonly shard?: readonly string[];
 }
@@ -60,7 +62,8 @@ export class LayeredDeployment implements AsyncDisposable {
 
   /** A process of a layer shard. @param flags those of the deployment, unless others are given */
   async startShard(piece: number, flags = this.#options.shard ?? []): Promise<Started> {
-    const { service, started } = this.begin('llm', ['--role', 'layers', '--layers-piece', String(piece), ...flags]);
+    const own = ['--role', 'layers', '--layers-piece', String(piece), ...flags];
+    const { service, started } = this.begin('llm', own, this.#options.carried?.[piece]);
     return { service, ready: await started };
   }
 
@@ -95,7 +98,11 @@ export class LayeredDeployment implements AsyncDisposable {
 
   async #begin(): Promise<void> {
     const { pieces, engine: flags = [] } = this.#options;
-    const { service: engine, started } = this.begin('llm', ['--layers-remote', String(pieces > 1), ...flags]);
+    const { service: engine, started } = this.begin(
+      'llm',
+      ['--layers-remote', String(pieces > 1), ...flags],
+      this.#options.carried?.[0],
+    );
     const { service, started: gateway } = this.begin('gateway', []);
     this.#engine = { service: engine, ready: await started };
     this.#gateway = { service, ready: await gateway };

@@ -5,15 +5,15 @@ import { fileURLToPath } from 'node:url';
 import type { Bundle } from '@tessera/bundle';
 import { ChildService } from '@tessera/cli';
 import { demoBundle } from '@tessera/compiler/testing/demo-model';
-import { type EngineConfig, Llm, type ThreadedEngine } from '@tessera/llm';
+import { type EngineConfig, Llm } from '@tessera/llm';
 import { startNatsServer } from '@tessera/nats-server';
-import { GenerateRequest, Role, TextOptions } from '@tessera/protocol';
 import type { EchoCalls } from '../processes/echo-main.js';
 import { Helper } from '../processes/helper.js';
 import type { Section } from '../report.js';
 import { median, summarise } from '../statistics.js';
 import { benchLimits } from '../subjects/local-pipeline.js';
 import { overGrpc, overTcp, toExpert } from '../subjects/round-trips.js';
+import { stepMs } from '../subjects/writing-engine.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 const batches = [1, 8];
@@ -47,28 +47,6 @@ async function startShards(bundle: Bundle) {
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-let nextId = 0;
-
-/** Milliseconds of a step while so many sequences write. */
-async function stepMs({ engine, ...llm }: { engine: ThreadedEngine } & Pick<Llm, 'prepare'>, count: number) {
-  const before = engine.stats();
-  const one = async (): Promise<void> => {
-    const request = GenerateRequest.fromPartial({
-      requestId: `experts-${nextId++}`,
-      attempt: 1,
-      prompt: {
-        $case: 'conversation',
-        value: { messages: [{ role: Role.USER, content: [{ part: { $case: 'text', value: 'Hello!' } }] }] },
-      },
-    });
-    request.text = TextOptions.fromPartial({ maxTokens: answerTokens, minTokens: answerTokens, temperature: 0 });
-    for await (const _ of engine.submit(llm.prepare(request, Date.now() + 120_000)));
-  };
-  await Promise.all(Array.from({ length: count }, one));
-  const { steps, busyMs } = engine.stats();
-  return (busyMs - before.busyMs) / (steps - before.steps);
 }
 
 const callRows = 8;
@@ -145,11 +123,11 @@ export const expertShards: Suite = {
       for (const batch of batches) {
         say(`experts: ${batch} at once, ${rounds} rounds`);
         const [one, sharded]: [number[], number[]] = [[], []];
-        for (const llm of [whole, cut]) await stepMs(bound(llm), batch);
+        for (const llm of [whole, cut]) await stepMs(llm, batch, answerTokens);
         calls.length = 0;
         for (let round = 0; round < rounds; round++) {
-          one.push(await stepMs(bound(whole), batch));
-          sharded.push(await stepMs(bound(cut), batch));
+          one.push(await stepMs(whole, batch, answerTokens));
+          sharded.push(await stepMs(cut, batch, answerTokens));
         }
         const [a, b] = [median(one), median(sharded)];
         const { median: p50, p99 } = summarise(calls);
@@ -180,7 +158,3 @@ export const expertShards: Suite = {
     }
   },
 };
-
-function bound(llm: Llm<ThreadedEngine>) {
-  return { engine: llm.engine, prepare: llm.prepare.bind(llm) };
-}

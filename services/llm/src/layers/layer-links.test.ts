@@ -11,7 +11,7 @@ import type { ComputedRow, PlannedRow, StepPlan } from '../model/step-plan.js';
 import { createTestLinks, startTestLayerShard } from '../testing/layer-shards.js';
 import type { LayerLinksOptions } from './layer-links.js';
 
-const size = { slots: 8, maxPositions: 256 };
+const size = { slots: 16, maxPositions: 256 };
 const session = { threads: 1, device: 'cpu' } as const;
 
 let bundle: Bundle;
@@ -89,6 +89,19 @@ test.each([1, 3])('shards give what one process gives, bit for bit; decode in %i
     { piece: 2, calls: 0 },
   ]);
   expect(told.map(({ piece }) => piece).sort()).toEqual([1, 2]);
+});
+
+test('hidden states that do not fit into one message travel in parts, both ways', async () => {
+  const shards = [await shard(1), await shard(2)];
+  const { links } = linked({ positions: 4096 });
+  links.setShards(shards.map(({ address }) => address));
+  const executor = await executorOver(links);
+  await eventually(() => executor.missing === undefined, 'both are there');
+  // One call of 2,500 hidden states of 256 bytes; parts have 512 KiB.
+  const rows = Array.from({ length: 10 }, (_, slot) => row(slot, 0, 250));
+  const plan: StepPlan = { cache: { operations: [], slots: 10, positions: 256, loads: [] }, rows };
+  expect(await computed(executor, plan)).toEqual(await computed(await whole(), plan));
+  expect(links.report().calls).toMatchObject([{ positions: 2500 }, { positions: 2500 }]);
 });
 
 test('float16 on the way rounds, and no more', async () => {

@@ -50,7 +50,7 @@ export function createTestLinks(bundle: Bundle, options: Partial<LayerLinksOptio
   const missing: MissingPieces[] = [];
   const links = new LayerLinks({
     bundle,
-    size: { slots: 8, maxPositions: 256 },
+    size: { slots: 16, maxPositions: 256 },
     positions: 2048,
     rowType: 'float32',
     callTimeoutMs: 10_000,

@@ -1,4 +1,3 @@
-import { EventQueue } from '@tessera/flow';
 import {
   DataType,
   encodeTensorParts,
@@ -11,7 +10,7 @@ import {
   TensorCollector,
   TesseraError,
 } from '@tessera/protocol';
-import { type GrpcService, grpcService, type TesseraCallContext } from '@tessera/service';
+import { exchange, type GrpcService, grpcService, type ServedStream, type StreamListener } from '@tessera/service';
 import { ComputeSpans } from '../layer-spans.js';
 import type { LayerShard } from './layer-shard.js';
 import type { ShardCache } from './shard-cache.js';
@@ -34,108 +33,119 @@ interface OpenCall {
   readonly as: 'float32' | 'float16';
 }
 
-/** The shard's gRPC door. Each stream has a cache of its own, and what comes on it is done in order. */
+/** The shard's gRPC door. */
 export function layerService({ shard, description, drain }: LayerServerOptions): GrpcService {
   const spans = new ComputeSpans(shard.piece);
+  const run = exchange<RunRequest, RunResponse>((stream) => new LayerStream(stream, { shard, drain, spans }));
+  const describe = async (): Promise<LayerServiceDescribeResponse> => ({ ...description, holdings: shard.holdings });
+  return grpcService(LayerServiceDefinition, { describe, run }, { callers: 'services', staysOpen: true });
+}
 
-  async function* run(
-    requests: AsyncIterable<RunRequest>,
-    { signal }: TesseraCallContext,
-  ): AsyncGenerator<RunResponse> {
-    const answers = new EventQueue<RunResponse>({ signal });
-    const tellHoldings = () => answers.put({ message: { $case: 'holdings', value: shard.holdings } });
-    let quiet: NodeJS.Timeout | undefined;
-    let isBusy = false;
-    const rest = (): void => {
-      clearTimeout(quiet);
-      if (!drain.aborted || isBusy) return;
-      quiet = setTimeout(() => answers.fail(new TesseraError('DRAINING', 'the layer shard shuts down')), quietMs);
-    };
-    const onDrain = (): void => {
-      tellHoldings();
-      rest();
-    };
-    const reading = (async () => {
-      let cache: ShardCache | undefined;
-      try {
-        let open: OpenCall | undefined;
-        for await (const { message } of requests) {
-          if (cache === undefined) {
-            if (message?.$case !== 'start')
-              throw TesseraError.invalidField('start', 'is missing; a stream begins with it');
-            cache = shard.open(message.value);
-            tellHoldings();
-            drain.addEventListener('abort', onDrain, { once: true });
-            rest();
-            continue;
-          }
-          isBusy = true;
-          clearTimeout(quiet);
-          switch (message?.$case) {
-            case 'plan':
-              answers.put({
-                message: {
-                  $case: 'planned',
-                  value: { step: message.value.step, noMemory: (await cache.plan(message.value)) ?? '' },
-                },
-              });
-              break;
-            case 'call':
-              open = await take(message.value, open, cache, answers);
-              break;
-            case 'forget':
-              cache.forget();
-              break;
-            default:
-              throw TesseraError.invalidField('message', 'is no plan, no call and no forget');
-          }
-          isBusy = false;
-          rest();
-        }
-        answers.end();
-      } catch (reason) {
-        answers.fail(reason);
-      } finally {
-        drain.removeEventListener('abort', onDrain);
-        clearTimeout(quiet);
-        await cache?.close();
-      }
-    })();
-    yield* answers;
-    await reading;
+interface LayerStreamOptions {
+  readonly shard: LayerShard;
+  readonly drain: AbortSignal;
+  readonly spans: ComputeSpans;
+}
+
+/** One engine's stream, with a cache of its own. What comes on it is done in order. */
+class LayerStream implements StreamListener<RunRequest> {
+  readonly #stream: ServedStream<RunResponse>;
+  readonly #options: LayerStreamOptions;
+  #cache: ShardCache | undefined;
+  #call: OpenCall | undefined;
+  #isBusy = false;
+  #quiet: NodeJS.Timeout | undefined;
+
+  constructor(stream: ServedStream<RunResponse>, options: LayerStreamOptions) {
+    this.#stream = stream;
+    this.#options = options;
   }
 
-  /** Takes the next part of a call in, and computes with the last one. Returns the call while parts are missing. */
-  async function take(
-    message: LayerCall,
-    before: OpenCall | undefined,
-    cache: ShardCache,
-    answers: EventQueue<RunResponse>,
-  ): Promise<OpenCall | undefined> {
-    const open = before ?? begin(message, cache);
+  onMessage({ message }: RunRequest): Promise<void> | undefined {
+    if (this.#cache === undefined) {
+      if (message?.$case !== 'start') throw TesseraError.invalidField('start', 'is missing; a stream begins with it');
+      this.#cache = this.#options.shard.open(message.value);
+      this.#tellHoldings();
+      this.#options.drain.addEventListener('abort', this.#onDrain, { once: true });
+      this.#rest();
+      return undefined;
+    }
+    this.#isBusy = true;
+    clearTimeout(this.#quiet);
+    return this.#obey(message, this.#cache).then(() => {
+      this.#isBusy = false;
+      this.#rest();
+    });
+  }
+
+  onHalfClose(): void {
+    this.#stream.end();
+  }
+
+  onClose(): void {
+    clearTimeout(this.#quiet);
+    this.#options.drain.removeEventListener('abort', this.#onDrain);
+    void this.#cache?.close();
+  }
+
+  readonly #onDrain = (): void => {
+    this.#tellHoldings();
+    this.#rest();
+  };
+
+  #tellHoldings(): void {
+    this.#stream.send({ message: { $case: 'holdings', value: this.#options.shard.holdings } });
+  }
+
+  /** When the shard shuts down, a stream on which nothing is asked is ended. */
+  #rest(): void {
+    clearTimeout(this.#quiet);
+    if (!this.#options.drain.aborted || this.#isBusy) return;
+    const end = (): void => this.#stream.end(new TesseraError('DRAINING', 'the layer shard shuts down'));
+    this.#quiet = setTimeout(end, quietMs);
+  }
+
+  async #obey(message: RunRequest['message'], cache: ShardCache): Promise<void> {
+    switch (message?.$case) {
+      case 'plan': {
+        const noMemory = (await cache.plan(message.value)) ?? '';
+        this.#stream.send({ message: { $case: 'planned', value: { step: message.value.step, noMemory } } });
+        return;
+      }
+      case 'call':
+        await this.#take(message.value, cache);
+        return;
+      case 'forget':
+        cache.forget();
+        return;
+      default:
+        throw TesseraError.invalidField('message', 'is no plan, no call and no forget');
+    }
+  }
+
+  /** Takes the next part of a call in, and computes with the last one. */
+  async #take(message: LayerCall, cache: ShardCache): Promise<void> {
+    const open = this.#call ?? begin(message, cache);
     if (open.call !== message.call) {
       throw TesseraError.invalidField('call.call', `is ${message.call}, while parts of call ${open.call} are missing`);
     }
     const hidden = open.parts.add(message.hidden);
-    if (hidden === undefined) return open;
+    this.#call = hidden === undefined ? open : undefined;
+    if (hidden === undefined) return;
     const { call, rows, as } = open;
     try {
-      const computed = await spans.sample(rows, () => cache.compute(rows, hidden.data));
+      const computed = await this.#options.spans.sample(rows, () => cache.compute(rows, hidden.data));
       for (const part of encodeTensorParts({ dtype: 'float32', shape: hidden.shape, data: computed }, as)) {
-        answers.put({ message: { $case: 'result', value: { call, hidden: part } } });
+        this.#stream.send({ message: { $case: 'result', value: { call, hidden: part } } });
       }
     } catch (reason) {
       const { code, message: why } = TesseraError.from(reason);
-      answers.put({ message: { $case: 'failure', value: { call, code, message: why } } });
+      this.#stream.send({ message: { $case: 'failure', value: { call, code, message: why } } });
     }
-    return undefined;
   }
+}
 
-  function begin({ call, rows, hidden }: LayerCall, cache: ShardCache): OpenCall {
-    const as = hidden?.dataType === DataType.FLOAT16 ? 'float16' : 'float32';
-    return { call, rows, parts: new TensorCollector(cache.elementsOf(rows), 'call.hidden'), as };
-  }
-
-  const describe = async (): Promise<LayerServiceDescribeResponse> => ({ ...description, holdings: shard.holdings });
-  return grpcService(LayerServiceDefinition, { describe, run }, { callers: 'services', staysOpen: true });
+function begin({ call, rows, hidden }: LayerCall, cache: ShardCache): OpenCall {
+  const as = hidden?.dataType === DataType.FLOAT16 ? 'float16' : 'float32';
+  return { call, rows, parts: new TensorCollector(cache.elementsOf(rows), 'call.hidden'), as };
 }
