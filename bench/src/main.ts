@@ -4,6 +4,7 @@ import { type Section, sectionJson, sectionText } from './report.js';
 import { bus } from './suites/bus.js';
 import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
+import { expertLayer } from './suites/expert-layer.js';
 import { expertShards } from './suites/expert-shards.js';
 import { fleet } from './suites/fleet.js';
 import { forms } from './suites/forms.js';
@@ -29,6 +30,7 @@ const suites: readonly Suite[] = [
   kvCache,
   expertShards,
   layerShards,
+  expertLayer,
   weights,
   sampling,
   forms,

@@ -182,9 +182,12 @@ export class EngineCore {
     }
     this.#sequences.set(requestId, sequence);
     this.#scheduler.add(sequence);
-    const cachedTokens = this.#cache.expected(sequence);
-    sequence.expect(cachedTokens);
-    sink.put({ type: 'admitted', promptTokens: prompt.tokenIds.length, cachedTokens, byModality: prompt.byModality });
+    const expected = this.#cache.expected(sequence);
+    sequence.expect(expected);
+    const promptTokens = prompt.tokenIds.length;
+    // What a takeover has written already may be there too.
+    const cachedTokens = Math.min(expected, promptTokens);
+    sink.put({ type: 'admitted', promptTokens, cachedTokens, byModality: prompt.byModality });
     this.#watchTiles(sequence);
     this.#wake?.();
   }
@@ -227,6 +230,8 @@ export class EngineCore {
   async #wait(nowMs: number, missing: TesseraError): Promise<void> {
     for (const sequence of this.#sequences.values()) sequence.waitsFor = missing;
     await this.#idle(nowMs);
+    if (this.#executor.missing !== undefined) return;
+    for (const sequence of this.#sequences.values()) if (sequence.waitsFor === missing) sequence.waitsFor = undefined;
   }
 
   /** All that had a slot is computed as a prompt is; what is written stays written. */
@@ -253,7 +258,7 @@ export class EngineCore {
     }
     for (const sequence of admitted) {
       this.#cache.acquire(sequence);
-      this.#cachedTokens += sequence.reusedTokens;
+      this.#cachedTokens += sequence.cachedTokens;
     }
     for (const sequence of this.#sequences.values()) this.#watchTiles(sequence);
   }
@@ -276,7 +281,7 @@ export class EngineCore {
   }
 
   #leave(sequence: Sequence): void {
-    const { failure, finishReason, sink, completionTokens, reusedTokens: cachedTokens, timing } = sequence;
+    const { failure, finishReason, sink, completionTokens, cachedPromptTokens: cachedTokens, timing } = sequence;
     this.#cache.release(sequence);
     this.#scheduler.remove(sequence);
     if (failure !== undefined || finishReason === undefined) {

@@ -44,6 +44,8 @@ test.each([
   expect(low.tokenIds).toEqual(goldenCase(id).output_ids);
   const asked = low.events.filter(({ type }) => type === 'tileNeeded');
   expect(asked).toHaveLength(id === 'pair.2' && !kept ? 1 : 0);
+  // What it takes up again is its own.
+  expect(low.finished?.cachedTokens).toBe(0);
   // The other one was served first.
   expect(low.finished?.timing.decodeMs).toBeGreaterThan(high?.finished?.timing.decodeMs ?? Number.POSITIVE_INFINITY);
 });

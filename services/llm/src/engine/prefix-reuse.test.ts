@@ -169,6 +169,19 @@ test('a takeover and a newcomer of a higher priority are both answered', async (
   expect(taken?.tokenIds).toEqual(newcomer?.tokenIds);
 });
 
+test('of a takeover whose answer is in the cache too, no more than the prompt is told to be cached', async () => {
+  const { demo } = await engine();
+  const wild = { text: { maxTokens: 60, temperature: 8, seed: 3n, stop: [] } };
+  const question = [user('Hello! Say something wild, please, whatever comes to your mind.')];
+  const answer = await collect(demo.engine.submit(demo.request(question, wild)));
+  const forcedTokenIds = answer.tokenIds.slice(0, 50);
+  const request = demo.request(question, { ...wild, forcedTokenIds });
+  const resumed = await collect(demo.engine.submit(request));
+  expect(resumed.finished?.completionTokens).toBe(answer.finished?.completionTokens);
+  expect(cachedTokens(resumed)).toBe(request.prompt.tokenIds.length);
+  expect(resumed.finished?.cachedTokens).toBe(request.prompt.tokenIds.length);
+});
+
 test('a drawing after positions from the cache has the condition that it has without', async () => {
   const drawing = [
     ...answered,

@@ -65,7 +65,10 @@ export class Sequence implements Schedulable, CacheOwner {
   #speculator: Speculator | undefined;
   /** What the next step may verify besides: guesses of what follows the next token. */
   #proposed: readonly number[] = [];
-  #reused = 0;
+  #cachedPromptTokens = 0;
+  #resumedAt = 0;
+  /** Whether any of its positions were computed before it had to begin again. */
+  #wasComputed = false;
   #drawings = 0;
   /** A drawing was asked for by the token that the next step computes; its text waits for that. */
   #drawingText: WrittenText | undefined;
@@ -140,9 +143,9 @@ export class Sequence implements Schedulable, CacheOwner {
     this.failure ??= error;
   }
 
-  /** Positions of its prompt that were taken from the cache. */
-  get reusedTokens(): number {
-    return this.#reused;
+  /** Tokens of its prompt that were in the cache when it first came to be computed. */
+  get cachedPromptTokens(): number {
+    return this.#cachedPromptTokens;
   }
 
   /** Takes it that so many of its positions will be found in the cache, so that their tiles are not waited for. */
@@ -152,7 +155,9 @@ export class Sequence implements Schedulable, CacheOwner {
 
   resumeAt(positions: number): void {
     this.cachedTokens = positions;
-    this.#reused = positions;
+    this.#resumedAt = positions;
+    // Taken up again, it finds what it computed itself.
+    if (!this.#wasComputed) this.#cachedPromptTokens = Math.min(positions, this.request.prompt.tokenIds.length);
     this.tiles.cover(positions);
   }
 
@@ -161,6 +166,7 @@ export class Sequence implements Schedulable, CacheOwner {
    * computed as a prompt is.
    */
   restart(): void {
+    this.#wasComputed ||= this.cachedTokens > this.#resumedAt;
     this.isDecoding = false;
     this.#due = this.#tokenIds.length;
     this.tiles.reopen();

@@ -274,6 +274,23 @@ test('what a planned step counts on stays for it; what would not fit beside the 
   tight.check(again);
 });
 
+test('what has no room beside beginnings that are about to be taken up is not kept', () => {
+  const cache = new Cache(5 * 64 * rowBytes);
+  const owners = ['a', 'bb', 'ccc', 'dddd'].map((scope) => new Owner({ scope, keys: prompt(60) }));
+  for (const owner of owners) cache.planner.acquire(owner);
+  cache.step(...owners.map((owner) => [owner, 60] as const));
+  // There is room for one beside so many slots.
+  for (const owner of owners.slice(1)) cache.planner.release(owner);
+  const next = new Owner({ scope: 'dddd', keys: prompt(60) });
+  cache.planner.acquire(next);
+  expect(next.cachedTokens).toBe(59);
+  cache.planner.release(owners[0] as Owner);
+  expect(cache.planner.keptBytes).toBe(60 * rowBytes);
+  cache.step([next, 1]);
+  cache.check(next);
+  expect(cache.prefixes.bytes).toBe(cache.planner.keptBytes);
+});
+
 test('a beginning is the same from its first position on, or not at all', () => {
   const cache = new Cache(1e6);
   const first = new Owner({ scope: 'a', keys: [77, ...prompt(40)] });

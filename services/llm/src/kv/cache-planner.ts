@@ -160,7 +160,8 @@ export class CachePlanner<O extends CacheOwner> {
     if (kept === undefined) return;
     for (const prefix of kept.replaced) this.#drop(prefix);
     this.#makeRoom();
-    this.#operations.push({ type: 'keep', slot, rows, prefix: kept.id });
+    // Where all others are about to be taken up it was given up itself.
+    if (this.#prefixes.positionsOf(kept.id) > 0) this.#operations.push({ type: 'keep', slot, rows, prefix: kept.id });
   }
 
   /**
