@@ -36,6 +36,11 @@ export class ProductInbox<Item> {
     return this.inbox.address;
   }
 
+  /** Ways that are open, one for each request that is received for. */
+  get size(): number {
+    return this.open.size;
+  }
+
   /**
    * What is made for a request from now on, and the failures of the stages that make it, each once: tensors as soon as all
    * their parts are there, events of the newest attempt in order. The way is open at once; it ends, without an error, when

@@ -74,17 +74,17 @@ export class RoutedChoices {
   async run(signal: AbortSignal): Promise<void> {
     using stop = linkedAbort(signal);
     const failures: unknown[] = [];
-    const usages = await Promise.all(
-      this.choices.map(async ({ routed }) => {
-        try {
-          return await routed.run(stop.signal);
-        } catch (reason) {
-          failures.push(reason);
-          stop.abort(reason);
-          return undefined;
-        }
-      }),
-    );
+    const runOne = async ({ routed }: RoutedChoice): Promise<Usage | undefined> => {
+      try {
+        return await routed.run(stop.signal);
+      } catch (reason) {
+        failures.push(reason);
+        stop.abort(reason);
+        return undefined;
+      }
+    };
+    // What listens for generators ends with the signal, and with nothing else.
+    const usages = await Promise.all(this.choices.map(runOne)).finally(() => stop.abort());
     if (failures.length > 0) throw failures[0];
     const { lifecycle } = this.dependencies;
     const usage = requestUsage(usages as [Usage, ...Usage[]]);

@@ -66,13 +66,18 @@ export class RoutingFixture {
     return new RoutingFixture(server, bus, narrow, inboxes);
   }
 
-  /** Ends all engines, and forgets what was known of them. */
+  /**
+   * Ends all engines, and forgets what was known of them. Between two tests nothing is under way.
+   * @throws Error when a request that has ended still listens for generators
+   */
   async reset(): Promise<void> {
     this.pool.close();
     for (const engine of this.engines.splice(0)) await engine.stop();
     this.roster = new EngineRoster();
     this.affinity = new PrefixAffinity(100);
     this.pool = this.newPool();
+    const open = [...this.inboxes.values()].reduce((sum, { size }) => sum + size, 0);
+    if (open > 0) throw new Error(`${open} requests have ended and still listen for generators`);
   }
 
   async close(): Promise<void> {
