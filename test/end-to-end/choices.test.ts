@@ -162,8 +162,23 @@ describe('choices for which there is little room', () => {
   });
 
   test('are refused together where the engines have not room for all', async () => {
+    using running = new RawChat(deployment.gateway);
+    running.send({ $case: 'start', value: question('Hello!', [], { text: hot }) });
+    await running.event('textDelta');
+    const refused = ask(deployment.gateway, [{ says: ['Hello!'] }], { choices: 3 });
+    await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('every llm') });
+    running.leave();
+    await running.ended;
+    await atRest(deployment);
+  });
+
+  test('for which the engines never have room are refused as such', async () => {
     const refused = ask(deployment.gateway, [{ says: ['Hello!'] }], { choices: 4 });
-    await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await expect(refused).rejects.toMatchObject({
+      code: 'REQUEST_INVALID',
+      message: expect.stringContaining('together admit 3'),
+      options: { field: 'start.choices' },
+    });
     await atRest(deployment);
   });
 

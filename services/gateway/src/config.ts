@@ -22,7 +22,7 @@ export const gatewaySettings = {
   'requests.maxChoices': setting(positive.max(1024), {
     default: 8,
     description:
-      'Answers that one request may ask for (`choices`). Each is a sequence of its own, so no more than engine.maxRunning, that all of them run at once; and no more than clients.maxRequests and requests.maxInFlight, as which each of them counts: the least of the three holds.',
+      'Answers that one request may ask for (`choices`). Each is a sequence of its own, so no more than engine.maxRunning, that all of them run at once; and no more than clients.maxRequests and requests.maxInFlight, as which each of them counts: the least of the three holds. More than all engines there are admit together (engine.maxRunning and engine.maxWaiting of each) is refused too.',
   }),
   'requests.maxAttempts': setting(positive, {
     default: 3,

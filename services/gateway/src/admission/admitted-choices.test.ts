@@ -34,10 +34,30 @@ test('each choice holds a place until it has its engine, or the request ends', (
 test('a request whose choices have not all room is refused, and holds nothing', () => {
   const { pool, admission } = places(4);
   using _running = new AdmittedChoices(admission, outline, 2);
-  expect(() => new AdmittedChoices(admission, outline, 3)).toThrow(/full/);
+  const full = expect.objectContaining({ code: 'QUEUE_FULL', message: expect.stringContaining('full') });
+  expect(() => new AdmittedChoices(admission, outline, 3)).toThrow(full);
   expect(pool.outlook().load).toBe(2);
   using both = new AdmittedChoices(admission, outline, 2);
   expect(both.each).toHaveLength(2);
+});
+
+test('more choices than all engines have places for are no matter of trying again', () => {
+  const { pool, admission } = places(4);
+  using _running = new AdmittedChoices(admission, outline, 1);
+  const never = expect.objectContaining({
+    code: 'REQUEST_INVALID',
+    message: 'choices is 5; each is a sequence, and all llm engines together admit 4',
+    options: { field: 'choices' },
+  });
+  expect(() => new AdmittedChoices(admission, outline, 5)).toThrow(never);
+  expect(pool.outlook().load).toBe(1);
+});
+
+test('where no engine is there any number of choices may find room', () => {
+  const pool = new EnginePool(new EngineRoster(), { waitMs: 1, expectMs: 1, retryAfterMs: () => 1 });
+  const admission = new RequestAdmission({ engines: pool, safety: 1, drawSteps: undefined });
+  using admitted = new AdmittedChoices(admission, outline, 5);
+  expect(admitted.each).toHaveLength(5);
 });
 
 test('with media the places are held when these are whole', () => {

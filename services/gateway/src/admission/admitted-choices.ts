@@ -5,8 +5,13 @@ export class AdmittedChoices implements Disposable {
   /** By choice. */
   readonly each: readonly AdmittedRequest[];
 
-  /** @throws TesseraError QUEUE_FULL when one of them would find no room, or come too late: then none is admitted */
+  /**
+   * Admits all of them or none.
+   * @throws TesseraError QUEUE_FULL when one of them would find no room, or come too late; REQUEST_INVALID when there is
+   *   not room for so many even where nothing else runs
+   */
   constructor(admission: RequestAdmission, outline: RequestOutline, choices: number) {
+    admission.refuseUnplaceable(choices);
     const each: AdmittedRequest[] = [];
     try {
       while (each.length < choices) each.push(admission.admit(outline));

@@ -164,6 +164,19 @@ export class RequestAdmission {
   }
 
   /**
+   * Without any engine it is not known how many there will be room for.
+   * @throws TesseraError REQUEST_INVALID when all engines together never have room for so many choices: no retry helps
+   */
+  refuseUnplaceable(choices: number): void {
+    const { places } = this.options.engines.outlook();
+    if (places === 0 || choices <= places) return;
+    throw TesseraError.invalidField(
+      'choices',
+      `is ${choices}; each is a sequence, and all llm engines together admit ${places}`,
+    );
+  }
+
+  /**
    * Without any engine they are not full: one may come, which is for the pool to say.
    * @param arriving requests that have come and are not decided on
    * @throws TesseraError QUEUE_FULL when no engine has room for any request
