@@ -172,6 +172,20 @@ describe('choices for which there is little room', () => {
     await atRest(deployment);
   });
 
+  test('are refused together also where an engine has had their pictures before', async () => {
+    const says = [samplePicture('rocket'), `${words} ${'Take your time. '.repeat(20)}`];
+    const text = { ...hot, maxTokens: 2 };
+    await ask(deployment.gateway, [{ says }], { text });
+    using running = new RawChat(deployment.gateway);
+    running.send({ $case: 'start', value: question('Hello!', [], { text: hot }) });
+    await running.event('textDelta');
+    const refused = ask(deployment.gateway, [{ says }], { text, choices: 3 });
+    await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('every llm') });
+    running.leave();
+    await running.ended;
+    await atRest(deployment);
+  });
+
   test('for which the engines never have room are refused as such', async () => {
     const refused = ask(deployment.gateway, [{ says: ['Hello!'] }], { choices: 4 });
     await expect(refused).rejects.toMatchObject({

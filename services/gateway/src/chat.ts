@@ -225,8 +225,9 @@ export class Chat {
       const digests = items.map(({ digest }) => digest);
       const begun = beginnings(call.client, prompt, digests);
       const known = this.affinity.find(begun);
-      // What an engine has in its cache is not encoded again.
-      if (items.length > 0 && known?.holdsPictures !== true) admitted.encodes(encodeJobs(items, limits.tilesPerJob));
+      // What an engine has in its cache is not encoded again; its request needs a place all the same.
+      const jobs = known?.holdsPictures === true ? 0 : encodeJobs(items, limits.tilesPerJob);
+      if (items.length > 0) admitted.encodes(jobs);
       request = new RoutedChoices(
         {
           requestId,

@@ -29,7 +29,7 @@ export const gatewayRequestSeconds = histogramMetric('tessera_gateway_request_se
 
 export const gatewayAttemptsTotal = counterMetric('tessera_gateway_attempts_total', {
   unit: 'count',
-  help: 'Times that a request was sent to an engine again.',
+  help: 'Times that a request was sent to an engine again, unless it was refused while it waited for a place.',
   from: 'gateway',
 });
 

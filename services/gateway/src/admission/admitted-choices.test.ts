@@ -67,3 +67,21 @@ test('with media the places are held when these are whole', () => {
   admitted.encodes(5);
   expect(pool.outlook().load).toBe(3);
 });
+
+test('no encode jobs are counted of a request whose choices have not all room when its media are whole', () => {
+  const { admission } = places(4);
+  const withMedia = { ...outline, hasMedia: true };
+  const admitted = new AdmittedChoices(admission, withMedia, 3);
+  using _running = new AdmittedChoices(admission, outline, 2);
+  // The encoders do a job a second, and have nothing to do now.
+  for (const settled of [0, 1, 2, 3]) {
+    const nowMs = performance.now() - 4000 + settled * 1000;
+    admission.sampled('encode', { waiting: 1, running: 1, settled }, nowMs);
+  }
+  admission.sampled('encode', { waiting: 0, running: 0, settled: 5 });
+  expect(() => admitted.encodes(600)).toThrow(/every llm engine is full/);
+  admitted[Symbol.dispose]();
+  // It would come after 600 jobs.
+  using next = new AdmittedChoices(admission, withMedia, 1);
+  next.encodes(1);
+});

@@ -24,10 +24,14 @@ export class AdmittedChoices implements Disposable {
 
   /**
    * The media are whole, and are encoded for the first choice: the others find them in an engine's cache.
+   * @param jobs 0 where an engine likely has them already
    * @throws TesseraError as AdmittedRequest's
    */
   encodes(jobs: number): void {
-    for (const [choice, admitted] of this.each.entries()) admitted.encodes(choice === 0 ? jobs : 0);
+    const [first, ...others] = this.each;
+    for (const admitted of others) admitted.encodes(0);
+    // Last: where another choice finds no room none of the jobs is sent.
+    first?.encodes(jobs);
   }
 
   [Symbol.dispose](): void {

@@ -9,6 +9,8 @@ export interface WrittenAnswer {
   readonly tokens: number;
   /** Whether its prompt had media: then its prefill waited for them. */
   readonly hasMedia: boolean;
+  /** Whether another choice of its request had the prompt computed: then its prefill was of the prompt's end only. */
+  readonly promptShared: boolean;
 }
 
 /** What answers take on the engines, by those that this gateway saw. */
@@ -21,10 +23,10 @@ export class AnswerTimes {
   private leastPrefillMs = Number.POSITIVE_INFINITY;
   private leastTokenMs = Number.POSITIVE_INFINITY;
 
-  written({ timing, tokens, hasMedia }: WrittenAnswer): void {
+  written({ timing, tokens, hasMedia, promptShared }: WrittenAnswer): void {
     this.slotMs.add(timing.prefillMs + timing.decodeMs);
     this.tokens.add(tokens);
-    if (!hasMedia) {
+    if (!hasMedia && !promptShared) {
       this.prefillMs.add(timing.prefillMs);
       this.leastPrefillMs = Math.min(this.leastPrefillMs, timing.prefillMs);
     }

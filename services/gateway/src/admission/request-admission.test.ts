@@ -30,8 +30,8 @@ function outline(leftMs: number, facts: Partial<RequestOutline> = {}): RequestOu
   };
 }
 
-function written(prefillMs: number, decodeMs: number, tokens: number, hasMedia = false) {
-  return { timing: { prefillMs, decodeMs }, tokens, hasMedia };
+function written(prefillMs: number, decodeMs: number, tokens: number, facts: { promptShared?: boolean } = {}) {
+  return { timing: { prefillMs, decodeMs }, tokens, hasMedia: false, promptShared: false, ...facts };
 }
 
 /** Answers of a second each, so that four slots give one every 250 ms. */
@@ -137,6 +137,21 @@ test('a limit of tokens is an answer that is no longer', () => {
   using _ = admission.admit(outline(5500, { maxTokens: 1 }));
 });
 
+test('a prompt takes what it took, however fast further choices were that found it computed', () => {
+  for (let n = 0; n < 20; n++) {
+    using first = admission.admit(outline(60_000));
+    first.written(written(10_000, 0, 1));
+    using further = admission.admit(outline(60_000));
+    further.written(written(0, 4000, 1, { promptShared: true }));
+  }
+  roster.heard(engineStatus('one', { running: 4, maxRunning: 4, maxWaiting: 100 }));
+  // A second or more until a slot is free, and ten for the prompt.
+  expect(refusal(() => admission.admit(outline(10_500)))).toMatchObject({
+    code: 'QUEUE_FULL',
+    options: { stage: 'llm' },
+  });
+});
+
 test('full engines say how long all that they hold takes', () => {
   knowAnswers();
   roster.heard(engineStatus('one', { running: 4, waiting: 20, maxRunning: 4, maxWaiting: 20 }));
@@ -159,6 +174,13 @@ test('pictures are refused where the encoders cannot have them in time, and text
   picture.encodes(1);
   // Now they are in the queue.
   expect(refusal(() => picture.encodes(10))).toMatchObject({ code: 'QUEUE_FULL' });
+});
+
+test('pictures that an engine has hold a place, and wait for no encoder', () => {
+  const pictures = Array.from({ length: 105 }, () => admission.admit(outline(6000, { hasMedia: true })));
+  busyQueue('encode', 30);
+  for (const picture of pictures.slice(0, 104)) picture.encodes(0);
+  expect(refusal(() => pictures[104]?.encodes(0))).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'llm' } });
 });
 
 test('a drawing that cannot be made in time is refused at the door when it is likely, else when it is asked for', () => {

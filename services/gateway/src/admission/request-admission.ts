@@ -28,7 +28,8 @@ export interface RequestOutline {
 /** A request on its way. Dispose of it when it has ended. */
 export interface AdmittedRequest extends Disposable {
   /**
-   * Its media are whole, and it is about to send so many encode jobs. Until then it held no place: an upload may be slow.
+   * Its media are whole, and it is about to send so many encode jobs, which may be none. Until then it held no place: an
+   * upload may be slow.
    * @throws TesseraError QUEUE_FULL when they would be done too late, or no engine has room any more
    */
   encodes(jobs: number): void;
@@ -124,7 +125,7 @@ export class RequestAdmission {
     return {
       encodes: (jobs) => {
         this.refuseFull();
-        refuseLate([this.tiles(jobs)], request.deadlineMs, this.options.safety);
+        if (jobs > 0) refuseLate([this.tiles(jobs)], request.deadlineMs, this.options.safety);
         hold();
         this.queues.encode.sent(jobs);
       },

@@ -102,6 +102,29 @@ test('a further choice waits where it is refused: a part of the answer has left'
   expect(one.calls.map(({ takenOver }) => takenOver)).toEqual([false, false, false, false, false, false]);
 });
 
+test('what an engine measured of a choice is told, however often it was refused before', async () => {
+  const refused: Script = { fails: new TesseraError('QUEUE_FULL', 'full') };
+  const one = await routing.engine('one', answer, refused, refused, answer);
+  const announcing = setInterval(() => routing.roster.heard(one.status), 20);
+  const { error, written, attempts } = await routing.run({ choices: 2 });
+  clearInterval(announcing);
+  expect(error).toBeUndefined();
+  expect(one.calls).toHaveLength(4);
+  // The second one's prefill says nothing of a prompt.
+  expect(written.map(({ promptShared }) => promptShared)).toEqual([false, true]);
+  expect(attempts).toBe(1);
+});
+
+test('of a choice that was taken over nothing is told', async () => {
+  const died: Script = { events: [admitted, token(8)], fails: new TesseraError('STAGE_UNAVAILABLE', 'it died') };
+  await routing.engine('dead', answer, died);
+  await routing.engine('alive', answer);
+  const { error, written, attempts } = await routing.run({ choices: 2 });
+  expect(error).toBeUndefined();
+  expect(written).toHaveLength(1);
+  expect(attempts).toBe(2);
+});
+
 test('a further choice that finds no room by its deadline fails the request, and leaves nothing', async () => {
   const one = await routing.engine('one', goesOn, { fails: new TesseraError('QUEUE_FULL', 'full') });
   const { error } = await routing.run({ choices: 2, leftMs: 1500 });

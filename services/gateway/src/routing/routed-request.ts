@@ -57,8 +57,8 @@ const maxUnread = 64;
 export class RoutedRequest {
   /** Raised each time anything of this request is sent again, so that no copy is taken for a duplicate. */
   private attempt = 1;
-  /** Engines that it was taken from. */
-  private takeovers = 0;
+  /** Whether more than one engine had a part in it, or one had two. */
+  private isTakenOver = false;
   private isBegun = false;
   private readonly reducer: AnswerReducer;
   private drawingFeed: DrawingFeed | undefined;
@@ -125,8 +125,8 @@ export class RoutedRequest {
         signal.throwIfAborted();
         const error = reason instanceof DrawingLost ? reason : TesseraError.from(reason);
         // One that goes on waits for a place as long as it may: being refused is no attempt.
-        if ((this.reducer.begun || isFurther) && error instanceof TesseraError && error.code === 'QUEUE_FULL')
-          attempt--;
+        const waits = (this.reducer.begun || isFurther) && error instanceof TesseraError && error.code === 'QUEUE_FULL';
+        if (waits) attempt--;
         if (attempt >= maxAttempts) throw lastWord(error);
         if (error instanceof DrawingLost) {
           from = this.reducer.resumeWithLostDrawings();
@@ -135,8 +135,9 @@ export class RoutedRequest {
           from = this.reducer.resume();
         }
         this.attempt++;
-        this.takeovers++;
-        this.dependencies.onAttempt();
+        // One that was admitted nowhere is measured whole by the engine that admits it.
+        if (this.reducer.begun) this.isTakenOver = true;
+        if (!waits) this.dependencies.onAttempt();
       } finally {
         lease.release();
       }
@@ -201,7 +202,7 @@ export class RoutedRequest {
           }
           // Not awaited: what else the engine says is not to wait for a queue that is full.
           if (engineEvent.$case === 'segmentNeeded') follow(this.resend(engineEvent.value, lease, signal));
-          this.onEngine(engineEvent);
+          this.onEngine(engineEvent, turn);
           if (engineEvent.$case === 'tokens' || engineEvent.$case === 'finished') turn.computed(lease.engineId);
           if (engineEvent.$case === 'segmentArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
@@ -231,7 +232,7 @@ export class RoutedRequest {
     }
   }
 
-  private onEngine(event: NonNullable<GenerateResponse['event']>): void {
+  private onEngine(event: NonNullable<GenerateResponse['event']>, { follows }: PromptTurn): void {
     const { encodes, admitted } = this.dependencies;
     this.reducer.takeEngineEvent(event);
     switch (event.$case) {
@@ -250,9 +251,10 @@ export class RoutedRequest {
       case 'finished': {
         const { timing, tokenCount: tokens } = event.value;
         // Of an answer that was taken over the engine measured only its own part.
-        if (timing === undefined || this.takeovers > 0) return;
+        if (timing === undefined || this.isTakenOver) return;
         const [prefillMs, decodeMs] = [durationMs(timing.prefill), durationMs(timing.decode)];
-        admitted.written({ timing: { prefillMs, decodeMs }, tokens, hasMedia: this.request.items.length > 0 });
+        const hasMedia = this.request.items.length > 0;
+        admitted.written({ timing: { prefillMs, decodeMs }, tokens, hasMedia, promptShared: follows });
         return;
       }
       default:

@@ -5,6 +5,8 @@ import type { KnownConversation } from './prefix-affinity.js';
 export interface PromptTurn extends Disposable {
   /** The engine that may have the prompt in its cache. */
   readonly known: KnownConversation | undefined;
+  /** Whether another choice had it computed there. */
+  readonly follows: boolean;
   /** An engine has the whole prompt in its cache, and writes. May be told more than once. */
   computed(engineId: string): void;
 }
@@ -54,10 +56,11 @@ export class SharedPrompt {
       for (const wake of this.waiting.splice(0)) wake();
     };
     let isOpen = true;
-    return { known, computed: end, [Symbol.dispose]: () => end(undefined) };
+    return { known, follows: false, computed: end, [Symbol.dispose]: () => end(undefined) };
   }
 }
 
 function follow(engine: string): PromptTurn {
-  return { known: { engine, holdsPictures: true }, computed: () => undefined, [Symbol.dispose]: () => undefined };
+  const known = { engine, holdsPictures: true };
+  return { known, follows: true, computed: () => undefined, [Symbol.dispose]: () => undefined };
 }

@@ -12,6 +12,7 @@ import {
   TextOptions,
 } from '@tessera/protocol';
 import { AdmittedChoices } from '../admission/admitted-choices.js';
+import type { WrittenAnswer } from '../admission/answer-times.js';
 import { RequestAdmission } from '../admission/request-admission.js';
 import type { AnswerEventBody } from '../answer/answer-event.js';
 import { RequestLifecycle } from '../answer/request-lifecycle.js';
@@ -39,6 +40,8 @@ export interface Answered {
   readonly text: string;
   readonly error?: TesseraError;
   readonly attempts: number;
+  /** What the admission was told of the choices' texts. */
+  readonly written: WrittenAnswer[];
 }
 
 /** Requests on their way to scripted engines, over a NATS server of their own. */
@@ -132,6 +135,14 @@ export class RoutingFixture {
       deadlineMs,
     };
     using admitted = new AdmittedChoices(admission, outline, choices);
+    const written: WrittenAnswer[] = [];
+    for (const each of admitted.each) {
+      const tell = each.written;
+      each.written = (text) => {
+        written.push(text);
+        tell(text);
+      };
+    }
     const begun = beginnings(
       'c',
       conversation,
@@ -178,7 +189,7 @@ export class RoutingFixture {
       error = reason as TesseraError;
     }
     stop.abort();
-    return { events, text: textOf(events, 0), attempts, ...(error === undefined ? {} : { error }) };
+    return { events, text: textOf(events, 0), attempts, written, ...(error === undefined ? {} : { error }) };
   }
 
   private newPool(): EnginePool {
