@@ -52,8 +52,16 @@ test('what was asked of each expert is taken from the engine, and a placement is
   expect(idle).toMatchObject({ status: 2, stdout: '' });
   expect(idle.stderr).toContain('no rows were counted');
 
-  const strange = await tessera(['place', 'counts', '--bundle', bundle, '--metrics', of('gateway')?.metrics ?? '']);
-  expect(strange.stderr).toMatch(/counts no experts: it is no engine's/);
+  // Beside an engine, too, whose rows would hide it.
+  for (const [service, says] of [
+    ['gateway', 'counts no experts'],
+    ['experts-0', 'has never counted rows of experts'],
+  ] as const) {
+    const metrics = of(service)?.metrics ?? '';
+    const strange = await tessera(['place', 'counts', ...from, '--metrics', metrics, '--seconds', '0']);
+    expect(strange).toMatchObject({ status: 2, stdout: '' });
+    expect(strange.stderr).toContain(`http://${metrics}/metrics ${says}: it is no engine's`);
+  }
 });
 
 test('a shard that dies is started again, and what was asked meanwhile is answered', async () => {

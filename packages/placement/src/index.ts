@@ -1,7 +1,7 @@
 export { checkPlaces } from './check-places.js';
 export { diffPlacements, type NodeDiff } from './diff-placements.js';
 export { loadsOf, type PlacementLoad } from './expert-load.js';
-export { countsBetween, countsFromMetrics, expertRowsMetric, sumCounts } from './metric-counts.js';
+export { countsBetween, countsFromMetrics, type EngineCounts, expertRowsMetric, sumCounts } from './metric-counts.js';
 export type { ModelExperts, Placement, PlacementNode, RoutingCounts } from './model-experts.js';
 export { readNodes } from './nodes.js';
 export {

@@ -1,9 +1,20 @@
 import { TesseraError } from '@tessera/protocol';
 import type { ModelExperts, RoutingCounts } from './model-experts.js';
 
-/** The counter of rows that engines publish, by `layer` and `expert`. */
+/** The counter of rows that engines publish, by `layer` and `expert`; it has no samples before the first row. */
 export const expertRowsMetric = 'tessera_expert_rows_total';
 
+/** When a process began, in Unix seconds. */
+const startedMetric = 'tessera_process_start_time_seconds';
+
+/** What an engine has counted since it began. */
+export interface EngineCounts {
+  readonly rows: RoutingCounts;
+  /** When its process began, in Unix seconds; undefined where its metrics do not say. */
+  readonly startedAt: number | undefined;
+}
+
+const started = new RegExp(`^${startedMetric} (\\S+)$`, 'm');
 const sample = new RegExp(`^${expertRowsMetric}\\{([^}]*)\\} (\\S+)$`);
 
 /**
@@ -11,13 +22,13 @@ const sample = new RegExp(`^${expertRowsMetric}\\{([^}]*)\\} (\\S+)$`);
  * @param text in Prometheus' format; without such rows all counts are 0
  * @throws TesseraError CONFIG_INVALID where it counts a layer or an expert that the model does not have
  */
-export function countsFromMetrics(text: string, { layers, perLayer }: ModelExperts): RoutingCounts {
-  const counts = layers.map(() => new Array<number>(perLayer).fill(0));
+export function countsFromMetrics(text: string, { layers, perLayer }: ModelExperts): EngineCounts {
+  const rows = layers.map(() => new Array<number>(perLayer).fill(0));
   for (const line of text.split('\n')) {
     const [, labels = '', value] = sample.exec(line) ?? [];
     if (value === undefined) continue;
     const [layer, expert] = [numberOf(labels, 'layer'), numberOf(labels, 'expert')];
-    const ofLayer = counts[layers.indexOf(layer)];
+    const ofLayer = rows[layers.indexOf(layer)];
     if (ofLayer?.[expert] === undefined) {
       throw new TesseraError(
         'CONFIG_INVALID',
@@ -26,19 +37,20 @@ export function countsFromMetrics(text: string, { layers, perLayer }: ModelExper
     }
     ofLayer[expert] += Number(value);
   }
-  return counts;
+  const startedAt = started.exec(text)?.[1];
+  return { rows, startedAt: startedAt === undefined ? undefined : Number(startedAt) };
 }
 
 /**
- * What was counted between two looks at one engine. One that was started again meanwhile counts from its beginning.
+ * What was counted between two looks at one engine. Of one that was started again meanwhile it is all that it has counted
+ * since: by its process's start, and where that is not told by any count that fell.
  */
-export function countsBetween(earlier: RoutingCounts, later: RoutingCounts): RoutingCounts {
-  return later.map((experts, layer) =>
-    experts.map((rows, expert) => {
-      const before = earlier[layer]?.[expert] ?? 0;
-      return rows < before ? rows : rows - before;
-    }),
+export function countsBetween(earlier: EngineCounts, later: EngineCounts): RoutingCounts {
+  const change = later.rows.map((experts, layer) =>
+    experts.map((rows, expert) => rows - (earlier.rows[layer]?.[expert] ?? 0)),
   );
+  const isAnew = earlier.startedAt !== later.startedAt || change.flat().some((rows) => rows < 0);
+  return isAnew ? later.rows : change;
 }
 
 /** The counts of several engines together. There is one at least. */

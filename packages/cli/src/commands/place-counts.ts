@@ -5,9 +5,9 @@ import { type Bundle, readBundle } from '@tessera/bundle';
 import {
   countsBetween,
   countsFromMetrics,
+  type EngineCounts,
   expertRowsMetric,
   type ModelExperts,
-  type RoutingCounts,
   sumCounts,
 } from '@tessera/placement';
 import { TesseraError } from '@tessera/protocol';
@@ -32,14 +32,18 @@ export async function countRows(options: CountsOptions, signal: AbortSignal): Pr
   const bundle = await readBundle(resolve(options.bundle), ['llm']);
   const model = expertsOf(bundle, undefined);
   const urls = options.metrics.map(urlOf);
-  const look = (): Promise<RoutingCounts[]> => Promise.all(urls.map((url) => countsOf(url, bundle, model, signal)));
-  let counts = await look();
+  const look = (): Promise<EngineCounts[]> => Promise.all(urls.map((url) => countsOf(url, bundle, model, signal)));
+  const first = await look();
+  let counts = first.map(({ rows }) => rows);
+  let last = first;
   if (options.seconds > 0) {
     note(`counting for ${options.seconds} s`);
     await pause(options.seconds * 1000, undefined, { signal }).catch(() => signal.throwIfAborted());
-    const later = await look();
-    counts = counts.map((earlier, at) => countsBetween(earlier, later[at] as RoutingCounts));
+    last = await look();
+    counts = last.map((later, at) => countsBetween(first[at] as EngineCounts, later));
   }
+  // In either look: an engine may have begun to answer meanwhile, or have been started again just now.
+  for (const [at, url] of urls.entries()) requireRows(url, [first[at] as EngineCounts, last[at] as EngineCounts]);
   const layers = sumCounts(counts);
   const rows = layers.flat().reduce((sum, count) => sum + count, 0);
   if (rows === 0) {
@@ -65,8 +69,21 @@ function urlOf(where: string): URL {
   );
 }
 
-/** @throws TesseraError STAGE_UNAVAILABLE; CONFIG_INVALID where it is no engine of this model */
-async function countsOf(url: URL, bundle: Bundle, model: ModelExperts, signal: AbortSignal): Promise<RoutingCounts> {
+/**
+ * Shards declare the counter as engines do, and count nothing.
+ * @throws TesseraError CONFIG_INVALID where nothing was ever counted
+ */
+function requireRows(url: URL, looks: readonly EngineCounts[]): void {
+  if (looks.some(({ rows }) => rows.flat().some((count) => count > 0))) return;
+  throw new TesseraError(
+    'CONFIG_INVALID',
+    `${url} has never counted rows of experts: it is no engine's, or its experts are not placed, or the engine has ` +
+      'answered nothing since it began; leave it out, or ask it something first',
+  );
+}
+
+/** @throws TesseraError STAGE_UNAVAILABLE; CONFIG_INVALID where it is of another service or model */
+async function countsOf(url: URL, bundle: Bundle, model: ModelExperts, signal: AbortSignal): Promise<EngineCounts> {
   const text = await scrape(url, signal);
   if (!text.includes(`# TYPE ${expertRowsMetric} `)) {
     throw new TesseraError('CONFIG_INVALID', `${url} counts no experts: it is no engine's`);
