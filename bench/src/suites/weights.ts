@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bundle, weightKinds } from '@tessera/bundle';
 import { compileRandomLlama } from '../random-llama/compile-random-llama.js';
+import { type ExportedWeights, writeExport } from '../random-llama/write-export.js';
 import { type GgufWeights, writeGguf } from '../random-llama/write-gguf.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
 import { LlamaCpp } from '../subjects/llama-cpp.js';
 import { BoundGraph, cacheBuffers } from '../subjects/llm-graph.js';
+import { TransformersModel } from '../subjects/transformers-js.js';
 import { timed } from '../taken.js';
 import type { Suite, SuiteContext } from './suite.js';
 
@@ -15,6 +17,7 @@ const past = 512;
 const batches = [1, 2, 4, 8];
 const capacity = past + 128;
 const ggufKinds: readonly GgufWeights[] = ['Q4_0', 'Q8_0'];
+const exportedKinds: readonly ExportedWeights[] = ['float32', 'int4'];
 const bytesPerMegabyte = 1e6;
 
 /** One way to compute the model: what it weighs, and calls to measure, by how many sequences there are. */
@@ -69,6 +72,21 @@ async function llamaCppWay(kind: GgufWeights, folder: string): Promise<Way | und
   };
 }
 
+async function transformersWay(bundle: Bundle, kind: ExportedWeights, folder: string): Promise<Way | undefined> {
+  let dtype = '';
+  const model = await TransformersModel.open(async () => {
+    const exported = join(folder, `export-${kind}`);
+    dtype = await writeExport(bundle, kind, exported);
+    return { folder: exported, dtype };
+  });
+  if (model === undefined) return undefined;
+  return {
+    name: `transformers.js ${dtype}`,
+    prepare: async (sequences) => ({ ...model.sequences(sequences, past), close: async () => {} }),
+    close: () => model.close(),
+  };
+}
+
 /** Tokens per second of processor time of every way at one size of batch; the ways take turns. */
 async function rates(
   ways: readonly Way[],
@@ -91,14 +109,15 @@ async function rates(
 export const weights: Suite = {
   name: 'weights',
   about:
-    "a LLaMA of SmolLM2's shape, 135 million parameters, by its weights; against llama.cpp where node-llama-cpp is there",
+    "a LLaMA of SmolLM2's shape, 135 million parameters, by its weights; against llama.cpp and transformers.js where they are",
   async run({ times, say }: SuiteContext): Promise<Section[]> {
     const folder = await mkdtemp(join(tmpdir(), 'tessera-bench-weights-'));
     const ways: Way[] = [];
     try {
       say('weights: writing a checkpoint of 135 million random weights, and compiling it');
       let buffers: readonly Float32Array[] | undefined;
-      for (const bundle of await compileRandomLlama(folder, weightKinds)) {
+      const bundles = await compileRandomLlama(folder, weightKinds);
+      for (const bundle of bundles) {
         // One cache for all, since only one computes at a time.
         buffers ??= cacheBuffers(bundle.manifest.llm, Math.max(...batches), capacity);
         ways.push(await graphWay(bundle, buffers));
@@ -108,12 +127,20 @@ export const weights: Suite = {
         const way = await llamaCppWay(kind, folder);
         if (way !== undefined) ways.push(way);
       }
-      const compared = ways.length > weightKinds.length;
-      if (!compared) say('weights: node-llama-cpp is not installed, so nothing is compared with it');
+      const llamaCpp = ways.length > weightKinds.length;
+      if (!llamaCpp) say('weights: node-llama-cpp is not installed, so nothing is compared with it');
+      const others = ways.length;
+      for (const kind of exportedKinds) {
+        const bundle = bundles.find(({ manifest }) => manifest.weights === kind);
+        const way = bundle && (await transformersWay(bundle, kind, folder));
+        if (way !== undefined) ways.push(way);
+      }
+      const transformers = ways.length > others;
+      if (!transformers) say('weights: @huggingface/transformers is not installed, so nothing is compared with it');
       const columns: number[][] = [];
       for (const batch of batches) {
-        say(`weights: decoding ${batch} at once, ${times(30)} rounds`);
-        columns.push(await rates(ways, batch, times(30), 'decode'));
+        say(`weights: decoding ${batch} at once, ${times(20)} rounds`);
+        columns.push(await rates(ways, batch, times(20), 'decode'));
       }
       say('weights: prompts');
       columns.push(await rates(ways, 1, times(3), 'prefill'));
@@ -123,11 +150,14 @@ export const weights: Suite = {
           title: "Weights, on a LLaMA of SmolLM2's shape",
           notes: [
             `135 million random weights, one thread, over ${past} tokens; tokens of all sequences together per second of processor time,`,
-            `medians of ${times(30)} alternating rounds. The graph alone, its cache in place: neither scheduling nor sampling. Megabytes are`,
+            `medians of ${times(20)} alternating rounds. The graph alone, its cache in place: neither scheduling nor sampling. Megabytes are`,
             'those of the bundle.',
-            compared
+            llamaCpp
               ? 'llama.cpp through node-llama-cpp, which chooses the next token, too; a GGUF file of random blocks, its head in Q8_0.'
               : 'Not compared with llama.cpp: install node-llama-cpp@3.21.1 with `npm install --no-save`, or elsewhere and name the folder in BENCH_NODE_LLAMA_CPP.',
+            transformers
+              ? "transformers.js: a forward pass, no choice of a token; the same layers and float32 weights as its script exports them, q4 with that script's defaults."
+              : 'Not compared with transformers.js: install @huggingface/transformers in the same way, or name its folder in BENCH_TRANSFORMERS_JS.',
           ],
           columns: [
             { title: 'weights' },
