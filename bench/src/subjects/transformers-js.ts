@@ -12,17 +12,16 @@ interface TransformersJs {
 }
 interface CausalLm {
   forward(inputs: object): Promise<{ readonly logits: { readonly dims: readonly number[] } }>;
-  dispose(): Promise<unknown>;
 }
 
 /** Where transformers.js is looked for: in this tree, or in the folder that this variable names. */
 const folderVariable = 'BENCH_TRANSFORMERS_JS';
 
-async function load(): Promise<TransformersJs | undefined> {
+/** @returns its path, or undefined where it is not installed */
+export function findTransformersJs(): string | undefined {
   const folder = process.env[folderVariable] ?? process.cwd();
   try {
-    const path = createRequire(join(folder, 'package.json')).resolve('@huggingface/transformers');
-    return (await import(pathToFileURL(path).href)) as TransformersJs;
+    return createRequire(join(folder, 'package.json')).resolve('@huggingface/transformers');
   } catch {
     return undefined;
   }
@@ -35,17 +34,10 @@ export class TransformersModel {
     private readonly model: CausalLm,
   ) {}
 
-  /**
-   * @param exported makes a folder and says its `dtype`; called where transformers.js is installed
-   * @returns undefined where it is not
-   */
-  static async open(
-    exported: () => Promise<{ folder: string; dtype: string }>,
-  ): Promise<TransformersModel | undefined> {
-    const package_ = await load();
-    if (package_ === undefined) return undefined;
+  /** @param path where transformers.js is; `folder` and `dtype` are those of an export */
+  static async open(path: string, folder: string, dtype: string): Promise<TransformersModel> {
+    const package_ = (await import(pathToFileURL(path).href)) as TransformersJs;
     package_.env.allowRemoteModels = false;
-    const { folder, dtype } = await exported();
     const model = await package_.AutoModelForCausalLM.from_pretrained(folder, {
       dtype,
       device: 'cpu',
@@ -62,10 +54,6 @@ export class TransformersModel {
       decode: () => this.model.forward({ ...this.tokens(count, 1, past), past_key_values: cache }),
       prefill: () => this.model.forward(this.tokens(1, past, 0)),
     };
-  }
-
-  async close(): Promise<void> {
-    await this.model.dispose();
   }
 
   private tokens(batch: number, seq: number, past: number): object {
