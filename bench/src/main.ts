@@ -7,6 +7,7 @@ import { decodeSteps } from './suites/decode-steps.js';
 import { expertLayer } from './suites/expert-layer.js';
 import { expertShards } from './suites/expert-shards.js';
 import { fleet } from './suites/fleet.js';
+import { floor } from './suites/floor.js';
 import { forms } from './suites/forms.js';
 import { goodput } from './suites/goodput.js';
 import { kvCache } from './suites/kv-cache.js';
@@ -17,10 +18,12 @@ import { prefixCache } from './suites/prefix-cache.js';
 import { refusals } from './suites/refusals.js';
 import { sampling } from './suites/sampling.js';
 import { speculation } from './suites/speculation.js';
+import { stepCost } from './suites/step-cost.js';
 import type { Suite } from './suites/suite.js';
 import { tile } from './suites/tile.js';
 import { tokenCost } from './suites/token-cost.js';
 import { weights } from './suites/weights.js';
+import { workers } from './suites/workers.js';
 
 const suites: readonly Suite[] = [
   overhead,
@@ -32,6 +35,9 @@ const suites: readonly Suite[] = [
   layerShards,
   expertLayer,
   weights,
+  floor,
+  workers,
+  stepCost,
   sampling,
   forms,
   speculation,
