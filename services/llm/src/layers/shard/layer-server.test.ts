@@ -26,7 +26,7 @@ beforeAll(async () => {
   bundle = await smallLlamaBundle('layers=3');
   const layers = bundle.layerPieces.pieces[1]?.layers ?? 0;
   // Keys and values of two heads of 16 numbers, in float32.
-  shard = await startTestLayerShard(bundle, 1, positions * layers * 2 * 2 * 16 * 4);
+  shard = await startTestLayerShard(bundle, 1, { kvBytes: positions * layers * 2 * 2 * 16 * 4 });
 });
 
 afterAll(() => shard.stop());
