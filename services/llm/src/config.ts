@@ -154,7 +154,7 @@ export const llmSettings = {
   'layers.callTimeoutMs': setting(positive, {
     default: 30_000,
     description:
-      'How long a layer shard may say nothing, in milliseconds, while something is asked of it; then it is given up, and with it what it holds of the KV cache. Longer than its piece takes for engine.maxStepTokens tokens of prompts.',
+      'How long a layer shard may say nothing, in milliseconds, while something is asked of it; then it is given up, and with it what it holds of the KV cache. A shard gives signs of life while it computes, or has others before an engine, unless one computation takes longer than this setting of its own. Longer than its piece takes for engine.maxStepTokens tokens of prompts.',
   }),
   'layers.missingMs': setting(z.int().min(0), {
     default: 30_000,

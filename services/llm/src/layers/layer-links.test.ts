@@ -11,6 +11,7 @@ import {
   TesseraError,
 } from '@tessera/protocol';
 import { commonSettings, createLog, exchange, grpcService, startService } from '@tessera/service';
+import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
 import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
@@ -221,6 +222,51 @@ test('a shard that takes streams and ends them at each plan is tried ever more r
   // Pauses of 50, 100, 200, 400 and 800 ms.
   expect(links.losses.count).toBeGreaterThan(0);
   expect(links.losses.count).toBeLessThanOrEqual(5);
+});
+
+/** A shard that computes nothing before it is let. */
+async function heldShard(options: TestLayerShardOptions = {}) {
+  const begun = deferred<void>();
+  const let_ = deferred<void>();
+  const beforeRun = (): Promise<void> => {
+    begun.resolve();
+    return let_.promise;
+  };
+  return { ...(await shard(1, { ...options, beforeRun })), begun: begun.promise, go: () => let_.resolve() };
+}
+
+test('a shard that is busy, with another engine too, is waited for', async () => {
+  const held = await heldShard();
+  const engines = [linked({ callTimeoutMs: 400 }), linked({ callTimeoutMs: 400 })];
+  const [plan] = steps as [StepPlan];
+  const hidden = new Float32Array(64 * 150).fill(0.5);
+  const answers = engines.map(async ({ links }) => {
+    links.setShards([held.address]);
+    const [piece] = links.pieces;
+    await eventually(() => piece?.isReady === true, 'it is there');
+    await piece?.prepare(plan.cache);
+    return await piece?.run(plan.rows.slice(0, 1), hidden);
+  });
+  await held.begun;
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  held.go();
+  const [one, two] = await Promise.all(answers);
+  expect(two).toEqual(one);
+  for (const { links } of engines) expect(links.losses.count).toBe(0);
+});
+
+test('a shard in which one computation hangs gives no sign of life, and is given up', async () => {
+  const held = await heldShard({ stallMs: 200 });
+  const { links } = linked({ callTimeoutMs: 400 });
+  links.setShards([held.address]);
+  const [piece] = links.pieces;
+  await eventually(() => piece?.isReady === true, 'it is there');
+  await piece?.prepare((steps[0] as StepPlan).cache);
+  const answer = piece?.run([row(0, 0, 1)], new Float32Array(64));
+  await expect(answer).rejects.toThrow('did not answer within 400 ms');
+  // Its cache is there until what was asked for is computed.
+  held.go();
+  await eventually(() => piece?.isReady === true, 'it is taken again');
 });
 
 test('a shard whose graph fails is left for another one of its piece, and no call fails by it', async () => {

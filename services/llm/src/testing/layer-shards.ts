@@ -20,6 +20,8 @@ let nextId = 0;
 export interface TestLayerShardOptions {
   /** What the caches of all engines may take. */
   readonly kvBytes?: number | undefined;
+  /** A computation that takes longer is taken to hang. */
+  readonly stallMs?: number;
   /** Waited for before each run of the graph. */
   readonly beforeRun?: () => Promise<void>;
 }
@@ -27,12 +29,12 @@ export interface TestLayerShardOptions {
 export async function startTestLayerShard(
   bundle: Bundle,
   piece: number,
-  { kvBytes = 1 << 24, beforeRun }: TestLayerShardOptions = {},
+  { kvBytes = 1 << 24, stallMs = 60_000, beforeRun }: TestLayerShardOptions = {},
 ): Promise<TestLayerShard> {
   const options = { threads: 1, device: 'cpu', runs: 'in-pool' } as const;
   const opened = await createBoundSession(bundle.file(bundle.layerPieces.pieces[piece]?.graph ?? ''), options);
   const session = beforeRun === undefined ? opened : withRun(opened, beforeRun);
-  const shard = new LayerShard({ bundle, session, piece, kvBytes });
+  const shard = new LayerShard({ bundle, session, piece, kvBytes, stallMs });
   const description = { model: modelInfo(bundle.manifest), hiddenSize: bundle.manifest.llm.hiddenSize };
   const service = await startService(
     {
@@ -44,7 +46,7 @@ export async function startTestLayerShard(
           await shard.idle();
           await shard.release();
         };
-        return { services: [layerService({ shard, description, drain })], stop };
+        return { services: [layerService({ shard, description, drain, signMs: 20 })], stop };
       },
     },
     { 'model.dir': bundle.dir, 'drain.graceMs': 10_000 },

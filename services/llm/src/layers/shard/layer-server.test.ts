@@ -37,7 +37,10 @@ function open(start: Partial<LayerStart> | null = {}) {
   const seen: RunResponse['message'][] = [];
   const ended = deferred<TesseraError | undefined>();
   const stream: Exchange<RunRequest> = client.exchange(LayerServiceDefinition.methods.run, {
-    onMessage: ({ message }) => seen.push(message),
+    onMessage: ({ message }) => {
+      // As a sign of life it comes again, or not.
+      if (message?.$case !== 'holdings' || seen.length === 0) seen.push(message);
+    },
     onEnd: (error) => ended.resolve(error),
   });
   if (start !== null) {

@@ -20,6 +20,8 @@ export interface LayerServerOptions {
   readonly description: Pick<LayerServiceDescribeResponse, 'model' | 'hiddenSize'>;
   /** Aborted when the shard shuts down. */
   readonly drain: AbortSignal;
+  /** How often an engine is given a sign of life while something that it asked for is not done. */
+  readonly signMs: number;
 }
 
 /** A stream on which nothing was asked for so long is ended when the shard shuts down. */
@@ -34,9 +36,9 @@ interface OpenCall {
 }
 
 /** The shard's gRPC door. */
-export function layerService({ shard, description, drain }: LayerServerOptions): GrpcService {
+export function layerService({ shard, description, drain, signMs }: LayerServerOptions): GrpcService {
   const spans = new ComputeSpans(shard.piece);
-  const run = exchange<RunRequest, RunResponse>((stream) => new LayerStream(stream, { shard, drain, spans }));
+  const run = exchange<RunRequest, RunResponse>((stream) => new LayerStream(stream, { shard, drain, signMs, spans }));
   const describe = async (): Promise<LayerServiceDescribeResponse> => ({ ...description, holdings: shard.holdings });
   return grpcService(LayerServiceDefinition, { describe, run }, { callers: 'services', staysOpen: true });
 }
@@ -44,6 +46,7 @@ export function layerService({ shard, description, drain }: LayerServerOptions):
 interface LayerStreamOptions {
   readonly shard: LayerShard;
   readonly drain: AbortSignal;
+  readonly signMs: number;
   readonly spans: ComputeSpans;
 }
 
@@ -55,6 +58,7 @@ class LayerStream implements StreamListener<RunRequest> {
   #call: OpenCall | undefined;
   #isBusy = false;
   #quiet: NodeJS.Timeout | undefined;
+  #signs: NodeJS.Timeout | undefined;
 
   constructor(stream: ServedStream<RunResponse>, options: LayerStreamOptions) {
     this.#stream = stream;
@@ -66,6 +70,7 @@ class LayerStream implements StreamListener<RunRequest> {
       if (message?.$case !== 'start') throw TesseraError.invalidField('start', 'is missing; a stream begins with it');
       this.#cache = this.#options.shard.open(message.value);
       this.#tellHoldings();
+      this.#signs = setInterval(this.#giveSign, this.#options.signMs);
       this.#options.drain.addEventListener('abort', this.#onDrain, { once: true });
       this.#rest();
       return undefined;
@@ -84,6 +89,7 @@ class LayerStream implements StreamListener<RunRequest> {
 
   onClose(): void {
     clearTimeout(this.#quiet);
+    clearInterval(this.#signs);
     this.#options.drain.removeEventListener('abort', this.#onDrain);
     void this.#cache?.close();
   }
@@ -91,6 +97,11 @@ class LayerStream implements StreamListener<RunRequest> {
   readonly #onDrain = (): void => {
     this.#tellHoldings();
     this.#rest();
+  };
+
+  /** One that waits for other engines' calls, or computes for long, is not taken for one that hangs; one that hangs is. */
+  readonly #giveSign = (): void => {
+    if (this.#isBusy && !this.#options.shard.progress.isStalled) this.#tellHoldings();
   };
 
   #tellHoldings(): void {

@@ -2,6 +2,7 @@ import { type LayerPlan, type LayerRow, TesseraError } from '@tessera/protocol';
 import type { LayerRunner } from '../../model/layer-runner.js';
 import type { StepPlan } from '../../model/step-plan.js';
 import { decodePlan, decodeRows } from '../plan-message.js';
+import type { Progress } from './progress.js';
 
 export interface ShardCacheOptions {
   readonly runner: LayerRunner;
@@ -10,6 +11,8 @@ export interface ShardCacheOptions {
   readonly positions: number;
   /** Bytes of one. */
   readonly positionBytes: number;
+  /** Of all caches of the shard. */
+  readonly progress: Progress;
   /** Told how many positions were computed. */
   readonly onComputed: (positions: number) => void;
   readonly onClosed: () => void;
@@ -20,7 +23,7 @@ export class ShardCache {
   readonly #options: ShardCacheOptions;
   /** How long each beginning is that is kept. */
   readonly #kept = new Map<number, number>();
-  #isClosed = false;
+  #isClosing = false;
 
   constructor(options: ShardCacheOptions) {
     this.#options = options;
@@ -28,6 +31,11 @@ export class ShardCache {
 
   get positions(): number {
     return this.#options.positions;
+  }
+
+  /** Its engine is gone, and it goes too, once what was asked for last is computed. */
+  get isClosing(): boolean {
+    return this.#isClosing;
   }
 
   /** Bytes now. */
@@ -58,14 +66,14 @@ export class ShardCache {
    * @throws TesseraError REQUEST_INVALID, TENSOR_INVALID, INTERNAL
    */
   async compute(rows: readonly LayerRow[], hidden: Float32Array): Promise<Float32Array> {
-    const { runner, hiddenSize, onComputed } = this.#options;
+    const { runner, hiddenSize, progress, onComputed } = this.#options;
     const positions = this.elementsOf(rows) / hiddenSize;
     if (hidden.length !== positions * hiddenSize) {
       throw new TesseraError('TENSOR_INVALID', `${hidden.length} numbers are not ${positions} hidden states`, {
         field: 'call.hidden',
       });
     }
-    const computed = await runner.run(decodeRows(rows), hidden);
+    const computed = await progress.watch(() => runner.run(decodeRows(rows), hidden));
     onComputed(positions);
     return computed;
   }
@@ -89,8 +97,8 @@ export class ShardCache {
 
   /** Frees its memory. */
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#isClosing) return;
+    this.#isClosing = true;
     await this.#options.runner.release();
     this.#options.onClosed();
   }
