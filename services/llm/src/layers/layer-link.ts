@@ -66,6 +66,9 @@ interface PendingPlan {
 /** After a shard failed, it is tried again after pauses of 50 ms to 2 s; another one at once. */
 const pausesMs = { first: 50, most: 2000 };
 
+/** A shard that shuts down, and for which there is no other one, is left when no step was begun for so long. */
+const quietMs = 1000;
+
 /** Of failures of a call, those that are the call's own; any other is its shard's. */
 const faultsOfCalls: ReadonlySet<string> = new Set(['REQUEST_INVALID', 'TENSOR_INVALID']);
 
@@ -86,6 +89,8 @@ export class LayerLink implements LayerPiece {
     | undefined;
   #state: 'away' | 'opening' | 'ready' | 'closed' = 'away';
   #isLeaving = false;
+  #isInStep = false;
+  #quiet: NodeJS.Timeout | undefined;
   #next = 1;
   #retry: NodeJS.Timeout | undefined;
   #patience: NodeJS.Timeout | undefined;
@@ -120,6 +125,8 @@ export class LayerLink implements LayerPiece {
 
   prepare(cache: StepPlan['cache']): Promise<NoMemory | undefined> {
     const step = this.#next++;
+    this.#isInStep = true;
+    clearTimeout(this.#quiet);
     return new Promise((resolve, reject) => {
       if (!this.isReady) {
         reject(this.#gone());
@@ -156,6 +163,12 @@ export class LayerLink implements LayerPiece {
 
   forget(): void {
     if (this.isReady) this.#send({ message: { $case: 'forget', value: {} } });
+  }
+
+  /** The step is over, in the engine too: until the next one the shard can be left without harm to any. */
+  rest(): void {
+    this.#isInStep = false;
+    this.#leaveIfQuiet();
   }
 
   close(): void {
@@ -225,7 +238,10 @@ export class LayerLink implements LayerPiece {
   #hear({ message }: RunResponse): void {
     switch (message?.$case) {
       case 'holdings':
-        this.#isLeaving = message.value.draining;
+        if (message.value.draining && !this.#isLeaving) {
+          this.#isLeaving = true;
+          this.#leaveIfQuiet();
+        }
         if (this.#state === 'opening') {
           this.#state = 'ready';
           this.#why = undefined;
@@ -278,6 +294,15 @@ export class LayerLink implements LayerPiece {
     const current = this.#open?.shard.shardId;
     if (this.#state !== 'ready' || !this.#isLeaving) return;
     if (!this.#candidates.some(({ shardId }) => shardId !== current)) return;
+    this.#leave();
+  }
+
+  #leaveIfQuiet(): void {
+    clearTimeout(this.#quiet);
+    if (this.#isLeaving && !this.#isInStep) this.#quiet = setTimeout(() => this.#leave(), quietMs);
+  }
+
+  #leave(): void {
     this.#lose(new TesseraError('DRAINING', `${this.#name} shuts down`));
   }
 
@@ -306,6 +331,7 @@ export class LayerLink implements LayerPiece {
 
   #letGo(error: TesseraError): void {
     clearTimeout(this.#patience);
+    clearTimeout(this.#quiet);
     this.#patience = undefined;
     const { client, stream } = this.#open ?? {};
     this.#open = undefined;

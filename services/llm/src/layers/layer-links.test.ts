@@ -174,6 +174,23 @@ test('a shard that shuts down alone ends once it is quiet', async () => {
   expect(links.losses).toMatchObject({ count: 1, last: { code: 'STAGE_UNAVAILABLE' } });
 });
 
+test('a shard that shuts down in the midst of a step, however long the engine computes itself, is left after it', async () => {
+  const alone = await shard(1);
+  const { links } = linked();
+  links.setShards([alone.address]);
+  const [piece] = links.pieces;
+  await eventually(() => piece?.isReady === true, 'it is there');
+  await piece?.prepare((steps[0] as StepPlan).cache);
+  const stopped = alone.stop();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect(await piece?.run([row(0, 0, 1)], new Float32Array(64).fill(0.5))).toHaveLength(64);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect(links.losses.count).toBe(0);
+  links.rest();
+  await stopped;
+  expect(links.losses).toMatchObject({ count: 1, last: { message: expect.stringContaining('shuts down') } });
+});
+
 test('a shard without room is told once, and one that has room is taken', async () => {
   const [one, small] = [await shard(1), await shard(2, { kvBytes: 4096 })];
   const { links, troubles } = linked();

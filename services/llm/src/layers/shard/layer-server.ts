@@ -24,9 +24,6 @@ export interface LayerServerOptions {
   readonly signMs: number;
 }
 
-/** A stream on which nothing was asked for so long is ended when the shard shuts down. */
-const quietMs = 1000;
-
 /** A call whose hidden states have not all come. */
 interface OpenCall {
   readonly call: number;
@@ -57,7 +54,6 @@ class LayerStream implements StreamListener<RunRequest> {
   #cache: ShardCache | undefined;
   #call: OpenCall | undefined;
   #isBusy = false;
-  #quiet: NodeJS.Timeout | undefined;
   #signs: NodeJS.Timeout | undefined;
 
   constructor(stream: ServedStream<RunResponse>, options: LayerStreamOptions) {
@@ -72,14 +68,11 @@ class LayerStream implements StreamListener<RunRequest> {
       this.#tellHoldings();
       this.#signs = setInterval(this.#giveSign, this.#options.signMs);
       this.#options.drain.addEventListener('abort', this.#onDrain, { once: true });
-      this.#rest();
       return undefined;
     }
     this.#isBusy = true;
-    clearTimeout(this.#quiet);
     return this.#obey(message, this.#cache).then(() => {
       this.#isBusy = false;
-      this.#rest();
     });
   }
 
@@ -88,16 +81,13 @@ class LayerStream implements StreamListener<RunRequest> {
   }
 
   onClose(): void {
-    clearTimeout(this.#quiet);
     clearInterval(this.#signs);
     this.#options.drain.removeEventListener('abort', this.#onDrain);
     void this.#cache?.close();
   }
 
-  readonly #onDrain = (): void => {
-    this.#tellHoldings();
-    this.#rest();
-  };
+  /** Only the engine knows when it is between two steps: it goes when it can. */
+  readonly #onDrain = (): void => this.#tellHoldings();
 
   /** One that waits for other engines' calls, or computes for long, is not taken for one that hangs; one that hangs is. */
   readonly #giveSign = (): void => {
@@ -106,14 +96,6 @@ class LayerStream implements StreamListener<RunRequest> {
 
   #tellHoldings(): void {
     this.#stream.send({ message: { $case: 'holdings', value: this.#options.shard.holdings } });
-  }
-
-  /** When the shard shuts down, a stream on which nothing is asked is ended. */
-  #rest(): void {
-    clearTimeout(this.#quiet);
-    if (!this.#options.drain.aborted || this.#isBusy) return;
-    const end = (): void => this.#stream.end(new TesseraError('DRAINING', 'the layer shard shuts down'));
-    this.#quiet = setTimeout(end, quietMs);
   }
 
   async #obey(message: RunRequest['message'], cache: ShardCache): Promise<void> {
