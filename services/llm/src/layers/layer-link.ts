@@ -289,12 +289,13 @@ export class LayerLink implements LayerPiece {
     this.#wait();
   }
 
-  /** A shard that shuts down is left when there is another one: what it holds is lost either way. */
+  /** A shard that shuts down is left when another one has room and has not failed: what it holds is lost either way. */
   #goOver(): void {
     const current = this.#open?.shard.shardId;
     if (this.#state !== 'ready' || !this.#isLeaving) return;
-    if (!this.#candidates.some(({ shardId }) => shardId !== current)) return;
-    this.#leave();
+    const takes = ({ shardId, freePositions }: LayerShardAddress): boolean =>
+      shardId !== current && freePositions >= this.#options.positions && !this.#pauses.has(shardId);
+    if (this.#candidates.some(takes)) this.#leave();
   }
 
   #leaveIfQuiet(): void {

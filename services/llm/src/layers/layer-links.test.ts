@@ -163,6 +163,24 @@ test('a shard that shuts down is left at once where there is another one: the ca
   expect(troubles).toHaveLength(1);
 });
 
+test('a shard that shuts down is not left for one that has no room', async () => {
+  const [one, leaving, full] = [await shard(1), await shard(2), await shard(2)];
+  const { links } = linked();
+  links.setShards([one.address, leaving.address]);
+  const executor = await executorOver(links);
+  await eventually(() => executor.missing === undefined, 'both are there');
+  const [plan] = steps as [StepPlan];
+  const expected = await computed(executor, plan);
+  links.setShards([one.address, { ...full.address, freePositions: 2047 }]);
+  leaving.shard.drain();
+  const stopped = leaving.stop();
+  for (let step = 0; step < 5; step++) expect(await computed(executor, plan)).toEqual(expected);
+  expect(links.losses.count).toBe(0);
+  links.setShards([one.address, full.address]);
+  await eventually(() => links.losses.count === 1 && links.missing === undefined, 'the one with room is taken');
+  await stopped;
+});
+
 test('a shard that shuts down alone ends once it is quiet', async () => {
   const [one, alone] = [await shard(1), await shard(2)];
   const { links } = linked();
