@@ -164,6 +164,32 @@ test.each<[string, RunRequest, object]>([
     }),
     { code: 'REQUEST_INVALID', field: 'plan' },
   ],
+  ['more slots than the start says', plan({ slots: 5, positions: 16 }), { field: 'plan.slots' }],
+  ['longer slots than the start says', plan({ slots: 1, positions: 129 }), { field: 'plan.slots' }],
+  [
+    'slots and what is kept beyond the start together',
+    plan({
+      slots: 4,
+      positions: 64,
+      operations: [0, 1, 2].map((prefix) => ({ change: { $case: 'keep', value: { prefix, slot: 0, rows: 60 } } })),
+    }),
+    { code: 'REQUEST_INVALID', field: 'plan' },
+  ],
+  [
+    'a swap beyond the start',
+    plan({ operations: [{ change: { $case: 'swap', value: { a: 0, b: 1, rows: 1 << 30 } } }] }),
+    { code: 'REQUEST_INVALID', field: 'plan.operations[0]' },
+  ],
+  [
+    'a copy from a slot that is not there',
+    plan({ operations: [{ change: { $case: 'copy', value: { from: 9, to: 1, rows: 1 } } }] }),
+    { code: 'REQUEST_INVALID', field: 'plan.operations[0]' },
+  ],
+  [
+    'a load into a slot that the plan has not',
+    plan({ loads: [{ change: { $case: 'copy', value: { from: 0, to: 2, rows: 1 } } }] }),
+    { code: 'REQUEST_INVALID', field: 'plan.loads[0]' },
+  ],
   [
     'more positions than the cache has',
     { message: [...call([row(0, 0, 500)], 1)][0]?.message },

@@ -107,6 +107,7 @@ export class LayerShard {
     const cache = new ShardCache({
       runner,
       hiddenSize: manifest.llm.hiddenSize,
+      most: { slots, maxPositions },
       positions: wanted,
       positionBytes: this.positionBytes,
       progress: this.progress,

@@ -1,12 +1,15 @@
 import { type LayerPlan, type LayerRow, TesseraError } from '@tessera/protocol';
+import type { HostCacheOptions } from '../../model/host-cache.js';
 import type { LayerRunner } from '../../model/layer-runner.js';
-import type { StepPlan } from '../../model/step-plan.js';
+import type { CacheLoad, CacheOperation, StepPlan } from '../../model/step-plan.js';
 import { decodePlan, decodeRows } from '../plan-message.js';
 import type { Progress } from './progress.js';
 
 export interface ShardCacheOptions {
   readonly runner: LayerRunner;
   readonly hiddenSize: number;
+  /** The most that there will be, as the engine said when it began. */
+  readonly most: HostCacheOptions;
   /** What the engine may come to use. */
   readonly positions: number;
   /** Bytes of one. */
@@ -49,10 +52,15 @@ export class ShardCache {
    * @throws TesseraError REQUEST_INVALID where it is more than the engine asked for when it began
    */
   async plan(message: LayerPlan): Promise<string | undefined> {
-    const { runner, positions, positionBytes } = this.#options;
+    const { runner, positions, positionBytes, most } = this.#options;
     const plan = decodePlan(message);
-    const slotBytes = runner.slotBytesFor(plan.slots, plan.positions);
-    if (slotBytes > positions * positionBytes || this.#keptAfter(plan) > positions) {
+    requireWithin(plan, most);
+    const inSlots = runner.slotBytesFor(plan.slots, plan.positions) / positionBytes;
+    const kept = this.#keptAfter(plan);
+    // What goes into a slot is there twice for the length of a step, whether or not there is room for both.
+    const together = plan.loads.length === 0 ? inSlots + kept.after : 0;
+    const isOver = Math.max(inSlots, kept.most, together) > positions;
+    if (isOver) {
       const what = `${plan.slots} slots of ${plan.positions} positions and what is kept`;
       throw TesseraError.invalidField('plan', `asks for ${what}, more than the ${positions} positions of the start`);
     }
@@ -103,8 +111,8 @@ export class ShardCache {
     this.#options.onClosed();
   }
 
-  /** The most positions that are kept while a plan is carried out. */
-  #keptAfter({ operations }: StepPlan['cache']): number {
+  /** Positions that are kept: the most while a plan is carried out, and those after it. */
+  #keptAfter({ operations }: StepPlan['cache']): { readonly most: number; readonly after: number } {
     let sum = [...this.#kept.values()].reduce((total, rows) => total + rows, 0);
     let most = 0;
     for (const operation of operations) {
@@ -117,6 +125,37 @@ export class ShardCache {
       }
       most = Math.max(most, sum);
     }
-    return most;
+    return { most, after: sum };
+  }
+}
+
+/** @throws TesseraError REQUEST_INVALID where a plan names a slot or a position beyond what the engine said when it began */
+function requireWithin({ operations, loads, slots, positions }: StepPlan['cache'], most: HostCacheOptions): void {
+  const require = (
+    what: string,
+    named: readonly number[],
+    count: number,
+    room: { slots: number; positions: number },
+  ) => {
+    if (named.every((slot) => slot < room.slots) && count <= room.positions) return;
+    const message = `names slots or positions beyond ${room.slots} slots of ${room.positions}`;
+    throw TesseraError.invalidField(`plan.${what}`, message);
+  };
+  const start = { slots: most.slots, positions: most.maxPositions };
+  require('slots', slots === 0 ? [] : [slots - 1], positions, start);
+  for (const [at, operation] of operations.entries()) {
+    if (operation.type !== 'drop') require(`operations[${at}]`, slotsOf(operation), operation.rows, start);
+  }
+  for (const [at, load] of loads.entries()) require(`loads[${at}]`, slotsOf(load), load.rows, { slots, positions });
+}
+
+function slotsOf(change: Exclude<CacheOperation, { type: 'drop' }> | CacheLoad): readonly number[] {
+  switch (change.type) {
+    case 'copy':
+      return [change.from, change.to];
+    case 'swap':
+      return [change.a, change.b];
+    default:
+      return [change.slot];
   }
 }
