@@ -82,17 +82,19 @@ test('a shard that stands still is given up for another one, and no answer diffe
   }
 });
 
-test('what a shard has no room for bounds the engine, and another engine waits and says what to set', async () => {
+test('a shard has room for two engines, and a third one waits and says what to set', async () => {
   const bundleDir = dirs[2];
   // Piece 1 has four layers or fewer: 256 bytes a layer and position.
-  const shard = ['--kv-max-bytes', String(300 * 256 * 4)];
+  const shard = ['--kv-max-bytes', String(600 * 256 * 4)];
   await using deployment = await LayeredDeployment.start({ bundleDir, pieces: 2, engine: limits, shard });
   const said = (await ask(deployment.gateway, [{ says: ['Hello!'] }], { text })).text;
   expect(said).toBe(expected[0]);
+  const successor = deployment.begin('llm', ['--layers-remote', 'true', ...limits]);
+  await successor.started;
   const { service, started } = deployment.begin('llm', ['--layers-remote', 'true']);
   await eventually(
-    () => deployment.logs.some((line) => /has 0 of \d+; set the shard's kv.maxBytes higher/.test(line)),
-    'the second engine says why it waits',
+    () => deployment.logs.some((line) => /has [01] of \d+; set the shard's kv.maxBytes or/.test(line)),
+    'the third engine says why it waits',
   );
   // One that waits ends at once when it is told to.
   await service.stop(10_000);

@@ -151,10 +151,15 @@ export const llmSettings = {
     description:
       'Into how many calls the sequences that decode are split, so that one is in the next piece while another is in this one. Each call reads all weights of its piece: more than 1 helps only where a step takes much longer with all of them than with some.',
   }),
+  'layers.enginesPerShard': setting(positive.max(1024), {
+    default: 2,
+    description:
+      "How many engines share each layer shard: an engine takes no more of a shard's KV cache than such a part. Count those that a rolling update starts before it ends the old ones; 1 only where one engine has the shards, and is ended before the next one starts.",
+  }),
   'layers.callTimeoutMs': setting(positive, {
     default: 30_000,
     description:
-      'How long a layer shard may say nothing, in milliseconds, while something is asked of it; then it is given up, and with it what it holds of the KV cache. Longer than its piece takes for engine.maxStepTokens tokens of prompts.',
+      'How long a layer shard may say nothing, in milliseconds, while something is asked of it; then it is given up, and with it what it holds of the KV cache. A shard gives signs of life while it computes, or has others before an engine, unless one computation takes longer than this setting of its own. Longer than its piece takes for engine.maxStepTokens tokens of prompts.',
   }),
   'layers.missingMs': setting(z.int().min(0), {
     default: 30_000,

@@ -158,13 +158,14 @@ async function findRoom(
   const { manifest } = bundle;
   const rowBytes = bytesPerRow({ ...manifest.llm, layers: bundle.layerPieces.pieces[0]?.layers ?? 0 });
   const own = Math.floor(engineBudget(bundle, config).bytes / rowBytes);
+  const enginesPerShard = context.settings['layers.enginesPerShard'];
   const bus = await connectBus(context, manifest.revision);
   try {
     const tell = (missing: MissingPieces): void => {
       context.log.info({ event: 'layers_awaited' }, `waiting for ${missing.inWords}`);
       onMissing(missing);
     };
-    const maxPositions = await findLayerShards(bus, bundle, own, tell, context.drain);
+    const maxPositions = await findLayerShards(bus, bundle, { own, enginesPerShard }, tell, context.drain);
     return { config: { ...config, layers: config.layers && { ...config.layers, maxPositions } }, bus };
   } catch (reason) {
     await bus.close();

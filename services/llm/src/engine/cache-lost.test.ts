@@ -2,8 +2,10 @@ import type { Bundle } from '@tessera/bundle';
 import { smallLlamaBundle } from '@tessera/compiler/testing/small-llama';
 import { eventually } from '@tessera/testing/async/eventually';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import type { StepPlan } from '../model/step-plan.js';
 import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
 import { localPipeline } from '../testing/local-pieces.js';
+import { withExecute } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
 import type { EngineEvent } from './engine.js';
 
@@ -14,7 +16,7 @@ beforeAll(async () => {
 });
 
 /** An engine over the model in pieces, or whole. */
-async function engineOver(how: 'whole' | 'pieces') {
+async function engineOver(how: 'whole' | 'pieces', losesIn: (plan: StepPlan) => boolean = () => false) {
   const session = { threads: 1, device: 'cpu' } as const;
   const limits = { ...testLimits, maxRunning: 4 };
   const options = await engineCoreOptions({ modelDir: bundle.dir, session, limits });
@@ -27,9 +29,13 @@ async function engineOver(how: 'whole' | 'pieces') {
   const size = { slots: limits.maxRunning, maxPositions: options.model.maxPositions, decodeCalls: 1 };
   const { executor, others } = await localPipeline(bundle, size);
   const losses: string[] = [];
+  const watched = withExecute(executor, (plan) => {
+    if (losesIn(plan)) others.lose(1, 'replaced');
+    return executor.execute(plan);
+  });
   const demo = await DemoEngine.of(bundle, {
     ...options,
-    executor,
+    executor: watched,
     onCacheLost: ({ message }) => losses.push(message),
   });
   onTestFinished(() => demo.close());
@@ -79,6 +85,31 @@ test.each([2, 15, 60, 100])(
     expect(over.demo.engine.stats()).toMatchObject({ cacheLosses: 1, running: 0, waiting: 0, slotsInUse: 0 });
   },
 );
+
+test('what loses the cache whenever it is computed ends by that, and the others go on', async () => {
+  const long = [user('cat '.repeat(40))];
+  const over = await engineOver('pieces', ({ rows }) =>
+    rows.some(({ position, tokenIds }) => position === 0 && tokenIds.length > 40),
+  );
+  const { error } = await collect(over.demo.engine.submit(over.demo.request(long)));
+  expect(error).toMatchObject({
+    code: 'STAGE_UNAVAILABLE',
+    message: 'the KV cache was lost 3 times in a row: piece 2 is gone',
+  });
+  expect(over.losses).toHaveLength(3);
+  const text = { maxTokens: 3 };
+  const after = await collect(over.demo.engine.submit(over.demo.request([user('Hello!')], { text })));
+  expect(after.finished?.completionTokens).toBe(3);
+  expect(over.demo.engine.stats()).toMatchObject({ cacheLosses: 3, running: 0, waiting: 0, slotsInUse: 0 });
+});
+
+test('losses with tokens in between end nothing, however many', async () => {
+  const expected = await answers(await engineOver('whole'));
+  let step = 0;
+  const over = await engineOver('pieces', () => step++ % 5 === 4);
+  expect(await answers(over)).toEqual(expected);
+  expect(over.losses.length).toBeGreaterThan(5);
+});
 
 test('while a piece is away no step is tried, and all goes on when it is back', async () => {
   const expected = await answers(await engineOver('whole'));

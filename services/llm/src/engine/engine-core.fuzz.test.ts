@@ -146,6 +146,7 @@ async function run(seed: number, terms: Terms) {
         const { code, message } = error as TesseraError;
         if (code === 'CANCELLED') counts.cancelled++;
         else if (code === 'QUEUE_FULL') counts.refused++;
+        else if (lost > 0 && message.includes('lost 3 times in a row')) counts.refused++;
         else wrong.push(`${requestId}: ${code} ${message}`);
         resolve();
       };

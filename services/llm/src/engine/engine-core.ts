@@ -3,7 +3,7 @@ import { TesseraError } from '@tessera/protocol';
 import { CachePlanner } from '../kv/cache-planner.js';
 import type { ModelExecutor } from '../model/model-executor.js';
 import { FairScheduler } from '../scheduler/fair-scheduler.js';
-import type { Scheduler } from '../scheduler/scheduler.js';
+import type { Scheduler, StepSchedule } from '../scheduler/scheduler.js';
 import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
 import type { EventSink } from './engine-events.js';
 import { RetryEstimate } from './retry-estimate.js';
@@ -210,7 +210,7 @@ export class EngineCore {
           await this.#idle(nowMs);
         } else {
           const lost = await this.#runner.run(schedule);
-          if (lost !== undefined) this.#computeAgain(lost);
+          if (lost !== undefined) this.#computeAgain(schedule, lost);
           this.#sweep();
           // A step may block its thread; messages are taken in here.
           await turn();
@@ -234,9 +234,14 @@ export class EngineCore {
     for (const sequence of this.#sequences.values()) if (sequence.waitsFor === missing) sequence.waitsFor = undefined;
   }
 
-  /** All that had a slot is computed as a prompt is; what is written stays written. */
-  #computeAgain(lost: TesseraError): void {
+  /** All that had a slot is computed as a prompt is; what is written stays written. What was in such steps too often ends. */
+  #computeAgain({ decode, prefill }: StepSchedule<Sequence>, lost: TesseraError): void {
     this.#cacheLosses++;
+    for (const { sequence } of [...decode, ...prefill]) {
+      if (++sequence.lossesInARow < maxLossesInARow) continue;
+      const message = `the KV cache was lost ${sequence.lossesInARow} times in a row: ${lost.message}`;
+      sequence.failure ??= new TesseraError('STAGE_UNAVAILABLE', message, { cause: lost, stage: 'layers' });
+    }
     for (const sequence of this.#scheduler.displaceAll()) sequence.restart();
     // Those that wait counted on what was kept.
     for (const sequence of this.#sequences.values()) {
@@ -354,6 +359,8 @@ export class EngineCore {
   }
 }
 
+/** After so many losses without a token in between it may be what is computed that they come from. */
+const maxLossesInARow = 3;
 /** Far below what a timer can count to. */
 const maxIdleMs = 60_000;
 /** The pause between two askings for missing tiles doubles until it is this many times the first one. */

@@ -39,6 +39,8 @@ export class Sequence implements Schedulable, CacheOwner {
   failure: TesseraError | undefined;
   /** What its last step could not do without, and was not there. */
   waitsFor: TesseraError | undefined;
+  /** How often the cache was lost in a step of it since it gained its last token. */
+  lossesInARow = 0;
   readonly tiles: ReservedTiles;
   /** When missing tiles are asked for next, Unix ms, and how often that was done since one arrived. */
   tilesDueMs = Number.POSITIVE_INFINITY;
@@ -268,6 +270,7 @@ export class Sequence implements Schedulable, CacheOwner {
     this.#takeHidden(hidden);
     this.cachedTokens += positions;
     if (this.cachedTokens < this.#due) return;
+    this.lossesInARow = 0;
     this.tiles.clear();
     this.#emitDrawing();
     if (this.#reason === undefined) this.#write(this.#sampler.sample(logits, this.#written));

@@ -95,7 +95,7 @@ export class StepRunner {
     this.#onStepFailed?.(cause);
     const message =
       `there is no memory for ${this.#executor.slotBytesFor(cache.slots, cache.positions)} bytes of KV cache; ` +
-      'lower kv.maxBytes, or give the llm service more memory';
+      `lower kv.maxBytes, or give the process more memory that lacks it: ${TesseraError.from(cause).message}`;
     victim.sequence.failure ??= new TesseraError('QUEUE_FULL', message, { cause });
   }
 

@@ -2,11 +2,11 @@ import type { Bundle } from '@tessera/bundle';
 import { type Bus, layerShards } from '@tessera/bus';
 import { TesseraError } from '@tessera/protocol';
 import type { MissingPieces } from './layer-links.js';
-import { layerRoom } from './layer-room.js';
+import { type LayerRoomOptions, layerRoom } from './layer-room.js';
 
 /**
  * Waits until shards of all later pieces have announced themselves that have room for an engine's cache.
- * @param own positions of cache that the engine may have itself
+ * @param wanted what the engine would have of them
  * @param onMissing told what is waited for, whenever that changes
  * @returns positions that the engine may use in every piece
  * @throws TesseraError DRAINING when the signal aborts before
@@ -14,7 +14,7 @@ import { layerRoom } from './layer-room.js';
 export async function findLayerShards(
   bus: Bus,
   bundle: Bundle,
-  own: number,
+  wanted: LayerRoomOptions,
   onMissing: (missing: MissingPieces) => void,
   drain: AbortSignal,
 ): Promise<number> {
@@ -27,7 +27,7 @@ export async function findLayerShards(
       if (drain.aborted) stop();
       let told = '';
       const look = (shards: Parameters<typeof layerRoom>[1]): void => {
-        const room = layerRoom(cut, shards, own);
+        const room = layerRoom(cut, shards, wanted);
         if ('positions' in room) resolve(room.positions);
         else if (room.inWords !== told) onMissing(room);
         told = 'positions' in room ? '' : room.inWords;

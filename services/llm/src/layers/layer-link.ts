@@ -66,13 +66,19 @@ interface PendingPlan {
 /** After a shard failed, it is tried again after pauses of 50 ms to 2 s; another one at once. */
 const pausesMs = { first: 50, most: 2000 };
 
+/** A shard that shuts down, and for which there is no other one, is left when no step was begun for so long. */
+const quietMs = 1000;
+
+/** Of failures of a call, those that are the call's own; any other is its shard's. */
+const faultsOfCalls: ReadonlySet<string> = new Set(['REQUEST_INVALID', 'TENSOR_INVALID']);
+
 /** The stream to the shard that holds a piece for this engine: one of those that announce it, and the next one when that is gone. */
 export class LayerLink implements LayerPiece {
   readonly #options: LayerLinkOptions;
   readonly #calls = new Map<number, Pending>();
   readonly #plans = new Map<number, PendingPlan>();
-  /** When a shard was given up last. */
-  readonly #failedAtMs = new Map<string, number>();
+  /** Of shards that were given up and have computed nothing since: when they may be tried again, and how long the pause is. */
+  readonly #pauses = new Map<string, { readonly untilMs: number; readonly ms: number }>();
   #candidates: readonly LayerShardAddress[] = [];
   #open:
     | {
@@ -83,8 +89,9 @@ export class LayerLink implements LayerPiece {
     | undefined;
   #state: 'away' | 'opening' | 'ready' | 'closed' = 'away';
   #isLeaving = false;
+  #isInStep = false;
+  #quiet: NodeJS.Timeout | undefined;
   #next = 1;
-  #pauseMs = pausesMs.first;
   #retry: NodeJS.Timeout | undefined;
   #patience: NodeJS.Timeout | undefined;
   #why: TesseraError | undefined;
@@ -111,13 +118,15 @@ export class LayerLink implements LayerPiece {
   setShards(shards: readonly LayerShardAddress[]): void {
     this.#candidates = shards;
     const ids = new Set(shards.map(({ shardId }) => shardId));
-    for (const shardId of this.#failedAtMs.keys()) if (!ids.has(shardId)) this.#failedAtMs.delete(shardId);
+    for (const shardId of this.#pauses.keys()) if (!ids.has(shardId)) this.#pauses.delete(shardId);
     if (this.#state === 'away') this.#look();
     this.#goOver();
   }
 
   prepare(cache: StepPlan['cache']): Promise<NoMemory | undefined> {
     const step = this.#next++;
+    this.#isInStep = true;
+    clearTimeout(this.#quiet);
     return new Promise((resolve, reject) => {
       if (!this.isReady) {
         reject(this.#gone());
@@ -156,6 +165,12 @@ export class LayerLink implements LayerPiece {
     if (this.isReady) this.#send({ message: { $case: 'forget', value: {} } });
   }
 
+  /** The step is over, in the engine too: until the next one the shard can be left without harm to any. */
+  rest(): void {
+    this.#isInStep = false;
+    this.#leaveIfQuiet();
+  }
+
   close(): void {
     clearTimeout(this.#retry);
     const was = this.#state;
@@ -173,16 +188,14 @@ export class LayerLink implements LayerPiece {
     return new TesseraError('STAGE_UNAVAILABLE', what, { cause, stage: 'layers' });
   }
 
-  /** Tries the shard that was given up longest ago, if there is one, now or when its pause is over. */
+  /** Tries the shard whose pause is over first, if there is one, now or then. */
   #look(): void {
     clearTimeout(this.#retry);
-    const failedAt = ({ shardId }: LayerShardAddress): number =>
-      this.#failedAtMs.get(shardId) ?? Number.NEGATIVE_INFINITY;
-    const [shard] = [...this.#candidates].sort(
-      (a, b) => failedAt(a) - failedAt(b) || b.freePositions - a.freePositions,
-    );
+    const dueMs = ({ shardId }: LayerShardAddress): number =>
+      this.#pauses.get(shardId)?.untilMs ?? Number.NEGATIVE_INFINITY;
+    const [shard] = [...this.#candidates].sort((a, b) => dueMs(a) - dueMs(b) || b.freePositions - a.freePositions);
     if (shard === undefined) return;
-    const waitMs = failedAt(shard) + this.#pauseMs - performance.now();
+    const waitMs = dueMs(shard) - performance.now();
     if (waitMs <= 0) this.#connect(shard);
     else this.#retry = setTimeout(() => this.#look(), waitMs);
   }
@@ -225,12 +238,13 @@ export class LayerLink implements LayerPiece {
   #hear({ message }: RunResponse): void {
     switch (message?.$case) {
       case 'holdings':
-        this.#isLeaving = message.value.draining;
+        if (message.value.draining && !this.#isLeaving) {
+          this.#isLeaving = true;
+          this.#leaveIfQuiet();
+        }
         if (this.#state === 'opening') {
           this.#state = 'ready';
-          this.#pauseMs = pausesMs.first;
           this.#why = undefined;
-          this.#failedAtMs.clear();
           this.#options.onChange();
         }
         this.#goOver();
@@ -249,6 +263,8 @@ export class LayerLink implements LayerPiece {
           const whole = pending?.parts.add(hidden);
           if (whole === undefined) break;
           this.#calls.delete(call);
+          // Not before: one that only takes streams is of no use.
+          this.#pauses.delete(this.#open?.shard.shardId ?? '');
           pending?.resolve(whole.data);
         } catch (reason) {
           this.#calls.delete(call);
@@ -258,20 +274,36 @@ export class LayerLink implements LayerPiece {
       }
       case 'failure': {
         const { call, code, message: why } = message.value;
+        const error = new TesseraError(isErrorCode(code) ? code : 'INTERNAL', `${this.#name}: ${why}`);
+        // One that cannot compute would fail at other calls too, and another one may do better.
+        if (!faultsOfCalls.has(code)) {
+          this.#lose(error);
+          return;
+        }
         const pending = this.#calls.get(call);
         this.#calls.delete(call);
-        pending?.reject(new TesseraError(isErrorCode(code) ? code : 'INTERNAL', `${this.#name}: ${why}`));
+        pending?.reject(error);
         break;
       }
     }
     this.#wait();
   }
 
-  /** A shard that shuts down is left when there is another one: what it holds is lost either way. */
+  /** A shard that shuts down is left when another one has room and has not failed: what it holds is lost either way. */
   #goOver(): void {
     const current = this.#open?.shard.shardId;
     if (this.#state !== 'ready' || !this.#isLeaving) return;
-    if (!this.#candidates.some(({ shardId }) => shardId !== current)) return;
+    const takes = ({ shardId, freePositions }: LayerShardAddress): boolean =>
+      shardId !== current && freePositions >= this.#options.positions && !this.#pauses.has(shardId);
+    if (this.#candidates.some(takes)) this.#leave();
+  }
+
+  #leaveIfQuiet(): void {
+    clearTimeout(this.#quiet);
+    if (this.#isLeaving && !this.#isInStep) this.#quiet = setTimeout(() => this.#leave(), quietMs);
+  }
+
+  #leave(): void {
     this.#lose(new TesseraError('DRAINING', `${this.#name} shuts down`));
   }
 
@@ -280,8 +312,9 @@ export class LayerLink implements LayerPiece {
     const { onTrouble, onLost, onChange } = this.#options;
     const wasReady = this.isReady;
     const error = wasReady || cause === undefined ? this.#lostBy(cause) : cause;
-    this.#failedAtMs.set(this.#open.shard.shardId, performance.now());
-    if (!wasReady) this.#pauseMs = Math.min(pausesMs.most, this.#pauseMs * 2);
+    const { shardId } = this.#open.shard;
+    const ms = Math.min(pausesMs.most, (this.#pauses.get(shardId)?.ms ?? pausesMs.first / 2) * 2);
+    this.#pauses.set(shardId, { untilMs: performance.now() + ms, ms });
     this.#state = 'away';
     const isNews = this.#why?.message !== error.message;
     this.#why = error;
@@ -299,6 +332,7 @@ export class LayerLink implements LayerPiece {
 
   #letGo(error: TesseraError): void {
     clearTimeout(this.#patience);
+    clearTimeout(this.#quiet);
     this.#patience = undefined;
     const { client, stream } = this.#open ?? {};
     this.#open = undefined;

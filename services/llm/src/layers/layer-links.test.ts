@@ -2,13 +2,23 @@ import { type AddressInfo, createServer } from 'node:net';
 import type { Bundle } from '@tessera/bundle';
 import { smallLlamaBundle } from '@tessera/compiler/testing/small-llama';
 import { createBoundSession } from '@tessera/inference';
+import {
+  LayerHoldings,
+  LayerServiceDefinition,
+  LayerServiceDescribeResponse,
+  type RunRequest,
+  type RunResponse,
+  TesseraError,
+} from '@tessera/protocol';
+import { commonSettings, createLog, exchange, grpcService, startService } from '@tessera/service';
+import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
 import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { OnnxExecutor } from '../model/onnx-executor.js';
 import { PipelineExecutor } from '../model/pipeline-executor.js';
 import type { ComputedRow, PlannedRow, StepPlan } from '../model/step-plan.js';
-import { createTestLinks, startTestLayerShard } from '../testing/layer-shards.js';
+import { createTestLinks, startTestLayerShard, type TestLayerShardOptions } from '../testing/layer-shards.js';
 import type { LayerLinksOptions } from './layer-links.js';
 
 const size = { slots: 16, maxPositions: 256 };
@@ -33,8 +43,8 @@ const steps = [
   step([row(0, 151, 3), row(1, 91, 1), row(2, 2, 1), row(3, 12, 1)]),
 ];
 
-async function shard(piece: number, kvBytes?: number) {
-  const started = await startTestLayerShard(bundle, piece, kvBytes);
+async function shard(piece: number, options?: TestLayerShardOptions) {
+  const started = await startTestLayerShard(bundle, piece, options);
   onTestFinished(() => started.stop());
   return started;
 }
@@ -153,6 +163,24 @@ test('a shard that shuts down is left at once where there is another one: the ca
   expect(troubles).toHaveLength(1);
 });
 
+test('a shard that shuts down is not left for one that has no room', async () => {
+  const [one, leaving, full] = [await shard(1), await shard(2), await shard(2)];
+  const { links } = linked();
+  links.setShards([one.address, leaving.address]);
+  const executor = await executorOver(links);
+  await eventually(() => executor.missing === undefined, 'both are there');
+  const [plan] = steps as [StepPlan];
+  const expected = await computed(executor, plan);
+  links.setShards([one.address, { ...full.address, freePositions: 2047 }]);
+  leaving.shard.drain();
+  const stopped = leaving.stop();
+  for (let step = 0; step < 5; step++) expect(await computed(executor, plan)).toEqual(expected);
+  expect(links.losses.count).toBe(0);
+  links.setShards([one.address, full.address]);
+  await eventually(() => links.losses.count === 1 && links.missing === undefined, 'the one with room is taken');
+  await stopped;
+});
+
 test('a shard that shuts down alone ends once it is quiet', async () => {
   const [one, alone] = [await shard(1), await shard(2)];
   const { links } = linked();
@@ -164,8 +192,25 @@ test('a shard that shuts down alone ends once it is quiet', async () => {
   expect(links.losses).toMatchObject({ count: 1, last: { code: 'STAGE_UNAVAILABLE' } });
 });
 
+test('a shard that shuts down in the midst of a step, however long the engine computes itself, is left after it', async () => {
+  const alone = await shard(1);
+  const { links } = linked();
+  links.setShards([alone.address]);
+  const [piece] = links.pieces;
+  await eventually(() => piece?.isReady === true, 'it is there');
+  await piece?.prepare((steps[0] as StepPlan).cache);
+  const stopped = alone.stop();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect(await piece?.run([row(0, 0, 1)], new Float32Array(64).fill(0.5))).toHaveLength(64);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect(links.losses.count).toBe(0);
+  links.rest();
+  await stopped;
+  expect(links.losses).toMatchObject({ count: 1, last: { message: expect.stringContaining('shuts down') } });
+});
+
 test('a shard without room is told once, and one that has room is taken', async () => {
-  const [one, small] = [await shard(1), await shard(2, 4096)];
+  const [one, small] = [await shard(1), await shard(2, { kvBytes: 4096 })];
   const { links, troubles } = linked();
   links.setShards([one.address, small.address]);
   await eventually(() => troubles.length === 1, 'it is told');
@@ -176,4 +221,110 @@ test('a shard without room is told once, and one that has room is taken', async 
   await eventually(() => links.missing === undefined, 'the large one is taken');
   expect(troubles).toHaveLength(1);
   expect(links.losses.count).toBe(0);
+});
+
+test('a shard that takes streams and ends them at each plan is tried ever more rarely', async () => {
+  const one = await shard(1);
+  const run = exchange<RunRequest, RunResponse>((stream) => ({
+    onMessage: ({ message }) => {
+      if (message?.$case !== 'start') throw new TesseraError('INTERNAL', 'it will not');
+      stream.send({ message: { $case: 'holdings', value: LayerHoldings.fromPartial({ piece: 2 }) } });
+      return undefined;
+    },
+    onHalfClose: () => stream.end(),
+    onClose: () => {},
+  }));
+  const describe = async () => LayerServiceDescribeResponse.fromPartial({});
+  const unwilling = await startService(
+    {
+      name: 'unwilling',
+      settings: commonSettings,
+      start: async () => ({ services: [grpcService(LayerServiceDefinition, { describe, run })], stop: async () => {} }),
+    },
+    { 'model.dir': bundle.dir },
+    { log: createLog({ service: 'unwilling', level: 'fatal', format: 'json' }) },
+  );
+  onTestFinished(() => unwilling.stop());
+  const address = { shardId: 'unwilling', address: unwilling.grpcAddress, piece: 2, freePositions: 4096 };
+  const { links } = linked();
+  const ask = (): void => {
+    if (links.missing === undefined)
+      void links.pieces[1]?.prepare(steps[0]?.cache as StepPlan['cache']).catch(() => {});
+  };
+  links.onChange(ask);
+  links.setShards([one.address, address]);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  // Pauses of 50, 100, 200, 400 and 800 ms.
+  expect(links.losses.count).toBeGreaterThan(0);
+  expect(links.losses.count).toBeLessThanOrEqual(5);
+});
+
+/** A shard that computes nothing before it is let. */
+async function heldShard(options: TestLayerShardOptions = {}) {
+  const begun = deferred<void>();
+  const let_ = deferred<void>();
+  const beforeRun = (): Promise<void> => {
+    begun.resolve();
+    return let_.promise;
+  };
+  return { ...(await shard(1, { ...options, beforeRun })), begun: begun.promise, go: () => let_.resolve() };
+}
+
+test('a shard that is busy, with another engine too, is waited for', async () => {
+  const held = await heldShard();
+  const engines = [linked({ callTimeoutMs: 400 }), linked({ callTimeoutMs: 400 })];
+  const [plan] = steps as [StepPlan];
+  const hidden = new Float32Array(64 * 150).fill(0.5);
+  const answers = engines.map(async ({ links }) => {
+    links.setShards([held.address]);
+    const [piece] = links.pieces;
+    await eventually(() => piece?.isReady === true, 'it is there');
+    await piece?.prepare(plan.cache);
+    return await piece?.run(plan.rows.slice(0, 1), hidden);
+  });
+  await held.begun;
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  held.go();
+  const [one, two] = await Promise.all(answers);
+  expect(two).toEqual(one);
+  for (const { links } of engines) expect(links.losses.count).toBe(0);
+});
+
+test('a shard in which one computation hangs gives no sign of life, and is given up', async () => {
+  const held = await heldShard({ stallMs: 200 });
+  const { links } = linked({ callTimeoutMs: 400 });
+  links.setShards([held.address]);
+  const [piece] = links.pieces;
+  await eventually(() => piece?.isReady === true, 'it is there');
+  await piece?.prepare((steps[0] as StepPlan).cache);
+  const answer = piece?.run([row(0, 0, 1)], new Float32Array(64));
+  await expect(answer).rejects.toThrow('did not answer within 400 ms');
+  // Its cache is there until what was asked for is computed.
+  held.go();
+  await eventually(() => piece?.isReady === true, 'it is taken again');
+});
+
+test('a shard whose graph fails is left for another one of its piece, and no call fails by it', async () => {
+  let isSick = false;
+  const beforeRun = async (): Promise<void> => {
+    if (isSick) throw new Error('the device is gone');
+  };
+  const [one, sick] = [await shard(1), await shard(2, { beforeRun })];
+  const { links, troubles } = linked();
+  links.setShards([one.address, sick.address]);
+  const executor = await executorOver(links);
+  await eventually(() => executor.missing === undefined, 'both are there');
+  const [plan] = steps as [StepPlan];
+  const expected = await computed(await whole(), plan);
+  expect(await computed(executor, plan)).toEqual(expected);
+  const healthy = await shard(2);
+  links.setShards([one.address, sick.address, healthy.address]);
+  isSick = true;
+  expect(await executor.execute(plan)).toMatchObject({
+    cacheLost: { code: 'STAGE_UNAVAILABLE', message: expect.stringContaining('the device is gone') },
+  });
+  await eventually(() => executor.missing === undefined, 'the other one is taken');
+  expect(await computed(executor, plan)).toEqual(expected);
+  expect(links.losses.count).toBe(1);
+  expect(troubles).toHaveLength(1);
 });

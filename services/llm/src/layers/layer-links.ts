@@ -93,6 +93,10 @@ export class LayerLinks implements LayerPieces {
       link.setShards(shards.filter(({ piece }) => piece === index + 1));
   }
 
+  rest(): void {
+    for (const link of this.pieces) link.rest();
+  }
+
   report(): LinksReport {
     const callSeconds = this.#callSeconds;
     this.#callSeconds = [];

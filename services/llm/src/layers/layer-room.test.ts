@@ -14,24 +14,37 @@ const shard = (piece: number, positions: number, free = positions, draining = fa
   holdings: { piece, positions: BigInt(positions), freePositions: BigInt(free), draining },
 });
 
+const of = (own: number, enginesPerShard = 1) => ({ own, enginesPerShard });
+
 test('what no shard holds is waited for, by its layers', () => {
-  expect(layerRoom(cut, [], 100)).toEqual({
+  expect(layerRoom(cut, [], of(100))).toEqual({
     count: 2,
     inWords: 'a layer shard of piece 1 (layer 2) and a layer shard of piece 2 (layers 3 to 6)',
   });
-  expect(layerRoom(cut, [shard(2, 50), shard(1, 50, 50, true)], 100)).toMatchObject({ count: 1 });
+  expect(layerRoom(cut, [shard(2, 50), shard(1, 50, 50, true)], of(100))).toMatchObject({ count: 1 });
 });
 
 test('an engine takes what it may have, or what the smallest piece has in all', () => {
-  expect(layerRoom(cut, [shard(1, 500), shard(2, 300)], 100)).toEqual({ positions: 100 });
-  expect(layerRoom(cut, [shard(1, 500), shard(2, 300)], 1000)).toEqual({ positions: 300 });
-  // Of a piece that several hold, the largest counts.
-  expect(layerRoom(cut, [shard(1, 500), shard(2, 100), shard(2, 300)], 1000)).toEqual({ positions: 300 });
+  expect(layerRoom(cut, [shard(1, 500), shard(2, 300)], of(100))).toEqual({ positions: 100 });
+  expect(layerRoom(cut, [shard(1, 500), shard(2, 300)], of(1000))).toEqual({ positions: 300 });
+  // Of a piece that several hold, the smallest counts: it can take over.
+  expect(layerRoom(cut, [shard(1, 500), shard(2, 100), shard(2, 300)], of(1000))).toEqual({ positions: 100 });
 });
 
 test('what another engine has is waited for, with what to set', () => {
-  const room = layerRoom(cut, [shard(1, 500), shard(2, 300, 40)], 1000);
+  const room = layerRoom(cut, [shard(1, 500), shard(2, 300, 40)], of(1000));
   expect(room).toEqual({ count: 1, inWords: expect.stringContaining('10.0.0.2:1 has 40 of 300; set the shard') });
-  expect(layerRoom(cut, [shard(1, 500), shard(2, 300, 40)], 40)).toEqual({ positions: 40 });
-  expect(layerRoom(cut, [shard(1, 500), shard(2, 300, 40), shard(2, 300)], 1000)).toEqual({ positions: 300 });
+  expect(layerRoom(cut, [shard(1, 500), shard(2, 300, 40)], of(40))).toEqual({ positions: 40 });
+  expect(layerRoom(cut, [shard(1, 500), shard(2, 300, 40), shard(2, 300)], of(1000))).toEqual({ positions: 300 });
+});
+
+test('an engine leaves as much for each of those that share a shard', () => {
+  let free = 301;
+  for (const expected of [150, 150]) {
+    expect(layerRoom(cut, [shard(1, 500, 200 + free), shard(2, 301, free)], of(1000, 2))).toEqual({
+      positions: expected,
+    });
+    free -= expected;
+  }
+  expect(layerRoom(cut, [shard(1, 500), shard(2, 301, free)], of(1000, 2))).toMatchObject({ count: 1 });
 });

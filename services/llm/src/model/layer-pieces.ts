@@ -26,5 +26,7 @@ export interface LayerPieces {
   readonly losses: { readonly count: number; readonly last: TesseraError | undefined };
   /** Has the listener be called whenever one came or went. */
   onChange(listener: () => void): void;
+  /** Told that a step is over: before the next one nothing is asked of them. */
+  rest?(): void;
   release(): Promise<void>;
 }

@@ -89,20 +89,13 @@ export class PipelineExecutor implements ModelExecutor {
     this.#others.onChange(listener);
   }
 
-  async execute({ cache, rows }: StepPlan): Promise<StepResult> {
+  async execute(plan: StepPlan): Promise<StepResult> {
     if (this.#isLost) return this.#lose();
-    this.#between.begin();
-    this.#results.begin();
-    const { pieces } = this.#others;
-    // Sent before the rows, and answered while they are computed.
-    const preparing = Promise.allSettled(pieces.map((piece) => piece.prepare(cache)));
-    const own = await this.#cache.prepare(cache, () => this.#first.unbind());
-    // Calls that any piece can take, however it gets at its cache.
-    const groups = own === undefined ? splitDecoding(callGroups(rows, true), this.#decodeCalls) : [];
-    const results = await inCallsAtOnce(rows, groups, (group) => this.#compute(group));
-    const noMemory = own ?? firstOf(await preparing);
-    if (this.#isLost) return this.#lose();
-    return noMemory ?? { rows: results };
+    try {
+      return await this.#execute(plan);
+    } finally {
+      this.#others.rest?.();
+    }
   }
 
   async release(): Promise<void> {
@@ -120,6 +113,21 @@ export class PipelineExecutor implements ModelExecutor {
     this.#cache.forget();
     for (const piece of pieces) piece.forget();
     return { cacheLost: losses.last ?? missing ?? new TesseraError('STAGE_UNAVAILABLE', 'a layer shard went away') };
+  }
+
+  async #execute({ cache, rows }: StepPlan): Promise<StepResult> {
+    this.#between.begin();
+    this.#results.begin();
+    const { pieces } = this.#others;
+    // Sent before the rows, and answered while they are computed.
+    const preparing = Promise.allSettled(pieces.map((piece) => piece.prepare(cache)));
+    const own = await this.#cache.prepare(cache, () => this.#first.unbind());
+    // Calls that any piece can take, however it gets at its cache.
+    const groups = own === undefined ? splitDecoding(callGroups(rows, true), this.#decodeCalls) : [];
+    const results = await inCallsAtOnce(rows, groups, (group) => this.#compute(group));
+    const noMemory = own ?? firstOf(await preparing);
+    if (this.#isLost) return this.#lose();
+    return noMemory ?? { rows: results };
   }
 
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {

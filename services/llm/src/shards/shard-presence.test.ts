@@ -35,3 +35,21 @@ test('work is taken once all experts were there, and given up only when some wer
   expect(presence.holds(99_000)).toBe(true);
   expect(told).toEqual([24, 0, 1, 0]);
 });
+
+test('what comes and goes is away all the time; what was there for long is not', () => {
+  const presence = new ShardPresence<{ count: number }>({ graceMs: 1000, inWords: () => '', onChange: () => {} });
+  presence.note(missing(1), 0);
+  presence.note(missing(0), 5000);
+  for (let nowMs = 10_000; nowMs < 11_000; nowMs += 250) {
+    presence.note(missing(1), nowMs);
+    expect(presence.holds(nowMs)).toBe(true);
+    presence.note(missing(0), nowMs + 240);
+  }
+  presence.note(missing(1), 11_000);
+  expect(presence.holds(11_000)).toBe(true);
+  expect(presence.holds(11_050)).toBe(false);
+  presence.note(missing(0), 11_100);
+  presence.note(missing(1), 12_100);
+  expect(presence.holds(13_099)).toBe(true);
+  expect(presence.holds(13_100)).toBe(false);
+});

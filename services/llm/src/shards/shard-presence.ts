@@ -15,11 +15,15 @@ export interface ShardPresenceOptions<M extends Missing> {
 /**
  * Whether an engine takes work, by whether shards hold all that it has not itself. It begins once they do. After that
  * a shard may be away for a while, since those who need it wait for its successor, and every other engine lacks the same.
+ * One that comes and goes is away in all that time: only once all were there for as long does the while begin anew.
  */
 export class ShardPresence<M extends Missing> {
   readonly #options: ShardPresenceOptions<M>;
   #missing: M | undefined;
   #missingSinceMs = 0;
+  /** Before that, since all were there for as long as the grace. */
+  #missedMs = 0;
+  #heldSinceMs = Number.NEGATIVE_INFINITY;
   #takesWork = false;
   /** All were there once. */
   #hasBegun = false;
@@ -38,7 +42,13 @@ export class ShardPresence<M extends Missing> {
     const lacked = this.#missing?.count !== 0;
     const lacks = missing.count > 0;
     this.#missing = missing;
-    if (lacks && !lacked) this.#missingSinceMs = nowMs;
+    if (lacks && !lacked) {
+      if (nowMs - this.#heldSinceMs >= this.#options.graceMs) this.#missedMs = 0;
+      this.#missingSinceMs = nowMs;
+    } else if (!lacks && lacked) {
+      if (this.#hasBegun) this.#missedMs += nowMs - this.#missingSinceMs;
+      this.#heldSinceMs = nowMs;
+    }
     if (lacks !== lacked && this.#hasBegun) this.#options.onChange(missing);
     if (lacks) return;
     this.#hasBegun = true;
@@ -50,7 +60,7 @@ export class ShardPresence<M extends Missing> {
     if (
       this.#missing !== undefined &&
       this.#missing.count > 0 &&
-      nowMs - this.#missingSinceMs >= this.#options.graceMs
+      this.#missedMs + nowMs - this.#missingSinceMs >= this.#options.graceMs
     ) {
       this.#takesWork = false;
     }

@@ -6,6 +6,7 @@ import type { LayerShardAddress } from '../layers/layer-link.js';
 import { LayerLinks, type LayerLinksOptions, type MissingPieces } from '../layers/layer-links.js';
 import { layerService } from '../layers/shard/layer-server.js';
 import { LayerShard } from '../layers/shard/layer-shard.js';
+import { withRun } from './with-run.js';
 
 /** A layer shard behind a real gRPC server of this process, without NATS: who is there is told by hand. */
 export interface TestLayerShard extends AsyncDisposable {
@@ -16,11 +17,24 @@ export interface TestLayerShard extends AsyncDisposable {
 
 let nextId = 0;
 
-/** @param kvBytes what the caches of all engines may take */
-export async function startTestLayerShard(bundle: Bundle, piece: number, kvBytes = 1 << 24): Promise<TestLayerShard> {
+export interface TestLayerShardOptions {
+  /** What the caches of all engines may take. */
+  readonly kvBytes?: number | undefined;
+  /** A computation that takes longer is taken to hang. */
+  readonly stallMs?: number;
+  /** Waited for before each run of the graph. */
+  readonly beforeRun?: () => Promise<void>;
+}
+
+export async function startTestLayerShard(
+  bundle: Bundle,
+  piece: number,
+  { kvBytes = 1 << 24, stallMs = 60_000, beforeRun }: TestLayerShardOptions = {},
+): Promise<TestLayerShard> {
   const options = { threads: 1, device: 'cpu', runs: 'in-pool' } as const;
-  const session = await createBoundSession(bundle.file(bundle.layerPieces.pieces[piece]?.graph ?? ''), options);
-  const shard = new LayerShard({ bundle, session, piece, kvBytes });
+  const opened = await createBoundSession(bundle.file(bundle.layerPieces.pieces[piece]?.graph ?? ''), options);
+  const session = beforeRun === undefined ? opened : withRun(opened, beforeRun);
+  const shard = new LayerShard({ bundle, session, piece, kvBytes, stallMs });
   const description = { model: modelInfo(bundle.manifest), hiddenSize: bundle.manifest.llm.hiddenSize };
   const service = await startService(
     {
@@ -32,7 +46,7 @@ export async function startTestLayerShard(bundle: Bundle, piece: number, kvBytes
           await shard.idle();
           await shard.release();
         };
-        return { services: [layerService({ shard, description, drain })], stop };
+        return { services: [layerService({ shard, description, drain, signMs: 20 })], stop };
       },
     },
     { 'model.dir': bundle.dir, 'drain.graceMs': 10_000 },

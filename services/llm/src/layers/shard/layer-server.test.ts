@@ -26,7 +26,7 @@ beforeAll(async () => {
   bundle = await smallLlamaBundle('layers=3');
   const layers = bundle.layerPieces.pieces[1]?.layers ?? 0;
   // Keys and values of two heads of 16 numbers, in float32.
-  shard = await startTestLayerShard(bundle, 1, positions * layers * 2 * 2 * 16 * 4);
+  shard = await startTestLayerShard(bundle, 1, { kvBytes: positions * layers * 2 * 2 * 16 * 4 });
 });
 
 afterAll(() => shard.stop());
@@ -37,7 +37,10 @@ function open(start: Partial<LayerStart> | null = {}) {
   const seen: RunResponse['message'][] = [];
   const ended = deferred<TesseraError | undefined>();
   const stream: Exchange<RunRequest> = client.exchange(LayerServiceDefinition.methods.run, {
-    onMessage: ({ message }) => seen.push(message),
+    onMessage: ({ message }) => {
+      // As a sign of life it comes again, or not.
+      if (message?.$case !== 'holdings' || seen.length === 0) seen.push(message);
+    },
     onEnd: (error) => ended.resolve(error),
   });
   if (start !== null) {
@@ -160,6 +163,32 @@ test.each<[string, RunRequest, object]>([
       })),
     }),
     { code: 'REQUEST_INVALID', field: 'plan' },
+  ],
+  ['more slots than the start says', plan({ slots: 5, positions: 16 }), { field: 'plan.slots' }],
+  ['longer slots than the start says', plan({ slots: 1, positions: 129 }), { field: 'plan.slots' }],
+  [
+    'slots and what is kept beyond the start together',
+    plan({
+      slots: 4,
+      positions: 64,
+      operations: [0, 1, 2].map((prefix) => ({ change: { $case: 'keep', value: { prefix, slot: 0, rows: 60 } } })),
+    }),
+    { code: 'REQUEST_INVALID', field: 'plan' },
+  ],
+  [
+    'a swap beyond the start',
+    plan({ operations: [{ change: { $case: 'swap', value: { a: 0, b: 1, rows: 1 << 30 } } }] }),
+    { code: 'REQUEST_INVALID', field: 'plan.operations[0]' },
+  ],
+  [
+    'a copy from a slot that is not there',
+    plan({ operations: [{ change: { $case: 'copy', value: { from: 9, to: 1, rows: 1 } } }] }),
+    { code: 'REQUEST_INVALID', field: 'plan.operations[0]' },
+  ],
+  [
+    'a load into a slot that the plan has not',
+    plan({ loads: [{ change: { $case: 'copy', value: { from: 0, to: 2, rows: 1 } } }] }),
+    { code: 'REQUEST_INVALID', field: 'plan.loads[0]' },
   ],
   [
     'more positions than the cache has',

@@ -20,10 +20,9 @@ export interface LayerServerOptions {
   readonly description: Pick<LayerServiceDescribeResponse, 'model' | 'hiddenSize'>;
   /** Aborted when the shard shuts down. */
   readonly drain: AbortSignal;
+  /** How often an engine is given a sign of life while something that it asked for is not done. */
+  readonly signMs: number;
 }
-
-/** A stream on which nothing was asked for so long is ended when the shard shuts down. */
-const quietMs = 1000;
 
 /** A call whose hidden states have not all come. */
 interface OpenCall {
@@ -34,9 +33,9 @@ interface OpenCall {
 }
 
 /** The shard's gRPC door. */
-export function layerService({ shard, description, drain }: LayerServerOptions): GrpcService {
+export function layerService({ shard, description, drain, signMs }: LayerServerOptions): GrpcService {
   const spans = new ComputeSpans(shard.piece);
-  const run = exchange<RunRequest, RunResponse>((stream) => new LayerStream(stream, { shard, drain, spans }));
+  const run = exchange<RunRequest, RunResponse>((stream) => new LayerStream(stream, { shard, drain, signMs, spans }));
   const describe = async (): Promise<LayerServiceDescribeResponse> => ({ ...description, holdings: shard.holdings });
   return grpcService(LayerServiceDefinition, { describe, run }, { callers: 'services', staysOpen: true });
 }
@@ -44,6 +43,7 @@ export function layerService({ shard, description, drain }: LayerServerOptions):
 interface LayerStreamOptions {
   readonly shard: LayerShard;
   readonly drain: AbortSignal;
+  readonly signMs: number;
   readonly spans: ComputeSpans;
 }
 
@@ -54,7 +54,7 @@ class LayerStream implements StreamListener<RunRequest> {
   #cache: ShardCache | undefined;
   #call: OpenCall | undefined;
   #isBusy = false;
-  #quiet: NodeJS.Timeout | undefined;
+  #signs: NodeJS.Timeout | undefined;
 
   constructor(stream: ServedStream<RunResponse>, options: LayerStreamOptions) {
     this.#stream = stream;
@@ -66,15 +66,13 @@ class LayerStream implements StreamListener<RunRequest> {
       if (message?.$case !== 'start') throw TesseraError.invalidField('start', 'is missing; a stream begins with it');
       this.#cache = this.#options.shard.open(message.value);
       this.#tellHoldings();
+      this.#signs = setInterval(this.#giveSign, this.#options.signMs);
       this.#options.drain.addEventListener('abort', this.#onDrain, { once: true });
-      this.#rest();
       return undefined;
     }
     this.#isBusy = true;
-    clearTimeout(this.#quiet);
     return this.#obey(message, this.#cache).then(() => {
       this.#isBusy = false;
-      this.#rest();
     });
   }
 
@@ -83,26 +81,21 @@ class LayerStream implements StreamListener<RunRequest> {
   }
 
   onClose(): void {
-    clearTimeout(this.#quiet);
+    clearInterval(this.#signs);
     this.#options.drain.removeEventListener('abort', this.#onDrain);
     void this.#cache?.close();
   }
 
-  readonly #onDrain = (): void => {
-    this.#tellHoldings();
-    this.#rest();
+  /** Only the engine knows when it is between two steps: it goes when it can. */
+  readonly #onDrain = (): void => this.#tellHoldings();
+
+  /** One that waits for other engines' calls, or computes for long, is not taken for one that hangs; one that hangs is. */
+  readonly #giveSign = (): void => {
+    if (this.#isBusy && !this.#options.shard.progress.isStalled) this.#tellHoldings();
   };
 
   #tellHoldings(): void {
     this.#stream.send({ message: { $case: 'holdings', value: this.#options.shard.holdings } });
-  }
-
-  /** When the shard shuts down, a stream on which nothing is asked is ended. */
-  #rest(): void {
-    clearTimeout(this.#quiet);
-    if (!this.#options.drain.aborted || this.#isBusy) return;
-    const end = (): void => this.#stream.end(new TesseraError('DRAINING', 'the layer shard shuts down'));
-    this.#quiet = setTimeout(end, quietMs);
   }
 
   async #obey(message: RunRequest['message'], cache: ShardCache): Promise<void> {

@@ -3,6 +3,7 @@ import type { BoundSession } from '@tessera/inference';
 import { type LayerHoldings, type LayerStart, TesseraError } from '@tessera/protocol';
 import { bytesPerRow } from '../../kv/kv-shape.js';
 import { LayerRunner } from '../../model/layer-runner.js';
+import { Progress } from './progress.js';
 import { ShardCache } from './shard-cache.js';
 
 export interface LayerShardOptions {
@@ -13,11 +14,15 @@ export interface LayerShardOptions {
   readonly piece: number;
   /** What the caches of all engines may take together. */
   readonly kvBytes: number;
+  /** One computation that takes longer is taken to hang. */
+  readonly stallMs: number;
 }
 
 /** One piece of a model, held by this process, and a cache for each engine that has a stream open. */
 export class LayerShard {
   readonly piece: number;
+  /** Of what is computed for all engines. */
+  readonly progress: Progress;
   readonly #options: LayerShardOptions;
   readonly #listeners = new Set<() => void>();
   readonly #caches = new Set<ShardCache>();
@@ -29,6 +34,7 @@ export class LayerShard {
   constructor(options: LayerShardOptions) {
     this.#options = options;
     this.piece = options.piece;
+    this.progress = new Progress(options.stallMs);
   }
 
   get holdings(): LayerHoldings {
@@ -86,10 +92,14 @@ export class LayerShard {
     const free = this.positions - this.#taken;
     if (wanted > free) {
       const perPosition = this.positionBytes;
+      const leaving = sumOfPositions([...this.#caches].filter(({ isClosing }) => isClosing));
+      const what =
+        wanted <= free + leaving
+          ? 'more is free once what engines that are gone asked for last is computed'
+          : `set the shard's kv.maxBytes to ${(this.#taken + wanted) * perPosition} or more, or a smaller kv.maxBytes for the engines`;
       throw new TesseraError(
         'QUEUE_FULL',
-        `the engine asks for ${wanted} positions of KV cache, and this shard has ${free} left of ${this.positions}; ` +
-          `set the shard's kv.maxBytes to ${(this.#taken + wanted) * perPosition} or more, or a smaller kv.maxBytes for the engines`,
+        `the engine asks for ${wanted} positions of KV cache, and this shard has ${free} left of ${this.positions}; ${what}`,
         { stage: 'layers' },
       );
     }
@@ -97,8 +107,10 @@ export class LayerShard {
     const cache = new ShardCache({
       runner,
       hiddenSize: manifest.llm.hiddenSize,
+      most: { slots, maxPositions },
       positions: wanted,
       positionBytes: this.positionBytes,
+      progress: this.progress,
       onComputed: (count) => this.onComputed(count),
       onClosed: () => {
         this.#caches.delete(cache);
@@ -133,11 +145,15 @@ export class LayerShard {
 
   /** Positions that engines have. */
   get #taken(): number {
-    return [...this.#caches].reduce((sum, { positions }) => sum + positions, 0);
+    return sumOfPositions([...this.#caches]);
   }
 
   #tell(): void {
     for (const listener of this.#listeners) listener();
     if (this.#caches.size === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }
+}
+
+function sumOfPositions(caches: readonly ShardCache[]): number {
+  return caches.reduce((sum, { positions }) => sum + positions, 0);
 }

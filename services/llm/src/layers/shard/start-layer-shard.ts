@@ -10,6 +10,9 @@ import { LayerMetrics } from '../layer-metrics.js';
 import { layerService } from './layer-server.js';
 import { LayerShard } from './layer-shard.js';
 
+/** Between two signs of life; more often where engines have less patience. */
+const mostSignMs = 1000;
+
 /** The LLM service in the role of a layer shard. @throws TesseraError CONFIG_INVALID, CHECKPOINT_INVALID */
 export async function startLayerShard(context: ServiceContext<typeof llmSettings>): Promise<ServiceParts> {
   const { settings, metrics, readiness, drain, log } = context;
@@ -28,7 +31,8 @@ export async function startLayerShard(context: ServiceContext<typeof llmSettings
     const { backend, fallbackReason: reason } = session;
     log.warn({ piece, backend, reason }, 'the layers are computed in the slower of two ways: their KV cache is copied');
   }
-  const shard = new LayerShard({ bundle, session, piece, kvBytes });
+  const stallMs = settings['layers.callTimeoutMs'];
+  const shard = new LayerShard({ bundle, session, piece, kvBytes, stallMs });
   const bus = await connectBus(context, revision).catch(async (reason: unknown) => {
     await shard.release();
     throw reason;
@@ -42,7 +46,7 @@ export async function startLayerShard(context: ServiceContext<typeof llmSettings
   drain.addEventListener('abort', () => shard.drain(), { once: true });
   const description = { model: modelInfo(bundle.manifest), hiddenSize: llm.hiddenSize };
   return {
-    services: [layerService({ shard, description, drain })],
+    services: [layerService({ shard, description, drain, signMs: Math.min(mostSignMs, stallMs / 4) })],
     listening: (grpcAddress) => {
       const facts = {
         shardId: randomBytes(8).toString('hex'),
