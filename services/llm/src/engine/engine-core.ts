@@ -3,7 +3,7 @@ import { TesseraError } from '@tessera/protocol';
 import { CachePlanner } from '../kv/cache-planner.js';
 import type { ModelExecutor } from '../model/model-executor.js';
 import { FairScheduler } from '../scheduler/fair-scheduler.js';
-import type { Scheduler } from '../scheduler/scheduler.js';
+import type { Scheduler, StepSchedule } from '../scheduler/scheduler.js';
 import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailure, TileTokens } from './engine.js';
 import type { EventSink } from './engine-events.js';
 import { RetryEstimate } from './retry-estimate.js';
@@ -45,6 +45,8 @@ export class EngineCore {
   readonly #loop: Promise<void>;
   readonly #onIdle: (() => void)[] = [];
   #wake: (() => void) | undefined;
+  /** Somebody may have use for a slot, or for more of its prompt, since slots were given. */
+  #hasNews = false;
   #closing = false;
   #draining = false;
 
@@ -96,6 +98,7 @@ export class EngineCore {
     sequence.sink.put({ type: 'tileArrived', item, tile, tokens: tokens.shape[0] as number, timings });
     sequence.tileRequests = 0;
     this.#scheduleTileRequest(sequence);
+    this.#hasNews = true;
     this.#wake?.();
   }
 
@@ -182,6 +185,7 @@ export class EngineCore {
     }
     this.#sequences.set(requestId, sequence);
     this.#scheduler.add(sequence);
+    this.#hasNews = true;
     const expected = this.#cache.expected(sequence);
     sequence.expect(expected);
     const promptTokens = prompt.tokenIds.length;
@@ -197,6 +201,10 @@ export class EngineCore {
       while (!this.#closing) {
         const nowMs = Date.now();
         this.#expire(nowMs);
+        if (this.#runner.underWay > 0) {
+          if (!this.#beginBeside()) await this.#settle();
+          continue;
+        }
         this.#sweep();
         const { missing } = this.#executor;
         // Those that have a slot still are told by a step that they have it no more.
@@ -204,25 +212,60 @@ export class EngineCore {
           await this.#wait(nowMs, missing);
           continue;
         }
+        this.#hasNews = false;
         this.#assignSlots();
-        const schedule = this.#scheduler.plan();
-        if (schedule.decode.length === 0 && schedule.prefill.length === 0) {
-          await this.#idle(nowMs);
-        } else {
-          const lost = await this.#runner.run(schedule);
-          if (lost !== undefined) this.#computeAgain(lost);
-          this.#sweep();
-          // A step may block its thread; messages are taken in here.
-          await turn();
-        }
+        const schedule = this.#scheduler.plan(this.#runner.stepsAtOnce);
+        if (isEmpty(schedule)) await this.#idle(nowMs);
+        else this.#begin(schedule);
       }
+      await this.#runner.abandon();
       this.#abandon(new TesseraError('CANCELLED', 'the engine was closed'));
     } catch (cause) {
+      await this.#runner.abandon();
       this.#draining = true;
       this.#abandon(new TesseraError('STAGE_UNAVAILABLE', 'the llm engine failed', { cause }));
       throw cause;
     } finally {
       await this.#executor.release();
+    }
+  }
+
+  /**
+   * Has another step begin beside those that are under way, if that leaves all slots as they are: who comes, who leaves and
+   * who has its prompt computed waits until none is.
+   */
+  #beginBeside(): boolean {
+    if (this.#runner.underWay >= this.#runner.stepsAtOnce || this.#hasNews) return false;
+    if (this.#executor.missing !== undefined) return false;
+    for (const sequence of this.#sequences.values()) if (sequence.hasEnded || isPrefilled(sequence)) return false;
+    const schedule = this.#scheduler.plan(this.#runner.stepsAtOnce);
+    if (isEmpty(schedule) || !this.#runner.canJoin(schedule)) return false;
+    this.#begin(schedule);
+    return true;
+  }
+
+  #begin(schedule: StepSchedule<Sequence>): void {
+    this.#scheduler.began(schedule);
+    this.#runner.begin(schedule);
+  }
+
+  async #settle(): Promise<void> {
+    const lost = await this.#runner.settle();
+    if (lost !== undefined) this.#computeAgain(lost);
+    if (this.#runner.underWay === 0) {
+      this.#promote();
+      this.#sweep();
+    }
+    // A step may block its thread; messages are taken in here.
+    await turn();
+  }
+
+  /** Has those whose prompt is computed decode. */
+  #promote(): void {
+    for (const sequence of this.#sequences.values()) {
+      if (sequence.hasEnded || !isPrefilled(sequence)) continue;
+      this.#cache.promote(sequence);
+      sequence.isDecoding = true;
     }
   }
 
@@ -352,6 +395,15 @@ export class EngineCore {
     clearTimeout(timer);
     this.#wake = undefined;
   }
+}
+
+/** Whether its prompt is computed, and it does not decode yet. */
+function isPrefilled({ slot, isDecoding, cachedTokens, promptTokens }: Sequence): boolean {
+  return slot >= 0 && !isDecoding && cachedTokens >= promptTokens;
+}
+
+function isEmpty({ decode, prefill }: StepSchedule<Sequence>): boolean {
+  return decode.length === 0 && prefill.length === 0;
 }
 
 /** Far below what a timer can count to. */
