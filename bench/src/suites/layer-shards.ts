@@ -114,7 +114,7 @@ export const layerShards: Suite = {
               { title: 'one process, ms', digits: 2 },
               { title: 'two, ms', digits: 2 },
               { title: 'ratio', digits: 2 },
-              { title: 'two, decode in 2 calls, ms', digits: 2 },
+              { title: 'two, 2 steps at once, ms', digits: 2 },
               { title: 'ratio', digits: 2 },
               { title: 'call p50, ms', digits: 2 },
             ],

@@ -24,7 +24,7 @@ async function engineOver(how: 'whole' | 'pieces') {
     return { demo, others: undefined, losses: [] };
   }
   await options.executor.release();
-  const size = { slots: limits.maxRunning, maxPositions: options.model.maxPositions, stepsAtOnce: 1 };
+  const size = { slots: limits.maxRunning, maxPositions: options.model.maxPositions, stepsAtOnce: 0 };
   const { executor, others } = await localPipeline(bundle, size);
   const losses: string[] = [];
   const demo = await DemoEngine.of(bundle, {

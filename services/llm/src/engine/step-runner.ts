@@ -157,8 +157,10 @@ export class StepRunner {
    */
   #makeDo(parts: readonly StepPart<Sequence>[], { cache }: StepPlan, cause: unknown): void {
     if (this.#cache.failed()) return;
-    const unmet = parts
-      .map(({ sequence, count }) => ({ sequence, positions: sequence.cachedTokens + count }))
+    // Whoever has a slot counts, with a part in the step or without.
+    const counts = new Map(parts.map(({ sequence, count }) => [sequence, count]));
+    const unmet = this.#cache.owners
+      .map((sequence) => ({ sequence, positions: sequence.cachedTokens + (counts.get(sequence) ?? 0) }))
       .filter(({ sequence, positions }) => sequence.slot >= this.#room.slots || positions > this.#room.positions);
     const [victim] = unmet.sort((a, b) => b.positions - a.positions);
     if (victim === undefined && this.#hasSpare) {

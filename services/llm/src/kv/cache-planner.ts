@@ -62,6 +62,11 @@ export class CachePlanner<O extends CacheOwner> {
     return this.#slots.inUse;
   }
 
+  /** All that have a slot. */
+  get owners(): readonly O[] {
+    return this.#slots.owners();
+  }
+
   /** Bytes of beginnings that are kept: what there is to be had when slots need it. */
   get keptBytes(): number {
     return this.#prefixes.positions * this.#options.positionBytes;
