@@ -146,10 +146,10 @@ export const llmSettings = {
     description:
       'How hidden states travel to layer shards and back. float32 gives what one process gives, bit for bit; float16 takes half the bytes, and rounds.',
   }),
-  'layers.decodeCalls': setting(positive.max(64), {
-    default: 1,
+  'layers.stepsAtOnce': setting(z.int().min(0).max(64), {
+    default: 0,
     description:
-      'Into how many calls the sequences that decode are split, so that one is in the next piece while another is in this one. Each call reads all weights of its piece: more than 1 helps only where a step takes much longer with all of them than with some.',
+      'Over how many steps the sequences that decode are shared out, which go through the pieces one behind the other, so that one is in the next piece while another is in this one; 0: as many as there are pieces. 1 has all of them in one step, while each piece waits for the others.',
   }),
   'layers.enginesPerShard': setting(positive.max(1024), {
     default: 2,
@@ -195,7 +195,7 @@ function layersConfig(settings: LlmSettings): EngineConfig['layers'] {
   if (!settings['layers.remote']) return undefined;
   return {
     rowType: settings['layers.rowType'],
-    decodeCalls: settings['layers.decodeCalls'],
+    stepsAtOnce: settings['layers.stepsAtOnce'],
     callTimeoutMs: settings['layers.callTimeoutMs'],
     maxMessageBytes: settings['grpc.maxMessageBytes'],
     tls: {

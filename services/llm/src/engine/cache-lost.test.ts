@@ -26,7 +26,7 @@ async function engineOver(how: 'whole' | 'pieces', losesIn: (plan: StepPlan) => 
     return { demo, others: undefined, losses: [] };
   }
   await options.executor.release();
-  const size = { slots: limits.maxRunning, maxPositions: options.model.maxPositions, decodeCalls: 1 };
+  const size = { slots: limits.maxRunning, maxPositions: options.model.maxPositions, stepsAtOnce: 0 };
   const { executor, others } = await localPipeline(bundle, size);
   const losses: string[] = [];
   const watched = withExecute(executor, (plan) => {

@@ -35,7 +35,7 @@ export interface ExpertsConfig {
 /** What an engine must know to call layer shards; structured-cloneable. */
 export interface LayersConfig {
   readonly rowType: 'float32' | 'float16';
-  readonly decodeCalls: number;
+  readonly stepsAtOnce: number;
   readonly callTimeoutMs: number;
   readonly maxMessageBytes: number;
   readonly tls: ShardTlsConfig;

@@ -24,6 +24,8 @@ interface Terms {
   readonly repetitive?: boolean;
   /** How often the cache is lost. */
   readonly lost?: number;
+  /** How many steps may be under way. */
+  readonly stepsAtOnce?: number;
 }
 
 /** What the model writes after a prompt whose visual tokens are in place, and the conditions of its drawings. */
@@ -62,6 +64,7 @@ async function run(seed: number, terms: Terms) {
     hasMemory: () => random() >= noMemory,
     losesCache: () => (lost > 0 && random() < lost ? pick(10) : undefined),
     states,
+    stepsAtOnce: terms.stepsAtOnce,
   });
   const core = new EngineCore(
     hashEngine(executor, {
@@ -170,7 +173,18 @@ async function run(seed: number, terms: Terms) {
   const { preemptions, cacheLosses, acceptedTokens, running, waiting, heldTiles } = core.stats();
   await core.close();
   const left = [running, waiting, heldTiles];
-  return { wrong, death, problems: [...executor.problems], counts, preemptions, cacheLosses, acceptedTokens, left };
+  const { besides } = executor;
+  return {
+    wrong,
+    death,
+    problems: [...executor.problems],
+    counts,
+    preemptions,
+    cacheLosses,
+    acceptedTokens,
+    besides,
+    left,
+  };
 }
 
 test.each<[what: string, terms: Terms]>([
@@ -182,6 +196,14 @@ test.each<[what: string, terms: Terms]>([
   ['priorities, with little room', { room: 300, priorities: true, pictures: true }],
   ['priorities, and no memory now and then', { room: 700, priorities: true, noMemory: 0.1 }],
   ['pictures, and a cache that is lost now and then', { room: 400, pictures: true, lost: 0.03 }],
+  ['steps side by side', { room: 100_000, pictures: true, stepsAtOnce: 2 }],
+  ['steps side by side, with little room', { room: 220, pictures: true, stepsAtOnce: 3 }],
+  ['steps side by side, and priorities', { room: 300, priorities: true, pictures: true, stepsAtOnce: 2 }],
+  ['steps side by side, and no memory now and then', { room: 700, noMemory: 0.1, stepsAtOnce: 2 }],
+  [
+    'steps side by side, and a cache that is lost now and then',
+    { room: 400, pictures: true, lost: 0.03, stepsAtOnce: 3 },
+  ],
 ])(
   '%s: whatever comes, goes, is guessed, taken over, preempted or kept, every token and every condition is right',
   async (_, terms) => {
@@ -189,6 +211,7 @@ test.each<[what: string, terms: Terms]>([
     let preemptions = 0;
     let acceptedTokens = 0;
     let cacheLosses = 0;
+    let besides = 0;
     for (const seed of [1, 2, 3]) {
       const result = await run(7919 * seed, terms);
       expect(result, `seed ${seed}`).toMatchObject({ wrong: [], death: undefined, problems: [], left: [0, 0, 0] });
@@ -198,9 +221,11 @@ test.each<[what: string, terms: Terms]>([
       preemptions += result.preemptions;
       acceptedTokens += result.acceptedTokens;
       cacheLosses += result.cacheLosses;
+      besides += result.besides;
     }
     // With little room it hangs on who comes when.
     if (terms.room >= 100_000) expect(cached).toBeGreaterThan(500);
+    expect(besides > 30).toBe(terms.stepsAtOnce !== undefined);
     expect(cacheLosses > 10).toBe(terms.lost !== undefined);
     if (terms.priorities === true) expect(preemptions).toBeGreaterThan(0);
     if (terms.repetitive === true) expect(acceptedTokens).toBeGreaterThan(100);

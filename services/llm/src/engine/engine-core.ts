@@ -8,7 +8,7 @@ import type { CancelOptions, EngineLimits, EngineRequest, EngineStats, TileFailu
 import type { EventSink } from './engine-events.js';
 import { RetryEstimate } from './retry-estimate.js';
 import { Sequence, type SequenceModel } from './sequence.js';
-import { StepRunner } from './step-runner.js';
+import { type LostCache, StepRunner } from './step-runner.js';
 
 export interface EngineCoreOptions {
   readonly executor: ModelExecutor;
@@ -45,6 +45,8 @@ export class EngineCore {
   readonly #loop: Promise<void>;
   readonly #onIdle: (() => void)[] = [];
   #wake: (() => void) | undefined;
+  /** Somebody may have use for a slot, or for more of its prompt, since slots were given. */
+  #hasNews = false;
   #closing = false;
   #draining = false;
 
@@ -96,6 +98,7 @@ export class EngineCore {
     sequence.sink.put({ type: 'tileArrived', item, tile, tokens: tokens.shape[0] as number, timings });
     sequence.tileRequests = 0;
     this.#scheduleTileRequest(sequence);
+    this.#hasNews = true;
     this.#wake?.();
   }
 
@@ -182,6 +185,7 @@ export class EngineCore {
     }
     this.#sequences.set(requestId, sequence);
     this.#scheduler.add(sequence);
+    this.#hasNews = true;
     const expected = this.#cache.expected(sequence);
     sequence.expect(expected);
     const promptTokens = prompt.tokenIds.length;
@@ -197,6 +201,10 @@ export class EngineCore {
       while (!this.#closing) {
         const nowMs = Date.now();
         this.#expire(nowMs);
+        if (this.#runner.underWay > 0) {
+          if (!this.#beginBeside()) await this.#settle();
+          continue;
+        }
         this.#sweep();
         const { missing } = this.#executor;
         // Those that have a slot still are told by a step that they have it no more.
@@ -204,25 +212,60 @@ export class EngineCore {
           await this.#wait(nowMs, missing);
           continue;
         }
+        this.#hasNews = false;
         this.#assignSlots();
-        const schedule = this.#scheduler.plan();
-        if (schedule.decode.length === 0 && schedule.prefill.length === 0) {
-          await this.#idle(nowMs);
-        } else {
-          const lost = await this.#runner.run(schedule);
-          if (lost !== undefined) this.#computeAgain(schedule, lost);
-          this.#sweep();
-          // A step may block its thread; messages are taken in here.
-          await turn();
-        }
+        const schedule = this.#scheduler.plan(this.#runner.stepsAtOnce);
+        if (isEmpty(schedule)) await this.#idle(nowMs);
+        else this.#begin(schedule);
       }
+      await this.#runner.abandon();
       this.#abandon(new TesseraError('CANCELLED', 'the engine was closed'));
     } catch (cause) {
+      await this.#runner.abandon();
       this.#draining = true;
       this.#abandon(new TesseraError('STAGE_UNAVAILABLE', 'the llm engine failed', { cause }));
       throw cause;
     } finally {
       await this.#executor.release();
+    }
+  }
+
+  /**
+   * Has another step begin beside those that are under way, if that leaves all slots as they are: who comes, who leaves and
+   * who has its prompt computed waits until none is.
+   */
+  #beginBeside(): boolean {
+    if (this.#runner.underWay >= this.#runner.stepsAtOnce || this.#hasNews) return false;
+    if (this.#executor.missing !== undefined) return false;
+    for (const sequence of this.#sequences.values()) if (sequence.hasEnded || isPrefilled(sequence)) return false;
+    const schedule = this.#scheduler.plan(this.#runner.stepsAtOnce);
+    if (isEmpty(schedule) || !this.#runner.canJoin(schedule)) return false;
+    this.#begin(schedule);
+    return true;
+  }
+
+  #begin(schedule: StepSchedule<Sequence>): void {
+    this.#scheduler.began(schedule);
+    this.#runner.begin(schedule);
+  }
+
+  async #settle(): Promise<void> {
+    const lost = await this.#runner.settle();
+    if (lost !== undefined) this.#computeAgain(lost);
+    if (this.#runner.underWay === 0) {
+      this.#promote();
+      this.#sweep();
+    }
+    // A step may block its thread; messages are taken in here.
+    await turn();
+  }
+
+  /** Has those whose prompt is computed decode. */
+  #promote(): void {
+    for (const sequence of this.#sequences.values()) {
+      if (sequence.hasEnded || !isPrefilled(sequence)) continue;
+      this.#cache.promote(sequence);
+      sequence.isDecoding = true;
     }
   }
 
@@ -235,9 +278,9 @@ export class EngineCore {
   }
 
   /** All that had a slot is computed as a prompt is; what is written stays written. What was in such steps too often ends. */
-  #computeAgain({ decode, prefill }: StepSchedule<Sequence>, lost: TesseraError): void {
+  #computeAgain({ sequences, reason: lost }: LostCache): void {
     this.#cacheLosses++;
-    for (const { sequence } of [...decode, ...prefill]) {
+    for (const sequence of sequences) {
       if (++sequence.lossesInARow < maxLossesInARow) continue;
       const message = `the KV cache was lost ${sequence.lossesInARow} times in a row: ${lost.message}`;
       sequence.failure ??= new TesseraError('STAGE_UNAVAILABLE', message, { cause: lost, stage: 'layers' });
@@ -361,6 +404,16 @@ export class EngineCore {
 
 /** After so many losses without a token in between it may be what is computed that they come from. */
 const maxLossesInARow = 3;
+
+/** Whether its prompt is computed, and it does not decode yet. */
+function isPrefilled({ slot, isDecoding, cachedTokens, promptTokens }: Sequence): boolean {
+  return slot >= 0 && !isDecoding && cachedTokens >= promptTokens;
+}
+
+function isEmpty({ decode, prefill }: StepSchedule<Sequence>): boolean {
+  return decode.length === 0 && prefill.length === 0;
+}
+
 /** Far below what a timer can count to. */
 const maxIdleMs = 60_000;
 /** The pause between two askings for missing tiles doubles until it is this many times the first one. */

@@ -108,7 +108,10 @@ test('memory that is not to be had ends one request, the longest; the others and
       ask('word '.repeat(500), 10),
       ask(two.question, 100),
     ]);
-    expect(long?.error).toMatchObject({ code: 'QUEUE_FULL', message: /kv\.maxBytes.*: Array buffer allocation failed/ });
+    expect(long?.error).toMatchObject({
+      code: 'QUEUE_FULL',
+      message: /kv\.maxBytes.*: Array buffer allocation failed/,
+    });
     expect(first?.tokenIds).toEqual(one.output_ids);
     expect(second?.tokenIds).toEqual(two.output_ids);
     expect(failures).toHaveLength(n + 1);

@@ -22,8 +22,8 @@ export async function openExecutor(
     const options = { ...session, runs: 'in-pool' } as const;
     const first = await createBoundSession(bundle.file(pieces[0]?.graph ?? ''), options);
     const ends = { first, head: await createBoundSession(bundle.file(head), options) };
-    const { decodeCalls } = layers;
-    return { executor: new PipelineExecutor(ends, llm, elsewhere.layers, { ...size, decodeCalls }), opened: first };
+    const { stepsAtOnce } = layers;
+    return { executor: new PipelineExecutor(ends, llm, elsewhere.layers, { ...size, stepsAtOnce }), opened: first };
   }
   if (elsewhere.experts !== undefined) {
     const cut = requireCut(bundle);

@@ -35,6 +35,7 @@ export class Sequence implements Schedulable, CacheOwner {
   slot = -1;
   cachedTokens = 0;
   isDecoding = false;
+  isUnderWay = false;
   /** Set when the sequence is to end with an error at the next step. */
   failure: TesseraError | undefined;
   /** What its last step could not do without, and was not there. */

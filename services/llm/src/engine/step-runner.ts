@@ -1,7 +1,7 @@
 import { TesseraError } from '@tessera/protocol';
 import type { CachePlanner } from '../kv/cache-planner.js';
 import type { ModelExecutor } from '../model/model-executor.js';
-import type { PlannedRow, RowResult, StepPlan } from '../model/step-plan.js';
+import type { PlannedRow, RowResult, StepPlan, StepResult } from '../model/step-plan.js';
 import type { StepPart, StepSchedule } from '../scheduler/scheduler.js';
 import type { Sequence } from './sequence.js';
 
@@ -15,9 +15,28 @@ export interface StepRunnerOptions {
 /** So many failures of one kind in a row are no longer the fault of what was computed. */
 const maxFailuresInARow = 3;
 
+/** What was under way when the cache was lost, and why it was. */
+export interface LostCache {
+  readonly reason: TesseraError;
+  readonly sequences: readonly Sequence[];
+}
+
+/** A step that has begun. */
+interface StepUnderWay extends StepSchedule<Sequence> {
+  readonly startedMs: number;
+  readonly plan: StepPlan;
+  readonly result: Promise<StepResult>;
+}
+
+/** Where steps go side by side the cache gets room for so many positions more, so that it seldom has to grow between them. */
+const spareForSteps = 64;
+
 /**
  * Makes a plan of what the scheduler decided, has it carried out, and hands each sequence its part. Counts what was done
  * since the start.
+ *
+ * Where the executor takes several steps at a time, one begins beside others only if none of them changes the cache but by
+ * its rows: whatever is moved, kept, loaded or grown comes with a step that is alone.
  */
 export class StepRunner {
   steps = 0;
@@ -31,6 +50,12 @@ export class StepRunner {
   readonly #cache: CachePlanner<Sequence>;
   readonly #onStepFailed: ((error: unknown) => void) | undefined;
   readonly #failuresInARow = { decode: 0, prefill: 0 };
+  readonly #underWay: StepUnderWay[] = [];
+  /** Whether a step may begin beside those that are under way, as far as they are concerned. */
+  #sharesCache = false;
+  #settledMs = 0;
+  /** Whether the cache may have spare positions: until there is no memory for them. */
+  #hasSpare = false;
   /** What the cache is known to have room for. */
   #room = { slots: 0, positions: 0 };
 
@@ -40,44 +65,96 @@ export class StepRunner {
     this.#onStepFailed = onStepFailed;
   }
 
+  /** How many steps may be under way. */
+  get stepsAtOnce(): number {
+    return this.#executor.stepsAtOnce ?? 1;
+  }
+
+  /** How many are. */
+  get underWay(): number {
+    return this.#underWay.length;
+  }
+
+  /** Whether a step may begin beside those that are under way. */
+  canJoin({ decode, prefill }: StepSchedule<Sequence>): boolean {
+    const isFree = this.#underWay.length > 0 && this.#underWay.length < this.stepsAtOnce && this.#sharesCache;
+    return isFree && this.#leavesCache([...decode, ...prefill]);
+  }
+
+  /** Has a step begin: alone, or where `canJoin` says so. */
+  begin(schedule: StepSchedule<Sequence>): void {
+    const parts = [...schedule.decode, ...schedule.prefill];
+    for (const { sequence } of schedule.prefill) sequence.startPrefill();
+    this.#sharesCache = this.stepsAtOnce > 1 && this.#leavesCache(parts);
+    const plan = this.#plan(parts);
+    for (const { sequence } of parts) sequence.isUnderWay = true;
+    const startedMs = performance.now();
+    const result = this.#executor.execute(plan);
+    // Told where it is waited for, which may be after another one.
+    result.catch(() => {});
+    this.#underWay.push({ ...schedule, startedMs, plan, result });
+  }
+
   /**
-   * @returns why the cache is lost, where it is: then the step did nothing else
+   * Waits for the step that began first, and hands out what it gave.
+   * @returns where the cache is lost: then no step that was under way did anything else, and none is
    * @throws what made rows fail, once that has happened again and again
    */
-  async run({ decode, prefill }: StepSchedule<Sequence>): Promise<TesseraError | undefined> {
-    const startedMs = performance.now();
-    const parts = [...decode, ...prefill];
-    for (const { sequence } of prefill) sequence.startPrefill();
-    const plan = this.#plan(parts);
-    const result = await this.#executor.execute(plan);
+  async settle(): Promise<LostCache | undefined> {
+    const step = this.#underWay[0] as StepUnderWay;
+    const { decode, prefill, plan } = step;
+    const result = await step.result;
     if ('cacheLost' in result) {
+      const sequences = this.#underWay.flatMap((each) => sequencesOf(each));
+      await this.abandon();
       this.#cache.lost();
       this.#room = { slots: 0, positions: 0 };
-      return result.cacheLost;
+      return { reason: result.cacheLost, sequences };
     }
+    this.#leave(step);
     if ('noMemory' in result) {
-      this.#makeDo(parts, plan, result.noMemory);
+      this.#makeDo([...decode, ...prefill], plan, result.noMemory);
       return undefined;
     }
-    this.#cache.done();
+    // What is planned to be loaded is so by the step that is alone.
+    if (plan.cache.loads.length > 0) this.#cache.done();
+    this.#hasSpare = this.stepsAtOnce > 1;
     this.#room = { slots: plan.cache.slots, positions: plan.cache.positions };
     this.#handOut('decode', decode, result.rows.slice(0, decode.length));
     this.#handOut('prefill', prefill, result.rows.slice(decode.length));
-    // Only now: a promotion moves another sequence's slot too, as far as that one says that it reaches.
-    for (const { sequence } of prefill) {
-      if (sequence.cachedTokens < sequence.promptTokens || sequence.hasEnded) continue;
-      this.#cache.promote(sequence);
-      sequence.isDecoding = true;
-    }
     this.steps++;
-    this.busyMs += performance.now() - startedMs;
+    const settledMs = performance.now();
+    this.busyMs += settledMs - Math.max(step.startedMs, this.#settledMs);
+    this.#settledMs = settledMs;
     return undefined;
   }
 
+  /** Waits for all that is under way, and has nothing of it count. */
+  async abandon(): Promise<void> {
+    for (const step of [...this.#underWay]) {
+      await step.result.catch(() => {});
+      this.#leave(step);
+    }
+  }
+
+  #leave(step: StepUnderWay): void {
+    this.#underWay.splice(this.#underWay.indexOf(step), 1);
+    for (const sequence of sequencesOf(step)) sequence.isUnderWay = false;
+  }
+
+  /** Whether the cache has room for a step, and nothing else is to be done to it. */
+  #leavesCache(parts: readonly StepPart<Sequence>[]): boolean {
+    const { slots, positions } = this.#room;
+    return this.#cache.isSettled && this.#cache.inUse <= slots && lengthOf(parts) <= positions;
+  }
+
   #plan(parts: readonly StepPart<Sequence>[]): StepPlan {
-    const positions = parts.reduce((most, { sequence, count }) => Math.max(most, sequence.cachedTokens + count), 0);
-    const cache = this.#cache.plan(positions, this.#executor.cacheBytes.slots);
-    return { cache, rows: parts.map(({ sequence, count }) => plannedRow(sequence, count)) };
+    const rows = parts.map(({ sequence, count }) => plannedRow(sequence, count));
+    if (this.#sharesCache) return { cache: { operations: [], ...this.#room, loads: [], isDone: true }, rows };
+    const spare = this.stepsAtOnce > 1 && this.#hasSpare ? spareForSteps : 0;
+    const most = parts.reduce((longest, { sequence }) => Math.max(longest, sequence.maxTokens), 0);
+    const positions = Math.max(lengthOf(parts), Math.min(lengthOf(parts) + spare, most));
+    return { cache: this.#cache.plan(positions, this.#executor.cacheBytes.slots), rows };
   }
 
   /**
@@ -87,10 +164,17 @@ export class StepRunner {
    */
   #makeDo(parts: readonly StepPart<Sequence>[], { cache }: StepPlan, cause: unknown): void {
     if (this.#cache.failed()) return;
-    const unmet = parts
-      .map(({ sequence, count }) => ({ sequence, positions: sequence.cachedTokens + count }))
+    // Whoever has a slot counts, with a part in the step or without.
+    const counts = new Map(parts.map(({ sequence, count }) => [sequence, count]));
+    const unmet = this.#cache.owners
+      .map((sequence) => ({ sequence, positions: sequence.cachedTokens + (counts.get(sequence) ?? 0) }))
       .filter(({ sequence, positions }) => sequence.slot >= this.#room.slots || positions > this.#room.positions);
     const [victim] = unmet.sort((a, b) => b.positions - a.positions);
+    if (victim === undefined && this.#hasSpare) {
+      // There is memory for all but the spare.
+      this.#hasSpare = false;
+      return;
+    }
     if (victim === undefined) throw cause;
     this.#onStepFailed?.(cause);
     const message =
@@ -133,6 +217,15 @@ export class StepRunner {
     this.#failuresInARow[kind] = failures.size > 0 ? this.#failuresInARow[kind] + 1 : 0;
     if (this.#failuresInARow[kind] >= maxFailuresInARow) throw [...failures].at(-1);
   }
+}
+
+function sequencesOf({ decode, prefill }: StepSchedule<Sequence>): Sequence[] {
+  return [...decode, ...prefill].map(({ sequence }) => sequence);
+}
+
+/** Positions of the longest sequence, with what a step adds. */
+function lengthOf(parts: readonly StepPart<Sequence>[]): number {
+  return parts.reduce((most, { sequence, count }) => Math.max(most, sequence.cachedTokens + count), 0);
 }
 
 function plannedRow(sequence: Sequence, count: number): PlannedRow {

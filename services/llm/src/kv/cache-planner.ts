@@ -62,9 +62,19 @@ export class CachePlanner<O extends CacheOwner> {
     return this.#slots.inUse;
   }
 
+  /** All that have a slot. */
+  get owners(): readonly O[] {
+    return this.#slots.owners();
+  }
+
   /** Bytes of beginnings that are kept: what there is to be had when slots need it. */
   get keptBytes(): number {
     return this.#prefixes.positions * this.#options.positionBytes;
+  }
+
+  /** Whether the next plan leaves everything where it is. */
+  get isSettled(): boolean {
+    return this.#operations.length === 0 && this.#loads.size === 0 && this.keptBytes <= this.#roomBeside;
   }
 
   /** How many of a sequence's first positions it would take from the cache, had it a slot now. */
@@ -136,6 +146,11 @@ export class CachePlanner<O extends CacheOwner> {
     this.#loads.clear();
   }
 
+  /** Bytes that slots leave to what is kept. */
+  get #roomBeside(): number {
+    return Math.max(0, this.#options.maxBytes - this.#slotBytes);
+  }
+
   #source(owner: O): Source<O> | undefined {
     if (!this.#options.reusesPrefixes || owner.reusable < leastPositions) return undefined;
     const { content, reusable } = owner;
@@ -171,7 +186,7 @@ export class CachePlanner<O extends CacheOwner> {
   #makeRoom(): void {
     const isTaken = (id: number): boolean =>
       [...this.#loads.values()].some((source) => 'id' in source && source.id === id);
-    while (this.keptBytes > Math.max(0, this.#options.maxBytes - this.#slotBytes)) {
+    while (this.keptBytes > this.#roomBeside) {
       const prefix = this.#prefixes.oldest(isTaken);
       if (prefix === undefined) return;
       this.#prefixes.forget(prefix);

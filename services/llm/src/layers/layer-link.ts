@@ -139,6 +139,8 @@ export class LayerLink implements LayerPiece {
 
   run(rows: readonly PlannedRow[], hidden: Float32Array): Promise<Float32Array> {
     const call = this.#next++;
+    this.#isInStep = true;
+    clearTimeout(this.#quiet);
     const { hiddenSize, rowType, piece } = this.#options;
     const positions = hidden.length / hiddenSize;
     const answer = new Promise<Float32Array>((resolve, reject) => {

@@ -56,11 +56,11 @@ function linked(options: Partial<LayerLinksOptions> = {}) {
 }
 
 /** The executor over links, which the test closes with its end. */
-async function executorOver(links: ReturnType<typeof linked>['links'], decodeCalls = 1) {
+async function executorOver(links: ReturnType<typeof linked>['links'], stepsAtOnce = 1) {
   const { head, pieces } = bundle.layerPieces;
   const open = (graph: string) => createBoundSession(bundle.file(graph), { ...session, runs: 'in-pool' });
   const ends = { first: await open(pieces[0]?.graph ?? ''), head: await open(head) };
-  const executor = new PipelineExecutor(ends, bundle.manifest.llm, links, { ...size, decodeCalls });
+  const executor = new PipelineExecutor(ends, bundle.manifest.llm, links, { ...size, stepsAtOnce });
   onTestFinished(() => executor.release());
   return executor;
 }

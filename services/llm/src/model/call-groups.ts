@@ -43,16 +43,6 @@ export async function inCallsAtOnce(
   return rows.map((row) => results.get(row) as RowResult);
 }
 
-/** Splits calls of several rows that decode, so that there are up to so many of them. */
-export function splitDecoding(groups: readonly PlannedRow[][], most: number): PlannedRow[][] {
-  return groups.flatMap((group) => {
-    const [first] = group;
-    if (first === undefined || first.position === 0 || first.tokenIds.length > 1) return [group];
-    const size = Math.ceil(group.length / most);
-    return Array.from({ length: Math.ceil(group.length / size) }, (_, n) => group.slice(n * size, (n + 1) * size));
-  });
-}
-
 type ComputeGroup = (rows: readonly PlannedRow[]) => Promise<readonly RowResult[]>;
 
 async function computeGroup(

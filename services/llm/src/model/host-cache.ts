@@ -61,9 +61,10 @@ export class HostCache {
    * @param letGo called before memory is replaced that somebody may still hold
    */
   async prepare(
-    { operations, slots, positions, loads }: StepPlan['cache'],
+    { operations, slots, positions, loads, isDone = false }: StepPlan['cache'],
     letGo: () => Promise<void> = async () => {},
   ): Promise<NoMemory | undefined> {
+    if (isDone) return undefined;
     let failed: NoMemory | undefined;
     for (const operation of operations) {
       try {

@@ -8,7 +8,7 @@ export interface LayerPiece {
   /**
    * Computes rows whose slots lie side by side.
    * @param hidden float32 [positions, hidden]: what the piece before gave, row after row without padding
-   * @returns as many numbers, good until the next step
+   * @returns as many numbers, in memory of their own
    * @throws TesseraError what computing failed with; anything where its cache is lost
    */
   run(rows: readonly PlannedRow[], hidden: Float32Array): Promise<Float32Array>;

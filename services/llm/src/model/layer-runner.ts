@@ -5,7 +5,7 @@ import { HostCache, type HostCacheOptions } from './host-cache.js';
 import type { LayerPiece } from './layer-pieces.js';
 import { cachedLayers, ModelPart } from './model-part.js';
 import { OutputBuffers } from './output-buffers.js';
-import { longestOf, packRows, padRows } from './packed-rows.js';
+import { longestOf, packRowsAnew, padRows } from './packed-rows.js';
 import { batchInputs } from './step-inputs.js';
 import type { NoMemory, PlannedRow, StepPlan } from './step-plan.js';
 import { Turns } from './turns.js';
@@ -57,7 +57,7 @@ export class LayerRunner implements LayerPiece {
       const input_hidden = { dtype: 'float32', shape, data: padRows(hidden, rows, width) } as const;
       const output_hidden = this.#buffers.next(shape);
       await this.#part.run({ rows, seq }, { ...batchInputs(rows, width), input_hidden }, { output_hidden });
-      return packRows(output_hidden.data, rows, width);
+      return packRowsAnew(output_hidden.data, rows, width);
     });
   }
 

@@ -21,7 +21,11 @@ export interface ModelExecutor {
   readonly missing?: TesseraError | undefined;
   /** Has the listener be called whenever `missing` may have changed. */
   onChange?(listener: () => void): void;
-  /** One after the other: the next one's plan is made of what this one gave. */
+  /**
+   * How many steps may be under way at a time; 1 where it is not said. A step that begins while another one is under way
+   * shares no slot with it, and neither of them changes the cache but by its rows. Each ends after those that began before it.
+   */
+  readonly stepsAtOnce?: number;
   execute(plan: StepPlan): Promise<StepResult>;
   release(): Promise<void>;
 }

@@ -13,7 +13,7 @@ export function longestOf(rows: Rows): number {
 }
 
 /** [batch, longest, width] without what pads the shorter rows: [positions, width]. The same array where nothing pads. */
-export function packRows(padded: Float32Array, rows: Rows, width: number): Float32Array {
+function packRows(padded: Float32Array, rows: Rows, width: number): Float32Array {
   const seq = longestOf(rows);
   if (positionsOf(rows) === rows.length * seq) return padded;
   const packed = new Float32Array(positionsOf(rows) * width);
@@ -24,6 +24,12 @@ export function packRows(padded: Float32Array, rows: Rows, width: number): Float
     at += tokenIds.length * width;
   }
   return packed;
+}
+
+/** The same in memory of its own, for what is still read when the next call is computed. */
+export function packRowsAnew(padded: Float32Array, rows: Rows, width: number): Float32Array {
+  const packed = packRows(padded, rows, width);
+  return packed === padded ? packed.slice() : packed;
 }
 
 /** [positions, width] with zeros behind the shorter rows: [batch, longest, width]. The same array where all are as long. */

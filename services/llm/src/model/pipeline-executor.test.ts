@@ -82,8 +82,8 @@ async function whole(bundle: Bundle, backend: 'native' | 'node' = 'native'): Pro
   return executor;
 }
 
-async function pieces(bundle: Bundle, decodeCalls = 1, backend: 'native' | 'node' = 'native') {
-  const made = await localPipeline(bundle, { ...size, decodeCalls }, backend);
+async function pieces(bundle: Bundle, stepsAtOnce = 1, backend: 'native' | 'node' = 'native') {
+  const made = await localPipeline(bundle, { ...size, stepsAtOnce }, backend);
   onTestFinished(() => made.executor.release());
   return made;
 }

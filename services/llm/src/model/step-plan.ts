@@ -52,12 +52,14 @@ export interface StepPlan {
     readonly positions: number;
     /** Done last, into slots that may be new. */
     readonly loads: readonly CacheLoad[];
+    /** Nothing of this is to be done: all is so already, but for what the rows add. For steps that go side by side. */
+    readonly isDone?: boolean;
   };
   /** One for each sequence of the step; no two have a slot in common. */
   readonly rows: readonly PlannedRow[];
 }
 
-/** What a row gave. The arrays are views, good until the next step. */
+/** What a row gave. The arrays are views, good until as many steps have begun after it as may be under way. */
 export interface ComputedRow {
   /** float32 [wantedLogits, vocab], at the row's last positions. */
   readonly logits: Float32Array;

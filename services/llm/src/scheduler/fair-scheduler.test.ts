@@ -24,6 +24,8 @@ const item = (name: string, promptTokens: number, options: Partial<Item> = {}): 
   promptTokens,
   readyTokens: promptTokens,
   maxTokens: promptTokens + 5,
+  slot: -1,
+  isUnderWay: false,
   cachedTokens: 0,
   isDecoding: false,
   isTakeover: false,
@@ -40,7 +42,12 @@ const taken = (name: string): Item => item(name, 6, { isTakeover: true });
 
 type Planned = SlotAssignment<Item> & StepSchedule<Item>;
 
-const planned = (scheduler: Scheduler<Item>): Planned => ({ ...scheduler.assignSlots(), ...scheduler.plan() });
+function planned(scheduler: Scheduler<Item>): Planned {
+  const assigned = scheduler.assignSlots();
+  const schedule = scheduler.plan(1);
+  scheduler.began(schedule);
+  return { ...assigned, ...schedule };
+}
 
 /** Does what an engine does with a plan; no guess comes true. */
 function compute({ decode, prefill }: StepSchedule<Item>): void {

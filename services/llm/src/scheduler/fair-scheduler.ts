@@ -117,33 +117,40 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
     return displaced;
   }
 
-  plan(): StepSchedule<S> {
-    const decode = this.#decode();
+  plan(stepsAtOnce: number): StepSchedule<S> {
+    const decode = this.#decode(stepsAtOnce);
     const prefill: StepPart<S>[] = [];
     let budget = decode.reduce((left, { count }) => left - count, this.#limits.maxStepTokens);
     // Those of one priority in the order in which they got their slots: one that was begun is completed first.
-    const prompts = this.#running.filter(({ isDecoding }) => !isDecoding).sort((a, b) => b.priority - a.priority);
+    const prompts = this.#running
+      .filter(({ isDecoding, isUnderWay }) => !isDecoding && !isUnderWay)
+      .sort((a, b) => b.priority - a.priority);
     for (const sequence of prompts) {
       const ready = sequence.readyTokens - sequence.cachedTokens;
       const tokens = Math.min(ready, budget, this.#limits.maxChunkTokens);
       if (tokens <= 0) continue;
       prefill.push({ sequence, count: tokens });
-      this.#share.prefilled(sequence.client, tokens);
       budget -= tokens;
     }
     return { decode, prefill };
   }
 
+  began({ decode, prefill }: StepSchedule<S>): void {
+    for (const { sequence, count } of decode) {
+      this.#share.decoded(sequence.client);
+      // A guess takes what a prompt's token does.
+      this.#share.prefilled(sequence.client, count - 1);
+    }
+    for (const { sequence, count } of prefill) this.#share.prefilled(sequence.client, count);
+  }
+
   /** One token each; one that is alone may have guesses verified, which the attention of a batch does not allow. */
-  #decode(): StepPart<S>[] {
-    const sequences = this.#running.filter(({ isDecoding }) => isDecoding);
-    for (const { client } of sequences) this.#share.decoded(client);
+  #decode(stepsAtOnce: number): StepPart<S>[] {
+    const all = this.#running.filter(({ isDecoding }) => isDecoding);
+    const sequences = shareOf(all, stepsAtOnce);
     const [sequence] = sequences;
-    if (sequence === undefined || sequences.length > 1) return sequences.map((each) => ({ sequence: each, count: 1 }));
-    const proposed = sequence.propose(this.#limits.maxStepTokens - 1);
-    // A guess takes what a prompt's token does.
-    this.#share.prefilled(sequence.client, proposed);
-    return [{ sequence, count: 1 + proposed }];
+    if (sequence === undefined || all.length > 1) return sequences.map((each) => ({ sequence: each, count: 1 }));
+    return [{ sequence, count: 1 + sequence.propose(this.#limits.maxStepTokens - 1) }];
   }
 
   #hasSlotFor(sequence: S, leaving: readonly S[] = []): boolean {
@@ -189,6 +196,13 @@ export class FairScheduler<S extends Schedulable> implements Scheduler<S> {
     this.#waiting.unshift(sequence);
     this.#share.enter(sequence.client);
   }
+}
+
+/** Of those that are not under way as many as fall to one of so many steps, side by side in the cache where they can be. */
+function shareOf<S extends Schedulable>(sequences: readonly S[], stepsAtOnce: number): S[] {
+  const idle = sequences.filter(({ isUnderWay }) => !isUnderWay);
+  if (stepsAtOnce === 1) return idle;
+  return idle.sort((a, b) => a.slot - b.slot).slice(0, Math.ceil(sequences.length / stepsAtOnce));
 }
 
 /** Whether its tiles are all there. */

@@ -1,5 +1,9 @@
 /** A sequence as the scheduler sees it. The engine advances the figures; the scheduler reads them. */
 export interface Schedulable {
+  /** Its slot of the cache; -1 without one. */
+  readonly slot: number;
+  /** Whether a step that computes some of it has begun, and not ended: the next one leaves it alone. */
+  readonly isUnderWay: boolean;
   /** Positions computed so far. */
   readonly cachedTokens: number;
   /** Positions that must be computed before the next token is sampled. */
@@ -53,7 +57,7 @@ export interface SlotAssignment<S extends Schedulable> {
 
 /** Which sequences a step computes, and how much of each. */
 export interface StepSchedule<S extends Schedulable> {
-  /** All sequences that decode: one token each, or those that one proposes besides. */
+  /** Sequences that decode: one token each, or those that one proposes besides. */
   readonly decode: readonly StepPart<S>[];
   /** Prompts, and how many of their next tokens. */
   readonly prefill: readonly StepPart<S>[];
@@ -82,6 +86,11 @@ export interface Scheduler<S extends Schedulable> {
   displaceAll(): readonly S[];
   /** Comes before `plan`: what a sequence that gets a slot has in the cache counts there. */
   assignSlots(): SlotAssignment<S>;
-  /** An empty schedule means that nothing can be computed until something arrives. */
-  plan(): StepSchedule<S>;
+  /**
+   * An empty schedule means that nothing can be computed until something arrives, or a step that is under way ends.
+   * @param stepsAtOnce so many steps can be under way: sequences that decode are shared out over them
+   */
+  plan(stepsAtOnce: number): StepSchedule<S>;
+  /** What was planned has begun, and counts as what its clients got. */
+  began(schedule: StepSchedule<S>): void;
 }

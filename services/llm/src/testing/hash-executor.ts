@@ -3,6 +3,7 @@ import { HostKvStorage } from '../model/host-kv-storage.js';
 import { KeptPrefixes } from '../model/kept-prefixes.js';
 import type { ModelExecutor } from '../model/model-executor.js';
 import type { ComputedRow, PlannedRow, StepPlan, StepResult } from '../model/step-plan.js';
+import { Turns } from '../model/turns.js';
 
 /** The tokens of the model below: those under `draw` are letters. */
 export const hashTokens = { count: 40, draw: 38, end: 39 };
@@ -34,6 +35,8 @@ export interface HashExecutorOptions {
   readonly states?: number;
   /** Asked at each step whether the cache is lost by it, and with it a part of the model for some milliseconds. */
   readonly losesCache: () => number | undefined;
+  /** How many steps it takes at a time; absent: one. */
+  readonly stepsAtOnce?: number | undefined;
 }
 
 /**
@@ -50,6 +53,12 @@ export class HashExecutor implements ModelExecutor {
   readonly #kv: HostKvStorage;
   readonly #kept: KeptPrefixes;
   missing: TesseraError | undefined;
+  /** How often a step began beside others. */
+  besides = 0;
+  readonly #turns = new Turns();
+  readonly #underWay = new Set<StepPlan>();
+  #losses = 0;
+  #lost = new TesseraError('STAGE_UNAVAILABLE', 'a part of the model is away');
   #onChange = (): void => {};
 
   constructor(private readonly options: HashExecutorOptions) {
@@ -76,15 +85,45 @@ export class HashExecutor implements ModelExecutor {
     this.#onChange = listener;
   }
 
-  async execute({ cache, rows }: StepPlan): Promise<StepResult> {
+  get stepsAtOnce(): number {
+    return this.options.stepsAtOnce ?? 1;
+  }
+
+  async execute(plan: StepPlan): Promise<StepResult> {
     if (this.missing !== undefined) this.problems.add('a step was asked for while a part was missing');
-    // As a step in another process: messages are taken in meanwhile.
-    await new Promise((resolve) => setImmediate(resolve));
+    this.#checkBeside(plan);
+    const losses = this.#losses;
+    this.#underWay.add(plan);
+    if (this.#underWay.size > 1) this.besides++;
+    const result = await this.#turns.take(async () => {
+      // As a step in another process: messages are taken in meanwhile.
+      await new Promise((resolve) => setImmediate(resolve));
+      return this.#losses === losses ? this.#execute(plan) : { cacheLost: this.#lost };
+    });
+    this.#underWay.delete(plan);
+    return result;
+  }
+
+  #execute({ cache, rows }: StepPlan): StepResult {
     const lostMs = this.options.losesCache();
     if (lostMs !== undefined) return { cacheLost: this.#lose(lostMs) };
-    const noMemory = this.#prepare(cache);
+    const noMemory = cache.isDone === true ? undefined : this.#prepare(cache);
     if (noMemory !== undefined) return { noMemory };
+    if (rows.some(({ slot, position, tokenIds }) => !this.#kv.holds(slot, position + tokenIds.length))) {
+      this.problems.add('a row has no room in the cache');
+    }
     return { rows: rows.map((row) => this.#compute(row)) };
+  }
+
+  /** What begins beside others leaves slots to them, and the cache as it is. */
+  #checkBeside({ cache, rows }: StepPlan): void {
+    if (this.#underWay.size === 0) return;
+    if (this.#underWay.size >= this.stepsAtOnce) this.problems.add('more steps at once than there may be');
+    for (const other of [...this.#underWay, { cache, rows }]) {
+      if (other.cache.isDone !== true) this.problems.add('a step beside another one changes the cache');
+    }
+    const taken = new Set([...this.#underWay].flatMap((other) => other.rows.map(({ slot }) => slot)));
+    if (rows.some(({ slot }) => taken.has(slot))) this.problems.add('two steps at once compute one slot');
   }
 
   async release(): Promise<void> {}
@@ -100,6 +139,8 @@ export class HashExecutor implements ModelExecutor {
     }
     const error = new TesseraError('STAGE_UNAVAILABLE', 'a part of the model is away');
     this.missing = error;
+    this.#lost = error;
+    this.#losses++;
     setTimeout(() => {
       this.missing = undefined;
       this.#onChange();
