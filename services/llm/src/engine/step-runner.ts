@@ -116,8 +116,7 @@ export class StepRunner {
       this.#makeDo([...decode, ...prefill], plan, result.noMemory);
       return undefined;
     }
-    // What is planned to be loaded is so by the step that is alone.
-    if (plan.cache.loads.length > 0) this.#cache.done();
+    if (plan.cache.isDone !== true) this.#cache.done();
     this.#hasSpare = this.stepsAtOnce > 1;
     this.#room = { slots: plan.cache.slots, positions: plan.cache.positions };
     this.#handOut('decode', decode, result.rows.slice(0, decode.length));

@@ -48,6 +48,8 @@ export class CachePlanner<O extends CacheOwner> {
   readonly #loads = new Map<O, Source<O>>();
   /** Bytes that slots take, as of the last plan. */
   #slotBytes = 0;
+  /** What a plan wanted that found no memory: some layers may have it by now, and keep it for another step. */
+  #wantedBytes = 0;
 
   constructor(options: CachePlannerOptions) {
     this.#options = options;
@@ -112,7 +114,7 @@ export class CachePlanner<O extends CacheOwner> {
   plan(positions: number, heldBytes: number): StepPlan['cache'] {
     const slots = this.#slots.inUse;
     const longest = Math.max(positions, this.#slots.longest());
-    this.#slotBytes = Math.max(this.#options.slotBytes(slots, longest), heldBytes);
+    this.#slotBytes = Math.max(this.#options.slotBytes(slots, longest), heldBytes, this.#wantedBytes);
     this.#makeRoom();
     const operations = this.#operations;
     this.#operations = [];
@@ -122,6 +124,7 @@ export class CachePlanner<O extends CacheOwner> {
   /** The step was carried out. */
   done(): void {
     this.#loads.clear();
+    this.#wantedBytes = 0;
   }
 
   /**
@@ -130,6 +133,7 @@ export class CachePlanner<O extends CacheOwner> {
    */
   failed(): boolean {
     const gaveWay = this.keptBytes > 0;
+    this.#wantedBytes = this.#slotBytes;
     this.#forgetLoads(() => true);
     for (let prefix = this.#prefixes.oldest(); prefix !== undefined; prefix = this.#prefixes.oldest()) {
       this.#prefixes.forget(prefix);
