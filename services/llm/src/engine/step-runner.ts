@@ -56,8 +56,10 @@ export class StepRunner {
   #settledMs = 0;
   /** Whether the cache may have spare positions: until there is no memory for them. */
   #hasSpare = false;
-  /** What the cache is known to have room for. */
+  /** What the cache had room for after the last plan that was carried out. */
   #room = { slots: 0, positions: 0 };
+  /** Whether it has it still: one that finds no memory may have made some layers smaller before. */
+  #hasRoom = false;
 
   constructor({ executor, cache, onStepFailed }: StepRunnerOptions) {
     this.#executor = executor;
@@ -109,16 +111,19 @@ export class StepRunner {
       await this.abandon();
       this.#cache.lost();
       this.#room = { slots: 0, positions: 0 };
+      this.#hasRoom = false;
       return { reason: result.cacheLost, sequences };
     }
     this.#leave(step);
     if ('noMemory' in result) {
+      this.#hasRoom = false;
       this.#makeDo([...decode, ...prefill], plan, result.noMemory);
       return undefined;
     }
     if (plan.cache.isDone !== true) this.#cache.done();
     this.#hasSpare = this.stepsAtOnce > 1;
     this.#room = { slots: plan.cache.slots, positions: plan.cache.positions };
+    this.#hasRoom = true;
     this.#handOut('decode', decode, result.rows.slice(0, decode.length));
     this.#handOut('prefill', prefill, result.rows.slice(decode.length));
     this.steps++;
@@ -144,7 +149,7 @@ export class StepRunner {
   /** Whether the cache has room for a step, and nothing else is to be done to it. */
   #leavesCache(parts: readonly StepPart<Sequence>[]): boolean {
     const { slots, positions } = this.#room;
-    return this.#cache.isSettled && this.#cache.inUse <= slots && lengthOf(parts) <= positions;
+    return this.#hasRoom && this.#cache.isSettled && this.#cache.inUse <= slots && lengthOf(parts) <= positions;
   }
 
   #plan(parts: readonly StepPart<Sequence>[]): StepPlan {
