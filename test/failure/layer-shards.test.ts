@@ -95,9 +95,12 @@ test('a shard is killed in the midst of a call: all goes on when its successor i
   // The traces say that the kill came in the midst of a call, and of as many answers.
   const around = ({ startMs, endMs }: ReceivedSpan): boolean => startMs < killedMs && killedMs < endMs;
   const found = (name: string): ReceivedSpan[] => receiver.spans.filter((span) => span.name === name && around(span));
-  await eventually(() => found('layer call').length > 0, 'the call is in a trace');
-  for (const { attributes } of found('layer call')) {
-    expect(attributes).toMatchObject({ 'tessera.layers.piece': 1, 'error.type': 'STAGE_UNAVAILABLE' });
+  // Another step may have been in the other piece.
+  const calls = (): ReceivedSpan[] =>
+    found('layer call').filter(({ attributes }) => attributes['tessera.layers.piece'] === 1);
+  await eventually(() => calls().length > 0, 'the call is in a trace');
+  for (const { attributes } of calls()) {
+    expect(attributes).toMatchObject({ 'error.type': 'STAGE_UNAVAILABLE' });
     expect(attributes['tessera.layers.rows']).toBeGreaterThan(0);
   }
   await eventually(() => found('engine decode').length === chats.length, 'each request is in a trace');
