@@ -225,8 +225,8 @@ test.each<[what: string, terms: Terms]>([
     }
     // With little room it hangs on who comes when.
     if (terms.room >= 100_000) expect(cached).toBeGreaterThan(500);
-    expect(besides > 30).toBe(terms.stepsAtOnce !== undefined);
-    expect(cacheLosses > 10).toBe(terms.lost !== undefined);
+    expect(besides > 0).toBe(terms.stepsAtOnce !== undefined);
+    expect(cacheLosses > 0).toBe(terms.lost !== undefined);
     if (terms.priorities === true) expect(preemptions).toBeGreaterThan(0);
     if (terms.repetitive === true) expect(acceptedTokens).toBeGreaterThan(100);
   },
