@@ -4,7 +4,7 @@ import { type Float32Tensor, type Tensor, TesseraError } from '@tessera/protocol
 import { inCalls } from './call-groups.js';
 import type { ExpertProvider, ExpertWork } from './expert-provider.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
-import type { ModelExecutor } from './model-executor.js';
+import { HostCachedExecutor } from './host-cached-executor.js';
 import { cachedLayers, ModelPart } from './model-part.js';
 import { type Int32Tensor, OutputBuffers } from './output-buffers.js';
 import { SteadyTensors } from './steady-tensors.js';
@@ -49,12 +49,10 @@ const pauseMs = 20;
  * a batch's slots must lie side by side, but asks no expert, and what it adds to the cache lies behind what its slot holds, where
  * the same row done again writes. The other rows go on.
  */
-export class MoeExecutor implements ModelExecutor {
+export class MoeExecutor extends HostCachedExecutor {
   readonly #sections: readonly ModelPart[];
-  readonly #model: LlmSection;
   readonly #cut: ExpertCut;
   readonly #experts: ExpertProvider;
-  readonly #cache: HostCache;
   readonly #inputs = new SteadyTensors();
   /** For what the step gives. */
   readonly #results = new OutputBuffers();
@@ -71,35 +69,14 @@ export class MoeExecutor implements ModelExecutor {
     experts: ExpertProvider,
     options: HostCacheOptions,
   ) {
-    this.#model = model;
+    super(model, new HostCache(model, sessions.flatMap(cachedLayers), options));
     this.#cut = model.experts;
     this.#experts = experts;
-    this.#cache = new HostCache(model, sessions.flatMap(cachedLayers), options);
-    this.#sections = sessions.map((session) => new ModelPart(session, this.#cache));
-  }
-
-  get vocabSize(): number {
-    return this.#model.vocabSize;
-  }
-
-  get hiddenSize(): number {
-    return this.#model.hiddenSize;
-  }
-
-  get cacheBytes(): ModelExecutor['cacheBytes'] {
-    return this.#cache.bytes;
-  }
-
-  get positionBytes(): number {
-    return this.#cache.positionBytes;
-  }
-
-  slotBytesFor(slots: number, positions: number): number {
-    return this.#cache.slotBytesFor(slots, positions);
+    this.#sections = sessions.map((session) => new ModelPart(session, this.cache));
   }
 
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
-    const noMemory = await this.#cache.prepare(cache, () => this.#unbind());
+    const noMemory = await this.cache.prepare(cache, () => this.#unbind());
     if (noMemory !== undefined) return noMemory;
     this.#results.begin();
     this.#experts.beginStep();
@@ -119,7 +96,7 @@ export class MoeExecutor implements ModelExecutor {
   }
 
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {
-    const { vocabSize, hiddenSize } = this.#model;
+    const { vocabSize, hiddenSize } = this.model;
     const inputs: Record<string, Tensor> = this.#inputs.take(batchInputs(rows, hiddenSize));
     const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
     const call = { rows, seq };
@@ -142,7 +119,7 @@ export class MoeExecutor implements ModelExecutor {
       if (voids.every((reason) => reason !== undefined)) break;
     }
     // Where all rows are void, the last section has not run.
-    const computed = outputs.logits === undefined ? [] : computedRows(outputs, rows, { seq, ...this.#model });
+    const computed = outputs.logits === undefined ? [] : computedRows(outputs, rows, { seq, ...this.model });
     return rows.map((_, index) => {
       const unavailable = voids[index];
       return unavailable === undefined ? (computed[index] as ComputedRow) : { unavailable };
@@ -151,7 +128,7 @@ export class MoeExecutor implements ModelExecutor {
 
   /** Memory for what a section gives; that of the section before is used anew, but for the hidden states. */
   #routed(batch: number, seq: number): Routed {
-    const { hiddenSize } = this.#model;
+    const { hiddenSize } = this.model;
     const { chosen } = this.#cut;
     this.#between.begin();
     return {
@@ -172,7 +149,7 @@ export class MoeExecutor implements ModelExecutor {
     rows: readonly PlannedRow[],
     voids: (TesseraError | undefined)[],
   ): Promise<Float32Tensor> {
-    const { hiddenSize } = this.#model;
+    const { hiddenSize } = this.model;
     const seq = residual.shape[1] as number;
     const { work, places } = this.#sort(experts.data, rows, seq, voids);
     const answers = work.length === 0 ? [] : await this.#experts.compute(layer, given.data, work);

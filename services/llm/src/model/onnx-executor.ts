@@ -3,7 +3,7 @@ import type { BoundSession } from '@tessera/inference';
 import type { Float32Tensor } from '@tessera/protocol';
 import { inCalls } from './call-groups.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
-import type { ModelExecutor } from './model-executor.js';
+import { HostCachedExecutor } from './host-cached-executor.js';
 import { cachedLayers, ModelPart } from './model-part.js';
 import { OutputBuffers } from './output-buffers.js';
 import { SteadyTensors } from './steady-tensors.js';
@@ -12,41 +12,18 @@ import { computedRows } from './step-outputs.js';
 import type { PlannedRow, RowResult, StepPlan, StepResult } from './step-plan.js';
 
 /** The whole model as one graph. Inputs and outputs: @tessera/compiler, stages/causal-lm.ts. */
-export class OnnxExecutor implements ModelExecutor {
+export class OnnxExecutor extends HostCachedExecutor {
   readonly #part: ModelPart;
-  readonly #model: LlmSection;
-  readonly #cache: HostCache;
   readonly #inputs = new SteadyTensors();
   readonly #buffers = new OutputBuffers();
 
   constructor(session: BoundSession, model: LlmSection, options: HostCacheOptions) {
-    this.#model = model;
-    this.#cache = new HostCache(model, cachedLayers(session), options);
-    this.#part = new ModelPart(session, this.#cache);
-  }
-
-  get vocabSize(): number {
-    return this.#model.vocabSize;
-  }
-
-  get hiddenSize(): number {
-    return this.#model.hiddenSize;
-  }
-
-  get cacheBytes(): ModelExecutor['cacheBytes'] {
-    return this.#cache.bytes;
-  }
-
-  get positionBytes(): number {
-    return this.#cache.positionBytes;
-  }
-
-  slotBytesFor(slots: number, positions: number): number {
-    return this.#cache.slotBytesFor(slots, positions);
+    super(model, new HostCache(model, cachedLayers(session), options));
+    this.#part = new ModelPart(session, this.cache);
   }
 
   async execute({ cache, rows }: StepPlan): Promise<StepResult> {
-    const noMemory = await this.#cache.prepare(cache, () => this.#part.unbind());
+    const noMemory = await this.cache.prepare(cache, () => this.#part.unbind());
     if (noMemory !== undefined) return noMemory;
     this.#buffers.begin();
     return { rows: await inCalls(rows, this.#part.beginsInPlace, (group) => this.#compute(group)) };
@@ -57,7 +34,7 @@ export class OnnxExecutor implements ModelExecutor {
   }
 
   async #compute(rows: readonly PlannedRow[]): Promise<RowResult[]> {
-    const { vocabSize, hiddenSize } = this.#model;
+    const { vocabSize, hiddenSize } = this.model;
     const seq = rows.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
     const wantedLogits = rows.reduce((sum, row) => sum + row.wantedLogits, 0);
     const outputs: Record<string, Float32Tensor> = { logits: this.#buffers.next([wantedLogits, vocabSize]) };

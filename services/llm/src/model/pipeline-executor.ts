@@ -3,8 +3,8 @@ import type { BoundSession } from '@tessera/inference';
 import { type Float32Tensor, TesseraError } from '@tessera/protocol';
 import { callGroups, inCallsAtOnce } from './call-groups.js';
 import { HostCache, type HostCacheOptions } from './host-cache.js';
+import { HostCachedExecutor } from './host-cached-executor.js';
 import type { LayerPieces } from './layer-pieces.js';
-import type { ModelExecutor } from './model-executor.js';
 import { cachedLayers, ModelPart } from './model-part.js';
 import { OutputBuffers } from './output-buffers.js';
 import { longestOf, packRowsAnew, padRows } from './packed-rows.js';
@@ -31,13 +31,11 @@ export interface PipelineEnds {
  *
  * The cache is that of all pieces together: where one of them loses its own, all is lost.
  */
-export class PipelineExecutor implements ModelExecutor {
+export class PipelineExecutor extends HostCachedExecutor {
   readonly stepsAtOnce: number;
   readonly #first: ModelPart;
   readonly #head: ModelPart;
   readonly #turns = { first: new Turns(), head: new Turns() };
-  readonly #model: LlmSection;
-  readonly #cache: HostCache;
   readonly #others: LayerPieces;
   /** For what passes from the first piece to the next. */
   readonly #between = new OutputBuffers();
@@ -56,35 +54,13 @@ export class PipelineExecutor implements ModelExecutor {
     others: LayerPieces,
     { stepsAtOnce, ...size }: PipelineOptions,
   ) {
-    this.#model = model;
+    super(model, new HostCache(model, cachedLayers(first), size));
     this.#others = others;
     this.#losses = others.losses.count;
     this.stepsAtOnce = stepsAtOnce === 0 ? others.pieces.length + 1 : stepsAtOnce;
     this.#results = Array.from({ length: this.stepsAtOnce }, () => new OutputBuffers());
-    this.#cache = new HostCache(model, cachedLayers(first), size);
-    this.#first = new ModelPart(first, this.#cache);
-    this.#head = new ModelPart(head, this.#cache);
-  }
-
-  get vocabSize(): number {
-    return this.#model.vocabSize;
-  }
-
-  get hiddenSize(): number {
-    return this.#model.hiddenSize;
-  }
-
-  /** Of the first piece, as all that is said in bytes. */
-  get cacheBytes(): ModelExecutor['cacheBytes'] {
-    return this.#cache.bytes;
-  }
-
-  get positionBytes(): number {
-    return this.#cache.positionBytes;
-  }
-
-  slotBytesFor(slots: number, positions: number): number {
-    return this.#cache.slotBytesFor(slots, positions);
+    this.#first = new ModelPart(first, this.cache);
+    this.#head = new ModelPart(head, this.cache);
   }
 
   get missing(): TesseraError | undefined {
@@ -113,7 +89,7 @@ export class PipelineExecutor implements ModelExecutor {
     const pieces = cache.isDone === true ? [] : this.#others.pieces;
     // Sent before the rows, and answered while they are computed.
     const preparing = Promise.allSettled(pieces.map((piece) => piece.prepare(cache)));
-    const own = await this.#cache.prepare(cache, () => this.#first.unbind());
+    const own = await this.cache.prepare(cache, () => this.#first.unbind());
     // Calls that any piece can take, however it gets at its cache.
     const groups = own === undefined ? callGroups(rows, true) : [];
     const computed = await inCallsAtOnce(rows, groups, (group) => this.#compute(group, results));
@@ -141,14 +117,14 @@ export class PipelineExecutor implements ModelExecutor {
     if (this.#isSpoilt) {
       this.#isSpoilt = false;
       this.#losses = this.#others.losses.count;
-      this.#cache.forget();
+      this.cache.forget();
       for (const piece of this.#others.pieces) piece.forget();
     }
     this.#others.rest?.();
   }
 
   async #compute(rows: readonly PlannedRow[], results: OutputBuffers): Promise<RowResult[]> {
-    const { hiddenSize: width, vocabSize } = this.#model;
+    const { hiddenSize: width, vocabSize } = this.model;
     const seq = longestOf(rows);
     const call = { rows, seq };
     const shape = [rows.length, seq, width];
