@@ -43,7 +43,7 @@ export async function healthCommand(
 async function askHealth(service: string, flags: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
   const path = flags.includes('--live') ? '/healthz' : '/readyz';
   const others = flags.filter((flag) => flag !== '--live');
-  const settings = loadSettings(service, settingsToAsk, others, env, { otherSettings: 'ignore' });
+  const settings = loadSettings(service, settingsToAsk, others, env, { otherKeys: 'ignore' });
   const port = settings['metrics.port'];
   if (port === 0) {
     throw new TesseraError(

@@ -13,7 +13,7 @@ const serviceLink = /_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$
 
 export interface LoadOptions {
   /** What becomes of keys in the file that the schema lacks: it may be a part of what the file is for. By default refuse. */
-  readonly otherSettings?: 'refuse' | 'ignore';
+  readonly otherKeys?: 'refuse' | 'ignore';
 }
 
 /**
@@ -29,15 +29,15 @@ export function loadSettings<S extends SettingsSchema>(
   schema: S,
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  { otherSettings = 'refuse' }: LoadOptions = {},
+  { otherKeys = 'refuse' }: LoadOptions = {},
 ): Settings<S> {
   const flags = readFlags(argv, schema);
-  const refuses = otherSettings === 'refuse';
-  if (refuses) refuseMistypedVariables(service, schema, env);
+  refuseMistypedVariables(service, schema, env);
   const configFile = flags.configFile ?? env[configVariable];
   const file = configFile === undefined ? new Map<string, unknown>() : readSettingsFile(configFile, schema);
   for (const key of file.keys()) {
-    if (refuses && !Object.hasOwn(schema, key)) throw unknownKey(service, key, configFile ?? '', Object.keys(schema));
+    if (otherKeys === 'refuse' && !Object.hasOwn(schema, key))
+      throw unknownKey(service, key, configFile ?? '', Object.keys(schema));
   }
   const values: Record<string, unknown> = {};
   for (const [key, setting] of Object.entries(schema)) {
