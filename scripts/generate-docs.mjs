@@ -1,5 +1,5 @@
 // Writes the documents that are made from the code: the API, the client, errors, metrics, traces, configuration,
-// permissions, request states.
+// permissions, request states; and of the charts what the code knows: schemas of their values, defaults, names of queues.
 // With --check it writes nothing and fails when one of them is out of date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -19,10 +19,11 @@ import {
   tracingVariablesMarkdown,
 } from '@tessera/service';
 import { apiMarkdown, publicFiles } from './api-reference.mjs';
+import { chartFiles } from './charts/chart-files.mjs';
 import { clientMarkdown } from './client-reference.mjs';
 import { contractMarkdown } from './contract-table.mjs';
 
-const docs = resolve(import.meta.dirname, '../docs');
+const root = resolve(import.meta.dirname, '..');
 const made = '<!-- Made by scripts/generate-docs.mjs from the code; do not edit. -->';
 
 const shared = { ...commonSettings, ...natsSettings };
@@ -169,18 +170,22 @@ complete and a drawing is not, and \`done\` with the last.
 `,
 };
 
-const stale = Object.entries(documents).filter(([name, text]) => {
+const files = {
+  ...Object.fromEntries(Object.entries(documents).map(([name, text]) => [`docs/${name}`, text])),
+  ...chartFiles(services, shared),
+};
+const stale = Object.entries(files).filter(([path, text]) => {
   try {
-    return readFileSync(join(docs, name), 'utf8') !== text;
+    return readFileSync(join(root, path), 'utf8') !== text;
   } catch {
     return true;
   }
 });
 if (process.argv.includes('--check')) {
-  for (const [name] of stale) console.error(`docs/${name} is out of date; run 'npm run docs'`);
+  for (const [path] of stale) console.error(`${path} is out of date; run 'npm run docs'`);
   process.exit(stale.length === 0 ? 0 : 1);
 }
-for (const [name, text] of stale) {
-  writeFileSync(join(docs, name), text);
-  console.log(`docs/${name} written`);
+for (const [path, text] of stale) {
+  writeFileSync(join(root, path), text);
+  console.log(`${path} written`);
 }

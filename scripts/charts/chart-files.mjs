@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { queues, Subjects } from '@tessera/protocol';
+import { configComment, configSchema } from './config-schema.mjs';
+import { ownedSettings } from './owned-settings.mjs';
+import { closed, flag, map } from './schema-words.mjs';
+import { stageCharts } from './stage-charts.mjs';
+
+const charts = resolve(import.meta.dirname, '../../deploy/charts');
+const read = (...path) => readFileSync(join(charts, ...path), 'utf8');
+
+/**
+ * The files of the charts that are made from the code and from deploy/charts/blocks, by their paths from the repository's root:
+ * the schema of each stage's values, the parts of its values.yaml between the marks, and what templates know of the code.
+ * @param services table of settings of each service
+ * @param shared settings that every service has
+ */
+export function chartFiles(services, shared) {
+  const files = { 'deploy/charts/library/templates/_settings.tpl': settingsTemplate(shared) };
+  for (const [stage, chart] of Object.entries(stageCharts)) {
+    const settings = services[stage];
+    files[`deploy/charts/${stage}/values.schema.json`] =
+      `${JSON.stringify(valuesSchema(stage, chart, settings), null, 2)}\n`;
+    files[`deploy/charts/${stage}/values.yaml`] = values(stage, chart, settings, shared);
+  }
+  return files;
+}
+
+function valuesSchema(stage, { properties }, settings) {
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: `Values of tessera-${stage}`,
+    ...closed(`Values of the chart of Tessera's ${stage}.`, {
+      ...properties,
+      config: configSchema(settings, ownedSettings[stage]),
+      resources: map('Of the container.'),
+      enabled: flag('Whether the umbrella chart has this stage.'),
+      // Helm gives each chart the values for all, and an empty map for each chart it depends on.
+      global: map('Values for all stages: nats, model, image, tls, config.'),
+      'tessera-library': map('Nothing: the library has no values.'),
+    }),
+  };
+}
+
+/** values.yaml as it is, with what stands between `# >>> NAME` and `# <<<` made anew. */
+function values(stage, { variables }, settings, shared) {
+  return read(stage, 'values.yaml').replaceAll(/^# >>> (\S+).*\n(?:(?!# <<<$).*\n)*# <<<$/gm, (_, name) => {
+    const body =
+      name === 'config'
+        ? configComment(settings, ownedSettings[stage], shared).join('\n')
+        : block(name, { service: stage, ...variables });
+    return `# >>> ${name} (made by npm run docs)\n${body}\n# <<<`;
+  });
+}
+
+function block(name, variables) {
+  return read('blocks', `${name}.yaml`)
+    .trimEnd()
+    .replaceAll(/\{\{(\w+)\}\}/g, (_, variable) => {
+      if (!(variable in variables))
+        throw new Error(`blocks/${name}.yaml has {{${variable}}}, which this chart has not`);
+      return String(variables[variable]);
+    });
+}
+
+function settingsTemplate(shared) {
+  const defaults = Object.fromEntries(
+    Object.entries(shared)
+      .filter(([, setting]) => setting.default !== undefined)
+      .map(([key, setting]) => [key, String(setting.default)]),
+  );
+  const subjects = new Subjects('PREFIX', 'REVISION');
+  const names = Object.fromEntries(
+    queues.map((queue) => [queue.name, { stream: subjects.queue(queue), consumer: subjects.workers }]),
+  );
+  const streams = JSON.stringify(names, null, 2)
+    .replaceAll('PREFIX', '{{ .prefix }}')
+    .replaceAll('REVISION', '{{ .revision }}');
+  const owned = Object.entries(ownedSettings).map(
+    ([service, settings]) => `{{- if eq .service "${service}" -}}\n${JSON.stringify(settings, null, 2)}\n{{- end -}}`,
+  );
+  return `{{/* Made by scripts/generate-docs.mjs from the code; do not edit. */}}
+
+{{/* Defaults of the settings that every service has, as texts. */}}
+{{- define "tessera.defaults" -}}
+${JSON.stringify(defaults, null, 2)}
+{{- end -}}
+
+{{/* The stream and the consumer of each queue: (dict "prefix" ... "revision" ...). */}}
+{{- define "tessera.queues" -}}
+${streams}
+{{- end -}}
+
+{{/* Settings of .service that a chart gives itself, with where the operator says it instead. */}}
+{{- define "tessera.ownedSettings" -}}
+${owned.join('\n')}
+{{- end -}}
+`;
+}

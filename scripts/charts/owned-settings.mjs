@@ -1,0 +1,39 @@
+/**
+ * Settings that the charts give to the process themselves, by environment, which wins over the file; with where the operator
+ * says it instead. A template refuses them in `config` with that sentence.
+ */
+const common = {
+  'model.dir': 'set model.source',
+  'grpc.host': 'set listenHost',
+  'grpc.port': 'it is 7000, and the Service of the same port',
+  'grpc.certFile': 'set tls.existingSecret',
+  'grpc.keyFile': 'set tls.existingSecret',
+  'grpc.clientCaFile': 'set tls.mutual',
+  'metrics.host': 'set listenHost',
+  'metrics.port': 'it is 9090',
+  'nats.url': 'set nats.url beside config, not in it',
+  'nats.user': 'set nats.user beside config, not in it',
+  'nats.passwordFile': 'set nats.existingSecret and nats.secretKeys.password',
+  'nats.tokenFile': 'set nats.existingSecret and nats.secretKeys.token',
+  'nats.nkeyFile': 'set nats.existingSecret and nats.secretKeys.nkey',
+  'nats.credentialsFile': 'set nats.existingSecret and nats.secretKeys.credentials',
+  'nats.tls': 'set nats.tls.require beside config, not in it',
+  'nats.caFile': 'set nats.tls.existingSecret',
+  'nats.certFile': 'set nats.tls.existingSecret and nats.tls.mutual',
+  'nats.keyFile': 'set nats.tls.existingSecret and nats.tls.mutual',
+  'nats.serverName': 'set nats.tls.serverName',
+};
+
+export const ownedSettings = {
+  encoder: common,
+  connector: common,
+  generator: common,
+  gateway: {
+    ...common,
+    'engines.caFile': 'set engines.tls.existingSecret',
+    'engines.certFile': 'set engines.tls.existingSecret and engines.tls.mutual',
+    'engines.keyFile': 'set engines.tls.existingSecret and engines.tls.mutual',
+    'engines.serverName': 'set engines.tls.serverName',
+  },
+  llm: common,
+};
