@@ -18,15 +18,18 @@ afterAll(() => {
 test('--help names every command and the exit statuses', async () => {
   const { status, stdout } = await tessera(['--help']);
   expect(status).toBe(0);
-  for (const word of ['up', 'ask', 'draw', 'inspect', 'compile', 'place', 'Exit status'])
+  for (const word of ['up', 'ask', 'draw', 'inspect', 'compile', 'place', 'streams', 'Exit status'])
     expect(stdout).toContain(word);
 });
 
-test.each(['up', 'ask', 'draw', 'inspect', 'compile', 'place'])('%s --help says what it takes', async (name) => {
-  const { status, stdout } = await tessera([name, '--help']);
-  expect(status).toBe(0);
-  expect(stdout).toContain(`Usage: tessera ${name}`);
-});
+test.each(['up', 'ask', 'draw', 'inspect', 'compile', 'place', 'streams'])(
+  '%s --help says what it takes',
+  async (name) => {
+    const { status, stdout } = await tessera([name, '--help']);
+    expect(status).toBe(0);
+    expect(stdout).toContain(`Usage: tessera ${name}`);
+  },
+);
 
 test.each([
   ['an unknown command', ['fly']],

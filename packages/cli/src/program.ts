@@ -9,6 +9,7 @@ import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
 import { applyExperts, diffExperts, type PlanOptions, planExperts } from './commands/place.js';
 import { type CountsOptions, countRows } from './commands/place-counts.js';
+import { streamsCommands } from './commands/streams-commands.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
 import { HintedError } from './hinted-error.js';
@@ -125,6 +126,7 @@ function buildProgram(signal: AbortSignal): Command {
     .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
 
   placeCommands(program.command('place'), signal);
+  streamsCommands(program.command('streams'), signal);
   return program;
 }
 

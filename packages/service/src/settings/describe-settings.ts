@@ -55,9 +55,13 @@ export function settingsHelp(service: string, schema: SettingsSchema): string {
   });
   return [
     `Usage: ${service} [--config FILE] [settings]`,
+    `       ${service} health [--live] [--config FILE]`,
     '',
     `Runs the Tessera ${service}. Every setting has one name in three places; flags win over the environment, which`,
     'wins over the file (YAML, keys as below without the dashes: --grpc-port is grpc.port).',
+    '',
+    'health asks the one that runs with the same metrics.host and metrics.port whether it takes work, with --live whether',
+    'it lives: exit status 0, or 1 and the reason.',
     '',
     '  --config <file>\n      YAML file of settings. [TESSERA_CONFIG]',
     '  --help\n      Prints this.',
