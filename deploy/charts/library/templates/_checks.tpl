@@ -36,7 +36,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- include "tessera.fail" (dict "part" . "text" (printf "config.grpc.defaultDeadlineMs is %d and config.grpc.maxDeadlineMs %d; the default deadline is at most the longest" $default $longest)) -}}
 {{- end -}}
 {{- $own := list -}}
-{{- range include "tessera.env" (merge (dict "values" (omit .values "extraEnv")) .) | fromYamlArray }}{{ $own = append $own .name }}{{ end -}}
+{{- range include "tessera.env" (set (omit . "values") "values" (omit .values "extraEnv")) | fromYamlArray }}{{ $own = append $own .name }}{{ end -}}
 {{- range .values.extraEnv -}}
 {{- if has .name $own -}}
 {{- include "tessera.fail" (dict "part" $part "text" (printf "extraEnv has %s, which the chart sets; remove it there" .name)) -}}
