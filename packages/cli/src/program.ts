@@ -6,6 +6,7 @@ import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { collect, decimal, wholeNumber } from './arguments.js';
 import { type AskOptions, ask, draw } from './commands/ask.js';
+import { bundleCommands } from './commands/bundle.js';
 import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
 import { streamsCommands } from './commands/streams-commands.js';
@@ -125,6 +126,7 @@ function buildProgram(signal: AbortSignal): Command {
     .option('--json', 'the result as JSON', false)
     .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
 
+  bundleCommands(program.command('bundle'), signal);
   placeCommands(program.command('place'), signal);
   streamsCommands(program.command('streams'), signal);
   return program;
