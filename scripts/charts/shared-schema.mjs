@@ -28,6 +28,12 @@ const model = closed('The model that is served.', {
   revision: text('Twelve hex digits, in quotes.'),
   sizeBytes: { type: 'number', minimum: 0, description: "Bytes of this stage's files of the bundle." },
   loadBytesPerSecond: { type: 'number', minimum: 1, description: 'Bytes that the slowest node reads a second.' },
+  copy: closed("Copying the stage's files to the node's disk first.", {
+    enabled: flag('Whether it is done.'),
+    image,
+    sizeLimit: text('Of the volume that they are copied to.'),
+    resources: map('Of the init container.'),
+  }),
   source: closed('Where the bundle comes from: one of pvc, image and compile.', {
     pvc: orNull(claim),
     image: orNull(imageVolume),
@@ -41,7 +47,7 @@ const model = closed('The model that is served.', {
         cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
         image,
         sizeLimit: text('Of the volume that the bundle is made in.'),
-        resources: map('Of the init containers.'),
+        resources: map('Of the init container.'),
       }),
     ),
   }),
