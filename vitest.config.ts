@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'services/*/src/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/dist/**', '**/node_modules/**'],
+    // Those of a cluster have a configuration of their own, and need root: npm run test:cluster.
+    exclude: ['**/dist/**', '**/node_modules/**', 'test/cluster/**'],
     globalSetup: ['test/support/global-setup.ts'],
     pool: 'forks',
     // The suite starts real servers and models: two files at a time is what two cores carry.

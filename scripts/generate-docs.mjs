@@ -9,7 +9,7 @@ import { encoderSettings } from '@tessera/encoder';
 import { gatewaySettings, nextStates, stateName } from '@tessera/gateway';
 import { generatorSettings } from '@tessera/generator';
 import { llmSettings } from '@tessera/llm';
-import { busRoles, defaultStreamLimits, permissionsOf, RequestState, Subjects } from '@tessera/protocol';
+import { busUsers, defaultStreamLimits, permissionsOf, RequestState, Subjects } from '@tessera/protocol';
 import {
   commonSettings,
   errorsMarkdown,
@@ -45,7 +45,7 @@ const stateRows = states.map((state) => {
 });
 
 const subjects = new Subjects('tessera', 'REVISION');
-const permissionSections = busRoles.map((role) => {
+const permissionSections = busUsers.map((role) => {
   const { publish, subscribe } = permissionsOf(role, subjects, defaultStreamLimits);
   const list = (patterns) => patterns.map((pattern) => `  ${pattern}`).join('\n');
   return `## ${role}\n\nMay send to\n\n\`\`\`text\n${list(publish)}\n\`\`\`\n\nand listen on\n\n\`\`\`text\n${list(subscribe)}\n\`\`\`\n`;
@@ -85,7 +85,8 @@ Give each service a user of its own, allowed what stands here and nothing else: 
 do another's jobs nor hear what is meant for it. The lists are those of \`nats.prefix\` tessera and one stream of each kind
 (\`nats.shards\`); REVISION is the model's, which \`Describe\` tells and each queue is named by. During a rollout allow both
 revisions. Every process makes the streams that it needs, so all of them may; the gateway also removes the queues of
-revisions that are no longer served.
+revisions that are no longer served. The user \`streams\` is that of \`tessera streams apply\`, which makes them before
+anything scales on them.
 
 ${permissionSections.join('\n')}`,
   'errors.md': `${made}

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { settingJsonSchema } from '@tessera/service';
 import { closed } from './schema-words.mjs';
 
 /**
@@ -27,12 +27,8 @@ export function configSchema(settings, owned) {
 }
 
 function settingSchema(key, setting) {
-  const { $schema, default: _, ...schema } = z.toJSONSchema(setting.schema, { target: 'draft-7', io: 'input' });
-  // JSON Schema states the range of safe integers as a bound; nobody means it as one.
-  if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
-  if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
   const initial = setting.default === undefined ? {} : { default: setting.default };
-  return { ...schema, ...initial, description: `${key}: ${setting.description}` };
+  return { ...settingJsonSchema(setting), ...initial, description: `${key}: ${setting.description}` };
 }
 
 /**

@@ -6,7 +6,7 @@ const keyNames = {
   keyKey: text("Key of the certificate's private key in the Secret; tls.key by default."),
 };
 
-export const image = closed('The image.', {
+const image = closed('The image.', {
   registry: text('Registry and path before the repository.'),
   repository: text('Repository; by default that of the service.'),
   tag: text('Tag; by default the appVersion of the chart. Put quotes around a number.'),
@@ -24,10 +24,16 @@ const imageVolume = closed('An OCI image, as a volume.', {
   subPath: text('Folder in it.'),
 });
 
-export const model = closed('The model that is served.', {
+const model = closed('The model that is served.', {
   revision: text('Twelve hex digits, in quotes.'),
   sizeBytes: { type: 'number', minimum: 0, description: "Bytes of this stage's files of the bundle." },
   loadBytesPerSecond: { type: 'number', minimum: 1, description: 'Bytes that the slowest node reads a second.' },
+  copy: closed("Copying the stage's files to the node's disk first.", {
+    enabled: flag('Whether it is done.'),
+    image,
+    sizeLimit: text('Of the volume that they are copied to.'),
+    resources: map('Of the init container.'),
+  }),
   source: closed('Where the bundle comes from: one of pvc, image and compile.', {
     pvc: orNull(claim),
     image: orNull(imageVolume),
@@ -41,13 +47,13 @@ export const model = closed('The model that is served.', {
         cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
         image,
         sizeLimit: text('Of the volume that the bundle is made in.'),
-        resources: map('Of the init containers.'),
+        resources: map('Of the init container.'),
       }),
     ),
   }),
 });
 
-export const nats = closed('Where NATS is, and who the service is there.', {
+const nats = closed('Where NATS is, and who the service is there.', {
   url: text('nats://HOST:PORT, several with commas.'),
   user: text('User, where there is a password.'),
   existingSecret: text('Secret of the namespace that says who the service is.'),

@@ -16,6 +16,7 @@ export interface Running {
   readonly process: ChildProcess;
   /** What it has written so far. */
   stdout(): string;
+  stderr(): string;
   readonly ended: Promise<CommandEnd>;
 }
 
@@ -25,8 +26,8 @@ export function startTessera(args: readonly string[], env: NodeJS.ProcessEnv = {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...env },
   });
-  const { stdout, ended } = captureOutput(child);
-  return { process: child, stdout, ended };
+  const { stdout, stderr, ended } = captureOutput(child);
+  return { process: child, stdout, stderr, ended };
 }
 
 /** Runs one `tessera` command line to its end. */

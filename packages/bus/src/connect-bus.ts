@@ -1,35 +1,16 @@
-import { sleep } from '@tessera/flow';
-import { type DeclaredQueue, TesseraError } from '@tessera/protocol';
-import type { CommonSettings, ServiceContext, Settings } from '@tessera/service';
+import type { DeclaredQueue } from '@tessera/protocol';
+import type { CommonSettings, ServiceContext } from '@tessera/service';
 import { Bus } from './bus.js';
 import { shownUrl } from './connection/bus-connection.js';
-import type { BusCredentials } from './connection/bus-credentials.js';
+import { untilNatsAnswers } from './connection/until-nats-answers.js';
 import { countWork } from './count-work.js';
-import { busLimits, type NatsSettings } from './nats-settings.js';
+import { busLimits, credentialsFrom, type NatsSettings } from './nats-settings.js';
 
 export interface ConnectBusOptions {
   /** The queue that the service takes jobs from, if it takes any. */
   readonly takes?: DeclaredQueue;
   /** Whether the service's calls are answered without NATS. */
   readonly onlyForJobs?: boolean;
-}
-
-/** Pauses between attempts to reach NATS; the last one goes on. */
-const retryDelaysMs = [100, 250, 500, 1000, 2000];
-
-function credentialsFrom(settings: Settings<NatsSettings>): BusCredentials {
-  return {
-    user: settings['nats.user'],
-    passwordFile: settings['nats.passwordFile'],
-    tokenFile: settings['nats.tokenFile'],
-    nkeyFile: settings['nats.nkeyFile'],
-    credentialsFile: settings['nats.credentialsFile'],
-    requireTls: settings['nats.tls'] === 'require',
-    caFile: settings['nats.caFile'],
-    certFile: settings['nats.certFile'],
-    keyFile: settings['nats.keyFile'],
-    serverName: settings['nats.serverName'],
-  };
 }
 
 /**
@@ -43,8 +24,13 @@ export async function connectBus(
   revision: string,
   { takes, onlyForJobs = false }: ConnectBusOptions = {},
 ): Promise<Bus> {
-  const { readiness, settings } = context;
-  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, patiently(context, revision, takes));
+  const { readiness, settings, log, drain } = context;
+  const connected = untilNatsAnswers(() => connectOnce(context, revision, takes), {
+    waitMs: settings['nats.waitMs'],
+    signal: drain,
+    onWaiting: (reason) => log.warn({ event: 'waiting', reason }, 'waiting for NATS'),
+  });
+  const bus = await readiness.during(`NATS at ${shownUrl(settings['nats.url'])}`, connected);
   readiness.require({ what: `NATS at ${bus.url}`, holds: () => bus.isOnline, onlyForJobs });
   readiness.require({
     what: 'the streams on NATS',
@@ -54,27 +40,6 @@ export async function connectBus(
     onlyForJobs,
   });
   return bus;
-}
-
-async function patiently(
-  context: ServiceContext<CommonSettings & NatsSettings>,
-  revision: string,
-  takes: DeclaredQueue | undefined,
-): Promise<Bus> {
-  const { settings, log, drain } = context;
-  const giveUpAt = performance.now() + settings['nats.waitMs'];
-  for (let attempt = 0; ; attempt++) {
-    drain.throwIfAborted();
-    try {
-      return await connectOnce(context, revision, takes);
-    } catch (reason) {
-      const delayMs = retryDelaysMs[Math.min(attempt, retryDelaysMs.length - 1)] as number;
-      const isAway = reason instanceof TesseraError && reason.code === 'STAGE_UNAVAILABLE';
-      if (!isAway || performance.now() + delayMs > giveUpAt) throw reason;
-      if (attempt === 0) log.warn({ event: 'waiting', reason: reason.message }, 'waiting for NATS');
-      await sleep(delayMs, drain);
-    }
-  }
 }
 
 async function connectOnce(

@@ -23,5 +23,7 @@ export type { StageFailure } from './products/stage-failure.js';
 export type { ReceivedTensor } from './products/tensor-assembly.js';
 export type { Known } from './shards/shard-directory.js';
 export { expertShards, layerShards } from './shards/shard-kinds.js';
+export { applyStreams, type PlannedStreams, planStreams, type StreamSettings } from './streams/apply-streams.js';
 export type { QueueDepth, QueueState, StreamState } from './streams/bus-states.js';
 export type { PublishOptions } from './streams/publisher.js';
+export type { SetupStep } from './streams/setup.js';

@@ -2,6 +2,7 @@ import { maxBytesOf, queues, type StreamDeclaration, type StreamKind, spreadStre
 import { type Setting, type Settings, setting } from '@tessera/service';
 import { z } from 'zod';
 import { type BusLimits, defaultBusLimits } from './bus-options.js';
+import type { BusCredentials } from './connection/bus-credentials.js';
 
 const positive = z.int().min(1);
 const text = z.string().min(1);
@@ -141,6 +142,22 @@ export const natsSettings = {
 };
 
 export type NatsSettings = typeof natsSettings;
+
+/** How a process proves itself to NATS, as its settings say. */
+export function credentialsFrom(settings: Settings<NatsSettings>): BusCredentials {
+  return {
+    user: settings['nats.user'],
+    passwordFile: settings['nats.passwordFile'],
+    tokenFile: settings['nats.tokenFile'],
+    nkeyFile: settings['nats.nkeyFile'],
+    credentialsFile: settings['nats.credentialsFile'],
+    requireTls: settings['nats.tls'] === 'require',
+    caFile: settings['nats.caFile'],
+    certFile: settings['nats.certFile'],
+    keyFile: settings['nats.keyFile'],
+    serverName: settings['nats.serverName'],
+  };
+}
 
 /** @param maxDeadlineMs the longest time that a call may take: nothing is kept for longer */
 export function busLimits(settings: Settings<NatsSettings>, maxDeadlineMs: number): Partial<BusLimits> {

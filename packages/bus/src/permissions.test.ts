@@ -2,8 +2,9 @@ import { setImmediate } from 'node:timers/promises';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { type NatsServer, natsUsers, passwordOf, startNatsServer } from '@tessera/nats-server';
 import {
-  type BusRole,
+  type BusUser,
   busRoles,
+  busUsers,
   connectQueue,
   type DeclaredQueue,
   drawingEvents,
@@ -30,7 +31,7 @@ const pull = (queue: DeclaredQueue) => `$JS.API.CONSUMER.MSG.NEXT.${subjects.que
 const purge = (stream: string) => `$JS.API.STREAM.PURGE.${stream}`;
 
 /** Who may send where, of all that is sent in a deployment. */
-const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole[]]> = [
+const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusUser[]]> = [
   ['an encode job', subjects.job(encodeQueue, at), ['gateway']],
   ['a connect job', subjects.job(connectQueue, at), ['encoder']],
   ['a generate job', subjects.job(generateQueue, at), ['llm']],
@@ -39,6 +40,7 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole
   ['a part', subjects.part(0, 'p', 0), ['gateway', 'encoder']],
   ['a cancel', subjects.cancel('r'), ['gateway']],
   ['a tombstone', subjects.tombstone('r'), ['gateway']],
+  ['a sign that its revision is served', subjects.revisionAlive(subjects.revision), busUsers],
   ['an announcement', subjects.engines(), ['llm']],
   ['an announcement of experts', subjects.experts(), ['llm']],
   ['an announcement of layers', subjects.layers(), ['llm']],
@@ -56,7 +58,7 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole
 ];
 
 /** Who may listen where. */
-const mayHear: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole[]]> = [
+const mayHear: ReadonlyArray<[what: string, subject: string, roles: readonly BusUser[]]> = [
   ['cancels', subjects.cancel(), busRoles],
   ['announcements', subjects.engines(), ['gateway']],
   ['announcements of experts', subjects.experts(), ['llm']],
@@ -101,9 +103,9 @@ test('the gateway may set up, change what is there, and tidy what others left', 
 });
 
 /** The services whose user the server lets do something. */
-async function allowed(act: (nc: NatsConnection) => void): Promise<BusRole[]> {
-  const roles: BusRole[] = [];
-  for (const role of busRoles) {
+async function allowed(act: (nc: NatsConnection) => void): Promise<BusUser[]> {
+  const roles: BusUser[] = [];
+  for (const role of busUsers) {
     const nc = await connect({ servers: server.url, user: role, pass: passwordOf(role) });
     let refused = false;
     void (async () => {
@@ -121,13 +123,13 @@ async function allowed(act: (nc: NatsConnection) => void): Promise<BusRole[]> {
 
 describe('may send', () => {
   test.each(may)('%s', async (_, subject, roles) => {
-    expect(await allowed((nc) => nc.publish(subject))).toEqual(busRoles.filter((role) => roles.includes(role)));
+    expect(await allowed((nc) => nc.publish(subject))).toEqual(busUsers.filter((role) => roles.includes(role)));
   });
 });
 
 describe('may hear', () => {
   test.each(mayHear)('%s', async (_, subject, roles) => {
     const hear = (nc: NatsConnection) => void nc.subscribe(subject, { callback: () => {} });
-    expect(await allowed(hear)).toEqual(busRoles.filter((role) => roles.includes(role)));
+    expect(await allowed(hear)).toEqual(busUsers.filter((role) => roles.includes(role)));
   });
 });

@@ -6,8 +6,10 @@ import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { collect, decimal, wholeNumber } from './arguments.js';
 import { type AskOptions, ask, draw } from './commands/ask.js';
+import { bundleCommands } from './commands/bundle.js';
 import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
+import { streamsCommands } from './commands/streams-commands.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
 import { HintedError } from './hinted-error.js';
@@ -121,10 +123,13 @@ function buildProgram(signal: AbortSignal): Command {
         'also write the LLM in pieces that other processes can hold: experts of a mixture, or layers=N for N pieces of layers',
       ).argParser(cutOption),
     )
+    .option('--keep', 'leave a bundle that is there already as it is, as a container that is started anew needs', false)
     .option('--json', 'the result as JSON', false)
     .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
 
+  bundleCommands(program.command('bundle'), signal);
   placeCommands(program.command('place'), signal);
+  streamsCommands(program.command('streams'), signal);
   return program;
 }
 

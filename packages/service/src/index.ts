@@ -13,6 +13,7 @@ export * from './service/service.js';
 export * from './service/start-service.js';
 export * from './settings/common-settings.js';
 export * from './settings/describe-settings.js';
+export { loadSettings } from './settings/load-settings.js';
 export * from './settings/request-settings.js';
 export * from './settings/setting.js';
 export { portTrouble, steadyPort } from './steady-port.js';

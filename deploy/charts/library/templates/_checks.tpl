@@ -88,7 +88,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- $model := include "tessera.model" . | fromJson -}}
 {{- with $model.revision -}}
 {{- if not (regexMatch "^[0-9a-f]{12}$" (toString .)) -}}
-{{- include "tessera.fail" (dict "part" $part "text" (printf "model.revision is %q, and a revision is twelve hex digits, as `tessera inspect BUNDLE` prints it; put quotes around one that is all digits" (toString .))) -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "model.revision is %q, and a revision is twelve hex digits, as bundle.json has it; put quotes around it" (toString .))) -}}
 {{- end -}}
 {{- end -}}
 {{- $kinds := keys $model.source | sortAlpha -}}
@@ -112,6 +112,9 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if ne (len $given) 1 -}}
 {{- include "tessera.fail" (dict "part" $part "text" "model.source.compile.checkpoint needs a claim (pvc.claimName) or an image (image.reference) that holds the checkpoint, one of the two") -}}
 {{- end -}}
+{{- if ($model.copy | default dict).enabled -}}
+{{- include "tessera.fail" (dict "part" $part "text" "model.copy.enabled is set, and model.source.compile makes the bundle on the node's disk already; remove one of them") -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -134,7 +137,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if eq $type "keda" -}}
 {{- if .queue -}}
 {{- if not (include "tessera.model" . | fromJson).revision -}}
-{{- include "tessera.fail" (dict "part" . "text" "model.revision is missing: KEDA reads the lag of the revision's queue, and the queue is named by it; `tessera inspect BUNDLE` prints it") -}}
+{{- include "tessera.fail" (dict "part" . "text" "model.revision is missing: KEDA reads the lag of the revision's queue, and the queue is named by it; bundle.json has it") -}}
 {{- end -}}
 {{- $monitoring := ($scaling.keda | default dict).natsMonitoring | default dict -}}
 {{- if not (or $monitoring.endpoint $monitoring.existingSecret) -}}

@@ -7,6 +7,7 @@ import { credentialOptions, refuseSecretsIn } from './bus-credentials.js';
 import { type BusLogger, silentLogger } from './bus-logger.js';
 import { allObservers, busMetrics } from './bus-metrics.js';
 import { type BusTrace, serviceTrace } from './bus-trace.js';
+import { isForbidden } from './is-forbidden.js';
 import { checkServerVersion } from './server-versions.js';
 
 /** A URL as it may be shown: without what stands before the `@`. */
@@ -87,11 +88,10 @@ export class BusConnection {
         );
       }
       const manager = await jetstreamManager(nc).catch((reason: unknown) => {
-        throw new TesseraError(
-          'CONFIG_INVALID',
-          `NATS at ${url} does not offer JetStream: ${messageOf(reason)}; start it with --jetstream`,
-          { cause: reason },
-        );
+        const why = isForbidden(reason)
+          ? `does not let this user see JetStream: ${messageOf(reason)}; docs/permissions.md lists what each user needs`
+          : `does not offer JetStream: ${messageOf(reason)}; start it with --jetstream`;
+        throw new TesseraError('CONFIG_INVALID', `NATS at ${url} ${why}`, { cause: reason });
       });
       const observer = allObservers([
         options.metrics === undefined ? undefined : busMetrics(options.metrics),

@@ -8,13 +8,18 @@ const lookEveryMs = 60_000;
 /** Signs of life in the time after which a revision counts as gone. */
 const signsPerLife = 6;
 
+/** One sign of life, which counts for `revisionIdleMs`. */
+export async function sayRevisionOnce({ js, subjects }: BusConnection): Promise<void> {
+  await js.publish(subjects.revisionAlive(subjects.revision), new Uint8Array(0));
+}
+
 /** Says now and then that this process's revision is served, until the signal aborts. */
 export async function sayRevision(connection: BusConnection, signal: AbortSignal): Promise<void> {
-  const { subjects, limits, log } = connection;
+  const { limits, log } = connection;
   while (!signal.aborted) {
     try {
       await connection.waitOnline(signal);
-      await connection.js.publish(subjects.revisionAlive(subjects.revision), new Uint8Array(0));
+      await sayRevisionOnce(connection);
     } catch (reason) {
       if (signal.aborted) return;
       log.debug({ error: messageOf(reason) }, 'the sign of life of this revision was not heard');

@@ -14,6 +14,7 @@ import { nanos } from '@nats-io/transport-node';
 import { type ConsumerSpec, type StreamPlan, type StreamSpec, TesseraError, totalStreamBytes } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
+import { isForbidden } from '../connection/is-forbidden.js';
 
 /** JetStream's codes that the type definitions of the client do not name. */
 const streamNameInUse = 10058;
@@ -79,36 +80,51 @@ function isApiCode(reason: unknown, code: number): boolean {
 /** Whether what is there with other settings is changed, or left as whoever made it wants it. */
 export type SetupMode = 'apply' | 'create';
 
-async function ensureStream(manager: JetStreamManager, wanted: StreamSettings, mode: SetupMode): Promise<void> {
+/** What became of a stream or consumer: `kept` where it was there and was left. */
+type SetupOutcome = 'made' | 'changed' | 'kept';
+
+/** One step of a setup. */
+export interface SetupStep {
+  readonly what: 'stream' | 'consumer';
+  /** Of a consumer, the name of its stream. */
+  readonly stream: string;
+  /** Of a consumer. */
+  readonly durable?: string;
+  readonly outcome: SetupOutcome;
+}
+
+async function ensureStream(manager: JetStreamManager, wanted: StreamSettings, mode: SetupMode): Promise<SetupOutcome> {
   // Two processes may set up at once: whoever loses the race finds the other's stream in the second round.
   for (let round = 0; ; round++) {
     try {
       const { config } = await manager.streams.info(wanted.name);
-      if (mode === 'create' || drift(wanted, config).length === 0) return;
+      if (mode === 'create' || drift(wanted, config).length === 0) return 'kept';
       await manager.streams.update(wanted.name, { ...config, ...wanted });
-      return;
+      return 'changed';
     } catch (reason) {
       if (!isApiCode(reason, JetStreamApiCodes.StreamNotFound)) throw reason;
     }
     try {
       await manager.streams.add(wanted);
-      return;
+      return 'made';
     } catch (reason) {
       if (!isApiCode(reason, streamNameInUse) || round >= 3) throw reason;
     }
   }
 }
 
-async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec, mode: SetupMode): Promise<void> {
+async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec, mode: SetupMode): Promise<SetupOutcome> {
   const wanted = consumerSettings(spec);
   try {
     const { config } = await manager.consumers.info(spec.stream, spec.durable);
-    if (mode === 'create' || drift(wanted, config).length === 0) return;
+    if (mode === 'create' || drift(wanted, config).length === 0) return 'kept';
     await manager.consumers.update(spec.stream, spec.durable, wanted);
+    return 'changed';
   } catch (reason) {
     if (!isApiCode(reason, JetStreamApiCodes.ConsumerNotFound)) throw reason;
     // Creating a consumer that is there with the same settings succeeds, so a race is no matter.
     await manager.consumers.add(spec.stream, wanted);
+    return 'made';
   }
 }
 
@@ -118,7 +134,12 @@ async function ensureConsumer(manager: JetStreamManager, spec: ConsumerSpec, mod
  * afterwards: during a rollout the last to start has the word, and no reconnect of an old one takes it back.
  * @throws TesseraError CONFIG_INVALID when something there cannot become what is wanted, or memory does not suffice
  */
-export async function applyStreamPlan(connection: BusConnection, plan: StreamPlan, mode: SetupMode): Promise<void> {
+export async function applyStreamPlan(
+  connection: BusConnection,
+  plan: StreamPlan,
+  mode: SetupMode,
+  onStep: (step: SetupStep) => void = () => {},
+): Promise<void> {
   const { manager, limits, url } = connection;
   let subject = 'its streams';
   try {
@@ -128,13 +149,21 @@ export async function applyStreamPlan(connection: BusConnection, plan: StreamPla
     for (const settings of plan.streams.map(streamSettings)) {
       if (there.has(settings.name)) continue;
       subject = `stream ${settings.name}`;
-      await ensureStream(manager, settings, mode);
+      onStep({ what: 'stream', stream: settings.name, outcome: await ensureStream(manager, settings, mode) });
     }
     for (const spec of plan.consumers) {
       subject = `consumer ${spec.durable} of stream ${spec.stream}`;
-      await ensureConsumer(manager, spec, mode);
+      const outcome = await ensureConsumer(manager, spec, mode);
+      onStep({ what: 'consumer', stream: spec.stream, durable: spec.durable, outcome });
     }
   } catch (reason) {
+    if (isForbidden(reason)) {
+      throw new TesseraError(
+        'CONFIG_INVALID',
+        `NATS at ${url} does not let this user make or see ${subject}: ${messageOf(reason)}; docs/permissions.md lists what each user needs`,
+        { cause: reason },
+      );
+    }
     if (!(reason instanceof JetStreamApiError)) {
       throw new TesseraError(
         'STAGE_UNAVAILABLE',
@@ -147,7 +176,7 @@ export async function applyStreamPlan(connection: BusConnection, plan: StreamPla
     const help = insufficientMemory.has(reason.code)
       ? `; all streams together need ${totalStreamBytes(limits)} bytes: raise the server's max_mem or lower the limits`
       : `; delete it if nothing uses it, or give this deployment another nats.prefix`;
-    throw new TesseraError('CONFIG_INVALID', `NATS at ${url} refuses the ${subject}: ${reason.message}${help}`, {
+    throw new TesseraError('CONFIG_INVALID', `NATS at ${url} refuses ${subject}: ${reason.message}${help}`, {
       cause: reason,
     });
   }

@@ -1,5 +1,5 @@
 import { parts, products, queues, spreadStreams, uploads } from './declarations.js';
-import type { BusRole } from './roles.js';
+import type { BusUser } from './roles.js';
 import type { SpreadDeclaration } from './stream-declaration.js';
 import type { StreamLimits } from './streams.js';
 import type { Subjects } from './subjects.js';
@@ -11,9 +11,11 @@ export interface Permissions {
 }
 
 /** Answers requests: cancels them, looks after their jobs, and tidies what dead processes left. */
-const leader: BusRole = 'gateway';
+const leader: BusUser = 'gateway';
 /** Announces itself to the leader; as an expert shard, to its like. */
-const announcer: BusRole = 'llm';
+const announcer: BusUser = 'llm';
+/** Makes the streams, and nothing else. */
+const setter = 'streams' satisfies BusUser;
 
 /** Where a service's answers come in: apart from those of others, so that it cannot listen to theirs. */
 export function inboxPrefix(role: string): string {
@@ -26,12 +28,10 @@ export function inboxPrefix(role: string): string {
  * @param limits those of the deployment: its streams are named by number
  */
 export function permissionsOf(
-  role: BusRole,
+  role: BusUser,
   subjects: Subjects,
   { shards }: Pick<StreamLimits, 'shards'>,
 ): Permissions {
-  const works = queues.filter(({ worker }) => worker === role);
-  const fills = queues.filter(({ producers }) => producers.includes(role));
   const api = (...rest: string[]): string => ['$JS.API', ...rest].join('.');
   const of = (kind: SpreadDeclaration): string[] =>
     Array.from({ length: shards }, (_, shard) => subjects.shard(kind, shard));
@@ -58,9 +58,15 @@ export function permissionsOf(
     allow(api('CONSUMER.CREATE', ...consumer, subjects.queueSubjects(queue)));
     allow(api('CONSUMER.DURABLE.CREATE', ...consumer));
   }
-  // Any of them may find that a request was cancelled, and says that its revision is served.
-  allow(api('DIRECT.GET', subjects.tombstones(), subjects.tombstone()), subjects.revisionAlive(subjects.revision));
-  subscribe.add(`${inboxPrefix(role)}.>`).add(subjects.cancel());
+  // Each says that its revision is served, or is about to be.
+  allow(subjects.revisionAlive(subjects.revision));
+  subscribe.add(`${inboxPrefix(role)}.>`);
+  if (role === setter) return { publish: [...publish], subscribe: [...subscribe] };
+  const works = queues.filter(({ worker }) => worker === role);
+  const fills = queues.filter(({ producers }) => producers.includes(role));
+  // Any of the others may find that a request was cancelled.
+  allow(api('DIRECT.GET', subjects.tombstones(), subjects.tombstone()));
+  subscribe.add(subjects.cancel());
 
   for (const queue of works) {
     const stream = subjects.queue(queue);

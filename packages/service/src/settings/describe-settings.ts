@@ -55,9 +55,13 @@ export function settingsHelp(service: string, schema: SettingsSchema): string {
   });
   return [
     `Usage: ${service} [--config FILE] [settings]`,
+    `       ${service} health [--live] [--config FILE]`,
     '',
     `Runs the Tessera ${service}. Every setting has one name in three places; flags win over the environment, which`,
     'wins over the file (YAML, keys as below without the dashes: --grpc-port is grpc.port).',
+    '',
+    'health asks the one that runs with the same metrics.host and metrics.port whether it takes work, with --live whether',
+    'it lives: exit status 0, or 1 and the reason.',
     '',
     '  --config <file>\n      YAML file of settings. [TESSERA_CONFIG]',
     '  --help\n      Prints this.',
@@ -80,13 +84,21 @@ function withoutUserInfo(value: unknown): unknown {
   return typeof value === 'string' ? value.replaceAll(/\/\/[^/]*@/g, `//${mask}@`) : value;
 }
 
-function typeText(setting: Setting<unknown>): string {
-  const json = z.toJSONSchema(setting.schema, { unrepresentable: 'any', io: 'input' });
-  if (json.enum !== undefined) return json.enum.join(' | ');
-  const type = String(json.type ?? 'text');
+/** The type and the bounds of a setting as JSON Schema (draft-07). */
+export function settingJsonSchema({ schema }: Setting<unknown>): Record<string, unknown> {
+  const { $schema, ...json } = z.toJSONSchema(schema, { target: 'draft-7', unrepresentable: 'any', io: 'input' });
   // JSON Schema states the safe integer range as a bound; nobody means it as one.
-  const low = json.minimum === Number.MIN_SAFE_INTEGER ? undefined : (json.minimum ?? json.exclusiveMinimum);
-  const high = json.maximum === Number.MAX_SAFE_INTEGER ? undefined : (json.maximum ?? json.exclusiveMaximum);
+  if (json.minimum === Number.MIN_SAFE_INTEGER) delete json.minimum;
+  if (json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum;
+  return json;
+}
+
+function typeText(setting: Setting<unknown>): string {
+  const json = settingJsonSchema(setting);
+  if (Array.isArray(json.enum)) return json.enum.join(' | ');
+  const type = String(json.type ?? 'text');
+  const low = json.minimum ?? json.exclusiveMinimum;
+  const high = json.maximum ?? json.exclusiveMaximum;
   if (low !== undefined && high !== undefined) return `${type}, ${low} to ${high}`;
   if (low !== undefined) return `${type}, at least ${low}`;
   if (high !== undefined) return `${type}, at most ${high}`;

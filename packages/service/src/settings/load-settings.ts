@@ -11,6 +11,11 @@ const configVariable = 'TESSERA_CONFIG';
 /** Kubernetes describes each Service of a namespace in variables of this form; they are nobody's typing error. */
 const serviceLink = /_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$/;
 
+export interface LoadOptions {
+  /** What becomes of keys in the file that the schema lacks: it may be a part of what the file is for. By default refuse. */
+  readonly otherKeys?: 'refuse' | 'ignore';
+}
+
 /**
  * The settings of a service: file (`--config` or TESSERA_CONFIG) < environment < flags, over the defaults.
  * Unknown keys in the file and unknown flags are refused; so is a TESSERA_ variable that nearly has a setting's name.
@@ -24,13 +29,15 @@ export function loadSettings<S extends SettingsSchema>(
   schema: S,
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  { otherKeys = 'refuse' }: LoadOptions = {},
 ): Settings<S> {
   const flags = readFlags(argv, schema);
   refuseMistypedVariables(service, schema, env);
   const configFile = flags.configFile ?? env[configVariable];
   const file = configFile === undefined ? new Map<string, unknown>() : readSettingsFile(configFile, schema);
   for (const key of file.keys()) {
-    if (!Object.hasOwn(schema, key)) throw unknownKey(service, key, configFile ?? '', Object.keys(schema));
+    if (otherKeys === 'refuse' && !Object.hasOwn(schema, key))
+      throw unknownKey(service, key, configFile ?? '', Object.keys(schema));
   }
   const values: Record<string, unknown> = {};
   for (const [key, setting] of Object.entries(schema)) {
