@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { queues, Subjects } from '@tessera/protocol';
+import { defaultStreamLimits, queues, Subjects, spreadStreams, totalStreamBytes } from '@tessera/protocol';
 import { configComment, configSchema } from './config-schema.mjs';
 import { ownedSettings } from './owned-settings.mjs';
 import { closed, flag, map } from './schema-words.mjs';
@@ -16,7 +16,7 @@ const read = (...path) => readFileSync(join(charts, ...path), 'utf8');
  * @param shared settings that every service has
  */
 export function chartFiles(services, shared) {
-  const files = { 'deploy/charts/library/templates/_settings.tpl': settingsTemplate(shared) };
+  const files = { 'deploy/charts/library/templates/_settings.tpl': settingsTemplate(services, shared) };
   for (const [stage, chart] of Object.entries(stageCharts)) {
     const settings = services[stage];
     files[`deploy/charts/${stage}/values.schema.json`] =
@@ -63,12 +63,12 @@ function block(name, variables) {
     });
 }
 
-function settingsTemplate(shared) {
-  const defaults = Object.fromEntries(
-    Object.entries(shared)
-      .filter(([, setting]) => setting.default !== undefined)
-      .map(([key, setting]) => [key, String(setting.default)]),
-  );
+function settingsTemplate(services, shared) {
+  const defaults = defaultsOf(shared);
+  const own = Object.entries(services).map(([service, settings]) => {
+    const others = Object.entries(settings).filter(([key]) => !(key in shared));
+    return ofService(service, defaultsOf(Object.fromEntries(others)));
+  });
   const subjects = new Subjects('PREFIX', 'REVISION');
   const names = Object.fromEntries(
     queues.map((queue) => [queue.name, { stream: subjects.queue(queue), consumer: subjects.workers }]),
@@ -76,14 +76,22 @@ function settingsTemplate(shared) {
   const streams = JSON.stringify(names, null, 2)
     .replaceAll('PREFIX', '{{ .prefix }}')
     .replaceAll('REVISION', '{{ .revision }}');
-  const owned = Object.entries(ownedSettings).map(
-    ([service, settings]) => `{{- if eq .service "${service}" -}}\n${JSON.stringify(settings, null, 2)}\n{{- end -}}`,
-  );
+  const owned = Object.entries(ownedSettings).map(([service, settings]) => ofService(service, settings));
   return `{{/* Made by scripts/generate-docs.mjs from the code; do not edit. */}}
 
 {{/* Defaults of the settings that every service has, as texts. */}}
 {{- define "tessera.defaults" -}}
 ${JSON.stringify(defaults, null, 2)}
+{{- end -}}
+
+{{/* The same of the settings that .service has for itself. */}}
+{{- define "tessera.serviceDefaults" -}}
+${own.join('\n')}
+{{- end -}}
+
+{{/* What NATS must have room for: the settings that say so for each revision and for all, and the bytes of what is always there. */}}
+{{- define "tessera.streamBytes" -}}
+${JSON.stringify(streamBytes(), null, 2)}
 {{- end -}}
 
 {{/* The stream and the consumer of each queue: (dict "prefix" ... "revision" ...). */}}
@@ -96,4 +104,27 @@ ${streams}
 ${owned.join('\n')}
 {{- end -}}
 `;
+}
+
+function defaultsOf(settings) {
+  return Object.fromEntries(
+    Object.entries(settings)
+      .filter(([, setting]) => setting.default !== undefined)
+      .map(([key, setting]) => [key, String(setting.default)]),
+  );
+}
+
+function ofService(service, value) {
+  return `{{- if eq .service "${service}" -}}\n${JSON.stringify(value, null, 2)}\n{{- end -}}`;
+}
+
+/** As totalStreamBytes adds up. */
+function streamBytes() {
+  const nothing = Object.fromEntries([...queues, ...spreadStreams].map(({ name }) => [name, 0]));
+  const key = ({ name }) => `nats.${name.replaceAll(/_([a-z])/g, (_, letter) => letter.toUpperCase())}Bytes`;
+  return {
+    eachRevision: queues.map(key),
+    shared: spreadStreams.map(key),
+    always: totalStreamBytes({ ...defaultStreamLimits, maxBytes: nothing }),
+  };
 }

@@ -117,9 +117,7 @@ export const sharedProperties = {
     liveness: probe('Whether the process answers.'),
   }),
   preStopSeconds: count('Seconds that a pod serves on before it drains.', 0, { maximum: 600 }),
-  updateStrategy: map('Of the workload.'),
   revisionHistoryLimit: count('Old ReplicaSets that are kept.'),
-  rolloutMarginSeconds: count('Seconds beyond a start that a rollout may stand still.', 1),
   podDisruptionBudget: closed('What evictions may take.', {
     enabled: flag('Whether there is one.'),
     maxUnavailable: countOrShare('Pods that may be missing: a number, or a share such as 25%.'),
@@ -166,6 +164,12 @@ export const sharedProperties = {
   extraVolumeMounts: list('Where they are mounted.'),
   extraInitContainers: list('More init containers.'),
   extraContainers: list('More containers.'),
+};
+
+/** What deploy/charts/blocks/rollout.yaml has, of a Deployment. */
+export const rollout = {
+  updateStrategy: map('Of the Deployment.'),
+  rolloutMarginSeconds: count('Seconds beyond a start that a rollout may stand still.', 1),
 };
 
 /** What deploy/charts/blocks/gpu.yaml has. */

@@ -39,7 +39,7 @@ The part's autoscaler, whichever it is, and what belongs to it.
 {{- end -}}
 
 {{- define "tessera.scaleTarget" -}}
-apiVersion: apps/v1
+apiVersion: {{ .apiVersion | default "apps/v1" }}
 kind: {{ .kind | default "Deployment" }}
 name: {{ include "tessera.fullname" . }}
 {{- end -}}

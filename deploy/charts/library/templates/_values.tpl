@@ -50,7 +50,7 @@ One setting by its name with dots, of the part's file or, where it does not stan
 {{- $node = get (kindIs "map" $node | ternary $node dict) . -}}
 {{- end -}}
 {{- if or (kindIs "invalid" $node) (eq (toString $node) "") -}}
-{{- get (include "tessera.defaults" . | fromJson) .name -}}
+{{- get (merge (include "tessera.defaults" . | fromJson) (include "tessera.serviceDefaults" .part | fromJson)) .name -}}
 {{- else if kindIs "float64" $node -}}
 {{- if eq (floor $node) $node }}{{ int64 $node }}{{ else }}{{ $node }}{{ end -}}
 {{- else -}}
