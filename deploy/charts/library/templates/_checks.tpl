@@ -162,6 +162,11 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if and (kindIs "invalid" $min) (kindIs "invalid" $max) -}}
 {{- include "tessera.fail" (dict "part" . "text" "podDisruptionBudget has neither maxUnavailable nor minAvailable; set one, or podDisruptionBudget.enabled to false") -}}
 {{- end -}}
+{{- range $key, $value := dict "maxUnavailable" $max "minAvailable" $min -}}
+{{- if and (kindIs "string" $value) (not (regexMatch "^(100|[0-9]{1,2})%$" $value)) -}}
+{{- include "tessera.fail" (dict "part" $ "text" (printf "podDisruptionBudget.%s is %q; it is a number of pods, or a share such as 25%%" $key $value)) -}}
+{{- end -}}
+{{- end -}}
 {{- $forbids := false -}}
 {{- if not (kindIs "invalid" $max) -}}
 {{- $forbids = has (toString $max) (list "0" "0%") -}}
@@ -172,7 +177,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- end -}}
 {{- if $forbids -}}
 {{- $which := kindIs "invalid" $max | ternary (printf "podDisruptionBudget.minAvailable is %v" $min) (printf "podDisruptionBudget.maxUnavailable is %v" $max) -}}
-{{- include "tessera.fail" (dict "part" . "text" (printf "%s, which forbids every eviction while there are %d replicas, so that no node could ever be drained; use maxUnavailable: 1" $which $least)) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "%s, which forbids every eviction at the fewest replicas (%d), so that no node could ever be drained; use maxUnavailable: 1" $which $least)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
