@@ -104,6 +104,10 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if and $image (not $image.reference) -}}
 {{- include "tessera.fail" (dict "part" . "text" "model.source.image.reference is missing: the image that holds the bundle, such as registry.example/models/demo:1") -}}
 {{- end -}}
+{{- $usesImage := or $image ((($model.source.compile | default dict).checkpoint | default dict).image) -}}
+{{- if and $usesImage (semverCompare "<1.33.0-0" .root.Capabilities.KubeVersion.Version) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "model.source mounts an image as a volume, and Kubernetes %s cannot; 1.33 can with the feature gate ImageVolume, 1.35 without; use pvc" .root.Capabilities.KubeVersion.Version)) -}}
+{{- end -}}
 {{- with $model.source.compile -}}
 {{- $checkpoint := .checkpoint | default dict -}}
 {{- $given := list -}}
@@ -171,7 +175,8 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if not (kindIs "invalid" $max) -}}
 {{- $forbids = has (toString $max) (list "0" "0%") -}}
 {{- else if kindIs "string" $min -}}
-{{- $forbids = or (eq $min "100%") (and (le $least 1) (ne $min "0%")) -}}
+{{- $kept := ceil (divf (mulf (trimSuffix "%" $min | float64) (max $least 1 | float64)) 100.0) -}}
+{{- $forbids = ge $kept (max $least 1 | float64) -}}
 {{- else -}}
 {{- $forbids = ge (int $min) (max $least 1 | int) -}}
 {{- end -}}
