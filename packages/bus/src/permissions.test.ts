@@ -39,6 +39,7 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole
   ['a part', subjects.part(0, 'p', 0), ['gateway', 'encoder']],
   ['a cancel', subjects.cancel('r'), ['gateway']],
   ['a tombstone', subjects.tombstone('r'), ['gateway']],
+  ['a question who takes encode jobs', subjects.attendance(encodeQueue), ['gateway']],
   ['an announcement', subjects.engines(), ['llm']],
   ['an announcement of experts', subjects.experts(), ['llm']],
   ['an announcement of layers', subjects.layers(), ['llm']],
@@ -58,6 +59,8 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole
 /** Who may listen where. */
 const mayHear: ReadonlyArray<[what: string, subject: string, roles: readonly BusRole[]]> = [
   ['cancels', subjects.cancel(), busRoles],
+  ['whether somebody asks who takes encode jobs', subjects.attendance(encodeQueue), ['encoder']],
+  ['whether somebody asks who takes generate jobs', subjects.attendance(generateQueue), ['generator']],
   ['announcements', subjects.engines(), ['gateway']],
   ['announcements of experts', subjects.experts(), ['llm']],
   ['announcements of layers', subjects.layers(), ['llm']],
