@@ -104,6 +104,10 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if and $image (not $image.reference) -}}
 {{- include "tessera.fail" (dict "part" . "text" "model.source.image.reference is missing: the image that holds the bundle, such as registry.example/models/demo:1") -}}
 {{- end -}}
+{{- $usesImage := or $image ((($model.source.compile | default dict).checkpoint | default dict).image) -}}
+{{- if and $usesImage (semverCompare "<1.33.0-0" .root.Capabilities.KubeVersion.Version) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "model.source mounts an image as a volume, and Kubernetes %s cannot; 1.33 can with the feature gate ImageVolume, 1.35 without; use pvc" .root.Capabilities.KubeVersion.Version)) -}}
+{{- end -}}
 {{- with $model.source.compile -}}
 {{- $checkpoint := .checkpoint | default dict -}}
 {{- $given := list -}}
@@ -162,17 +166,23 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if and (kindIs "invalid" $min) (kindIs "invalid" $max) -}}
 {{- include "tessera.fail" (dict "part" . "text" "podDisruptionBudget has neither maxUnavailable nor minAvailable; set one, or podDisruptionBudget.enabled to false") -}}
 {{- end -}}
+{{- range $key, $value := dict "maxUnavailable" $max "minAvailable" $min -}}
+{{- if and (kindIs "string" $value) (not (regexMatch "^(100|[0-9]{1,2})%$" $value)) -}}
+{{- include "tessera.fail" (dict "part" $ "text" (printf "podDisruptionBudget.%s is %q; it is a number of pods, or a share such as 25%%" $key $value)) -}}
+{{- end -}}
+{{- end -}}
 {{- $forbids := false -}}
 {{- if not (kindIs "invalid" $max) -}}
 {{- $forbids = has (toString $max) (list "0" "0%") -}}
 {{- else if kindIs "string" $min -}}
-{{- $forbids = or (eq $min "100%") (and (le $least 1) (ne $min "0%")) -}}
+{{- $kept := ceil (divf (mulf (trimSuffix "%" $min | float64) (max $least 1 | float64)) 100.0) -}}
+{{- $forbids = ge $kept (max $least 1 | float64) -}}
 {{- else -}}
 {{- $forbids = ge (int $min) (max $least 1 | int) -}}
 {{- end -}}
 {{- if $forbids -}}
 {{- $which := kindIs "invalid" $max | ternary (printf "podDisruptionBudget.minAvailable is %v" $min) (printf "podDisruptionBudget.maxUnavailable is %v" $max) -}}
-{{- include "tessera.fail" (dict "part" . "text" (printf "%s, which forbids every eviction while there are %d replicas, so that no node could ever be drained; use maxUnavailable: 1" $which $least)) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "%s, which forbids every eviction at the fewest replicas (%d), so that no node could ever be drained; use maxUnavailable: 1" $which $least)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -113,10 +113,8 @@ imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" .part "image" .ima
 env:
   - name: HOME
     value: /tmp
-{{- with .resources }}
 resources:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- toYaml (.resources | default (dict "requests" (dict "cpu" "500m" "memory" "512Mi") "limits" (dict "memory" "2Gi"))) | nindent 2 }}
 securityContext:
   {{- toYaml .part.values.securityContext | nindent 2 }}
 {{- end -}}

@@ -55,7 +55,7 @@ name: {{ include "tessera.fullname" . }}
 {{- $metrics = append $metrics (include "tessera.queueDepthMetric" . | fromYaml) -}}
 {{- end -}}
 {{- if not $metrics -}}
-{{- fail (printf "%s: autoscaling.type is hpa, and nothing says what it scales on: set autoscaling.hpa.cpuPercent or autoscaling.hpa.metrics" (include "tessera.stage" .)) -}}
+{{- include "tessera.fail" (dict "part" . "text" "autoscaling.type is hpa, and nothing says what it scales on; set autoscaling.hpa.cpuPercent or autoscaling.hpa.metrics") -}}
 {{- end -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -105,7 +105,7 @@ external:
 {{- end -}}
 {{- $triggers = concat $triggers (.triggers | default list) ($keda.triggers | default list) -}}
 {{- if not $triggers -}}
-{{- fail (printf "%s: autoscaling.type is keda, and nothing says what it scales on: set autoscaling.keda.triggers" (include "tessera.stage" .)) -}}
+{{- include "tessera.fail" (dict "part" . "text" "autoscaling.type is keda, and nothing says what it scales on; set autoscaling.keda.triggers") -}}
 {{- end -}}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
