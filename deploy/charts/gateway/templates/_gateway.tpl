@@ -3,7 +3,10 @@
 {{- template "tessera.part" . -}}
 {{- $shared := (.root.Values.global | default dict).tls | default dict -}}
 {{- $tls := merge (deepCopy (.values.engines.tls | default dict)) (deepCopy $shared) -}}
-{{- if .values.engines.tls.existingSecret }}{{ $tls = .values.engines.tls }}{{ end -}}
+{{- if .values.engines.tls.existingSecret -}}
+{{- /* Another Secret, and the same engines: those ask for certificates where all services do. */ -}}
+{{- $tls = merge (dict "mutual" (or .values.engines.tls.mutual $shared.mutual)) .values.engines.tls -}}
+{{- end -}}
 {{- if $tls.existingSecret -}}
 {{- $env := list (dict "name" "TESSERA_ENGINES_CA_FILE" "value" "/etc/tessera/engines/ca.crt") -}}
 {{- $items := list (dict "key" (default "ca.crt" $tls.caKey) "path" "ca.crt") -}}
