@@ -1,6 +1,6 @@
 import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy';
 import { type Component, calls, components, openToClients } from '../support/architecture.js';
-import { type Check, type Labels, lasting, ofKind, type Release } from '../support/manifest.js';
+import { type Check, type Labels, ofKind, type Release, workloads } from '../support/manifest.js';
 import { connects, type Endpoint } from '../support/network-policies.js';
 
 const ports = { grpc: 7000, metrics: 9090 };
@@ -8,7 +8,7 @@ const nats = { port: 4222, protocol: 'TCP' } as const;
 
 /** A pod of each role: the release's own where it has one, else one as another release in the namespace would have it. */
 function endpoints(release: Release): (Endpoint & { component: Component; labels: Labels })[] {
-  const own = lasting(release);
+  const own = workloads(release);
   return (Object.keys(components) as Component[]).flatMap((component) => {
     const found = own.filter(
       ({ labels }) =>
@@ -51,7 +51,7 @@ export const edgesAreTheArchitectures: Check = (release) => {
   if (policies.length === 0) return [];
   const faults: string[] = [];
   const all = endpoints(release);
-  const isOwn = ({ labels }: { labels: Labels }): boolean => lasting(release).some((each) => each.labels === labels);
+  const isOwn = ({ labels }: { labels: Labels }): boolean => workloads(release).some((each) => each.labels === labels);
   const settings = policySettings(release.values);
   const compare = (
     from: Endpoint,

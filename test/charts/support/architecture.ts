@@ -12,6 +12,8 @@ export const components = {
   layers: 'llm',
   generator: 'generator',
   gateway: 'gateway',
+  // The Job that makes the streams: it is called by nobody, and calls NATS alone.
+  streams: 'streams',
 } as const;
 
 export type Component = keyof typeof components;

@@ -20,13 +20,22 @@ const schemas: Readonly<Record<string, SettingsSchema>> = {
   'tessera-gateway': gatewaySettings,
 };
 
-/** A container that runs one of the services, with what it would read at its start. */
-export interface ServiceContainer extends PlacedContainer {
-  readonly service: string;
-  readonly schema: SettingsSchema;
+/** What a container would read at its start. */
+export interface Surroundings {
   readonly env: Readonly<Record<string, string>>;
   /** The settings file that TESSERA_CONFIG names, if any, as the pod would find it. */
   readonly file: string | undefined;
+}
+
+/** A container that runs one of the services. */
+export interface ServiceContainer extends PlacedContainer, Surroundings {
+  readonly service: string;
+  readonly schema: SettingsSchema;
+}
+
+export function surroundingsOf(release: Release, placed: PlacedContainer): Surroundings {
+  const env = environment(placed.container.env ?? []);
+  return { env, file: fileAt(release, placed, env.TESSERA_CONFIG) };
 }
 
 /** The containers of the services, without those that only prepare something for them. */
@@ -37,16 +46,7 @@ export function serviceContainers(release: Release): ServiceContainer[] {
     if (schema === undefined || placed.init || placed.workload.kind === 'Job') return [];
     // Sidecars that somebody adds have another name than the pod's first container.
     if (placed.container.name !== placed.workload.template.spec?.containers[0]?.name) return [];
-    const env = environment(placed.container.env ?? []);
-    return [
-      {
-        ...placed,
-        service: service.slice('tessera-'.length),
-        schema,
-        env,
-        file: fileAt(release, placed, env.TESSERA_CONFIG),
-      },
-    ];
+    return [{ ...placed, ...surroundingsOf(release, placed), service: service.slice('tessera-'.length), schema }];
   });
 }
 
