@@ -44,6 +44,12 @@ kind: {{ .kind | default "Deployment" }}
 name: {{ include "tessera.fullname" . }}
 {{- end -}}
 
+{{/* As of every object, with the annotations that are the autoscaler's own. */}}
+{{- define "tessera.scalerMetadata" -}}
+{{- $annotations := merge (deepCopy (.values.autoscaling.annotations | default dict)) (deepCopy (.values.commonAnnotations | default dict)) -}}
+{{- include "tessera.metadata" (merge (dict "values" (merge (dict "commonAnnotations" $annotations) .values)) .) -}}
+{{- end -}}
+
 {{- define "tessera.horizontalPodAutoscaler" -}}
 {{- $scaling := .values.autoscaling -}}
 {{- $hpa := $scaling.hpa | default dict -}}
@@ -59,7 +65,7 @@ name: {{ include "tessera.fullname" . }}
 {{- end -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
-{{ include "tessera.metadata" . }}
+{{ include "tessera.scalerMetadata" . }}
 spec:
   scaleTargetRef:
     {{- include "tessera.scaleTarget" . | nindent 4 }}
@@ -109,7 +115,7 @@ external:
 {{- end -}}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
-{{ include "tessera.metadata" . }}
+{{ include "tessera.scalerMetadata" . }}
 spec:
   scaleTargetRef:
     {{- include "tessera.scaleTarget" . | nindent 4 }}
@@ -148,7 +154,7 @@ name: {{ .queue }}-lag
 metadata:
   stream: {{ $queue.stream }}
   consumer: {{ $queue.consumer }}
-  lagThreshold: {{ int $keda.lagThreshold | quote }}
+  lagThreshold: {{ int (default (mul 2 (include "tessera.setting" (dict "part" . "name" "jobs.slots") | int)) $keda.lagThreshold) | quote }}
   activationLagThreshold: {{ int ($keda.activationLagThreshold | default 0) | quote }}
   useHttps: {{ $monitoring.https | default false | quote }}
   {{- if not $monitoring.existingSecret }}
