@@ -139,6 +139,10 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- include "tessera.fail" (dict "part" . "text" (printf "autoscaling.minReplicas is 0, and %s" $why)) -}}
 {{- end -}}
 {{- end -}}
+{{- $percent := (get $scaling $type | default dict).cpuPercent -}}
+{{- if and (ne $type "none") $percent (not ((.values.resources | default dict).requests | default dict).cpu) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "autoscaling.%s.cpuPercent is a share of resources.requests.cpu, which is missing" $type)) -}}
+{{- end -}}
 {{- if eq $type "keda" -}}
 {{- if .queue -}}
 {{- if not (include "tessera.model" . | fromJson).revision -}}

@@ -110,6 +110,8 @@ external:
 {{- $triggers = append $triggers (include "tessera.lagTrigger" . | fromYaml) -}}
 {{- end -}}
 {{- $triggers = concat $triggers (.triggers | default list) ($keda.triggers | default list) -}}
+{{- $answers := list -}}
+{{- range $triggers }}{{ if not (has .type (list "cpu" "memory")) }}{{ $answers = append $answers .type }}{{ end }}{{ end -}}
 {{- if not $triggers -}}
 {{- include "tessera.fail" (dict "part" . "text" "autoscaling.type is keda, and nothing says what it scales on; set autoscaling.keda.triggers") -}}
 {{- end -}}
@@ -124,7 +126,7 @@ spec:
   minReplicaCount: {{ include "tessera.minReplicas" . }}
   maxReplicaCount: {{ int $scaling.maxReplicas }}
   {{- with $keda.fallback }}
-  {{- if .replicas }}
+  {{- if and .replicas $answers }}
   fallback:
     failureThreshold: {{ int .failureThreshold }}
     replicas: {{ int .replicas }}
