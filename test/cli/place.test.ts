@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { tessera } from '../support/tessera.js';
 
 let folder: string;
@@ -57,6 +58,57 @@ test('a placement is planned, compared, and put where it is looked for', async (
   expect(epoch()).toBe(3);
 });
 
+/** As `kubectl get nodes -o json` writes them. */
+const clusterNodes = JSON.stringify({
+  kind: 'List',
+  items: ['east-1', 'east-2'].map((name) => ({
+    kind: 'Node',
+    metadata: { name, labels: { 'kubernetes.io/hostname': name } },
+    spec: {},
+    status: { allocatable: { memory: '60Mi' } },
+  })),
+});
+
+test('for Kubernetes: nodes from kubectl, a ConfigMap for kubectl, values for the chart', async () => {
+  writeFileSync(file('nodes.json'), clusterNodes);
+  const plan = ['place', 'plan', '--bundle', bundle, '--nodes', file('nodes.json'), '--configmap', 'experts'];
+  const planned = await tessera([...plan, '--namespace', 'serving', '--values', file('values.yaml')]);
+  expect(planned.status, planned.stderr).toBe(0);
+  const manifest = parse(planned.stdout);
+  expect(manifest).toMatchObject({ kind: 'ConfigMap', metadata: { name: 'experts', namespace: 'serving' } });
+  expect(Object.keys(JSON.parse(manifest.data['placement.json']).groups)).toEqual(['east-1', 'east-2']);
+  const { experts } = parse(readFileSync(file('values.yaml'), 'utf8'));
+  expect(experts.groups.map(({ nodeSelector }: { nodeSelector: object }) => nodeSelector)).toEqual([
+    { 'kubernetes.io/hostname': 'east-1' },
+    { 'kubernetes.io/hostname': 'east-2' },
+  ]);
+
+  // What is there already is written as it is: nothing to apply, nothing to commit.
+  writeFileSync(file('there.yaml'), planned.stdout);
+  const again = await tessera([...plan, '--namespace', 'serving', '--current', file('there.yaml')]);
+  expect(again.stdout).toBe(planned.stdout);
+
+  const apply = ['place', 'apply', file('there.yaml'), '--bundle', bundle, '--configmap', 'experts'];
+  const epochOf = (stdout: string): number => JSON.parse(parse(stdout).data['placement.json']).epoch;
+  const first = await tessera(apply);
+  expect(epochOf(first.stdout)).toBe(1);
+  writeFileSync(file('counts.json'), JSON.stringify({ layers }));
+  await tessera([
+    ...plan,
+    '--counts',
+    file('counts.json'),
+    '--skew',
+    '0',
+    '--current',
+    file('there.yaml'),
+    '--out',
+    file('hot.yaml'),
+  ]);
+  const other = await tessera([...apply, '--current', file('hot.yaml'), '-o', 'json']);
+  expect(epochOf(other.stdout)).toBe(3);
+  expect(other.stderr).toContain('kubectl apply');
+});
+
 test.each<[what: string, args: () => string[], says: RegExp]>([
   ['too little memory', () => ['plan', '--bundle', bundle, '--nodes', '1Mi'], /48 experts .* room for/],
   ['nodes that are none', () => ['plan', '--bundle', bundle, '--nodes', '2x'], /is not like 2x24Gi/],
@@ -96,6 +148,31 @@ test.each<[what: string, args: () => string[], says: RegExp]>([
       return ['apply', placementFile({ groups }), '--bundle', bundle, '--to', file('no.json')];
     },
     /leaves 6 experts to nobody, such as expert 7 of layer 0/,
+  ],
+  [
+    'a manifest and a report on one stdout',
+    () => ['plan', '--bundle', bundle, '--nodes', '1Gi', '--configmap', 'a', '--json'],
+    /--out/,
+  ],
+  [
+    'the namespace of no ConfigMap',
+    () => ['plan', '--bundle', bundle, '--nodes', '1Gi', '--namespace', 'a', '--out', file('no.json')],
+    /--configmap/,
+  ],
+  [
+    'values for nodes of no cluster',
+    () => ['plan', '--bundle', bundle, '--nodes', '1Gi', '--values', '/no'],
+    /kubectl get nodes/,
+  ],
+  [
+    'an apply to nowhere',
+    () => ['apply', placementFile({ groups: {} }), '--bundle', bundle],
+    /--to a file, or --configmap/,
+  ],
+  [
+    'a ConfigMap with a strange name',
+    () => ['plan', '--bundle', bundle, '--nodes', '1Gi', '--configmap', 'A_b'],
+    /small letters/,
   ],
 ])('%s: refused with a sentence, and nothing is written', async (_, args, says) => {
   const { status, stderr } = await tessera(['place', ...args()]);

@@ -1,3 +1,4 @@
+export { extractPart } from './extract-part.js';
 export * from './manifest.js';
 export * from './model-info.js';
 export * from './preprocessing.js';

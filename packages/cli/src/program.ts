@@ -4,15 +4,16 @@ import { weightKinds } from '@tessera/bundle';
 import { type Cut, parseCut } from '@tessera/compiler';
 import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { collect, decimal, wholeNumber } from './arguments.js';
 import { type AskOptions, ask, draw } from './commands/ask.js';
+import { bundleCommands } from './commands/bundle.js';
 import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
-import { applyExperts, diffExperts, type PlanOptions, planExperts } from './commands/place.js';
-import { type CountsOptions, countRows } from './commands/place-counts.js';
 import { streamsCommands } from './commands/streams-commands.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
 import { HintedError } from './hinted-error.js';
+import { placeCommands } from './place-program.js';
 import { bold } from './terminal.js';
 
 /** The port that `tessera up` listens on and `tessera ask` calls, unless told otherwise. */
@@ -125,66 +126,10 @@ function buildProgram(signal: AbortSignal): Command {
     .option('--json', 'the result as JSON', false)
     .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
 
+  bundleCommands(program.command('bundle'), signal);
   placeCommands(program.command('place'), signal);
   streamsCommands(program.command('streams'), signal);
   return program;
-}
-
-function placeCommands(place: Command, signal: AbortSignal): void {
-  const bundle = ['--bundle <dir>', 'the compiled model, with its experts apart (compile --cut experts)'] as const;
-  const expertBytes = ['--expert-bytes <n>', 'memory of one expert; by default that of its weights'] as const;
-  place.description("plan which of a mixture's experts lie on which node");
-  place
-    .command('plan')
-    .description('experts to nodes, with copies of hot ones, until every layer is even; writes nothing without --out')
-    .requiredOption(...bundle)
-    .requiredOption(
-      '--nodes <nodes>',
-      'such as 2x24Gi,80Gi; or JSON of name, memory, count, speed; or a file of either',
-    )
-    .option(
-      '--counts <file>',
-      'how often the router chose each expert, as place counts writes it: {"layers": [[...], ...]}',
-    )
-    .option(
-      '--skew <n>',
-      'without --counts: the n-th expert of a layer is chosen in proportion to 1 / n^skew',
-      decimal,
-      1,
-    )
-    .option('--seed <n>', 'without --counts: which expert is the n-th', wholeNumber(0, 2 ** 31), 1)
-    .option('--current <file>', 'the placement there is; what may stay stays')
-    .option('--tolerance <n>', 'how many per cent longer than even a layer may take', decimal, 10)
-    .option(...expertBytes, wholeNumber(1, Number.MAX_SAFE_INTEGER))
-    .option('--out <file>', 'where the placement is written')
-    .option('--json', 'as JSON', false)
-    .action((options: PlanOptions) => planExperts(options));
-  place
-    .command('counts')
-    .description('how often running engines sent rows to each expert, for plan --counts; by their metrics')
-    .requiredOption(...bundle)
-    .requiredOption('--metrics <url>', "an engine's metrics, http://HOST:PORT/metrics; once for each engine", collect)
-    .option('--seconds <n>', 'how long is counted; 0: all since the engines began', wholeNumber(0, 86_400), 60)
-    .option('--out <file>', 'where they are written; else to stdout')
-    .action((options: CountsOptions) => countRows(options, signal));
-  place
-    .command('diff')
-    .description('what changes on which node from one placement to another')
-    .argument('<before>', 'a placement')
-    .argument('<after>', 'another one')
-    .requiredOption(...bundle)
-    .option(...expertBytes, wholeNumber(1, Number.MAX_SAFE_INTEGER))
-    .option('--json', 'as JSON', false)
-    .action((before: string, after: string, options: { bundle: string; json: boolean }) =>
-      diffExperts(before, after, options),
-    );
-  place
-    .command('apply')
-    .description('put a placement where engines and shards look for it (experts.placementFile)')
-    .argument('<file>', 'a placement')
-    .requiredOption(...bundle)
-    .requiredOption('--to <file>', 'where it is looked for')
-    .action((file: string, options: { bundle: string; to: string }) => applyExperts(file, options));
 }
 
 function chatOptions(command: Command): Command {
@@ -239,20 +184,6 @@ function tokenIds(value: string, earlier: readonly number[] = []): number[] {
 /** Token ids travel in 32 bits. */
 const tokenId = wholeNumber(0, 2 ** 32 - 1);
 
-function collect(value: string, earlier: readonly string[] = []): string[] {
-  return [...earlier, value];
-}
-
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < least || value > most) {
-      throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
-    }
-    return value;
-  };
-}
-
 /** How a model is cut; said once, since there is one cut. */
 function cutOption(text: string, previous: Cut | undefined): Cut {
   try {
@@ -265,12 +196,6 @@ function cutOption(text: string, previous: Cut | undefined): Cut {
 function natsPrefix(text: string): string {
   if (!/^[A-Za-z0-9_-]+$/.test(text)) throw new InvalidArgumentError('Use letters, digits, - and _ only.');
   return text;
-}
-
-function decimal(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
-  return value;
 }
 
 function seed(text: string): bigint {

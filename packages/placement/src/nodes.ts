@@ -4,14 +4,17 @@ import type { PlacementNode } from './model-experts.js';
 
 const units: Readonly<Record<string, number>> = {
   '': 1,
+  k: 1e3,
   K: 1e3,
   M: 1e6,
   G: 1e9,
   T: 1e12,
+  P: 1e15,
   Ki: 2 ** 10,
   Mi: 2 ** 20,
   Gi: 2 ** 30,
   Ti: 2 ** 40,
+  Pi: 2 ** 50,
 };
 
 const namePattern = /^[A-Za-z0-9_-]{1,48}$/;
@@ -35,7 +38,14 @@ const schema = z
  */
 export function readNodes(text: string): PlacementNode[] {
   const trimmed = text.trim();
-  const nodes = trimmed.startsWith('[') ? fromJson(trimmed) : fromWords(trimmed);
+  return checkNodes(trimmed.startsWith('[') ? fromJson(trimmed) : fromWords(trimmed));
+}
+
+/**
+ * Nodes, from wherever they come: not too many, and each name once.
+ * @throws TesseraError CONFIG_INVALID
+ */
+export function checkNodes(nodes: PlacementNode[]): PlacementNode[] {
   if (nodes.length > maxNodes) throw invalid(`there are ${nodes.length}; at most ${maxNodes} are taken`);
   const twice = nodes.find(({ name }, at) => nodes.findIndex((other) => other.name === name) !== at);
   if (twice !== undefined) throw invalid(`${twice.name} is there twice`);
@@ -70,9 +80,12 @@ function fromJson(text: string): PlacementNode[] {
   });
 }
 
-/** Bytes, as Kubernetes writes them: 24Gi, 512M, or a number. */
-function bytesOf(memory: string | number): number {
-  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)([KMGT]i?)?B?$/.exec(String(memory)) ?? [];
+/**
+ * Bytes, as Kubernetes writes them: 24Gi, 512M, or a number.
+ * @throws TesseraError CONFIG_INVALID
+ */
+export function bytesOf(memory: string | number): number {
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)(k|[KMGTP]i?)?B?$/.exec(String(memory)) ?? [];
   const bytes = Number(amount) * (units[unit] as number);
   if (!(bytes > 0)) throw invalid(`"${memory}" is no memory such as 24Gi`);
   return Math.floor(bytes);

@@ -61,13 +61,13 @@ export function checkPlacementFile(
 }
 
 /**
- * A placement's text. A node of the name `engine` stands for what every engine holds itself.
+ * A placement as the file has it. A node of the name `engine` stands for what every engine holds itself.
  * @param epoch higher than that of the placement before
  */
-export function writePlacement(
+export function placementFileOf(
   placement: Placement,
   { revision, epoch, model }: { revision: string; epoch: number; model: ModelExperts },
-): string {
+): PlacementFile {
   const groups: Record<string, ExpertBlock[]> = {};
   let engine: ExpertBlock[] = [];
   for (const [name, held] of placement) {
@@ -75,7 +75,16 @@ export function writePlacement(
     if (name === engineGroup) engine = blocks;
     else groups[name] = blocks;
   }
-  return `${JSON.stringify({ revision, epoch, engine, groups }, null, 1)}\n`;
+  return { revision, epoch, engine, groups };
+}
+
+/** A placement's text: a line for each block, so that it is short and a diff shows what changed. */
+export function formatPlacement({ revision, epoch, engine, groups }: PlacementFile): string {
+  const list = (blocks: readonly ExpertBlock[]): string =>
+    blocks.length === 0 ? '[]' : `[\n  ${blocks.map((each) => JSON.stringify(each)).join(',\n  ')}\n ]`;
+  const named = Object.entries(groups).map(([name, blocks]) => ` ${JSON.stringify(name)}: ${list(blocks)}`);
+  const head = `"revision": ${JSON.stringify(revision)},\n"epoch": ${epoch},\n"engine": ${list(engine)}`;
+  return `{\n${head},\n"groups": {\n${named.join(',\n')}\n}\n}\n`;
 }
 
 /** Layers that hold the same are one block. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bundle } from '@tessera/bundle';
-import { planPlacement, syntheticCounts, writePlacement } from '@tessera/placement';
+import { formatPlacement, placementFileOf, planPlacement, syntheticCounts } from '@tessera/placement';
 import { expertsOf } from '../commands/place.js';
 import { HintedError } from '../hinted-error.js';
 import type { StackShard } from './stack.js';
@@ -38,7 +38,7 @@ export async function planLocalShards(bundle: Bundle, count: number): Promise<Lo
   const folder = await mkdtemp(join(tmpdir(), 'tessera-up-'));
   const placementFile = join(folder, 'placement.json');
   const { revision } = bundle.manifest;
-  await writeFile(placementFile, writePlacement(placement, { revision, epoch: 1, model }));
+  await writeFile(placementFile, formatPlacement(placementFileOf(placement, { revision, epoch: 1, model })));
   const engineFlags = ['--experts-placement-file', placementFile];
   return {
     placementFile,
