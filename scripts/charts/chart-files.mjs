@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { defaultStreamLimits, queues, Subjects, spreadStreams, totalStreamBytes } from '@tessera/protocol';
 import { configComment, configSchema } from './config-schema.mjs';
-import { ownedSettings } from './owned-settings.mjs';
+import { commonSettings, ownedSettings } from './owned-settings.mjs';
 import { closed, flag, map } from './schema-words.mjs';
 import { stageCharts } from './stage-charts.mjs';
+import { umbrellaSchema } from './umbrella-schema.mjs';
 
 const charts = resolve(import.meta.dirname, '../../deploy/charts');
 const read = (...path) => readFileSync(join(charts, ...path), 'utf8');
@@ -19,38 +20,52 @@ export function chartFiles(services, shared) {
   const files = { 'deploy/charts/library/templates/_settings.tpl': settingsTemplate(services, shared) };
   for (const [stage, chart] of Object.entries(stageCharts)) {
     const settings = services[stage];
-    files[`deploy/charts/${stage}/values.schema.json`] =
-      `${JSON.stringify(valuesSchema(stage, chart, settings), null, 2)}\n`;
-    files[`deploy/charts/${stage}/values.yaml`] = values(stage, chart, settings, shared);
+    files[`deploy/charts/${stage}/values.schema.json`] = schemaText(
+      `Values of tessera-${stage}`,
+      stageSchema(stage, chart, settings),
+    );
+    files[`deploy/charts/${stage}/values.yaml`] = stageValues(stage, chart, settings, shared);
   }
+  const umbrella = umbrellaSchema(configSchema(shared, commonSettings));
+  files['deploy/charts/tessera/values.schema.json'] = schemaText('Values of tessera', umbrella);
+  // Each of them is explained here, and in the charts of the stages none.
+  files['deploy/charts/tessera/values.yaml'] = withBlocks('tessera', () => configComment(shared, commonSettings, {}));
   return files;
 }
 
-function valuesSchema(stage, { properties }, settings) {
-  return {
-    $schema: 'http://json-schema.org/draft-07/schema#',
-    title: `Values of tessera-${stage}`,
-    ...closed(`Values of the chart of Tessera's ${stage}.`, {
-      ...properties,
-      config: configSchema(settings, ownedSettings[stage]),
-      resources: map('Of the container.'),
-      enabled: flag('Whether the umbrella chart has this stage.'),
-      // Helm gives each chart the values for all, and an empty map for each chart it depends on.
-      global: map('Values for all stages: nats, model, image, tls, config.'),
-      'tessera-library': map('Nothing: the library has no values.'),
-    }),
-  };
+function schemaText(title, schema) {
+  return `${JSON.stringify({ $schema: 'http://json-schema.org/draft-07/schema#', title, ...schema }, null, 2)}\n`;
 }
 
-/** values.yaml as it is, with what stands between `# >>> NAME` and `# <<<` made anew. */
-function values(stage, { variables }, settings, shared) {
-  return read(stage, 'values.yaml').replaceAll(/^# >>> (\S+).*\n(?:(?!# <<<$).*\n)*# <<<$/gm, (_, name) => {
-    const body =
-      name === 'config'
-        ? configComment(settings, ownedSettings[stage], shared).join('\n')
-        : block(name, { service: stage, ...variables });
-    return `# >>> ${name} (made by npm run docs)\n${body}\n# <<<`;
+function stageSchema(stage, { properties }, settings) {
+  return closed(`Values of the chart of Tessera's ${stage}.`, {
+    ...properties,
+    config: configSchema(settings, ownedSettings[stage]),
+    resources: map('Of the container.'),
+    enabled: flag('Whether the umbrella chart has this stage.'),
+    // Helm gives each chart the values for all, and an empty map for each chart it depends on.
+    global: map('Values for all stages: nats, model, image, tls, config.'),
+    'tessera-library': map('Nothing: the library has no values.'),
   });
+}
+
+function stageValues(stage, { variables }, settings, shared) {
+  return withBlocks(stage, (name) =>
+    name === 'config'
+      ? configComment(settings, ownedSettings[stage], shared)
+      : block(name, { service: stage, ...variables }).split('\n'),
+  );
+}
+
+/** values.yaml as it is, with what stands between `# >>> NAME` and `# <<<` made anew, as deep as these stand. */
+function withBlocks(chart, linesOf) {
+  return read(chart, 'values.yaml').replaceAll(
+    /^( *)# >>> (\S+).*\n(?:(?! *# <<<$).*\n)* *# <<<$/gm,
+    (_, indent, name) => {
+      const lines = [`# >>> ${name} (made by npm run docs)`, ...linesOf(name), '# <<<'];
+      return lines.map((line) => (line === '' ? '' : `${indent}${line}`)).join('\n');
+    },
+  );
 }
 
 function block(name, variables) {

@@ -143,9 +143,9 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if not (include "tessera.model" . | fromJson).revision -}}
 {{- include "tessera.fail" (dict "part" . "text" "model.revision is missing: KEDA reads the lag of the revision's queue, and the queue is named by it; bundle.json has it") -}}
 {{- end -}}
-{{- $monitoring := ($scaling.keda | default dict).natsMonitoring | default dict -}}
+{{- $monitoring := include "tessera.natsMonitoring" . | fromJson -}}
 {{- if not (or $monitoring.endpoint $monitoring.existingSecret) -}}
-{{- include "tessera.fail" (dict "part" . "text" "autoscaling.keda.natsMonitoring.endpoint is missing: HOST:PORT of NATS's monitoring, such as nats-headless.messaging.svc:8222") -}}
+{{- include "tessera.fail" (dict "part" . "text" "autoscaling.keda.natsMonitoring.endpoint is missing (global.nats.monitoring.endpoint for all stages): HOST:PORT of NATS's monitoring, such as nats-headless.messaging.svc:8222") -}}
 {{- end -}}
 {{- if contains "/" ($monitoring.endpoint | default "") -}}
 {{- include "tessera.fail" (dict "part" . "text" (printf "autoscaling.keda.natsMonitoring.endpoint is %q; KEDA takes HOST:PORT, and https by autoscaling.keda.natsMonitoring.https" $monitoring.endpoint)) -}}
@@ -227,7 +227,7 @@ Where the chart is installed by helm itself, a Secret that is named and not ther
 {{- with ($nats.tls | default dict).existingSecret }}{{ $_ := set $names "nats.tls.existingSecret" . }}{{ end -}}
 {{- with (include "tessera.tls" . | fromJson).existingSecret }}{{ $_ := set $names "tls.existingSecret" . }}{{ end -}}
 {{- if and .queue (eq (include "tessera.scaling" .) "keda") -}}
-{{- with ((.values.autoscaling.keda | default dict).natsMonitoring | default dict).existingSecret -}}
+{{- with (include "tessera.natsMonitoring" . | fromJson).existingSecret -}}
 {{- $_ := set $names "autoscaling.keda.natsMonitoring.existingSecret" . -}}
 {{- end -}}
 {{- end -}}

@@ -141,7 +141,7 @@ The lag of the queue of the served revision: jobs that wait and jobs in work, so
 */}}
 {{- define "tessera.lagTrigger" -}}
 {{- $keda := .values.autoscaling.keda -}}
-{{- $monitoring := $keda.natsMonitoring | default dict -}}
+{{- $monitoring := include "tessera.natsMonitoring" . | fromJson -}}
 {{- $queue := get (include "tessera.queues" (dict "prefix" (include "tessera.setting" (dict "part" . "name" "nats.prefix")) "revision" (include "tessera.model" . | fromJson).revision) | fromJson) .queue -}}
 type: nats-jetstream
 name: {{ .queue }}-lag
@@ -163,7 +163,7 @@ authenticationRef:
 
 {{/* Where the address of NATS's monitoring, and the account, are a Secret's. */}}
 {{- define "tessera.triggerAuthentication" -}}
-{{- $monitoring := (.values.autoscaling.keda | default dict).natsMonitoring | default dict -}}
+{{- $monitoring := include "tessera.natsMonitoring" . | fromJson -}}
 {{- if and .queue $monitoring.existingSecret -}}
 apiVersion: keda.sh/v1alpha1
 kind: TriggerAuthentication
