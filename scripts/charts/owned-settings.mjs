@@ -2,7 +2,7 @@
  * Settings that the charts give to the process themselves, by environment, which wins over the file; with where the operator
  * says it instead. A template refuses them in `config` with that sentence.
  */
-const common = {
+export const commonSettings = {
   'model.dir': 'set model.source',
   'grpc.host': 'set listenHost',
   'grpc.port': 'it is 7000, and the Service of the same port',
@@ -25,15 +25,31 @@ const common = {
 };
 
 export const ownedSettings = {
-  encoder: common,
-  connector: common,
-  generator: common,
+  encoder: commonSettings,
+  connector: commonSettings,
+  generator: commonSettings,
   gateway: {
-    ...common,
+    ...commonSettings,
     'engines.caFile': 'set engines.tls.existingSecret',
     'engines.certFile': 'set engines.tls.existingSecret and engines.tls.mutual',
     'engines.keyFile': 'set engines.tls.existingSecret and engines.tls.mutual',
     'engines.serverName': 'set engines.tls.serverName',
   },
-  llm: common,
+  llm: {
+    ...commonSettings,
+    role: 'the chart has engines, experts.groups and layers.pieces',
+    'engine.advertise': 'set advertise',
+    'experts.placementFile': 'set experts.placement',
+    'experts.group': 'set experts.groups',
+    'experts.caFile': 'set tls.existingSecret',
+    'experts.certFile': 'set tls.existingSecret and tls.mutual',
+    'experts.keyFile': 'set tls.existingSecret and tls.mutual',
+    'experts.serverName': 'set experts.tls.serverName',
+    'layers.remote': 'set layers.pieces',
+    'layers.piece': 'set layers.pieces',
+    'layers.caFile': 'set tls.existingSecret',
+    'layers.certFile': 'set tls.existingSecret and tls.mutual',
+    'layers.keyFile': 'set tls.existingSecret and tls.mutual',
+    'layers.serverName': 'set layers.tls.serverName',
+  },
 };

@@ -28,6 +28,5 @@ export const orNull = (schema) => ({ ...schema, type: [schema.type, 'null'] });
 export const countOrShare = (description) => ({
   type: ['integer', 'string', 'null'],
   minimum: 0,
-  pattern: '^(100|[0-9]{1,2})%$',
   description,
 });

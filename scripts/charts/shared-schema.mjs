@@ -28,6 +28,12 @@ const model = closed('The model that is served.', {
   revision: text('Twelve hex digits, in quotes.'),
   sizeBytes: { type: 'number', minimum: 0, description: "Bytes of this stage's files of the bundle." },
   loadBytesPerSecond: { type: 'number', minimum: 1, description: 'Bytes that the slowest node reads a second.' },
+  copy: closed("Copying the stage's files to the node's disk first.", {
+    enabled: flag('Whether it is done.'),
+    image,
+    sizeLimit: text('Of the volume that they are copied to.'),
+    resources: map('Of the init container.'),
+  }),
   source: closed('Where the bundle comes from: one of pvc, image and compile.', {
     pvc: orNull(claim),
     image: orNull(imageVolume),
@@ -41,7 +47,7 @@ const model = closed('The model that is served.', {
         cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
         image,
         sizeLimit: text('Of the volume that the bundle is made in.'),
-        resources: map('Of the init containers.'),
+        resources: map('Of the init container.'),
       }),
     ),
   }),
@@ -111,9 +117,7 @@ export const sharedProperties = {
     liveness: probe('Whether the process answers.'),
   }),
   preStopSeconds: count('Seconds that a pod serves on before it drains.', 0, { maximum: 600 }),
-  updateStrategy: map('Of the workload.'),
   revisionHistoryLimit: count('Old ReplicaSets that are kept.'),
-  rolloutMarginSeconds: count('Seconds beyond a start that a rollout may stand still.', 1),
   podDisruptionBudget: closed('What evictions may take.', {
     enabled: flag('Whether there is one.'),
     maxUnavailable: countOrShare('Pods that may be missing: a number, or a share such as 25%.'),
@@ -160,6 +164,12 @@ export const sharedProperties = {
   extraVolumeMounts: list('Where they are mounted.'),
   extraInitContainers: list('More init containers.'),
   extraContainers: list('More containers.'),
+};
+
+/** What deploy/charts/blocks/rollout.yaml has, of a Deployment. */
+export const rollout = {
+  updateStrategy: map('Of the Deployment.'),
+  rolloutMarginSeconds: count('Seconds beyond a start that a rollout may stand still.', 1),
 };
 
 /** What deploy/charts/blocks/gpu.yaml has. */

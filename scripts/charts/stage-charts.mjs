@@ -1,8 +1,9 @@
+import { llmProperties } from './llm-schema.mjs';
 import { closed, count, flag, map, orNull, text } from './schema-words.mjs';
-import { autoscaling, gpu, queueScaling, sharedProperties, tls } from './shared-schema.mjs';
+import { autoscaling, gpu, queueScaling, rollout, sharedProperties, tls } from './shared-schema.mjs';
 
 const queueStage = (lagThreshold) => ({
-  properties: { ...sharedProperties, gpu, autoscaling: queueScaling },
+  properties: { ...sharedProperties, ...rollout, gpu, autoscaling: queueScaling },
   variables: { anyClient: false, lagThreshold },
 });
 
@@ -32,6 +33,7 @@ export const stageCharts = {
   gateway: {
     properties: {
       ...sharedProperties,
+      ...rollout,
       autoscaling: gatewayScaling,
       engines: closed('How engines are called.', {
         tls: closed('TLS to the engines.', {
@@ -46,4 +48,5 @@ export const stageCharts = {
     },
     variables: { anyClient: true },
   },
+  llm: { properties: llmProperties, variables: { anyClient: false } },
 };

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle, weightKinds } from '@tessera/bundle';
@@ -127,4 +127,18 @@ test.each(weightKinds)('compile writes a %s bundle, and refuses to write over it
   expect(second.status).toBe(2);
   expect(second.stderr).toContain(out);
   expect(readFileSync(join(out, 'bundle.json'), 'utf8')).toBe(manifest);
+});
+
+test('compile --keep leaves the bundle that is there, and refuses one of other weights', async () => {
+  const out = join(folder, 'kept');
+  const compile = (weights: string) =>
+    tessera(['compile', demoModelDir, '--out', out, '--weights', weights, '--keep', '--json']);
+  expect((await compile('int8')).status).toBe(0);
+  const written = statSync(join(out, 'bundle.json'));
+  const second = await compile('int8');
+  expect(JSON.parse(second.stdout)).toEqual({ bundle: out, weights: 'int8', kept: true });
+  expect(statSync(join(out, 'bundle.json')).ino).toBe(written.ino);
+  const other = await compile('int4');
+  expect(other.status).toBe(2);
+  expect(other.stderr).toContain('has a bundle of weights int8, not int4');
 });

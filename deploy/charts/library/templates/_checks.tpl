@@ -36,7 +36,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- include "tessera.fail" (dict "part" . "text" (printf "config.grpc.defaultDeadlineMs is %d and config.grpc.maxDeadlineMs %d; the default deadline is at most the longest" $default $longest)) -}}
 {{- end -}}
 {{- $own := list -}}
-{{- range include "tessera.env" (merge (dict "values" (omit .values "extraEnv")) .) | fromYamlArray }}{{ $own = append $own .name }}{{ end -}}
+{{- range include "tessera.env" (set (omit . "values") "values" (omit .values "extraEnv")) | fromYamlArray }}{{ $own = append $own .name }}{{ end -}}
 {{- range .values.extraEnv -}}
 {{- if has .name $own -}}
 {{- include "tessera.fail" (dict "part" $part "text" (printf "extraEnv has %s, which the chart sets; remove it there" .name)) -}}
@@ -88,7 +88,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- $model := include "tessera.model" . | fromJson -}}
 {{- with $model.revision -}}
 {{- if not (regexMatch "^[0-9a-f]{12}$" (toString .)) -}}
-{{- include "tessera.fail" (dict "part" $part "text" (printf "model.revision is %q, and a revision is twelve hex digits, as `tessera inspect BUNDLE` prints it; put quotes around one that is all digits" (toString .))) -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "model.revision is %q, and a revision is twelve hex digits, as bundle.json has it; put quotes around it" (toString .))) -}}
 {{- end -}}
 {{- end -}}
 {{- $kinds := keys $model.source | sortAlpha -}}
@@ -104,6 +104,10 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if and $image (not $image.reference) -}}
 {{- include "tessera.fail" (dict "part" . "text" "model.source.image.reference is missing: the image that holds the bundle, such as registry.example/models/demo:1") -}}
 {{- end -}}
+{{- $usesImage := or $image ((($model.source.compile | default dict).checkpoint | default dict).image) -}}
+{{- if and $usesImage (semverCompare "<1.33.0-0" .root.Capabilities.KubeVersion.Version) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "model.source mounts an image as a volume, and Kubernetes %s cannot; 1.33 can with the feature gate ImageVolume, 1.35 without; use pvc" .root.Capabilities.KubeVersion.Version)) -}}
+{{- end -}}
 {{- with $model.source.compile -}}
 {{- $checkpoint := .checkpoint | default dict -}}
 {{- $given := list -}}
@@ -111,6 +115,9 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- with ($checkpoint.image | default dict).reference }}{{ $given = append $given . }}{{ end -}}
 {{- if ne (len $given) 1 -}}
 {{- include "tessera.fail" (dict "part" $part "text" "model.source.compile.checkpoint needs a claim (pvc.claimName) or an image (image.reference) that holds the checkpoint, one of the two") -}}
+{{- end -}}
+{{- if ($model.copy | default dict).enabled -}}
+{{- include "tessera.fail" (dict "part" $part "text" "model.copy.enabled is set, and model.source.compile makes the bundle on the node's disk already; remove one of them") -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -134,11 +141,11 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if eq $type "keda" -}}
 {{- if .queue -}}
 {{- if not (include "tessera.model" . | fromJson).revision -}}
-{{- include "tessera.fail" (dict "part" . "text" "model.revision is missing: KEDA reads the lag of the revision's queue, and the queue is named by it; `tessera inspect BUNDLE` prints it") -}}
+{{- include "tessera.fail" (dict "part" . "text" "model.revision is missing: KEDA reads the lag of the revision's queue, and the queue is named by it; bundle.json has it") -}}
 {{- end -}}
-{{- $monitoring := ($scaling.keda | default dict).natsMonitoring | default dict -}}
+{{- $monitoring := include "tessera.natsMonitoring" . | fromJson -}}
 {{- if not (or $monitoring.endpoint $monitoring.existingSecret) -}}
-{{- include "tessera.fail" (dict "part" . "text" "autoscaling.keda.natsMonitoring.endpoint is missing: HOST:PORT of NATS's monitoring, such as nats-headless.messaging.svc:8222") -}}
+{{- include "tessera.fail" (dict "part" . "text" "autoscaling.keda.natsMonitoring.endpoint is missing (global.nats.monitoring.endpoint for all stages): HOST:PORT of NATS's monitoring, such as nats-headless.messaging.svc:8222") -}}
 {{- end -}}
 {{- if contains "/" ($monitoring.endpoint | default "") -}}
 {{- include "tessera.fail" (dict "part" . "text" (printf "autoscaling.keda.natsMonitoring.endpoint is %q; KEDA takes HOST:PORT, and https by autoscaling.keda.natsMonitoring.https" $monitoring.endpoint)) -}}
@@ -159,17 +166,23 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- if and (kindIs "invalid" $min) (kindIs "invalid" $max) -}}
 {{- include "tessera.fail" (dict "part" . "text" "podDisruptionBudget has neither maxUnavailable nor minAvailable; set one, or podDisruptionBudget.enabled to false") -}}
 {{- end -}}
+{{- range $key, $value := dict "maxUnavailable" $max "minAvailable" $min -}}
+{{- if and (kindIs "string" $value) (not (regexMatch "^(100|[0-9]{1,2})%$" $value)) -}}
+{{- include "tessera.fail" (dict "part" $ "text" (printf "podDisruptionBudget.%s is %q; it is a number of pods, or a share such as 25%%" $key $value)) -}}
+{{- end -}}
+{{- end -}}
 {{- $forbids := false -}}
 {{- if not (kindIs "invalid" $max) -}}
 {{- $forbids = has (toString $max) (list "0" "0%") -}}
 {{- else if kindIs "string" $min -}}
-{{- $forbids = or (eq $min "100%") (and (le $least 1) (ne $min "0%")) -}}
+{{- $kept := ceil (divf (mulf (trimSuffix "%" $min | float64) (max $least 1 | float64)) 100.0) -}}
+{{- $forbids = ge $kept (max $least 1 | float64) -}}
 {{- else -}}
 {{- $forbids = ge (int $min) (max $least 1 | int) -}}
 {{- end -}}
 {{- if $forbids -}}
 {{- $which := kindIs "invalid" $max | ternary (printf "podDisruptionBudget.minAvailable is %v" $min) (printf "podDisruptionBudget.maxUnavailable is %v" $max) -}}
-{{- include "tessera.fail" (dict "part" . "text" (printf "%s, which forbids every eviction while there are %d replicas, so that no node could ever be drained; use maxUnavailable: 1" $which $least)) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "%s, which forbids every eviction at the fewest replicas (%d), so that no node could ever be drained; use maxUnavailable: 1" $which $least)) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -214,7 +227,7 @@ Where the chart is installed by helm itself, a Secret that is named and not ther
 {{- with ($nats.tls | default dict).existingSecret }}{{ $_ := set $names "nats.tls.existingSecret" . }}{{ end -}}
 {{- with (include "tessera.tls" . | fromJson).existingSecret }}{{ $_ := set $names "tls.existingSecret" . }}{{ end -}}
 {{- if and .queue (eq (include "tessera.scaling" .) "keda") -}}
-{{- with ((.values.autoscaling.keda | default dict).natsMonitoring | default dict).existingSecret -}}
+{{- with (include "tessera.natsMonitoring" . | fromJson).existingSecret -}}
 {{- $_ := set $names "autoscaling.keda.natsMonitoring.existingSecret" . -}}
 {{- end -}}
 {{- end -}}

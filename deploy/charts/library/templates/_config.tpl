@@ -27,9 +27,6 @@ What the chart sets whatever the file says, as a list of environment variables. 
 */}}
 {{- define "tessera.env" -}}
 {{- template "tessera.part" . -}}
-{{- $nats := include "tessera.nats" . | fromJson -}}
-{{- $keys := $nats.secretKeys | default dict -}}
-{{- $natsTls := $nats.tls | default dict -}}
 {{- $tls := include "tessera.tls" . | fromJson -}}
 - name: TESSERA_CONFIG
   value: /etc/tessera/config.yaml
@@ -45,6 +42,42 @@ What the chart sets whatever the file says, as a list of environment variables. 
   value: "9090"
 - name: TESSERA_DRAIN_GRACE_MS
   value: {{ include "tessera.drainMs" . | quote }}
+{{ include "tessera.natsEnv" . }}
+{{- if $tls.existingSecret }}
+- name: TESSERA_GRPC_CERT_FILE
+  value: /etc/tessera/tls/tls.crt
+- name: TESSERA_GRPC_KEY_FILE
+  value: /etc/tessera/tls/tls.key
+{{- if $tls.mutual }}
+- name: TESSERA_GRPC_CLIENT_CA_FILE
+  value: /etc/tessera/tls/ca.crt
+{{- end }}
+{{- end }}
+{{- if include "tessera.hasGpu" . }}
+- name: TESSERA_DEVICE
+  value: cuda
+{{- end }}
+{{- if ne .service "gateway" }}
+# Weights on huge pages, and one heap for all threads: GNU's allocator reads this when a process begins.
+- name: GLIBC_TUNABLES
+  value: glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
+{{- end }}
+- name: HOME
+  value: /tmp
+{{- with .env }}
+{{ toYaml . }}
+{{- end }}
+{{- with .values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Where NATS is, and who the process is there. */}}
+{{- define "tessera.natsEnv" -}}
+{{- template "tessera.part" . -}}
+{{- $nats := include "tessera.nats" . | fromJson -}}
+{{- $keys := $nats.secretKeys | default dict -}}
+{{- $natsTls := $nats.tls | default dict -}}
 - name: TESSERA_NATS_URL
   value: {{ $nats.url | quote }}
 {{- with $nats.user }}
@@ -84,32 +117,5 @@ What the chart sets whatever the file says, as a list of environment variables. 
 {{- with $natsTls.serverName }}
 - name: TESSERA_NATS_SERVER_NAME
   value: {{ . | quote }}
-{{- end }}
-{{- if $tls.existingSecret }}
-- name: TESSERA_GRPC_CERT_FILE
-  value: /etc/tessera/tls/tls.crt
-- name: TESSERA_GRPC_KEY_FILE
-  value: /etc/tessera/tls/tls.key
-{{- if $tls.mutual }}
-- name: TESSERA_GRPC_CLIENT_CA_FILE
-  value: /etc/tessera/tls/ca.crt
-{{- end }}
-{{- end }}
-{{- if include "tessera.hasGpu" . }}
-- name: TESSERA_DEVICE
-  value: cuda
-{{- end }}
-{{- if ne .service "gateway" }}
-# Weights on huge pages, and one heap for all threads: GNU's allocator reads this when a process begins.
-- name: GLIBC_TUNABLES
-  value: glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
-{{- end }}
-- name: HOME
-  value: /tmp
-{{- with .env }}
-{{ toYaml . }}
-{{- end }}
-{{- with .values.extraEnv }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}

@@ -3,119 +3,118 @@ Where the model comes from: exactly one of
   pvc      a claim that holds a bundle
   image    an OCI image that holds one, as a volume
   compile  a checkpoint, of a claim or an image, that an init container compiles before the service starts
-In each case the folder of bundle.json is /models.
+and with model.copy an init container first copies the part's files of a claim or image to the node's disk. In each case
+the folder of bundle.json is /models.
 */}}
 {{- define "tessera.modelVolume" -}}
-{{- $source := (include "tessera.model" . | fromJson).source }}
-{{- with $source.pvc }}
+{{- $model := include "tessera.model" . | fromJson -}}
+{{- $source := $model.source }}
+{{- with $source.compile }}
 - name: model
+  emptyDir: {{ toJson (empty .sizeLimit | ternary dict (dict "sizeLimit" .sizeLimit)) }}
+{{- include "tessera.sourceVolume" (dict "name" "checkpoint" "source" .checkpoint) }}
+{{- else }}
+{{- if ($model.copy | default dict).enabled }}
+- name: model
+  emptyDir: {{ toJson (empty $model.copy.sizeLimit | ternary dict (dict "sizeLimit" $model.copy.sizeLimit)) }}
+{{- include "tessera.sourceVolume" (dict "name" "bundle" "source" $source) }}
+{{- else }}
+{{- include "tessera.sourceVolume" (dict "name" "model" "source" $source) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A claim or an image as a volume. */}}
+{{- define "tessera.sourceVolume" -}}
+{{- $source := .source | default dict -}}
+{{- $name := .name -}}
+{{- with $source.pvc }}
+- name: {{ $name }}
   persistentVolumeClaim:
     claimName: {{ .claimName }}
     readOnly: true
 {{- end }}
 {{- with $source.image }}
-- name: model
+- name: {{ $name }}
   image:
     reference: {{ .reference | quote }}
     pullPolicy: {{ .pullPolicy | default "IfNotPresent" }}
-{{- end }}
-{{- with $source.compile }}
-- name: model
-  emptyDir:
-    {{- with .sizeLimit }}
-    sizeLimit: {{ . }}
-    {{- else }}
-    {}
-    {{- end }}
-{{- with (.checkpoint).pvc }}
-- name: checkpoint
-  persistentVolumeClaim:
-    claimName: {{ .claimName }}
-    readOnly: true
-{{- end }}
-{{- with (.checkpoint).image }}
-- name: checkpoint
-  image:
-    reference: {{ .reference | quote }}
-    pullPolicy: {{ .pullPolicy | default "IfNotPresent" }}
-{{- end }}
 {{- end }}
 {{- end -}}
 
-{{- define "tessera.modelMount" -}}
-{{- $source := (include "tessera.model" . | fromJson).source -}}
-- name: model
-  mountPath: /models
-  {{- with (($source.pvc | default dict).subPath | default ($source.image | default dict).subPath) }}
+{{/* Where such a volume is mounted: name, path and source. */}}
+{{- define "tessera.sourceMount" -}}
+- name: {{ .name }}
+  mountPath: {{ .path }}
+  {{- with ((.source.pvc | default dict).subPath | default (.source.image | default dict).subPath) }}
   subPath: {{ . | quote }}
-  {{- end }}
-  {{- with $source.compile }}
-  subPath: part
   {{- end }}
   readOnly: true
 {{- end -}}
 
+{{- define "tessera.modelMount" -}}
+{{- $model := include "tessera.model" . | fromJson -}}
+{{- if $model.source.compile -}}
+- name: model
+  mountPath: /models
+  subPath: bundle
+  readOnly: true
+{{- else if ($model.copy | default dict).enabled -}}
+- name: model
+  mountPath: /models
+  readOnly: true
+{{- else -}}
+{{- include "tessera.sourceMount" (dict "name" "model" "path" "/models" "source" $model.source) -}}
+{{- end -}}
+{{- end -}}
+
 {{/*
-The init containers that make the model where it is compiled: one compiles the checkpoint, the next keeps the part's files. A
-part says in `extract` (a list) which; the service's name by default. Both write beside their place and rename, so that a
-container that was ended leaves nothing that looks whole.
+The init container that makes the model where it is compiled or copied. Both write beside their place and rename, and find what
+they made when a pod's containers are started anew; so nothing looks whole that is not, and nothing is made twice.
 */}}
 {{- define "tessera.modelInit" -}}
 {{- template "tessera.part" . -}}
 {{- $model := include "tessera.model" . | fromJson -}}
+{{- $copy := $model.copy | default dict -}}
 {{- with $model.source.compile }}
-{{- $image := .image | default dict -}}
 - name: compile
-  image: {{ include "tessera.image" (dict "part" $ "image" $image "repository" "tessera-tools" "cuda" false) }}
-  imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" $ "image" $image) }}
-  args:
-    - compile
-    - /checkpoint
-    - --out
-    - /work/whole
-    - --weights
-    - {{ .weights | default "int8" }}
-    {{- with .cut }}
-    - --cut
-    - {{ . | quote }}
-    {{- end }}
-  {{- include "tessera.modelInitRest" (dict "part" $ "compile" . "checkpoint" true) | nindent 2 }}
-- name: extract
-  image: {{ include "tessera.image" (dict "part" $ "image" $image "repository" "tessera-tools" "cuda" false) }}
-  imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" $ "image" $image) }}
+  {{- include "tessera.toolsContainer" (dict "part" $ "image" .image "resources" .resources) | nindent 2 }}
+  args: [compile, /checkpoint, --out, /work/bundle, --keep, --weights, {{ .weights | default "int8" }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}]
+  volumeMounts:
+    - name: model
+      mountPath: /work
+    - name: tmp
+      mountPath: /tmp
+    {{- include "tessera.sourceMount" (dict "name" "checkpoint" "path" "/checkpoint" "source" (.checkpoint | default dict)) | nindent 4 }}
+{{- else }}
+{{- if $copy.enabled }}
+- name: copy
+  {{- include "tessera.toolsContainer" (dict "part" $ "image" $copy.image "resources" $copy.resources) | nindent 2 }}
   args:
     - bundle
     - extract
-    - /work/whole
-    {{- toYaml ($.extract | default (list "--stage" $.service)) | nindent 4 }}
+    - /bundle
     - --out
-    - /work/part
-  {{- include "tessera.modelInitRest" (dict "part" $ "compile" . "checkpoint" false) | nindent 2 }}
+    - /models
+    {{- toYaml ($.extract | default (list "--stage" $.service)) | nindent 4 }}
+  volumeMounts:
+    - name: model
+      mountPath: /models
+    - name: tmp
+      mountPath: /tmp
+    {{- include "tessera.sourceMount" (dict "name" "bundle" "path" "/bundle" "source" $model.source) | nindent 4 }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
-{{- define "tessera.modelInitRest" -}}
+{{- define "tessera.toolsContainer" -}}
+image: {{ include "tessera.image" (dict "part" .part "image" .image "repository" "tessera-tools" "cuda" false) }}
+imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" .part "image" .image) }}
 env:
   - name: HOME
     value: /tmp
-{{- with .compile.resources }}
 resources:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- toYaml (.resources | default (dict "requests" (dict "cpu" "500m" "memory" "512Mi") "limits" (dict "memory" "2Gi"))) | nindent 2 }}
 securityContext:
   {{- toYaml .part.values.securityContext | nindent 2 }}
-volumeMounts:
-  - name: model
-    mountPath: /work
-  - name: tmp
-    mountPath: /tmp
-  {{- if .checkpoint }}
-  {{- $from := .compile.checkpoint | default dict }}
-  - name: checkpoint
-    mountPath: /checkpoint
-    readOnly: true
-    {{- with (($from.pvc | default dict).subPath | default ($from.image | default dict).subPath) }}
-    subPath: {{ . | quote }}
-    {{- end }}
-  {{- end }}
 {{- end -}}

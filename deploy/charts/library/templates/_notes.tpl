@@ -26,9 +26,9 @@ Reach it:
 {{- end }}
 
 Watch it:
-  kubectl --namespace {{ $space }} rollout status deployment/{{ $name }}
+  kubectl --namespace {{ $space }} rollout status {{ .kind | default "Deployment" | lower }}/{{ $name }}
   kubectl --namespace {{ $space }} logs --selector app.kubernetes.io/instance={{ .root.Release.Name }},app.kubernetes.io/component={{ .component }} --follow
-  kubectl --namespace {{ $space }} port-forward deployment/{{ $name }} 9090, then http://127.0.0.1:9090/readyz and /metrics
+  kubectl --namespace {{ $space }} port-forward {{ .kind | default "Deployment" | lower }}/{{ $name }} 9090, then http://127.0.0.1:9090/readyz and /metrics
 {{- if eq $type "keda" }}
   kubectl --namespace {{ $space }} get scaledobject/{{ $name }} hpa/{{ $name }}
 {{- else if eq $type "hpa" }}

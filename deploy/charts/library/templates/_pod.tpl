@@ -43,7 +43,7 @@ runtimeClassName: {{ . }}
 terminationGracePeriodSeconds: {{ include "tessera.terminationSeconds" . }}
 securityContext:
   {{- toYaml $values.podSecurityContext | nindent 2 }}
-{{- $init := include "tessera.modelInit" . }}
+{{- $init := include "tessera.modelInit" . | trim }}
 {{- if or $init .init $values.extraInitContainers }}
 initContainers:
   {{- with $init }}

@@ -39,7 +39,7 @@ The part's autoscaler, whichever it is, and what belongs to it.
 {{- end -}}
 
 {{- define "tessera.scaleTarget" -}}
-apiVersion: apps/v1
+apiVersion: {{ .apiVersion | default "apps/v1" }}
 kind: {{ .kind | default "Deployment" }}
 name: {{ include "tessera.fullname" . }}
 {{- end -}}
@@ -55,7 +55,7 @@ name: {{ include "tessera.fullname" . }}
 {{- $metrics = append $metrics (include "tessera.queueDepthMetric" . | fromYaml) -}}
 {{- end -}}
 {{- if not $metrics -}}
-{{- fail (printf "%s: autoscaling.type is hpa, and nothing says what it scales on: set autoscaling.hpa.cpuPercent or autoscaling.hpa.metrics" (include "tessera.stage" .)) -}}
+{{- include "tessera.fail" (dict "part" . "text" "autoscaling.type is hpa, and nothing says what it scales on; set autoscaling.hpa.cpuPercent or autoscaling.hpa.metrics") -}}
 {{- end -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -105,7 +105,7 @@ external:
 {{- end -}}
 {{- $triggers = concat $triggers (.triggers | default list) ($keda.triggers | default list) -}}
 {{- if not $triggers -}}
-{{- fail (printf "%s: autoscaling.type is keda, and nothing says what it scales on: set autoscaling.keda.triggers" (include "tessera.stage" .)) -}}
+{{- include "tessera.fail" (dict "part" . "text" "autoscaling.type is keda, and nothing says what it scales on; set autoscaling.keda.triggers") -}}
 {{- end -}}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
@@ -141,7 +141,7 @@ The lag of the queue of the served revision: jobs that wait and jobs in work, so
 */}}
 {{- define "tessera.lagTrigger" -}}
 {{- $keda := .values.autoscaling.keda -}}
-{{- $monitoring := $keda.natsMonitoring | default dict -}}
+{{- $monitoring := include "tessera.natsMonitoring" . | fromJson -}}
 {{- $queue := get (include "tessera.queues" (dict "prefix" (include "tessera.setting" (dict "part" . "name" "nats.prefix")) "revision" (include "tessera.model" . | fromJson).revision) | fromJson) .queue -}}
 type: nats-jetstream
 name: {{ .queue }}-lag
@@ -163,7 +163,7 @@ authenticationRef:
 
 {{/* Where the address of NATS's monitoring, and the account, are a Secret's. */}}
 {{- define "tessera.triggerAuthentication" -}}
-{{- $monitoring := (.values.autoscaling.keda | default dict).natsMonitoring | default dict -}}
+{{- $monitoring := include "tessera.natsMonitoring" . | fromJson -}}
 {{- if and .queue $monitoring.existingSecret -}}
 apiVersion: keda.sh/v1alpha1
 kind: TriggerAuthentication

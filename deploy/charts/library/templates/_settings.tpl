@@ -44,6 +44,126 @@
 }
 {{- end -}}
 
+{{/* The same of the settings that .service has for itself. */}}
+{{- define "tessera.serviceDefaults" -}}
+{{- if eq .service "encoder" -}}
+{
+  "requests.maxPauseMs": "20000",
+  "threads": "1",
+  "device": "cpu",
+  "batch.max": "8",
+  "batch.maxWaiting": "512",
+  "jobs.slots": "8",
+  "calls.max": "32",
+  "batch.waitMs": "2",
+  "media.maxBytes": "67108864",
+  "media.maxPixels": "64000000",
+  "media.maxPixelsInFlight": "128000000",
+  "media.decodeTimeoutS": "30",
+  "media.svgCpuMs": "5000",
+  "media.svgMemoryBytes": "536870912",
+  "media.svgProcesses": "2",
+  "media.svgMaxWaiting": "64"
+}
+{{- end -}}
+{{- if eq .service "connector" -}}
+{
+  "requests.maxPauseMs": "20000",
+  "threads": "1",
+  "device": "cpu",
+  "batch.max": "32",
+  "batch.maxWaiting": "1024",
+  "jobs.slots": "32",
+  "calls.max": "64",
+  "batch.waitMs": "2"
+}
+{{- end -}}
+{{- if eq .service "llm" -}}
+{
+  "threads": "1",
+  "device": "cpu",
+  "engine.backend": "auto",
+  "engine.maxRunning": "16",
+  "engine.maxWaiting": "64",
+  "engine.maxWaitingForTiles": "64",
+  "engine.maxTakeovers": "1024",
+  "kv.reusePrefixes": "true",
+  "engine.maxStepTokens": "512",
+  "engine.maxChunkTokens": "256",
+  "engine.speculativeTokens": "0",
+  "engine.speculationNgram": "2",
+  "engine.tileTimeoutMs": "10000",
+  "role": "engine",
+  "experts.rowType": "float32",
+  "experts.callTimeoutMs": "5000",
+  "experts.missingMs": "30000",
+  "experts.hedge": "true",
+  "layers.remote": "false",
+  "layers.rowType": "float32",
+  "layers.stepsAtOnce": "0",
+  "layers.enginesPerShard": "2",
+  "layers.callTimeoutMs": "30000",
+  "layers.missingMs": "30000",
+  "engine.maxDrawings": "4"
+}
+{{- end -}}
+{{- if eq .service "generator" -}}
+{
+  "requests.maxPauseMs": "20000",
+  "threads": "1",
+  "device": "cpu",
+  "batch.max": "4",
+  "batch.maxWaiting": "64",
+  "jobs.slots": "8",
+  "calls.max": "32",
+  "draw.maxSteps": "200",
+  "draw.maxGuidance": "20"
+}
+{{- end -}}
+{{- if eq .service "gateway" -}}
+{
+  "requests.maxPauseMs": "20000",
+  "requests.maxInFlight": "512",
+  "requests.maxMessages": "256",
+  "requests.maxTextCharacters": "262144",
+  "requests.maxChoices": "8",
+  "requests.maxAttempts": "3",
+  "admission.safety": "1.2",
+  "clients.maxPriority": "0",
+  "clients.maxRequests": "256",
+  "clients.maxHeldBytes": "268435456",
+  "clients.maxUploadedBytes": "67108864",
+  "media.maxItems": "8",
+  "media.maxBytes": "33554432",
+  "media.maxPixels": "64000000",
+  "media.maxHeldBytes": "536870912",
+  "encode.tilesPerJob": "4",
+  "draw.maxSteps": "200",
+  "draw.maxGuidance": "20",
+  "engines.waitMs": "3000",
+  "engines.expectMs": "300000"
+}
+{{- end -}}
+{{- end -}}
+
+{{/* What NATS must have room for: the settings that say so for each revision and for all, and the bytes of what is always there. */}}
+{{- define "tessera.streamBytes" -}}
+{
+  "eachRevision": [
+    "nats.encodeBytes",
+    "nats.connectBytes",
+    "nats.generateBytes"
+  ],
+  "shared": [
+    "nats.visualTokensBytes",
+    "nats.drawingsBytes",
+    "nats.partsBytes",
+    "nats.uploadsBytes"
+  ],
+  "always": 17825792
+}
+{{- end -}}
+
 {{/* The stream and the consumer of each queue: (dict "prefix" ... "revision" ...). */}}
 {{- define "tessera.queues" -}}
 {
@@ -180,7 +300,21 @@
   "nats.caFile": "set nats.tls.existingSecret",
   "nats.certFile": "set nats.tls.existingSecret and nats.tls.mutual",
   "nats.keyFile": "set nats.tls.existingSecret and nats.tls.mutual",
-  "nats.serverName": "set nats.tls.serverName"
+  "nats.serverName": "set nats.tls.serverName",
+  "role": "the chart has engines, experts.groups and layers.pieces",
+  "engine.advertise": "set advertise",
+  "experts.placementFile": "set experts.placement",
+  "experts.group": "set experts.groups",
+  "experts.caFile": "set tls.existingSecret",
+  "experts.certFile": "set tls.existingSecret and tls.mutual",
+  "experts.keyFile": "set tls.existingSecret and tls.mutual",
+  "experts.serverName": "set experts.tls.serverName",
+  "layers.remote": "set layers.pieces",
+  "layers.piece": "set layers.pieces",
+  "layers.caFile": "set tls.existingSecret",
+  "layers.certFile": "set tls.existingSecret and tls.mutual",
+  "layers.keyFile": "set tls.existingSecret and tls.mutual",
+  "layers.serverName": "set layers.tls.serverName"
 }
 {{- end -}}
 {{- end -}}

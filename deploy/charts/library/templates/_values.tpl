@@ -9,8 +9,21 @@ fromJson.
 {{- toJson (merge (deepCopy (get .values .key | default dict)) (deepCopy (get $global .key | default dict))) -}}
 {{- end -}}
 
+{{/* The address may be a template: of a NATS that is named after the release. */}}
 {{- define "tessera.nats" -}}
-{{- include "tessera.global" (merge (dict "key" "nats") .) -}}
+{{- $nats := include "tessera.global" (merge (dict "key" "nats") .) | fromJson -}}
+{{- with $nats.url }}{{ $_ := set $nats "url" (tpl . $.root) }}{{ end -}}
+{{- toJson $nats -}}
+{{- end -}}
+
+{{/* NATS's monitoring, where KEDA reads the lag: that of the part, or else the one for all. */}}
+{{- define "tessera.natsMonitoring" -}}
+{{- $own := ((.values.autoscaling | default dict).keda | default dict).natsMonitoring | default dict -}}
+{{- $shared := (include "tessera.nats" . | fromJson).monitoring | default dict -}}
+{{- $monitoring := deepCopy $own -}}
+{{- if not (or $own.endpoint $own.existingSecret) }}{{ $monitoring = mergeOverwrite $monitoring (deepCopy $shared) }}{{ end -}}
+{{- with $monitoring.endpoint }}{{ $_ := set $monitoring "endpoint" (tpl . $.root) }}{{ end -}}
+{{- toJson $monitoring -}}
 {{- end -}}
 
 {{- define "tessera.tls" -}}
@@ -50,7 +63,7 @@ One setting by its name with dots, of the part's file or, where it does not stan
 {{- $node = get (kindIs "map" $node | ternary $node dict) . -}}
 {{- end -}}
 {{- if or (kindIs "invalid" $node) (eq (toString $node) "") -}}
-{{- get (include "tessera.defaults" . | fromJson) .name -}}
+{{- get (merge (include "tessera.defaults" . | fromJson) (include "tessera.serviceDefaults" .part | fromJson)) .name -}}
 {{- else if kindIs "float64" $node -}}
 {{- if eq (floor $node) $node }}{{ int64 $node }}{{ else }}{{ $node }}{{ end -}}
 {{- else -}}

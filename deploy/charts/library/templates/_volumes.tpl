@@ -1,8 +1,6 @@
 {{/* Volumes of a part's pod: its file, /tmp, its model, its secrets. A part may have more in `volumes` and `mounts` (lists). */}}
 {{- define "tessera.volumes" -}}
 {{- template "tessera.part" . -}}
-{{- $nats := include "tessera.nats" . | fromJson -}}
-{{- $natsTls := $nats.tls | default dict -}}
 {{- $tls := include "tessera.tls" . | fromJson -}}
 - name: config
   configMap:
@@ -11,32 +9,7 @@
   emptyDir:
     sizeLimit: {{ .values.tmpSizeLimit | default "1Gi" }}
 {{- include "tessera.modelVolume" . }}
-{{- if $nats.existingSecret }}
-- name: nats
-  secret:
-    secretName: {{ $nats.existingSecret }}
-    defaultMode: 0440
-    items:
-      {{- range $file, $key := include "tessera.natsFiles" $nats | fromJson }}
-      - key: {{ $key | quote }}
-        path: {{ $file }}
-      {{- end }}
-{{- end }}
-{{- if $natsTls.existingSecret }}
-- name: nats-tls
-  secret:
-    secretName: {{ $natsTls.existingSecret }}
-    defaultMode: 0440
-    items:
-      - key: {{ default "ca.crt" $natsTls.caKey }}
-        path: ca.crt
-      {{- if $natsTls.mutual }}
-      - key: {{ default "tls.crt" $natsTls.certKey }}
-        path: tls.crt
-      - key: {{ default "tls.key" $natsTls.keyKey }}
-        path: tls.key
-      {{- end }}
-{{- end }}
+{{- include "tessera.natsVolumes" . }}
 {{- if $tls.existingSecret }}
 {{ include "tessera.certificateVolume" (dict "name" "tls" "tls" $tls "ca" $tls.mutual) }}
 {{- end }}
@@ -78,8 +51,6 @@
 
 {{- define "tessera.volumeMounts" -}}
 {{- template "tessera.part" . -}}
-{{- $nats := include "tessera.nats" . | fromJson -}}
-{{- $natsTls := $nats.tls | default dict -}}
 {{- $tls := include "tessera.tls" . | fromJson -}}
 - name: config
   mountPath: /etc/tessera/config.yaml
@@ -88,16 +59,7 @@
 - name: tmp
   mountPath: /tmp
 {{ include "tessera.modelMount" . }}
-{{- if $nats.existingSecret }}
-- name: nats
-  mountPath: /etc/tessera/nats
-  readOnly: true
-{{- end }}
-{{- if $natsTls.existingSecret }}
-- name: nats-tls
-  mountPath: /etc/tessera/nats-tls
-  readOnly: true
-{{- end }}
+{{- include "tessera.natsMounts" . }}
 {{- if $tls.existingSecret }}
 - name: tls
   mountPath: /etc/tessera/tls
@@ -108,5 +70,52 @@
 {{- end }}
 {{- with .values.extraVolumeMounts }}
 {{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* The Secrets that say who the process is on NATS, and who NATS is. Each line begins anew, for a list that goes on. */}}
+{{- define "tessera.natsVolumes" -}}
+{{- $nats := include "tessera.nats" . | fromJson -}}
+{{- $natsTls := $nats.tls | default dict -}}
+{{- if $nats.existingSecret }}
+- name: nats
+  secret:
+    secretName: {{ $nats.existingSecret }}
+    defaultMode: 0440
+    items:
+      {{- range $file, $key := include "tessera.natsFiles" $nats | fromJson }}
+      - key: {{ $key | quote }}
+        path: {{ $file }}
+      {{- end }}
+{{- end }}
+{{- if $natsTls.existingSecret }}
+- name: nats-tls
+  secret:
+    secretName: {{ $natsTls.existingSecret }}
+    defaultMode: 0440
+    items:
+      - key: {{ default "ca.crt" $natsTls.caKey }}
+        path: ca.crt
+      {{- if $natsTls.mutual }}
+      - key: {{ default "tls.crt" $natsTls.certKey }}
+        path: tls.crt
+      - key: {{ default "tls.key" $natsTls.keyKey }}
+        path: tls.key
+      {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "tessera.natsMounts" -}}
+{{- $nats := include "tessera.nats" . | fromJson -}}
+{{- $natsTls := $nats.tls | default dict -}}
+{{- if $nats.existingSecret }}
+- name: nats
+  mountPath: /etc/tessera/nats
+  readOnly: true
+{{- end }}
+{{- if $natsTls.existingSecret }}
+- name: nats-tls
+  mountPath: /etc/tessera/nats-tls
+  readOnly: true
 {{- end }}
 {{- end -}}

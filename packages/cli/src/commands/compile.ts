@@ -1,18 +1,28 @@
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { WeightKind } from '@tessera/bundle';
+import { readBundle, type WeightKind } from '@tessera/bundle';
 import { type Cut, compileCheckpoint } from '@tessera/compiler';
+import { TesseraError } from '@tessera/protocol';
 import { note, progress } from '../terminal.js';
 
 export interface CompileCommandOptions {
   readonly out: string;
   readonly weights: WeightKind;
   readonly cut?: Cut;
+  /** Whether a bundle that is there already is left as it is. */
+  readonly keep: boolean;
   readonly json: boolean;
 }
 
 /** Compiles a checkpoint into a bundle. */
 export async function compile(checkpoint: string, options: CompileCommandOptions, signal: AbortSignal): Promise<void> {
   const out = resolve(options.out);
+  if (options.keep && (await isThere(out, options.weights))) {
+    if (options.json)
+      process.stdout.write(`${JSON.stringify({ bundle: out, weights: options.weights, kept: true })}\n`);
+    else note(`kept the bundle that is there: ${out}`);
+    return;
+  }
   const bar = progress('compiling');
   try {
     await compileCheckpoint(resolve(checkpoint), out, {
@@ -26,4 +36,12 @@ export async function compile(checkpoint: string, options: CompileCommandOptions
   }
   if (options.json) process.stdout.write(`${JSON.stringify({ bundle: out, weights: options.weights })}\n`);
   else note(`bundle written: ${out}`);
+}
+
+/** A folder is renamed into its place when it is whole, so that one which is there is a bundle or somebody else's. */
+async function isThere(out: string, weights: WeightKind): Promise<boolean> {
+  if (!(await stat(out).catch(() => undefined))) return false;
+  const { manifest } = await readBundle(out);
+  if (manifest.weights === weights) return true;
+  throw new TesseraError('REQUEST_INVALID', `${out} has a bundle of weights ${manifest.weights}, not ${weights}`);
 }

@@ -58,6 +58,7 @@ test('each node is a group of its own, with the share of its memory', () => {
     nodeSelector: { 'kubernetes.io/hostname': 'ip-10-0-1-2.ec2.internal' },
     tolerations: [],
     gpu: false,
+    sharesNodes: false,
   });
   expect(leftOut.map(({ name, why }) => `${name}: ${why}`)).toEqual([
     'cordoned: it is cordoned',
@@ -81,6 +82,7 @@ test('where there are GPUs each of them is a place, and its taint is tolerated',
     replicas: 1,
     nodeSelector: { 'kubernetes.io/hostname': 'big' },
     tolerations: [{ key: 'nvidia.com/gpu', operator: 'Equal', value: 'present', effect: 'NoSchedule' }],
+    antiAffinity: 'none',
     gpu: { type: 'device', count: 1 },
   });
 });

@@ -20,6 +20,8 @@ export interface ShardGroup {
   readonly tolerations: readonly Taint[];
   /** Whether each shard has a GPU. */
   readonly gpu: boolean;
+  /** Whether a node may have several shards: one for each of its GPUs. */
+  readonly sharesNodes: boolean;
 }
 
 export interface ClusterNodes {
@@ -79,8 +81,14 @@ export function readClusterNodes(text: string, options: ClusterOptions): Cluster
   if (usable.length === 0) throw invalid('none of them can run a shard (not ready, cordoned, or of the control plane)');
   const places = usable.flatMap((node) => placesOf(node, onGpus, options));
   const { groupLabel } = options;
+  const sharesNodes = places.length > usable.length;
   const { nodes, groups } = groupLabel === undefined ? eachAlone(places, usable) : groupedBy(groupLabel, places);
-  return { nodes: checkNodes(nodes), groups, leftOut };
+  return { nodes: checkNodes(nodes), groups: groups.map((group) => ({ ...group, sharesNodes })), leftOut };
+}
+
+interface PlannedGroups {
+  readonly nodes: PlacementNode[];
+  readonly groups: readonly Omit<ShardGroup, 'sharesNodes'>[];
 }
 
 /** Where one shard runs. */
@@ -137,7 +145,7 @@ function placesOf(node: Node, onGpus: boolean, { memoryShare, gpuMemory }: Clust
   return Array.from({ length: gpusOf(node) }, (_, gpu) => ({ node, gpu, memoryBytes }));
 }
 
-function eachAlone(places: readonly Place[], nodes: readonly Node[]): Pick<ClusterNodes, 'nodes' | 'groups'> {
+function eachAlone(places: readonly Place[], nodes: readonly Node[]): PlannedGroups {
   const short = shortNames(nodes.map(({ metadata }) => metadata.name));
   const named = places.map((place) => {
     const host = short.get(place.node.metadata.name) as string;
@@ -156,7 +164,7 @@ function eachAlone(places: readonly Place[], nodes: readonly Node[]): Pick<Clust
 }
 
 /** Shards of a group hold the same: as much as the smallest place has room for, and as fast as they are together. */
-function groupedBy(label: string, places: readonly Place[]): Pick<ClusterNodes, 'nodes' | 'groups'> {
+function groupedBy(label: string, places: readonly Place[]): PlannedGroups {
   const byValue = new Map<string, Place[]>();
   for (const place of places) {
     const value = place.node.metadata.labels[label];
