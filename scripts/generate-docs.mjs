@@ -166,6 +166,16 @@ ${stateRows.join('\n')}
 - \`done\`, \`failed\`, \`cancelled\`: the end. A failed or cancelled request is cancelled in every stage, its messages are
   thrown away, and its slots are freed at the next step.
 
+A state does not say whether anybody is there to do what is to be done. Where a stage has no replica, since it is scaled to
+zero, starts, or is gone, what there is for it to do waits in its queue, where an autoscaler sees it; of the llm, which has
+no queue, the request waits in the gateway. The client is told by \`stages_awaited\`, which names the stages, when that
+begins and at each change, until it names none; \`tessera_gateway_requests_awaiting\` counts such requests and
+\`tessera_queue_attended\` says which queues have nobody. Nothing is refused because a stage starts from zero: its queue is
+taken to leave as fast as it did when somebody was there. Where nobody comes, the request ends just before its deadline with
+\`STAGE_UNAVAILABLE\` and the stage's name. An engine is waited for so long too where one was there within
+\`engines.expectMs\`, else for \`engines.waitMs\` only: where engines are scaled from zero, or are started after the
+gateway, set that to the longest deadline.
+
 With \`choices\` the request is as far as the furthest of those that are still written, \`generating\` when all texts are
 complete and a drawing is not, and \`done\` with the last.
 `,

@@ -10,6 +10,8 @@ export interface DeploymentOptions {
   /** How its LLM is cut besides. */
   readonly cut?: Cut;
   readonly flags?: Partial<Record<ServiceName, readonly string[]>>;
+  /** Services that are not started with the others: `stack.startService` does. */
+  readonly later?: readonly ServiceName[];
   /** How nats-server is started. */
   readonly nats?: NatsServerOptions;
 }
@@ -38,6 +40,7 @@ export async function deploy({
   model = demoModelDir,
   cut,
   flags = {},
+  later,
   nats,
 }: DeploymentOptions = {}): Promise<Deployment> {
   const { dir } = await ensureBundle(model, bundleCacheDir, { weights: 'float32', cut });
@@ -45,6 +48,7 @@ export async function deploy({
   const services = await LocalDeployment.start({
     bundleDir: dir,
     flags,
+    later,
     nats,
     onLog: (service, line) => logs.push(`${service} ${line}`),
     onEnded: (service, status) => logs.push(`${service} ended with status ${status}`),

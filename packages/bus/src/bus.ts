@@ -10,6 +10,7 @@ import {
   type Float32Tensor,
   failurePart,
   type JobKey,
+  type JobKind,
   type JobMessage,
   type JobPlace,
   outsideText,
@@ -26,6 +27,7 @@ import type { Announcer } from './announcements/announcements.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
 import { BusConnection, messageOf } from './connection/bus-connection.js';
 import { announceEngine, EngineDirectory } from './engines/engine-directory.js';
+import { Attendance } from './jobs/attendance.js';
 import { Cancellation } from './jobs/cancellation.js';
 import { Worker, type WorkOptions } from './jobs/worker.js';
 import { type MediaHold, MediaStore } from './parts/media-store.js';
@@ -81,6 +83,7 @@ const piecesInFlight = 4;
 export class Bus {
   private readonly publisher: Publisher;
   private readonly cancellation: Cancellation;
+  private attendance: Attendance | undefined;
   private readonly tensors: TensorStore;
   private readonly media: MediaStore;
   private readonly uploads: UploadStore;
@@ -221,6 +224,15 @@ export class Bus {
   async isQueued(queue: DeclaredQueue, at: JobPlace): Promise<boolean> {
     const { subjects } = this.connection;
     return this.isThere(subjects.queue(queue), subjects.job(queue, at));
+  }
+
+  /**
+   * Whether any job of a request waits in a queue or is in a worker's hands.
+   * @throws TesseraError STAGE_UNAVAILABLE when it cannot be found out
+   */
+  async hasQueued(queue: DeclaredQueue, requestId: string): Promise<boolean> {
+    const { subjects } = this.connection;
+    return this.isThere(subjects.queue(queue), subjects.jobs(queue, requestId));
   }
 
   /**
@@ -444,6 +456,15 @@ export class Bus {
   /** How much waits in each queue of this revision; empty while NATS is away. */
   async queueDepths(): Promise<QueueDepth[]> {
     return queueDepths(this.connection);
+  }
+
+  /**
+   * The queues of this revision that no process takes jobs from; none while NATS is away, since then it is not known. It
+   * costs one round trip, however many processes there are.
+   */
+  async unattendedQueues(): Promise<ReadonlySet<JobKind>> {
+    this.attendance ??= new Attendance(this.connection);
+    return this.attendance.missing();
   }
 
   /** Sends what is still to be sent and closes the connection. Whatever waits on this bus ends with DRAINING. */

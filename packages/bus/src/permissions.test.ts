@@ -41,6 +41,7 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusUser
   ['a cancel', subjects.cancel('r'), ['gateway']],
   ['a tombstone', subjects.tombstone('r'), ['gateway']],
   ['a sign that its revision is served', subjects.revisionAlive(subjects.revision), busUsers],
+  ['a question who takes encode jobs', subjects.attendance(encodeQueue), ['gateway']],
   ['an announcement', subjects.engines(), ['llm']],
   ['an announcement of experts', subjects.experts(), ['llm']],
   ['an announcement of layers', subjects.layers(), ['llm']],
@@ -60,6 +61,8 @@ const may: ReadonlyArray<[what: string, subject: string, roles: readonly BusUser
 /** Who may listen where. */
 const mayHear: ReadonlyArray<[what: string, subject: string, roles: readonly BusUser[]]> = [
   ['cancels', subjects.cancel(), busRoles],
+  ['whether somebody asks who takes encode jobs', subjects.attendance(encodeQueue), ['encoder']],
+  ['whether somebody asks who takes generate jobs', subjects.attendance(generateQueue), ['generator']],
   ['announcements', subjects.engines(), ['gateway']],
   ['announcements of experts', subjects.experts(), ['llm']],
   ['announcements of layers', subjects.layers(), ['llm']],

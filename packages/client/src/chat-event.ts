@@ -39,6 +39,21 @@ export interface StateEvent {
   readonly atMs: number;
 }
 
+/** One of the services that a request passes. */
+export type Stage = 'gateway' | 'encoder' | 'connector' | 'llm' | 'generator' | 'unspecified';
+
+/**
+ * The request waits for stages of which no replica is there: they are being started, or they are gone. Told when that begins
+ * and at each change; what there is to do for them is done when they come, unless the deadline passes first.
+ */
+export interface WaitingEvent {
+  readonly type: 'waiting';
+  /** The stages; none: it waits for no replica any more. */
+  readonly stages: readonly Stage[];
+  /** When, since the request was accepted. */
+  readonly atMs: number;
+}
+
 /** The model can see one more part of a picture. */
 export interface SegmentEvent {
   readonly type: 'segment';
@@ -175,6 +190,7 @@ export interface RetryingEvent {
 export type ChatEvent =
   | AcceptedEvent
   | StateEvent
+  | WaitingEvent
   | SegmentEvent
   | ItemStartedEvent
   | TextEvent

@@ -18,6 +18,14 @@ test.each<[string, Told, object | undefined]>([
     { type: 'state', state: 'unspecified', atMs: 0 },
   ],
   [
+    'stages that are waited for',
+    {
+      $case: 'stagesAwaited',
+      value: { stages: [Stage.ENCODER, 99 as Stage], at: { seconds: 2n, nanos: 0 } },
+    },
+    { type: 'waiting', stages: ['encoder', 'unspecified'], atMs: 2000 },
+  ],
+  [
     'a segment',
     { $case: 'segmentArrived', value: { media: 1, segment: 2, tokenCount: 9 } },
     { type: 'segment', media: 1, segment: 2, tokenCount: 9 },

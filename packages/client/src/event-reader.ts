@@ -7,6 +7,7 @@ import {
   type OutputItemStarted,
   type OutputMediaPart,
   RequestState,
+  Stage,
 } from '@tessera/protocol';
 import type {
   AcceptedEvent,
@@ -34,6 +35,10 @@ export class EventReader {
         return accepted(what.value);
       case 'stateChanged':
         return { type: 'state', state: wordOf(RequestState, what.value.state), atMs: durationMs(what.value.at) };
+      case 'stagesAwaited': {
+        const { stages, at } = what.value;
+        return { type: 'waiting', stages: stages.map((stage) => wordOf(Stage, stage)), atMs: durationMs(at) };
+      }
       case 'segmentArrived': {
         const { media, segment, tokenCount } = what.value;
         return { type: 'segment', media, segment, tokenCount };

@@ -14,10 +14,12 @@ export type {
   RequestState,
   RetryingEvent,
   SegmentEvent,
+  Stage,
   StateEvent,
   TextEvent,
   TextFinishedEvent,
   TokenLogprob,
+  WaitingEvent,
 } from './chat-event.js';
 export type { CallOptions, ChatRequest, DrawOptions, ResponseFormat, TextOptions } from './chat-request.js';
 export type { ChatStream } from './chat-stream.js';

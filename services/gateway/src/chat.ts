@@ -16,6 +16,7 @@ import {
 import { AdmittedChoices } from './admission/admitted-choices.js';
 import { Arrivals } from './admission/arrivals.js';
 import type { ClientLimits } from './admission/client-limits.js';
+import type { QueueAttendance } from './admission/queue-attendance.js';
 import type { RequestAdmission } from './admission/request-admission.js';
 import type { UploadShares } from './admission/upload-shares.js';
 import type { AnswerEventBody } from './answer/answer-event.js';
@@ -27,6 +28,7 @@ import { type IntakeLimits, MediaIntake } from './intake/media-intake.js';
 import { type MediaModel, nameMedia, type PlannedItem } from './intake/media-plan.js';
 import { receiveMedia } from './intake/receive-media.js';
 import { takeUpload } from './intake/take-upload.js';
+import type { AwaitedListener } from './routing/awaited-stages.js';
 import { encodeJobs } from './routing/encode-dispatch.js';
 import type { EnginePool } from './routing/engine-pool.js';
 import { beginnings, PrefixAffinity } from './routing/prefix-affinity.js';
@@ -54,9 +56,11 @@ export interface ChatDependencies {
   readonly media: MediaModel | undefined;
   readonly limits: ChatLimits;
   readonly admission: RequestAdmission;
+  readonly attendance: QueueAttendance;
   readonly clients: ClientLimits;
   readonly uploads: UploadShares;
   readonly onState: StateListener;
+  readonly onAwaited: AwaitedListener;
   /** Told each time a request goes to a further engine. */
   readonly onAttempt: () => void;
   /** Told once a request has an id, for logs and traces. */
@@ -251,6 +255,8 @@ export class Chat {
           admitted,
           tilesPerJob: limits.tilesPerJob,
           maxAttempts: limits.attempts,
+          attendance: this.dependencies.attendance,
+          onAwaited: this.dependencies.onAwaited,
           onAttempt: this.dependencies.onAttempt,
         },
       );

@@ -100,7 +100,7 @@ export const gatewaySettings = {
   'engines.waitMs': setting(positive, {
     default: 3000,
     description:
-      'How long a request waits for an engine while none is expected, in milliseconds. More than an engine takes from one announcement to the next (500 ms); a request that waits longer only learns later that the llm service is not there.',
+      'How long a request waits for an engine while none is expected, in milliseconds. More than an engine takes from one announcement to the next (500 ms); a request that waits longer only learns later that the llm service is not there. Where engines are scaled from zero, or come up after the gateway, the longest deadline.',
   }),
   'engines.expectMs': setting(z.int().min(0), {
     default: 300_000,

@@ -59,6 +59,20 @@ export const queueOldestSeconds = gaugeMetric('tessera_queue_oldest_seconds', {
   from: 'gateway',
 });
 
+export const queueAttended = gaugeMetric('tessera_queue_attended', {
+  unit: 'count',
+  help: 'Whether any process takes jobs of a queue: 1, or 0 where its stage is scaled to zero, starts or is gone.',
+  labels: ['kind'],
+  from: 'gateway',
+});
+
+export const gatewayRequestsAwaiting = gaugeMetric('tessera_gateway_requests_awaiting', {
+  unit: 'count',
+  help: 'Requests that wait for a stage of which no replica is there. Of the llm: for any engine.',
+  labels: ['stage'],
+  from: 'gateway',
+});
+
 export const streamBytes = gaugeMetric('tessera_stream_bytes', {
   unit: 'bytes',
   help: 'Bytes that a stream or bucket on NATS holds.',

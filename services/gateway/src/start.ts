@@ -19,6 +19,7 @@ import {
   type Settings,
 } from '@tessera/service';
 import { ClientLimits } from './admission/client-limits.js';
+import { QueueAttendance } from './admission/queue-attendance.js';
 import { RequestAdmission } from './admission/request-admission.js';
 import { sampleQueues } from './admission/sample-queues.js';
 import { UploadShares } from './admission/upload-shares.js';
@@ -62,11 +63,12 @@ export const gateway: Service<typeof gatewaySettings> = {
       drawSteps: bundle.manifest.generator?.defaultSteps,
     });
     const limits = limitsFrom(settings);
-    const { onFirstText, ...observer } = observeRequests(context, { bus, directory, signal: watch.signal });
+    const attendance = new QueueAttendance();
+    const { onFirstText, ...observer } = observeRequests(context, { bus, directory, attendance, signal: watch.signal });
     context.metrics
       .gauge(modelInfoGauge)
       .set({ name: model.name, revision: model.revision, weights: bundle.manifest.weights }, 1);
-    void sampleQueues(bus, admission, watch.signal);
+    void sampleQueues(bus, { admission, attendance }, watch.signal);
     const mediaBytes = context.metrics.gauge(gatewayMediaBytes);
     const chat = new Chat({
       bus,
@@ -77,6 +79,7 @@ export const gateway: Service<typeof gatewaySettings> = {
       media: mediaModel(bundle),
       limits,
       admission,
+      attendance,
       clients: new ClientLimits(
         { requests: settings['clients.maxRequests'], bytes: settings['clients.maxHeldBytes'] },
         new MediaBudget(settings['media.maxHeldBytes'], (bytes) => mediaBytes.set(bytes)),

@@ -14,6 +14,7 @@ import { hasUnknownFields } from '@tessera/service';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import type { TracedDelivery } from '../connection/bus-trace.js';
+import { attend } from './attendance.js';
 import type { Cancellation } from './cancellation.js';
 import type { DeliveredMessage } from './delivered-message.js';
 import type { JobOutcome } from './job-outcome.js';
@@ -129,6 +130,8 @@ export class Worker<Job extends JobMessage> {
         if (job.requestId === requestId) job.stop.abort(new TesseraError('CANCELLED', 'the request was cancelled'));
       }
     });
+    // Until its last job has ended: while it finishes them nobody is to think that they wait for a worker.
+    const leave = attend(this.connection, this.queue);
     const beat = setInterval(() => this.keepAlive(), this.connection.limits.ackWaitMs / 4);
     try {
       if (!signal.aborted) {
@@ -139,6 +142,7 @@ export class Worker<Job extends JobMessage> {
       while (this.processing.size > 0) await Promise.all(this.processing);
     } finally {
       clearInterval(beat);
+      leave();
       forget();
     }
   }

@@ -83,6 +83,9 @@ async function show(stream: ChatStream, { json, address, choices }: AskOptions):
   try {
     for await (const event of stream) {
       if (event.type === 'accepted') isAccepted = true;
+      if (event.type === 'waiting' && event.stages.length > 0 && !json) {
+        note(`waiting for ${event.stages.join(' and ')}: no replica is there yet`);
+      }
       if (event.type === 'draw_progress') bar.update(event.step, event.steps);
       if (event.type !== 'text' || json || choices > 1) continue;
       process.stdout.write(event.text);

@@ -4,7 +4,7 @@ import { type ServiceName, Stack, type StackOptions, serviceNames } from '../up/
 
 const graceMs = 20_000;
 
-export interface LocalDeploymentOptions extends Partial<Pick<StackOptions, 'flags' | 'onLog' | 'onEnded'>> {
+export interface LocalDeploymentOptions extends Partial<Pick<StackOptions, 'flags' | 'later' | 'onLog' | 'onEnded'>> {
   /** The folder of a compiled model that has every stage. */
   readonly bundleDir: string;
   /** How nats-server is started. */
@@ -23,12 +23,13 @@ export class LocalDeployment implements AsyncDisposable {
 
   /** Starts all of it and waits until every service is ready; when one fails, nothing is left running. */
   static async start(options: LocalDeploymentOptions): Promise<LocalDeployment> {
-    const { bundleDir, nats: natsOptions = {}, flags = {} } = options;
+    const { bundleDir, nats: natsOptions = {}, flags = {}, later = [] } = options;
     const nats = await startNatsServer(natsOptions);
     const stack = new Stack({
       bundleDir,
       natsUrl: nats.url,
       services: serviceNames,
+      later,
       flags,
       graceMs,
       onReady: () => undefined,

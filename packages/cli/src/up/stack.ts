@@ -29,6 +29,8 @@ export interface StackOptions {
   /** Flags of single services, such as the gateway's port; they go before those that every service is given. */
   readonly flags: Partial<Record<ServiceName, readonly string[]>>;
   readonly services: readonly ServiceName[];
+  /** Those of them that are not started with the others. */
+  readonly later?: readonly ServiceName[];
   readonly shards?: readonly StackShard[];
   readonly graceMs: number;
   /** @param name of the service, or of the shard */
@@ -44,6 +46,8 @@ export class Stack {
   private readonly addresses = new Map<string, ServiceReady>();
   private readonly pauses = new Map<string, RestartPauses>();
   private readonly timers = new Set<NodeJS.Timeout>();
+  /** Services that are not to run. */
+  private readonly absent: Set<string>;
   /** Clients know the gateway by its address: started again, it comes back to its port. */
   private gatewayPort = 0;
   private stopping = false;
@@ -56,6 +60,7 @@ export class Stack {
       this.giveUp = reject;
     });
     this.failed.catch(() => undefined);
+    this.absent = new Set(options.later);
   }
 
   /** Of a service, or of a shard by its name. */
@@ -67,11 +72,23 @@ export class Stack {
   async start(): Promise<void> {
     try {
       this.gatewayPort = await steadyPort();
-      await Promise.all(this.names.map((name) => this.startOne(name)));
+      await Promise.all(this.names.filter((name) => !this.absent.has(name)).map((name) => this.startOne(name)));
     } catch (reason) {
       await this.stop();
       throw reason;
     }
+  }
+
+  /** Starts one that does not run, and waits until it is ready. */
+  async startService(name: ServiceName): Promise<void> {
+    if (!this.absent.delete(name)) return;
+    await this.startOne(name);
+  }
+
+  /** Drains one, waits for its end and does not start it again. Returns its exit status. */
+  async stopService(name: ServiceName): Promise<number> {
+    this.absent.add(name);
+    return (await this.children.get(name)?.stop(this.options.graceMs)) ?? 0;
   }
 
   /** Drains every service and waits for its end. Returns the exit statuses. */
@@ -116,7 +133,7 @@ export class Stack {
 
   /** @param ranMs how long the service took work before it ended */
   private restart(name: string, status: number, ranMs: number, reason?: Error): void {
-    if (this.stopping) return;
+    if (this.stopping || this.absent.has(name)) return;
     const pauses = this.pauses.get(name) ?? new RestartPauses();
     this.pauses.set(name, pauses);
     const pauseMs = pauses.next(ranMs);

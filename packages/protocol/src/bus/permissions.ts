@@ -73,6 +73,7 @@ export function permissionsOf(
     allow(api('CONSUMER.MSG.NEXT', stream, subjects.workers), `$JS.ACK.${stream}.${subjects.workers}.>`);
     // What comes of its jobs, and their failures.
     allow(...into(queue.product));
+    subscribe.add(subjects.attendance(queue));
   }
   for (const queue of fills) allow(subjects.queueSubjects(queue));
   for (const stream of products.filter(({ consumer }) => consumer === role).flatMap(of)) {
@@ -96,7 +97,7 @@ export function permissionsOf(
   }
   if (role === leader) {
     subscribe.add(subjects.engines());
-    allow(subjects.cancel(), subjects.tombstone());
+    allow(subjects.cancel(), subjects.tombstone(), ...queues.map((queue) => subjects.attendance(queue)));
     // Whether what comes of its jobs is under way, and which jobs are not wanted any more.
     for (const { product } of fills) {
       const makers = queues.filter((queue) => queue.product === product).map((queue) => subjects.queue(queue));

@@ -125,6 +125,11 @@ export class Subjects {
     return `${this.root}.${queue.place}.${this.revision}.${checkRequestId(at.requestId)}.${at.item}.${at.tile}`;
   }
 
+  /** All jobs of a request. */
+  jobs(queue: StreamDeclaration, requestId: string): string {
+    return `${this.root}.${queue.place}.${this.revision}.${checkRequestId(requestId)}.>`;
+  }
+
   /** Reads a job's subject back; undefined when it is none. */
   parseJob(subject: string): JobPlace | undefined {
     const tokens = subject.split('.');
@@ -217,6 +222,11 @@ export class Subjects {
   /** Core NATS: a request was cancelled. With no id, the cancels of all requests. */
   cancel(requestId?: string): string {
     return `${this.root}.cancel.${requestId === undefined ? '*' : checkRequestId(requestId)}`;
+  }
+
+  /** Core NATS: whoever takes jobs of a queue listens here. Nothing is said: that somebody would hear it is what counts. */
+  attendance(queue: StreamDeclaration): string {
+    return `${this.root}.attendance.${queue.place}.${this.revision}`;
   }
 
   /** Core NATS: engines of this revision announce themselves. */

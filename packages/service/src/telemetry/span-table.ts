@@ -44,7 +44,7 @@ export const spanTable = {
   },
   'chat {model}': {
     kind: 'internal',
-    help: 'One request, from its acceptance to its last event; an event of the span for each state it enters.',
+    help: 'One request, from its acceptance to its last event; an event of the span for each state it enters, and `awaits` with the stages of which no replica is there.',
     attributes: [
       'gen_ai.operation.name',
       'gen_ai.provider.name',

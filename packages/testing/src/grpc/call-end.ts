@@ -11,6 +11,8 @@ export interface CallEnd {
   readonly code?: string;
   /** Whose code that is, from ErrorInfo. */
   readonly domain?: string;
+  /** Whose failure it is, from ErrorInfo's metadata. */
+  readonly stage?: string;
   /** From BadRequest. */
   readonly field?: string;
   /** From RequestInfo. */
@@ -37,6 +39,7 @@ export function callEnd(code: number | undefined, message: string, details?: Uin
     ...(code === undefined ? {} : { status: status[code] ?? String(code) }),
     message,
     ...(info === undefined ? {} : { code: info.reason, domain: info.domain }),
+    ...(info?.metadata.stage === undefined ? {} : { stage: info.metadata.stage }),
     ...(bad === undefined ? {} : { field: bad.fieldViolations[0]?.field }),
     ...(request === undefined ? {} : { requestId: request.requestId }),
     ...(delay === undefined ? {} : { retryAfterMs: Number(delay.seconds) * 1000 + delay.nanos / 1e6 }),

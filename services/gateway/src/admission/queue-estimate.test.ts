@@ -94,3 +94,27 @@ test('a server that was started again counts anew', () => {
   }
   expect(estimate.expectedMs(1, nowMs + 5000)).toBeCloseTo(12_500);
 });
+
+test('that nobody takes jobs for a while says nothing of what a fleet can do, and what waits takes what it took', () => {
+  const estimate = new QueueEstimate();
+  const nowMs = sampleEachSecond(estimate, [20, 20, 20, 20, 20], 4, 2);
+  // The first look at a queue without workers comes before it is known that there are none.
+  for (const second of [1, 2]) estimate.sampled({ waiting: 20, running: 0, settled: 8 }, nowMs + second * 1000);
+  expect(estimate.expectedMs(1, nowMs + 2000)).toBeCloseTo(10_500);
+  for (let second = 3; second < 600; second++) {
+    // A worker that died holds its jobs until somebody else is there.
+    estimate.deserted({ waiting: 20, running: 4, settled: 8 }, nowMs + second * 1000);
+  }
+  expect(estimate.expectedMs(1, nowMs + 600_000)).toBeCloseTo(12_500);
+  // Whoever comes is judged by what he does, not by the time before he came.
+  for (let second = 600; second <= 610; second++) {
+    estimate.sampled({ waiting: 20, running: 4, settled: 8 + 4 * (second - 600) }, nowMs + second * 1000);
+  }
+  expect(estimate.expectedMs(1, nowMs + 610_000)).toBeCloseTo(25_000 / 4, -3);
+});
+
+test('a queue that nobody ever took jobs from is expected to take no time', () => {
+  const estimate = new QueueEstimate();
+  for (let second = 0; second < 60; second++) estimate.deserted({ waiting: 50, running: 0, settled: 0 }, second * 1000);
+  expect(estimate.expectedMs(1, 60_000)).toBe(0);
+});

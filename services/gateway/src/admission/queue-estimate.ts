@@ -43,6 +43,7 @@ export class QueueEstimate {
   private last: Seen | undefined;
   /** Jobs that were sent since the last sample, which does not know of them. */
   private sentSince = 0;
+  private isDeserted = false;
 
   /** Takes in what the queue holds now. */
   sampled(sample: QueueSample, nowMs = performance.now()): void {
@@ -50,6 +51,7 @@ export class QueueEstimate {
     const { from, last } = this;
     this.last = seen;
     this.sentSince = 0;
+    this.isDeserted = false;
     if (!this.isBusy(sample)) {
       this.from = undefined;
       return;
@@ -63,14 +65,27 @@ export class QueueEstimate {
     const passedMs = nowMs - from.atMs;
     if (passedMs <= 0) return;
     if (jobs === 0) {
+      // That jobs wait and none is taken says that nobody is there, not that somebody is slow.
+      if (sample.running === 0) this.from = seen;
       // All that the workers hold may just be about to be done, and is no more than that.
-      if (this.rate !== undefined) this.rate = Math.min(this.rate, sample.running / passedMs);
+      else if (this.rate !== undefined) this.rate = Math.min(this.rate, sample.running / passedMs);
       return;
     }
     if (jobs < enoughRounds * sample.running && passedMs < enoughMs) return;
     const seenRate = jobs / passedMs;
     this.rate = this.rate === undefined ? seenRate : this.rate + weight * (seenRate - this.rate);
     this.from = seen;
+  }
+
+  /**
+   * Nobody takes the queue's jobs. How long that lasts says nothing of what a fleet can do: what was known of it stays, and
+   * is learnt anew from whoever comes.
+   */
+  deserted(sample: QueueSample, nowMs = performance.now()): void {
+    this.last = { ...sample, atMs: nowMs };
+    this.sentSince = 0;
+    this.from = undefined;
+    this.isDeserted = true;
   }
 
   /** Jobs went to the queue, or will for certain. */
@@ -84,13 +99,14 @@ export class QueueEstimate {
   }
 
   /**
-   * Milliseconds until jobs that were sent now would be done, at the least; 0 as long as nothing is known.
+   * Milliseconds until jobs that were sent now would be done, at the least; 0 as long as nothing is known. While nobody is
+   * there it is what those would take who were: that they come is for others to see to.
    * @param jobs how many, the last of which counts
    */
   expectedMs(jobs = 1, nowMs = performance.now()): number {
     const { last, rate, sentSince } = this;
     if (last === undefined || rate === undefined) return 0;
-    const doneSince = rate * (nowMs - last.atMs);
+    const doneSince = this.isDeserted ? 0 : rate * (nowMs - last.atMs);
     const before = Math.max(0, last.waiting + last.running + sentSince - doneSince);
     return (before + jobs) / rate;
   }

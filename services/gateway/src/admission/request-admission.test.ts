@@ -257,3 +257,20 @@ test('requests that have come and are not decided on take places, and are told h
   // A second each, four at once.
   expect(options.retryAfterMs).toBeCloseTo(26_000, -1);
 });
+
+test('nobody there is no reason to refuse; what those who were there could not have done by the deadline is refused all the same', () => {
+  busyQueue('encode', 20);
+  for (let second = 1; second <= 60; second++) {
+    admission.deserted('encode', { waiting: 20, running: 0, settled: 3 }, performance.now() + second * 1000);
+  }
+  const facts = { hasMedia: true };
+  // 20 come before it, a second each.
+  using _ = admission.admit(outline(30_000, facts));
+  expect(refusal(() => admission.admit(outline(10_000, facts)))).toMatchObject({
+    code: 'QUEUE_FULL',
+    options: { stage: 'encoder' },
+  });
+  // A queue that only stands still refuses nobody: else no job would ever be there for an autoscaler to see.
+  admission.deserted('encode', { waiting: 1, running: 0, settled: 3 });
+  using __ = admission.admit(outline(5000, facts));
+});

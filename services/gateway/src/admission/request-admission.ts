@@ -60,6 +60,8 @@ export class RequestAdmission {
     connect: new QueueEstimate(),
     generate: new QueueEstimate(),
   } satisfies Record<JobKind, QueueEstimate>;
+  /** Queues that nobody takes jobs from. */
+  private readonly deserts = new Set<JobKind>();
   private readonly share = new DrawingShare();
   /** The fastest that a step of a drawing was; 0 while none is known. */
   private leastStepMs = 0;
@@ -70,7 +72,14 @@ export class RequestAdmission {
 
   /** Takes in what a queue holds. */
   sampled(kind: JobKind, sample: QueueSample, nowMs = performance.now()): void {
+    this.deserts.delete(kind);
     this.queues[kind].sampled(sample, nowMs);
+  }
+
+  /** Takes in what a queue holds that nobody takes jobs from. */
+  deserted(kind: JobKind, sample: QueueSample, nowMs = performance.now()): void {
+    this.deserts.add(kind);
+    this.queues[kind].deserted(sample, nowMs);
   }
 
   /**
@@ -195,7 +204,9 @@ export class RequestAdmission {
   /** Whether every slot of the engines has a sequence, or will have one. */
   private get isFull(): boolean {
     const { slots, load, awaitingTiles } = this.options.engines.outlook();
-    return load + awaitingTiles >= slots;
+    // Tiles that nobody makes do not come for a while: who waits for them leaves the slots to others.
+    const tilesCome = !this.deserts.has('encode') && !this.deserts.has('connect');
+    return load + (tilesCome ? awaitingTiles : 0) >= slots;
   }
 
   private tiles(jobs: number): StageTime {

@@ -2,6 +2,7 @@ import { type ChatStart, FinishReason, mediaTokens } from '@tessera/protocol';
 import { failSpan, type Span, startSpan, within } from '@tessera/service';
 import type { AnswerEventBody } from '../answer/answer-event.js';
 import { stateName } from '../answer/request-lifecycle.js';
+import { stageName } from '../routing/awaited-stages.js';
 
 /** A span that says what was asked for and what it took; never a word of the conversation. Dispose of it at the end. */
 export class ChatSpan implements Disposable {
@@ -76,6 +77,9 @@ function note(span: Span, event: AnswerEventBody): void {
     }
     case 'stateChanged':
       span.addEvent(stateName(event.value.state));
+      return;
+    case 'stagesAwaited':
+      span.addEvent('awaits', { 'tessera.stages': event.value.stages.map(stageName) });
       return;
     case 'finished': {
       const { usage } = event.value;

@@ -148,7 +148,7 @@ export class EnginePool {
     if (this.roster.ready.length > 0) {
       const { places, load } = this.totals;
       const message = `every llm engine is full: ${load} sequences are admitted, and ${places} is the limit`;
-      return new TesseraError('QUEUE_FULL', message, { retryAfterMs: this.options.retryAfterMs() });
+      return new TesseraError('QUEUE_FULL', message, { retryAfterMs: this.options.retryAfterMs(), stage: 'llm' });
     }
     const missing = this.isEngineExpected
       ? 'the llm engine that was there is not back'
@@ -156,7 +156,7 @@ export class EnginePool {
     return new TesseraError(
       'STAGE_UNAVAILABLE',
       `${missing}; check that the llm service runs and reaches the same NATS`,
-      { retryAfterMs: 1000 },
+      { retryAfterMs: 1000, stage: 'llm' },
     );
   }
 

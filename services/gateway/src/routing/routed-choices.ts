@@ -1,9 +1,11 @@
 import { type EventQueue, linkedAbort } from '@tessera/flow';
 import type { Usage } from '@tessera/protocol';
 import type { AdmittedChoices } from '../admission/admitted-choices.js';
+import type { QueueAttendance } from '../admission/queue-attendance.js';
 import type { AnswerEventBody } from '../answer/answer-event.js';
 import { ChoiceStates } from '../answer/choice-states.js';
 import { requestUsage } from '../answer/request-usage.js';
+import { type AwaitedListener, AwaitedStages } from './awaited-stages.js';
 import { EncodeDispatch } from './encode-dispatch.js';
 import type { KnownConversation } from './prefix-affinity.js';
 import type { PreparedRequest } from './prepared-request.js';
@@ -14,12 +16,14 @@ import { SharedPrompt } from './shared-prompt.js';
 export type PreparedChoices = Omit<PreparedRequest, 'choice'>;
 
 export interface RoutedChoicesDependencies
-  extends Omit<RoutedRequestDependencies, 'encodes' | 'state' | 'admitted' | 'prompt'> {
+  extends Omit<RoutedRequestDependencies, 'encodes' | 'state' | 'admitted' | 'prompt' | 'awaited'> {
   /** The engine that may have the prompt from an earlier request. */
   readonly known: KnownConversation | undefined;
   /** As many as there are choices. */
   readonly admitted: AdmittedChoices;
   readonly tilesPerJob: number;
+  readonly attendance: QueueAttendance;
+  readonly onAwaited: AwaitedListener;
 }
 
 /** What of a request may be left when it has ended. */
@@ -43,19 +47,24 @@ const seeds = 2n ** 64n;
  */
 export class RoutedChoices {
   private readonly choices: readonly RoutedChoice[];
+  private readonly awaited: AwaitedStages;
 
   constructor(
     request: PreparedChoices,
     private readonly answer: EventQueue<AnswerEventBody>,
     private readonly dependencies: RoutedChoicesDependencies,
   ) {
-    const { known, admitted, tilesPerJob, ...shared } = dependencies;
+    const { known, admitted, tilesPerJob, attendance, onAwaited, ...shared } = dependencies;
+    const put = (event: AnswerEventBody): void => void answer.put(event);
     const prompt = new SharedPrompt(known);
-    const states = new ChoiceStates(admitted.each.length, shared.lifecycle, (event) => answer.put(event));
+    const states = new ChoiceStates(admitted.each.length, shared.lifecycle, put);
+    const { bus, lifecycle } = shared;
+    const { deadlineMs } = request;
+    this.awaited = new AwaitedStages({ attendance, bus, lifecycle, put, onAwaited, deadlineMs });
     this.choices = admitted.each.map((each, choice) => {
       const prepared = ofChoice(request, choice);
       const encodes = new EncodeDispatch(shared.bus, tilesPerJob, request.items, prepared);
-      const own = { prompt, encodes, state: states.of(choice), admitted: each };
+      const own = { prompt, encodes, state: states.of(choice), admitted: each, awaited: this.awaited };
       return { routed: new RoutedRequest(prepared, answer, { ...shared, ...own }), encodes };
     });
   }
@@ -73,6 +82,11 @@ export class RoutedChoices {
    */
   async run(signal: AbortSignal): Promise<void> {
     using stop = linkedAbort(signal);
+    using awaited = this.awaited;
+    awaited.watch(
+      this.choices.map(({ routed }) => routed),
+      (error) => stop.abort(error),
+    );
     const failures: unknown[] = [];
     const runOne = async ({ routed }: RoutedChoice): Promise<Usage | undefined> => {
       try {

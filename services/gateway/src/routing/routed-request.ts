@@ -17,6 +17,7 @@ import { AnswerReducer } from '../answer/answer-reducer.js';
 import type { ChoiceState } from '../answer/choice-states.js';
 import type { ResumePoint } from '../answer/delivered-answer.js';
 import type { RequestLifecycle } from '../answer/request-lifecycle.js';
+import type { AwaitedStages, OutstandingWork } from './awaited-stages.js';
 import { DrawingFeed, DrawingLost, type DrawingReader } from './drawing-feed.js';
 import type { EncodeDispatch } from './encode-dispatch.js';
 import { inClientsFields } from './engine-fields.js';
@@ -36,6 +37,8 @@ export interface RoutedRequestDependencies {
   readonly lifecycle: RequestLifecycle;
   readonly state: ChoiceState;
   readonly admitted: AdmittedRequest;
+  /** Told when what the request has others to do has changed. */
+  readonly awaited: Pick<AwaitedStages, 'look'>;
   readonly maxAttempts: number;
   readonly onAttempt: () => void;
 }
@@ -54,12 +57,13 @@ const maxUnread = 64;
  * Runs a prepared request, or one choice of it, to its end: picks an engine, sends the media to the encoders at the same moment, and turns
  * what the stages say into events. An engine that dies is replaced; the next one goes on after the tokens delivered.
  */
-export class RoutedRequest {
+export class RoutedRequest implements OutstandingWork {
   /** Raised each time anything of this request is sent again, so that no copy is taken for a duplicate. */
   private attempt = 1;
   /** Whether more than one engine had a part in it, or one had two. */
   private isTakenOver = false;
   private isBegun = false;
+  private isWithoutEngine = false;
   private readonly reducer: AnswerReducer;
   private drawingFeed: DrawingFeed | undefined;
 
@@ -77,6 +81,18 @@ export class RoutedRequest {
 
   get requestId(): string {
     return this.request.requestId;
+  }
+
+  get lacksEngine(): boolean {
+    return this.isWithoutEngine;
+  }
+
+  get tilesDue(): boolean {
+    return this.dependencies.encodes.isUnfinished;
+  }
+
+  get drawingsDue(): boolean {
+    return this.reducer.drawingsDue;
   }
 
   /** Whether it was given an engine. */
@@ -103,7 +119,8 @@ export class RoutedRequest {
       const { deadlineMs } = this.request;
       using turn = await prompt.turn(failed, signal);
       const { known } = turn;
-      const lease = await engines.acquire({
+      this.lackEngine(engines.outlook().engines === 0);
+      const seeker = {
         prefer: known?.engine,
         avoid: failed,
         takeover: this.reducer.begun,
@@ -112,7 +129,8 @@ export class RoutedRequest {
         awaitsTiles: this.request.items.length > 0,
         deadlineMs,
         signal,
-      });
+      };
+      const lease = await engines.acquire(seeker).finally(() => this.lackEngine(false));
       this.isBegun = true;
       this.dependencies.admitted.placed();
       try {
@@ -142,6 +160,12 @@ export class RoutedRequest {
         lease.release();
       }
     }
+  }
+
+  private lackEngine(lacks: boolean): void {
+    if (lacks === this.isWithoutEngine) return;
+    this.isWithoutEngine = lacks;
+    this.dependencies.awaited.look();
   }
 
   /** Lets go of an engine that failed. @throws the error, when it would be the same elsewhere */
@@ -174,6 +198,7 @@ export class RoutedRequest {
   ): Promise<void> {
     using stop = linkedAbort(outer);
     const { signal } = stop;
+    const { awaited, encodes } = this.dependencies;
     const incoming = new EventQueue<Incoming>({ most: maxUnread });
     const follow = (source: Promise<void>): void => void source.catch((reason) => incoming.fail(reason));
     // What a hung engine may still say later finds nobody: its stream is closed.
@@ -184,7 +209,7 @@ export class RoutedRequest {
       // Both at once: the engine prefills the words before a picture while the picture is being encoded. The encode jobs
       // leave first, since what they begin takes longer.
       if (mediaOnDemand) lease.complete();
-      else follow(this.dependencies.encodes.sendAll(this.attempt, lease.inbox, signal));
+      else follow(encodes.sendAll(this.attempt, lease.inbox, signal).then(() => awaited.look()));
       if (this.request.items.length > 0) follow(this.resendLost(lease, signal));
       follow(this.readEngine(lease, { ...resume, mediaOnDemand }, incoming, signal));
       let drawing = this.reducer.drawingsDue;
@@ -201,10 +226,12 @@ export class RoutedRequest {
             follow(this.readDrawings(incoming, signal));
           }
           // Not awaited: what else the engine says is not to wait for a queue that is full.
-          if (engineEvent.$case === 'segmentNeeded') follow(this.resend(engineEvent.value, lease, signal));
+          if (engineEvent.$case === 'segmentNeeded') {
+            follow(this.resend(engineEvent.value, lease, signal).then(() => awaited.look()));
+          }
           this.onEngine(engineEvent, turn);
           if (engineEvent.$case === 'tokens' || engineEvent.$case === 'finished') turn.computed(lease.engineId);
-          if (engineEvent.$case === 'segmentArrived' && !this.dependencies.encodes.isUnfinished) lease.complete();
+          if (engineEvent.$case === 'segmentArrived' && !encodes.isUnfinished) lease.complete();
           if (engineEvent.$case === 'finished') {
             finished = true;
             // The text is complete: a drawing needs its place no more, and does not hear of its silence.
@@ -212,6 +239,7 @@ export class RoutedRequest {
             lease.release();
           }
         }
+        awaited.look();
         if (finished && !this.reducer.drawingsDue) {
           this.reducer.enter(RequestState.DONE);
           return;

@@ -13,6 +13,7 @@ import {
 } from '@tessera/protocol';
 import { AdmittedChoices } from '../admission/admitted-choices.js';
 import type { WrittenAnswer } from '../admission/answer-times.js';
+import { QueueAttendance } from '../admission/queue-attendance.js';
 import { RequestAdmission } from '../admission/request-admission.js';
 import type { AnswerEventBody } from '../answer/answer-event.js';
 import { RequestLifecycle } from '../answer/request-lifecycle.js';
@@ -48,6 +49,7 @@ export interface Answered {
 export class RoutingFixture {
   roster = new EngineRoster();
   affinity = new PrefixAffinity(100);
+  readonly attendance = new QueueAttendance();
   pool = this.newPool();
   private readonly engines: ScriptedEngine[] = [];
   private nextId = 0;
@@ -171,6 +173,8 @@ export class RoutingFixture {
         admitted,
         tilesPerJob: 4,
         maxAttempts: 3,
+        attendance: this.attendance,
+        onAwaited: () => undefined,
         onAttempt: () => {
           attempts++;
         },
