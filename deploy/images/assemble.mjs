@@ -3,8 +3,17 @@
 // from the packages that are installed and built around it: the built files of the service and of the workspaces that it
 // needs, and the packages that those depend on in production, each where Node finds it. It asks no registry.
 // With SOURCE_DATE_EPOCH every file gets that time, so that the same sources give the same bytes.
-import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync } from 'node:fs';
-import { lstatSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  symlinkSync,
+} from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 
 const root = resolve(import.meta.dirname, '../..');
