@@ -33,4 +33,15 @@ mkdir -p "$CACHE/share"
 cp -r src/keda/config/crd/bases "$CACHE/share/keda-crds"
 install -m 644 "$lws"/config/crd/bases/*.yaml "$CACHE/share/lws-crd.yaml"
 install -m 644 "$lws/config/webhook/manifests.yaml" "$CACHE/share/lws-webhooks.yaml"
+# Kinds of which only the definitions are wanted, so that the API server knows their fields.
+crds=$CACHE/share/crds
+mkdir -p "$crds"
+cd "$tmp"
+go mod init crds 2>/dev/null
+module() { go mod download -json "$1" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'; }
+operator=$(module github.com/prometheus-operator/prometheus-operator@v0.85.0)/example/prometheus-operator-crd
+install -m 644 "$operator"/monitoring.coreos.com_{podmonitors,servicemonitors,prometheusrules}.yaml "$crds"
+install -m 644 "$(module sigs.k8s.io/gateway-api@v1.4.0)"/config/crd/standard/*.yaml "$crds"
+inference=$(module sigs.k8s.io/gateway-api-inference-extension@v1.1.0)/config/crd/bases
+install -m 644 "$inference"/inference.networking.k8s.io_inferencepools.yaml "$crds"
 echo "$want" >"$CACHE/stamp"

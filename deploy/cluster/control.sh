@@ -59,5 +59,6 @@ start kwok kube kwok --kubeconfig="$KUBECONFIG" --manage-nodes-with-label-select
   --cidr=10.245.0.1/16 --server-address=127.0.0.1:10247
 wait_for 180 'controller manager (default service account)' kubectl get serviceaccount default
 wait_for 60 'cluster DNS' curl -fs http://127.0.0.1:8181/ready
+kubectl apply --server-side -f "$CACHE/share/crds" >/dev/null
 kubectl apply -f "$HERE/nodes.yaml" >/dev/null
 wait_for 120 'fake nodes' kubectl wait --for=condition=Ready node -l type=kwok --timeout=1s

@@ -25,7 +25,6 @@ const rows: readonly Row[] = [
   ['encoder', 'autoscaling.type="both"', "at '/autoscaling/type'"],
   ['encoder', 'autoscaling.keda.lagThreshold="8 jobs"', "at '/autoscaling/keda/lagThreshold'"],
   ['encoder', 'image.digest="0123"', "at '/image/digest'"],
-  ['encoder', 'podDisruptionBudget.maxUnavailable="all"', "at '/podDisruptionBudget/maxUnavailable'"],
   ['encoder', 'model.source.bucket={"name": "models"}', "additional properties 'bucket' not allowed"],
   // What a schema cannot say, by the chart's own sentence.
   ['encoder', 'nats.url=""', 'encoder: nats.url is missing'],
@@ -79,7 +78,7 @@ const rows: readonly Row[] = [
   [
     'encoder',
     'podDisruptionBudget={"maxUnavailable": null, "minAvailable": 1}',
-    'podDisruptionBudget.minAvailable is 1, which forbids every eviction while there are 1 replicas',
+    'podDisruptionBudget.minAvailable is 1, which forbids every eviction at the fewest replicas (1)',
   ],
   [
     'encoder',
@@ -87,6 +86,22 @@ const rows: readonly Row[] = [
     'podDisruptionBudget.maxUnavailable is 0, which forbids every eviction',
   ],
   ['encoder', 'podDisruptionBudget.minAvailable=1', 'podDisruptionBudget has both minAvailable and maxUnavailable'],
+  [
+    'encoder',
+    'podDisruptionBudget.maxUnavailable="all"',
+    'podDisruptionBudget.maxUnavailable is "all"; it is a number',
+  ],
+  [
+    'encoder',
+    'replicas=2,podDisruptionBudget={"maxUnavailable": null, "minAvailable": "60%"}',
+    'podDisruptionBudget.minAvailable is 60%, which forbids every eviction at the fewest replicas (2)',
+  ],
+  [
+    'encoder',
+    'resources.limits.memory="1Gi"',
+    'resources.limits.memory is 1Gi, and the settings let the process take 1758 MB',
+  ],
+  ['gateway', 'config.media.maxHeldBytes=2000000000', 'the settings let the process take 2300 MB'],
   ['encoder', 'config.device="cuda"', 'config.device is cuda, and gpu.type gives no pod a GPU'],
   [
     'encoder',

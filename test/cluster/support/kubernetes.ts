@@ -34,7 +34,11 @@ export interface KubernetesObject {
     readonly labels?: Readonly<Record<string, string>>;
     readonly deletionTimestamp?: string;
   };
-  readonly spec?: { readonly replicas?: number; readonly nodeName?: string };
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly nodeName?: string;
+    readonly template?: { readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> } };
+  };
   readonly status?: {
     readonly phase?: string;
     readonly podIP?: string;

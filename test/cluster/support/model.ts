@@ -1,0 +1,22 @@
+import { kubectl } from './kubernetes.js';
+import type { Namespace } from './namespace.js';
+
+/** A claim, `model`, of a folder that all nodes have, as they have a network volume. Disposed of, it goes with its namespace. */
+export async function modelClaim(namespace: Namespace, path: string): Promise<AsyncDisposable> {
+  const volumeName = `model-${namespace.name}`;
+  const shared = { storageClassName: '', accessModes: ['ReadOnlyMany'] };
+  const claim = { name: 'model', namespace: namespace.name };
+  await namespace.apply({
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: volumeName },
+    spec: { ...shared, capacity: { storage: '1Gi' }, hostPath: { path, type: 'Directory' }, claimRef: claim },
+  });
+  await namespace.apply({
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name: claim.name },
+    spec: { ...shared, volumeName, resources: { requests: { storage: '1Gi' } } },
+  });
+  return { [Symbol.asyncDispose]: () => kubectl(['delete', 'pv', volumeName, '--wait=false']).then(() => undefined) };
+}
