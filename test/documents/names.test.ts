@@ -11,9 +11,12 @@ import { queues, spreadStreams } from '@tessera/protocol';
 import { declaredMetrics, describeSettings } from '@tessera/service';
 import { root } from '@tessera/testing/repository';
 import { beforeAll, expect, test } from 'vitest';
+// @ts-expect-error The scripts have no types.
+import * as tools from '../../scripts/kubernetes-tools.mjs';
 import { documents } from '../support/documents.js';
 
 const run = promisify(execFile);
+const { kubernetesTool }: { kubernetesTool(name: string): Promise<string> } = tools;
 const settings = [encoderSettings, connectorSettings, llmSettings, generatorSettings, gatewaySettings].flatMap(
   describeSettings,
 );
@@ -30,20 +33,64 @@ function unknown(pattern: RegExp, exists: (name: string) => boolean): string[] {
 
 const flagsIn = (help: string): string[] => [...help.matchAll(/--[a-z][a-z-]*/g)].map(([flag]) => flag);
 
+/** Variables that the scripts of deploy/ take. */
+function scriptVariables(): string[] {
+  return filesOf('deploy', '.sh').flatMap((text) =>
+    [...text.matchAll(/\$\{(TESSERA_[A-Z_]+):/g)].map(([, name = '']) => name),
+  );
+}
+
+function filesOf(folder: string, end: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith(end))
+    .map((path) => readFileSync(join(root, folder, path), 'utf8'));
+}
+
+interface ValuesSchema {
+  readonly properties?: Readonly<Record<string, ValuesSchema>>;
+}
+
+/** The values of all charts, by their paths: `model.source`. */
+function chartValues(): Set<string> {
+  const paths = ({ properties = {} }: ValuesSchema, head: string): string[] =>
+    Object.entries(properties).flatMap(([key, schema]) => [`${head}${key}`, ...paths(schema, `${head}${key}.`)]);
+  return new Set(filesOf('deploy/charts', 'values.schema.json').flatMap((text) => paths(JSON.parse(text), '')));
+}
+
 let helpFlags: Set<string>;
+
+/** The names of the commands that a help text of the CLI lists. */
+const commandsIn = (help: string): string[] =>
+  help.includes('Commands:')
+    ? [...help.slice(help.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)]
+        .map(([, name = '']) => name)
+        .filter((name) => name !== 'help')
+    : [];
+
+/** What others' programs say of themselves that the documents call. */
+const otherPrograms: readonly (readonly [program: string, ...words: string[]])[] = [
+  ...['install', 'upgrade', 'template', 'package', 'push'].map((name) => ['helm', name, '--help'] as const),
+  ...['apply', 'create secret generic', 'get', 'logs', 'port-forward', 'rollout status', 'wait'].map(
+    (words) => ['kubectl', ...words.split(' '), '--help'] as const,
+  ),
+  ['kubectl', 'options'],
+];
 
 beforeAll(async () => {
   const help = async (...argv: string[]): Promise<string> => (await run(process.execPath, argv, { cwd: root })).stdout;
-  const tessera = 'packages/cli/dist/main.js';
-  const main = await help(tessera, '--help');
-  const commands = [...main.slice(main.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
+  const tessera = async (...words: string[]): Promise<string[]> => {
+    const text = await help('packages/cli/dist/main.js', ...words, '--help');
+    const below = await Promise.all(commandsIn(text).map((name) => tessera(...words, name)));
+    return [text, ...below.flat()];
+  };
   const texts = await Promise.all([
     help('scripts/bench.mjs', '--help'),
     help('scripts/mutate.mjs', '--help'),
-    ...commands.filter((name) => name !== 'help').map((name) => help(tessera, name, '--help')),
+    ...otherPrograms.map(async ([program, ...words]) => (await run(await kubernetesTool(program), words)).stdout),
   ]);
-  expect(texts.length).toBeGreaterThan(4);
-  helpFlags = new Set([main, ...texts].flatMap(flagsIn));
+  const own = await tessera();
+  expect(own.length).toBeGreaterThan(6);
+  helpFlags = new Set([...own, ...texts].flatMap(flagsIn));
 });
 
 test('every flag in the documents is a setting or stands in a help text', () => {
@@ -52,7 +99,7 @@ test('every flag in the documents is a setting or stands in a help text', () => 
 });
 
 test('every variable in the documents is a setting, or one of OpenTelemetry that the exporter reads', () => {
-  const known = new Set([...settings.map(({ environment }) => environment), 'TESSERA_CONFIG']);
+  const known = new Set([...settings.map(({ environment }) => environment), 'TESSERA_CONFIG', ...scriptVariables()]);
   expect(unknown(/\b(TESSERA_[A-Z_]+)\b/g, (name) => known.has(name))).toEqual([]);
   const folder = join(root, 'node_modules/@opentelemetry');
   const libraries = ['sdk-trace-base', 'resources', 'otlp-exporter-base', 'exporter-trace-otlp-proto'];
@@ -77,7 +124,8 @@ test('every variable in the documents is a setting, or one of OpenTelemetry that
 test('every setting and every metric that the documents name in code type is there', () => {
   const keys = new Set(settings.map(({ key }) => key));
   const prefixes = new Set([...keys].filter((key) => key.includes('.')).map((key) => key.split('.')[0]));
-  const isSetting = (name: string): boolean => keys.has(name) || !prefixes.has(name.split('.')[0]);
+  const values = chartValues();
+  const isSetting = (name: string): boolean => keys.has(name) || values.has(name) || !prefixes.has(name.split('.')[0]);
   expect(unknown(/`([a-z]+\.[a-z][a-zA-Z]+)`/g, isSetting)).toEqual([]);
   const metrics = declaredMetrics().map(({ name }) => name);
   expect(unknown(/`(tessera_[a-z_]+)`/g, (name) => metrics.some((metric) => metric.startsWith(name)))).toEqual([]);

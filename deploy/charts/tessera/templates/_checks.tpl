@@ -71,9 +71,11 @@
 {{- add $bytes (mul $each (int64 .Values.streams.revisions)) -}}
 {{- end -}}
 
-{{/* Bytes of a quantity: 2Gi, 500M or a number; 0 for what is none. */}}
+{{/* Bytes of a quantity: 2Gi, 500M, a number, or << 1MB >> as the chart of NATS writes it; 0 for what is none. */}}
 {{- define "tessera-umbrella.bytes" -}}
-{{- $text := toString . -}}
+{{- $text := kindIs "string" . | ternary . (printf "%.0f" (float64 .)) | trimPrefix "<<" | trimSuffix ">>" | trim -}}
+{{- /* To NATS 1MB is 1024 KB. */ -}}
+{{- $text = regexReplaceAll "([KMGT])B$" $text "${1}iB" -}}
 {{- $units := dict "" 1 "K" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- $unit := regexFind "[KMGT]i?B?$" $text | trimSuffix "B" -}}
 {{- $amount := regexFind "^[0-9]+(\\.[0-9]+)?" $text -}}
@@ -100,7 +102,7 @@
 {{- if gt $copies $servers -}}
 {{- include "tessera-umbrella.fail" (printf "global.config.nats.replicas is %d, and NATS has %d servers; set nats.config.cluster, or fewer copies" $copies $servers) -}}
 {{- end -}}
-{{- $payload := int64 (include "tessera-umbrella.bytes" (($own.merge | default dict).max_payload | default 1048576 | replace "<< " "" | replace " >>" "")) -}}
+{{- $payload := int64 (include "tessera-umbrella.bytes" (default 1048576 ($own.merge | default dict).max_payload)) -}}
 {{- $message := add (int64 (include "tessera.setting" (dict "part" $part "name" "nats.partBytes"))) 32768 -}}
 {{- if lt $payload $message -}}
 {{- include "tessera-umbrella.fail" (printf "nats.config.merge.max_payload is %d bytes, and the largest message %d (nats.partBytes and 32 KiB); raise it, or lower global.config.nats.partBytes" $payload $message) -}}
