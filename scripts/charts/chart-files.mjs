@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { defaultStreamLimits, queues, Subjects, spreadStreams, totalStreamBytes } from '@tessera/protocol';
+import { chartVersions } from './chart-versions.mjs';
 import { configComment, configSchema } from './config-schema.mjs';
 import { commonSettings, ownedSettings } from './owned-settings.mjs';
 import { closed, flag, map } from './schema-words.mjs';
@@ -12,7 +13,8 @@ const read = (...path) => readFileSync(join(charts, ...path), 'utf8');
 
 /**
  * The files of the charts that are made from the code and from deploy/charts/blocks, by their paths from the repository's root:
- * the schema of each stage's values, the parts of its values.yaml between the marks, and what templates know of the code.
+ * each chart's version, the schema of each stage's values, the parts of its values.yaml between the marks, and what templates
+ * know of the code.
  * @param services table of settings of each service
  * @param shared settings that every service has
  */
@@ -25,6 +27,10 @@ export function chartFiles(services, shared) {
       stageSchema(stage, chart, settings),
     );
     files[`deploy/charts/${stage}/values.yaml`] = stageValues(stage, chart, settings, shared);
+  }
+  const { version } = JSON.parse(readFileSync(join(charts, '../../package.json'), 'utf8'));
+  for (const [name, text] of Object.entries(chartVersions(charts, version))) {
+    files[`deploy/charts/${name}/Chart.yaml`] = text;
   }
   const umbrella = umbrellaSchema(configSchema(shared, commonSettings));
   files['deploy/charts/tessera/values.schema.json'] = schemaText('Values of tessera', umbrella);

@@ -99,6 +99,7 @@ export const sharedProperties = {
   nats,
   tls,
   checkSecrets: flag('Whether helm looks for the Secrets that are named.'),
+  checkMemory: flag('Whether the limit of memory is held against the settings.'),
   listenHost: text('Address that is listened on.', { minLength: 1 }),
   service: closed('The Service.', {
     type: choice('Its type.', 'ClusterIP', 'NodePort', 'LoadBalancer'),
@@ -214,6 +215,7 @@ export const autoscaling = ({ keda, hpa }) =>
     type: choice('none, hpa or keda.', 'none', 'hpa', 'keda'),
     minReplicas: orNull(count('The fewest.')),
     maxReplicas: count('The most.', 1),
+    annotations: labels('Of the autoscaler, such as autoscaling.keda.sh/paused.'),
     keda: closed('With keda.', { ...keda, ...kedaTimes }),
     hpa: closed('With hpa.', {
       cpuPercent: orNull(count('Percent of the requested CPU.', 1)),
@@ -226,7 +228,7 @@ export const autoscaling = ({ keda, hpa }) =>
 /** What deploy/charts/blocks/queue-scaling.yaml has. */
 export const queueScaling = autoscaling({
   keda: {
-    lagThreshold: count('Jobs a replica.', 1),
+    lagThreshold: orNull(count('Jobs a replica; by default twice jobs.slots.', 1)),
     activationLagThreshold: count('Jobs beyond which the first replica is made.'),
     natsMonitoring: closed("NATS's monitoring.", {
       endpoint: text('HOST:PORT.'),

@@ -2,10 +2,10 @@ import { llmProperties } from './llm-schema.mjs';
 import { closed, count, flag, map, orNull, text } from './schema-words.mjs';
 import { autoscaling, gpu, queueScaling, rollout, sharedProperties, tls } from './shared-schema.mjs';
 
-const queueStage = (lagThreshold) => ({
+const queueStage = {
   properties: { ...sharedProperties, ...rollout, gpu, autoscaling: queueScaling },
-  variables: { anyClient: false, lagThreshold },
-});
+  variables: { anyClient: false },
+};
 
 const gatewayScaling = autoscaling({
   keda: {
@@ -26,10 +26,9 @@ const gatewayScaling = autoscaling({
  * the blocks in their values.yaml.
  */
 export const stageCharts = {
-  // Jobs a replica: twice jobs.slots, those in work and as many that wait.
-  encoder: queueStage(16),
-  connector: queueStage(64),
-  generator: queueStage(16),
+  encoder: queueStage,
+  connector: queueStage,
+  generator: queueStage,
   gateway: {
     properties: {
       ...sharedProperties,

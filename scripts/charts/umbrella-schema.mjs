@@ -44,6 +44,7 @@ export function umbrellaSchema(config) {
     ...stages,
     streams: closed('The Job that makes the streams.', {
       enabled: { type: ['boolean', 'null'], description: 'Whether there is one.' },
+      nats,
       revisions: count('Revisions that are served at a time.', 1),
       image,
       backoffLimit: count('Times that it is tried again.'),

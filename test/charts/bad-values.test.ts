@@ -6,6 +6,11 @@ type Row = readonly [chart: string, set: string, says: string];
 
 const keda = '"type": "keda", "keda": {"natsMonitoring": {"endpoint": "nats:8222"}}';
 
+const placement = JSON.stringify(
+  JSON.stringify({ revision: '0123456789ab', epoch: 1, engine: [], groups: { warm: [], cold: [] } }),
+);
+const groups = (...names: string[]): string => JSON.stringify(names.map((name) => ({ name })));
+
 const rows: readonly Row[] = [
   // What the schema says, by the key.
   ['encoder', 'replica=2', "additional properties 'replica' not allowed"],
@@ -20,7 +25,6 @@ const rows: readonly Row[] = [
   ['encoder', 'autoscaling.type="both"', "at '/autoscaling/type'"],
   ['encoder', 'autoscaling.keda.lagThreshold="8 jobs"', "at '/autoscaling/keda/lagThreshold'"],
   ['encoder', 'image.digest="0123"', "at '/image/digest'"],
-  ['encoder', 'podDisruptionBudget.maxUnavailable="all"', "at '/podDisruptionBudget/maxUnavailable'"],
   ['encoder', 'model.source.bucket={"name": "models"}', "additional properties 'bucket' not allowed"],
   // What a schema cannot say, by the chart's own sentence.
   ['encoder', 'nats.url=""', 'encoder: nats.url is missing'],
@@ -74,7 +78,7 @@ const rows: readonly Row[] = [
   [
     'encoder',
     'podDisruptionBudget={"maxUnavailable": null, "minAvailable": 1}',
-    'podDisruptionBudget.minAvailable is 1, which forbids every eviction while there are 1 replicas',
+    'podDisruptionBudget.minAvailable is 1, which forbids every eviction at the fewest replicas (1)',
   ],
   [
     'encoder',
@@ -82,6 +86,22 @@ const rows: readonly Row[] = [
     'podDisruptionBudget.maxUnavailable is 0, which forbids every eviction',
   ],
   ['encoder', 'podDisruptionBudget.minAvailable=1', 'podDisruptionBudget has both minAvailable and maxUnavailable'],
+  [
+    'encoder',
+    'podDisruptionBudget.maxUnavailable="all"',
+    'podDisruptionBudget.maxUnavailable is "all"; it is a number',
+  ],
+  [
+    'encoder',
+    'replicas=2,podDisruptionBudget={"maxUnavailable": null, "minAvailable": "60%"}',
+    'podDisruptionBudget.minAvailable is 60%, which forbids every eviction at the fewest replicas (2)',
+  ],
+  [
+    'encoder',
+    'resources.limits.memory="1Gi"',
+    'resources.limits.memory is 1Gi, and the settings let the process take 1758 MB',
+  ],
+  ['gateway', 'config.media.maxHeldBytes=2000000000', 'the settings let the process take 2300 MB'],
   ['encoder', 'config.device="cuda"', 'config.device is cuda, and gpu.type gives no pod a GPU'],
   [
     'encoder',
@@ -98,6 +118,60 @@ const rows: readonly Row[] = [
     'extraEnv=[{"name": "TESSERA_NATS_URL", "value": "nats://other"}]',
     'extraEnv has TESSERA_NATS_URL, which the chart sets',
   ],
+  // The llm's own.
+  ['llm', 'experts.groups=[{"name": "warm"}]', 'experts.groups has groups, and no placement says what they hold'],
+  [
+    'llm',
+    `experts.placement.content=${placement},experts.groups=[{"name": "warm"}]`,
+    'places experts with the group cold, which experts.groups does not have',
+  ],
+  [
+    'llm',
+    `experts.placement.content=${placement},experts.groups=${groups('warm', 'cold', 'tepid')}`,
+    'experts.groups has tepid, to which experts.placement.content gives no experts',
+  ],
+  [
+    'llm',
+    `experts.placement.content=${placement},experts.groups=${groups('warm', 'cold')},model.revision="ba9876543210"`,
+    'experts.placement.content is for revision 0123456789ab of the model, and model.revision is ba9876543210',
+  ],
+  [
+    'llm',
+    `experts.placement.content=${placement},experts.groups=${groups('warm', 'cold')},experts.nodes=1`,
+    'experts.groups has 2 shards in 2 groups, which want 2 nodes',
+  ],
+  [
+    'llm',
+    `experts.placement.content=${placement},experts.groups=[{"name": "warm", "replicas": 0}, {"name": "cold"}]`,
+    "'/experts/groups/0/replicas'",
+  ],
+  [
+    'llm',
+    `experts.placement.content=${placement},experts.groups=${groups('warm', 'warm')}`,
+    'experts.groups has a name twice: warm, warm',
+  ],
+  ['llm', 'experts.placement={"content": "nothing", "configMap": ""}', 'experts.placement.content is no placement'],
+  [
+    'llm',
+    `experts.placement.content=${placement},experts.placement.configMap="placement"`,
+    'experts.placement has both configMap and content',
+  ],
+  ['llm', `layers.pieces=2,experts.groups=${groups('warm')}`, 'experts.groups and layers.pieces are both set'],
+  [
+    'llm',
+    'layers.pieces=3,replicas=5',
+    '5 engines share 1 shards of piece 1, and config.layers.enginesPerShard lets 2 share each',
+  ],
+  ['llm', 'layers.pieces=2,layers.perPiece=[{}, {}]', 'layers.perPiece has 2 entries; of 2 pieces shards hold 1'],
+  [
+    'llm',
+    'layers.pieces=2,layers.workload="LeaderWorkerSet",layers.perPiece=[{}]',
+    'layers.perPiece is set, and the shards of a LeaderWorkerSet are all alike',
+  ],
+  ['llm', 'layers.workload="Deployment"', "at '/layers/workload'"],
+  ['llm', 'autoscaling.type="keda"', 'autoscaling.keda.prometheus.serverAddress is missing'],
+  ['llm', 'autoscaling={"type": "hpa", "minReplicas": 0}', 'autoscaling.minReplicas is 0'],
+  ['llm', 'config.role="engine"', 'config.role would be passed over, since the chart sets it'],
 ];
 
 test.each(rows)('%s refuses %s', async (chart, set, says) => {

@@ -2,9 +2,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { eventually } from '@tessera/testing/async/eventually';
 import { bundleCacheDir, samplePath } from '@tessera/testing/demo-model/files';
 import { isAlive } from '@tessera/testing/processes/is-alive';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sumMetric } from '../support/deployment.js';
 import { recitingLlama } from '../support/reciting-llama.js';
 import { tessera, tesseraUp, type Up } from '../support/tessera.js';
 
@@ -28,6 +30,19 @@ test('one command serves a mixture with its experts in two shards, and the answe
   expect(up.processes.map(({ service }) => service)).toEqual(expect.arrayContaining(['experts-0', 'experts-1']));
   expect(up.processes).toHaveLength(8);
   expect((await asks()).stdout).toBe('This is a red apple.\n');
+});
+
+test('each shard says what it holds, how many rows it computed, and how much of its time that took', async () => {
+  for (const service of ['experts-0', 'experts-1']) {
+    const read = async (name: string, labels?: Record<string, string>) => {
+      const response = await fetch(`http://${of(service)?.metrics}/metrics`);
+      return sumMetric(await response.text(), name, labels);
+    };
+    expect(await read('tessera_shard_info', { role: 'experts' })).toBe(1);
+    expect(await read('tessera_expert_shard_rows_total')).toBeGreaterThan(0);
+    await eventually(async () => (await read('tessera_busy_seconds_total', { stage: 'experts' })) > 0, 'it was busy');
+    expect(await read('tessera_busy_ratio', { stage: 'experts' })).toBeLessThanOrEqual(1);
+  }
 });
 
 test('what was asked of each expert is taken from the engine, and a placement is planned for it', async () => {

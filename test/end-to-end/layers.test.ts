@@ -43,6 +43,9 @@ test.each([2, 4] as const)('a model in %i processes answers as in one', async (p
   expect(await deployment.metric('tessera_layer_call_seconds_count')).toBeGreaterThan(48 * (pieces - 1));
   const [shard] = deployment.shards.values();
   expect(await deployment.metric('tessera_layer_shard_positions_total', {}, shard)).toBeGreaterThan(4 * 48);
+  expect(await deployment.metric('tessera_shard_info', { role: 'layers', part: '1' }, shard)).toBe(1);
+  const busy = () => deployment.metric('tessera_busy_seconds_total', { stage: 'layers' }, shard);
+  await eventually(async () => (await busy()) > 0, 'the shard has said what it computed');
   const held = await deployment.metric('tessera_kv_cache_bytes', {}, shard);
   expect(held).toBeGreaterThan(0);
   expect(held).toBeLessThanOrEqual(await deployment.metric('tessera_kv_cache_limit_bytes', {}, shard));

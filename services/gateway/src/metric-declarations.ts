@@ -7,6 +7,12 @@ export const gatewayRequests = gaugeMetric('tessera_gateway_requests', {
   from: 'gateway',
 });
 
+export const gatewayRequestsLimit = gaugeMetric('tessera_gateway_requests_limit', {
+  unit: 'count',
+  help: 'Requests that a gateway takes at a time, each as often as it has choices: requests.maxInFlight.',
+  from: 'gateway',
+});
+
 export const gatewayTransitionsTotal = counterMetric('tessera_gateway_transitions_total', {
   unit: 'count',
   help: 'Times that a request entered a state.',

@@ -28,7 +28,7 @@ import { gatewaySettings } from './config.js';
 import { chatService } from './doors/chat-service.js';
 import { MediaBudget } from './intake/media-intake.js';
 import type { MediaModel } from './intake/media-plan.js';
-import { gatewayMediaBytes } from './metric-declarations.js';
+import { gatewayMediaBytes, gatewayRequestsLimit } from './metric-declarations.js';
 import { observeRequests } from './observe-requests.js';
 import { removeAbandonedInboxes } from './routing/abandoned-inboxes.js';
 import { EnginePool } from './routing/engine-pool.js';
@@ -63,6 +63,7 @@ export const gateway: Service<typeof gatewaySettings> = {
       drawSteps: bundle.manifest.generator?.defaultSteps,
     });
     const limits = limitsFrom(settings);
+    context.metrics.gauge(gatewayRequestsLimit).set(limits.requests);
     const attendance = new QueueAttendance();
     const { onFirstText, ...observer } = observeRequests(context, { bus, directory, attendance, signal: watch.signal });
     context.metrics

@@ -122,6 +122,13 @@ export const expertShardRowsTotal = counterMetric('tessera_expert_shard_rows_tot
   from: 'llm',
 });
 
+export const shardInfo = gaugeMetric('tessera_shard_info', {
+  unit: 'info',
+  help: 'Of a shard always 1; the labels say its role (experts or layers), and which part of the model it holds: its group, or the number of its piece.',
+  labels: ['role', 'part'],
+  from: 'llm',
+});
+
 export const layerCallSeconds = histogramMetric('tessera_layer_call_seconds', {
   unit: 'seconds',
   help: 'Time from a call of a layer shard to its answer.',

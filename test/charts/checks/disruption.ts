@@ -18,19 +18,18 @@ export const budgetsLeaveOne: Check = (release) => {
     if ((minAvailable === undefined) === (maxUnavailable === undefined)) {
       return [`${named(budget)} must have one of minAvailable and maxUnavailable`];
     }
-    return lasting(release)
-      .filter(({ labels }) => selects(selector, labels))
-      .flatMap(({ manifest, kind, name, replicas = 1 }) => {
-        const scaler = scalers.find(({ target }) => target.kind === kind && target.name === name);
-        const least = Math.max(scaler?.min ?? replicas, 1);
-        const most = Math.max(scaler?.max ?? replicas, 1);
-        for (let have = least; have <= most; have++) {
-          const kept = minAvailable !== undefined ? count(minAvailable, have) : have - count(maxUnavailable ?? 0, have);
-          const of = `${named(budget)}: of ${have} of ${named(manifest)}`;
-          if (kept >= have) return [`${of} none may be evicted, so that a node with one is never drained`];
-          if (kept < 1 && have > 1) return [`${of} all may be evicted at once`];
-        }
-        return [];
-      });
+    // One budget may be over several workloads: of all their pods together.
+    const held = lasting(release).filter(({ labels }) => selects(selector, labels));
+    const scalerOf = (name: string) => scalers.find(({ target }) => target.name === name);
+    const sum = (numbers: readonly number[]): number => numbers.reduce((all, each) => all + each, 0);
+    const least = sum(held.map(({ name, replicas = 1 }) => Math.max(scalerOf(name)?.min ?? replicas, 1)));
+    const most = sum(held.map(({ name, replicas = 1 }) => Math.max(scalerOf(name)?.max ?? replicas, 1)));
+    for (let have = least; have <= most; have++) {
+      const kept = minAvailable !== undefined ? count(minAvailable, have) : have - count(maxUnavailable ?? 0, have);
+      const of = `${named(budget)}: of ${have} of ${held.map(({ manifest }) => named(manifest)).join(' and ')}`;
+      if (kept >= have) return [`${of} none may be evicted, so that a node with one is never drained`];
+      if (kept < 1 && have > 1) return [`${of} all may be evicted at once`];
+    }
+    return [];
   });
 };

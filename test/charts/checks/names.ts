@@ -7,8 +7,8 @@ const standard = [
   'helm.sh/chart',
 ];
 
-/** Pods of a StatefulSet carry its name with eleven characters more, in a label of at most 63. */
-const longest: Readonly<Record<string, number>> = { StatefulSet: 52, LeaderWorkerSet: 40 };
+/** Pods of a StatefulSet carry its name with eleven characters more, in a label of at most 63; a LeaderWorkerSet numbers them. */
+const longest: Readonly<Record<string, number>> = { StatefulSet: 52, LeaderWorkerSet: 47 };
 
 /** Each object has a name of its own, in the form that Kubernetes takes, the release's namespace and the standard labels. */
 export const objectsAreNamed: Check = ({ manifests, name, namespace }) => {

@@ -37,7 +37,10 @@ export const selectorsMeetPods: Check = (release) => {
     }
   }
   for (const budget of ofKind<IPodDisruptionBudget>(release, 'PodDisruptionBudget')) {
-    matchedOne(budget, budget.spec?.selector);
+    const components = matched(budget, budget.spec?.selector).map(
+      ({ labels }) => labels['app.kubernetes.io/component'],
+    );
+    if (new Set(components).size > 1) faults.push(`${named(budget)} is over ${[...new Set(components)].join(' and ')}`);
   }
   for (const service of ofKind<IService>(release, 'Service')) {
     if (service.spec?.selector !== undefined) matchedOne(service, { matchLabels: service.spec.selector });

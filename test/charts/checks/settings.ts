@@ -1,6 +1,6 @@
 import { describeSettings } from '@tessera/service';
 import { type Check, isGiven } from '../support/manifest.js';
-import { mountAt, type ServiceContainer, serviceContainers, settingsOf } from '../support/service-settings.js';
+import { mountAt, readable, serviceContainers, settingsOf } from '../support/service-settings.js';
 
 /** Each variable is a setting of the service that gets it, and the service would start with all that it is given. */
 export const settingsAreTheServices: Check = (release) =>
@@ -66,15 +66,6 @@ export const settingsMeetThePod: Check = (release) =>
     }
     return faults;
   });
-
-/** The settings, or none where the service would not start: then settingsAreTheServices says so. */
-function readable(container: ServiceContainer): Readonly<Record<string, unknown>> {
-  try {
-    return settingsOf(container);
-  } catch {
-    return {};
-  }
-}
 
 function isGivenKey(values: unknown, key: string): boolean {
   if (values === null || typeof values !== 'object') return false;

@@ -16,11 +16,20 @@ export const components = {
 
 export type Component = keyof typeof components;
 
-/** Calls by gRPC, from and to, with the file that opens the channel. All else between services goes over NATS. */
-export const calls: readonly { from: Component; to: Component; opens: string }[] = [
-  { from: 'gateway', to: 'engine', opens: 'services/gateway/src/routing/pooled-engine.ts' },
-  { from: 'engine', to: 'experts', opens: 'services/llm/src/experts/open-experts.ts' },
-  { from: 'engine', to: 'layers', opens: 'services/llm/src/layers/open-layers.ts' },
+interface Call {
+  readonly from: Component;
+  readonly to: Component;
+  /** The file that opens the channel. */
+  readonly opens: string;
+  /** What the caller's settings of it begin with. */
+  readonly settings: string;
+}
+
+/** Calls by gRPC. All else between services goes over NATS. */
+export const calls: readonly Call[] = [
+  { from: 'gateway', to: 'engine', opens: 'services/gateway/src/routing/pooled-engine.ts', settings: 'engines' },
+  { from: 'engine', to: 'experts', opens: 'services/llm/src/experts/open-experts.ts', settings: 'experts' },
+  { from: 'engine', to: 'layers', opens: 'services/llm/src/layers/open-layers.ts', settings: 'layers' },
 ];
 
 /** Whom a stranger may call, unless the values let clients in elsewhere too. */

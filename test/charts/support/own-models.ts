@@ -1,6 +1,7 @@
 import type { IScaledObject as IOldScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
 import type { IDeployment } from 'kubernetes-models/apps/v1/Deployment';
 
+type IPodTemplate = NonNullable<IDeployment['spec']>['template'];
 type IObjectMeta = NonNullable<IDeployment['metadata']>;
 type OldSpec = IOldScaledObject['spec'];
 
@@ -34,6 +35,32 @@ export interface IResourceClaimTemplate {
           };
         }[];
       };
+    };
+  };
+}
+
+/** Of LeaderWorkerSet 0.8. */
+export interface ILeaderWorkerSet {
+  apiVersion: 'leaderworkerset.x-k8s.io/v1';
+  kind: 'LeaderWorkerSet';
+  metadata: IObjectMeta;
+  spec: {
+    replicas?: number;
+    startupPolicy?: 'LeaderCreated' | 'LeaderReady';
+    rolloutStrategy?: {
+      type: 'RollingUpdate';
+      rollingUpdateConfiguration?: {
+        partition?: number;
+        maxUnavailable?: number | string;
+        maxSurge?: number | string;
+      };
+    };
+    networkConfig?: { subdomainPolicy?: 'Shared' | 'UniquePerReplica' };
+    leaderWorkerTemplate: {
+      size?: number;
+      restartPolicy?: 'RecreateGroupOnPodRestart' | 'None';
+      leaderTemplate?: IPodTemplate;
+      workerTemplate: IPodTemplate;
     };
   };
 }

@@ -67,12 +67,23 @@ export function settingsOf({ service, schema, env, file, container }: ServiceCon
   }
 }
 
-/** The variables as a container gets them: `$(NAME)` is what an earlier one holds; what only a node knows is made up. */
+/** The settings, or none where the service would not start: the check of the settings says so. */
+export function readable(container: ServiceContainer): Readonly<Record<string, unknown>> {
+  try {
+    return settingsOf(container);
+  } catch {
+    return {};
+  }
+}
+
+/** What only a node knows of a pod; any other field is a number. */
+export const ofNode: Readonly<Record<string, string>> = { 'metadata.name': 'pod-0', 'status.podIP': '192.0.2.1' };
+
+/** The variables as a container gets them: `$(NAME)` is what an earlier one holds. */
 function environment(variables: readonly IEnvVar[]): Record<string, string> {
   const env: Record<string, string> = {};
   for (const { name, value, valueFrom } of variables) {
-    if (valueFrom?.fieldRef !== undefined)
-      env[name] = valueFrom.fieldRef.fieldPath === 'metadata.name' ? 'pod-0' : '192.0.2.1';
+    if (valueFrom?.fieldRef !== undefined) env[name] = ofNode[valueFrom.fieldRef.fieldPath] ?? '1';
     else if (valueFrom !== undefined) env[name] = '1';
     else env[name] = (value ?? '').replaceAll(/\$\((\w+)\)/g, (whole, other: string) => env[other] ?? whole);
   }

@@ -7,7 +7,17 @@ import type { Manifest, Release } from './manifest.js';
  */
 export function soundRelease(): Release & { manifests: Manifest[] } {
   const manifests = [...encoder(), ...engine(), ...gateway()];
-  return { name: 'demo', namespace: 'tessera', manifests, values: { secret: 'demo-credentials', claim: 'bundle' } };
+  return {
+    name: 'demo',
+    namespace: 'tessera',
+    manifests,
+    values: {
+      secret: 'demo-credentials',
+      claim: 'bundle',
+      nats: 'nats://nats.messaging:4222',
+      revision: '0123456789ab',
+    },
+  };
 }
 
 function selector(service: string, component: string): Record<string, string> {
@@ -62,6 +72,7 @@ function template(service: string, component: string, variables: readonly Variab
             { name: 'TESSERA_METRICS_PORT', value: '9090' },
             { name: 'TESSERA_DRAIN_GRACE_MS', value: '600000' },
             { name: 'TESSERA_NATS_CREDENTIALS_FILE', value: '/etc/tessera/nats/user.creds' },
+            { name: 'TESSERA_NATS_URL', value: 'nats://nats.messaging:4222' },
             ...variables,
           ],
           ports: [

@@ -29,6 +29,7 @@ const allowed: Readonly<Record<string, { models: string; kinds: readonly string[
 const own: Readonly<Record<string, readonly string[]>> = {
   'resource.k8s.io/v1': ['ResourceClaimTemplate'],
   'keda.sh/v1alpha1': ['ScaledObject'],
+  'leaderworkerset.x-k8s.io/v1': ['LeaderWorkerSet'],
 };
 
 type ModelClass = new (data: Manifest) => { validate(): void };

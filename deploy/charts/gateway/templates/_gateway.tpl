@@ -29,7 +29,9 @@
 {{- define "tessera-gateway.triggers" -}}
 {{- $keda := .values.autoscaling.keda -}}
 {{- $prometheus := $keda.prometheus | default dict -}}
-{{- $own := printf "tessera_grpc_requests_running{namespace=%q,pod=~%q,method=~\"Chat|Respond\"}" .root.Release.Namespace (printf "%s-[a-z0-9]+-[a-z0-9]+" (include "tessera.fullname" .)) -}}
+{{- $pods := printf "namespace=%q,pod=~%q" .root.Release.Namespace (printf "%s-[a-z0-9]+-[a-z0-9]+" (include "tessera.fullname" .)) -}}
+{{- /* A gateway that had no call yet counts as 0; where Prometheus knows none at all, it has nothing to say. */ -}}
+{{- $own := printf "sum(tessera_grpc_requests_running{%s,method=~\"Chat|Respond\"} or 0 * tessera_ready{%s})" $pods $pods -}}
 {{- if $keda.streams }}
 {{- if not $prometheus.serverAddress -}}
 {{- include "tessera.fail" (dict "part" . "text" "autoscaling.keda.prometheus.serverAddress is missing: KEDA reads the open streams from Prometheus; set it, or autoscaling.keda.streams to null") -}}
@@ -38,7 +40,9 @@
   name: open-streams
   metadata:
     serverAddress: {{ $prometheus.serverAddress | quote }}
-    query: {{ default (printf "sum(%s)" $own) $prometheus.query | quote }}
+    query: {{ default $own $prometheus.query | quote }}
+    # No answer is no zero: then the fallback holds.
+    ignoreNullValues: "false"
     threshold: {{ int $keda.streams | quote }}
     {{- with $prometheus.authModes }}
     authModes: {{ . | quote }}

@@ -10,6 +10,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- include "tessera.checkScaling" . -}}
 {{- include "tessera.checkBudget" . -}}
 {{- include "tessera.checkGpu" . -}}
+{{- include "tessera.checkMemory" . -}}
 {{- include "tessera.checkSecrets" . -}}
 {{- end -}}
 
@@ -138,6 +139,10 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- include "tessera.fail" (dict "part" . "text" (printf "autoscaling.minReplicas is 0, and %s" $why)) -}}
 {{- end -}}
 {{- end -}}
+{{- $percent := (get $scaling $type | default dict).cpuPercent -}}
+{{- if and (ne $type "none") $percent (not ((.values.resources | default dict).requests | default dict).cpu) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "autoscaling.%s.cpuPercent is a share of resources.requests.cpu, which is missing" $type)) -}}
+{{- end -}}
 {{- if eq $type "keda" -}}
 {{- if .queue -}}
 {{- if not (include "tessera.model" . | fromJson).revision -}}
@@ -192,6 +197,9 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- $type := $gpu.type | default "none" -}}
 {{- if not (has $type (list "none" "device" "claim")) -}}
 {{- include "tessera.fail" (dict "part" . "text" (printf "gpu.type is %q; it is none, device or claim" $type)) -}}
+{{- end -}}
+{{- if and (eq $type "claim") (not ($gpu.claim | default dict).existingTemplate) (semverCompare "<1.34.0-0" .root.Capabilities.KubeVersion.Version) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "gpu.type is claim, and Kubernetes %s has no ResourceClaimTemplate of resource.k8s.io/v1, as 1.34 has; use device, or name a template of yours in gpu.claim.existingTemplate" .root.Capabilities.KubeVersion.Version)) -}}
 {{- end -}}
 {{- $device := (include "tessera.settings" . | fromJson).device -}}
 {{- if and (ne $type "none") (eq (toString $device) "cpu") -}}

@@ -44,6 +44,12 @@ kind: {{ .kind | default "Deployment" }}
 name: {{ include "tessera.fullname" . }}
 {{- end -}}
 
+{{/* As of every object, with the annotations that are the autoscaler's own. */}}
+{{- define "tessera.scalerMetadata" -}}
+{{- $annotations := merge (deepCopy (.values.autoscaling.annotations | default dict)) (deepCopy (.values.commonAnnotations | default dict)) -}}
+{{- include "tessera.metadata" (merge (dict "values" (merge (dict "commonAnnotations" $annotations) .values)) .) -}}
+{{- end -}}
+
 {{- define "tessera.horizontalPodAutoscaler" -}}
 {{- $scaling := .values.autoscaling -}}
 {{- $hpa := $scaling.hpa | default dict -}}
@@ -59,7 +65,7 @@ name: {{ include "tessera.fullname" . }}
 {{- end -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
-{{ include "tessera.metadata" . }}
+{{ include "tessera.scalerMetadata" . }}
 spec:
   scaleTargetRef:
     {{- include "tessera.scaleTarget" . | nindent 4 }}
@@ -104,12 +110,14 @@ external:
 {{- $triggers = append $triggers (include "tessera.lagTrigger" . | fromYaml) -}}
 {{- end -}}
 {{- $triggers = concat $triggers (.triggers | default list) ($keda.triggers | default list) -}}
+{{- $answers := list -}}
+{{- range $triggers }}{{ if not (has .type (list "cpu" "memory")) }}{{ $answers = append $answers .type }}{{ end }}{{ end -}}
 {{- if not $triggers -}}
 {{- include "tessera.fail" (dict "part" . "text" "autoscaling.type is keda, and nothing says what it scales on; set autoscaling.keda.triggers") -}}
 {{- end -}}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
-{{ include "tessera.metadata" . }}
+{{ include "tessera.scalerMetadata" . }}
 spec:
   scaleTargetRef:
     {{- include "tessera.scaleTarget" . | nindent 4 }}
@@ -118,7 +126,7 @@ spec:
   minReplicaCount: {{ include "tessera.minReplicas" . }}
   maxReplicaCount: {{ int $scaling.maxReplicas }}
   {{- with $keda.fallback }}
-  {{- if .replicas }}
+  {{- if and .replicas $answers }}
   fallback:
     failureThreshold: {{ int .failureThreshold }}
     replicas: {{ int .replicas }}
@@ -148,7 +156,7 @@ name: {{ .queue }}-lag
 metadata:
   stream: {{ $queue.stream }}
   consumer: {{ $queue.consumer }}
-  lagThreshold: {{ int $keda.lagThreshold | quote }}
+  lagThreshold: {{ int (default (mul 2 (include "tessera.setting" (dict "part" . "name" "jobs.slots") | int)) $keda.lagThreshold) | quote }}
   activationLagThreshold: {{ int ($keda.activationLagThreshold | default 0) | quote }}
   useHttps: {{ $monitoring.https | default false | quote }}
   {{- if not $monitoring.existingSecret }}

@@ -69,6 +69,7 @@ export async function startService<S extends ServiceSettings>(
   // Every call in work may listen for the drain, in every service; admission bounds how many there are.
   setMaxListeners(0, drain.signal);
   metrics.gauge(buildInfo).set({ service: name, version }, 1);
+  metrics.gauge(readyGauge).set(0);
   const readiness = new Readiness();
   const http = await startHttpServer({
     host: common['metrics.host'],

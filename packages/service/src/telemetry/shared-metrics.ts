@@ -11,14 +11,14 @@ export const modelInfoGauge = gaugeMetric('tessera_model_info', {
 
 export const busySecondsTotal = counterMetric('tessera_busy_seconds_total', {
   unit: 'seconds',
-  help: 'Time spent computing.',
+  help: 'Time spent computing. The stage of a shard is its role, experts or layers; of the experts all time counts that their thread is not idle, since it answers too.',
   labels: ['stage'],
   from: 'encoder, connector, llm, generator',
 });
 
 export const busyRatio = gaugeMetric('tessera_busy_ratio', {
   unit: 'ratio',
-  help: 'Share of the last seconds spent computing, 0 to 1.',
+  help: 'Share of the last seconds spent computing, 0 to 1, as tessera_busy_seconds_total has it.',
   labels: ['stage'],
   from: 'encoder, connector, llm, generator',
 });

@@ -10,8 +10,10 @@ import {
   expertsHeld,
   expertsMissing,
   expertUnavailableRowsTotal,
+  shardInfo,
 } from '../metric-declarations.js';
 import { maxScrapeWaitMs } from '../shards/scrape-wait.js';
+import { ShardMeter } from '../shards/shard-meter.js';
 import type { MissingExperts } from './missing-experts.js';
 import type { PoolReport } from './pool-stats.js';
 import type { ExpertShard } from './shard/expert-shard.js';
@@ -31,6 +33,7 @@ export class ExpertMetrics {
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
+    metrics.gauge(shardInfo);
     this.#rows = metrics.counter(expertRowsTotal);
     this.#callSeconds = metrics.histogram(expertCallSeconds);
     this.#running = metrics.gauge(expertCallsRunning);
@@ -66,10 +69,13 @@ export class ExpertMetrics {
     this.#metrics.gaugeAtScrape(expertCallsRunning, () => Promise.race([ask(), sleep(maxScrapeWaitMs)]));
   }
 
-  /** What a shard holds and has done. */
-  follow(shard: ExpertShard): void {
+  /** What a shard holds and has done. @returns to be stopped with the shard */
+  follow(shard: ExpertShard): ShardMeter {
     shard.onChange(() => this.#held.set(shard.size));
     shard.onComputed = (rows) => this.#shardRows.inc(rows);
     this.#held.set(shard.size);
+    // All is done in one thread, computing and answering: when it has no time left no more rows can be computed.
+    const busyMs = () => performance.eventLoopUtilization().active;
+    return new ShardMeter(this.#metrics, { role: 'experts', part: shard.group }, busyMs);
   }
 }

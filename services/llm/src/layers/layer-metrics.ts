@@ -9,6 +9,7 @@ import {
   layerShardPositionsTotal,
 } from '../metric-declarations.js';
 import { maxScrapeWaitMs } from '../shards/scrape-wait.js';
+import { ShardMeter } from '../shards/shard-meter.js';
 import type { LinksReport, MissingPieces } from './layer-links.js';
 import type { LayerShard } from './shard/layer-shard.js';
 
@@ -47,10 +48,11 @@ export class LayerMetrics {
     this.#metrics.gaugeAtScrape(layerCallsRunning, () => Promise.race([ask(), sleep(maxScrapeWaitMs)]));
   }
 
-  /** What a shard holds and has done. */
-  follow(shard: LayerShard): void {
+  /** What a shard holds and has done. @returns to be stopped with the shard */
+  follow(shard: LayerShard): ShardMeter {
     shard.onComputed = (positions) => this.#positions.inc(positions);
     this.#metrics.gauge(kvCacheLimitBytes).set(shard.positions * shard.positionBytes);
     this.#metrics.gaugeAtScrape(kvCacheBytes, (gauge) => gauge.set(shard.cacheBytes));
+    return new ShardMeter(this.#metrics, { role: 'layers', part: String(shard.piece) }, () => shard.progress.busyMs);
   }
 }

@@ -27,7 +27,7 @@ export async function startExpertShard(context: ServiceContext<typeof llmSetting
     throw reason;
   });
   metrics.gauge(modelInfoGauge).set({ name, revision, weights }, 1);
-  new ExpertMetrics(metrics).follow(shard);
+  const meter = new ExpertMetrics(metrics).follow(shard);
 
   const announcing = new AbortController();
   let announcer: Announcer | undefined;
@@ -59,6 +59,7 @@ export async function startExpertShard(context: ServiceContext<typeof llmSetting
     stop: async () => {
       await users.idle();
       announcing.abort();
+      meter.stop();
       await bus.close();
       await shard.release();
     },

@@ -38,7 +38,7 @@ export async function startLayerShard(context: ServiceContext<typeof llmSettings
     throw reason;
   });
   metrics.gauge(modelInfoGauge).set({ name, revision, weights }, 1);
-  new LayerMetrics(metrics).follow(shard);
+  const meter = new LayerMetrics(metrics).follow(shard);
 
   const announcing = new AbortController();
   let announcer: Announcer | undefined;
@@ -57,6 +57,7 @@ export async function startLayerShard(context: ServiceContext<typeof llmSettings
     stop: async () => {
       await shard.idle();
       announcing.abort();
+      meter.stop();
       await bus.close();
       await shard.release();
     },
