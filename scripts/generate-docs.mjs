@@ -1,5 +1,5 @@
 // Writes the documents that are made from the code: the API, the client, errors, metrics, traces, configuration,
-// permissions, request states; and of the charts what the code knows: schemas of their values, defaults, names of queues.
+// permissions, request states; rules and dashboard of monitoring, with their document; and of the charts what the code knows: schemas of their values, defaults, names of queues.
 // With --check it writes nothing and fails when one of them is out of date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -22,6 +22,9 @@ import { apiMarkdown, publicFiles } from './api-reference.mjs';
 import { chartFiles } from './charts/chart-files.mjs';
 import { clientMarkdown } from './client-reference.mjs';
 import { contractMarkdown } from './contract-table.mjs';
+import { dashboardJson } from './monitoring/dashboard.mjs';
+import { monitoringMarkdown } from './monitoring/document.mjs';
+import { prometheusRuleYaml, rulesTestYaml, rulesYaml } from './monitoring/rules.mjs';
 
 const root = resolve(import.meta.dirname, '..');
 const made = '<!-- Made by scripts/generate-docs.mjs from the code; do not edit. -->';
@@ -182,6 +185,11 @@ complete and a drawing is not, and \`done\` with the last.
 };
 
 const files = {
+  'docs/monitoring.md': `${made}\n${monitoringMarkdown()}`,
+  'deploy/monitoring/alerts.yaml': rulesYaml(),
+  'deploy/monitoring/alerts.test.yaml': rulesTestYaml(),
+  'deploy/monitoring/prometheus-rule.yaml': prometheusRuleYaml(),
+  'deploy/monitoring/dashboard.json': dashboardJson(),
   ...Object.fromEntries(Object.entries(documents).map(([name, text]) => [`docs/${name}`, text])),
   ...chartFiles(services, shared),
 };

@@ -1,14 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { type ServiceName, serviceNames } from '@tessera/cli';
 import { generateQueue, Subjects } from '@tessera/protocol';
 import { declaredMetrics } from '@tessera/service';
 import { eventually } from '@tessera/testing/async/eventually';
 import { samplePicture } from '@tessera/testing/demo-model/files';
+import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { type AskOptions, ask, type Turn } from '../support/ask.js';
 import { atRest } from '../support/at-rest.js';
 import { type Deployment, deploy } from '../support/deployment.js';
+import { type Dashboard, dashboardQueries, type Rules } from '../support/monitoring-files.js';
 import { signal } from '../support/processes.js';
+import { selectors } from '../support/promql.js';
 
 let deployment: Deployment;
 /** The stream of drawings that wait. */
@@ -55,6 +61,45 @@ test('each metric is had by the services that its declaration says, and by no ot
     const expected = from === 'every service' ? [...serviceNames] : from.split(', ');
     expect([...(names.get(name) ?? [])].sort(), name).toEqual(expected.sort());
   }
+});
+
+test('what alerts, dashboard and the document of monitoring name is there, with the labels that they look for', async () => {
+  await ask(deployment.gateway, seeing, { draw: { steps: 2 } });
+  const texts = await Promise.all(
+    serviceNames.map(async (service) => {
+      const response = await fetch(`http://${deployment.stack.address(service)?.metrics}/metrics`);
+      return response.text();
+    }),
+  );
+  const lines = texts.flatMap((text) => text.split('\n'));
+  const types = lines.flatMap((line) => /^# TYPE (\S+) /.exec(line)?.[1] ?? []);
+  const read = (path: string) => readFileSync(join(root, path), 'utf8');
+  const named = read('docs/monitoring.md').match(/tessera_[a-z_]+/g) ?? [];
+  const plain = (name: string) => (types.includes(name) ? name : name.replace(/_(bucket|sum|count)$/, ''));
+  expect(named.map(plain).filter((name) => !types.includes(name))).toEqual([]);
+  // The model server protocol asks for gauges.
+  for (const name of ['requests_waiting', 'requests_running', 'kv_cache_usage_ratio', 'gateway_requests']) {
+    expect(lines).toContain(`# TYPE tessera_${name} gauge`);
+  }
+  expect(lines).toContain('tessera_gateway_requests{state="queued"} 0');
+
+  const { groups } = parse(read('deploy/monitoring/alerts.yaml')) as Rules;
+  const queries = [
+    ...groups.flatMap(({ rules }) => rules.map(({ expr }) => expr)),
+    ...dashboardQueries(JSON.parse(read('deploy/monitoring/dashboard.json')) as Dashboard).map(([, expr]) => expr),
+  ];
+  // Seen only where something fails, or where the model is shared out: other tests have these.
+  const rare = /exhausted|RESOURCE_EXHAUSTED|STAGE_UNAVAILABLE|^OK$|^experts|tessera_v/;
+  const unseen = queries.flatMap(selectors).flatMap(({ metric: name, matchers }) =>
+    matchers
+      .filter(({ label, op, value }) => label !== 'namespace' && !op.startsWith('!') && !rare.test(value))
+      .filter(({ label, op, value }) => {
+        const wanted = new RegExp(`^${name}{.*\\b${label}="${op === '=' ? value : `(?:${value})`}"`);
+        return !lines.some((line) => wanted.test(line));
+      })
+      .map(({ label, op, value }) => `${name}{${label}${op}"${value}"}`),
+  );
+  expect(unseen).toEqual([]);
 });
 
 test('a queue whose stage stands still ages, its stream holds bytes, and both are 0 again when it goes on', async () => {

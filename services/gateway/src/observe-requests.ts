@@ -25,6 +25,12 @@ import { stageName } from './routing/awaited-stages.js';
 /** How often NATS is asked how its queues and streams fare, in milliseconds. */
 const busPauseMs = 2000;
 
+/** Those that a request goes on from. */
+const runningStates = Object.values(RequestState).filter(
+  (state): state is RequestState =>
+    typeof state === 'number' && state !== RequestState.UNSPECIFIED && nextStates(state).length > 0,
+);
+
 /** What is told of requests. */
 export type RequestObserver = Pick<ChatDependencies, 'onState' | 'onAwaited' | 'onAttempt' | 'onEnd'> & {
   /** The first text of an answer leaves, so long after its request was accepted. */
@@ -69,6 +75,8 @@ export function observeRequests<S extends ServiceSettings>(
 ): RequestObserver {
   const awaiting = metrics.gauge(gatewayRequestsAwaiting);
   const inState = metrics.gauge(gatewayRequests);
+  // What no request is in yet is 0, not absent: whoever looks may want to know now.
+  for (const state of runningStates) inState.set({ state: stateName(state) }, 0);
   const transitions = metrics.counter(gatewayTransitionsTotal);
   const attempts = metrics.counter(gatewayAttemptsTotal);
   const ended = metrics.counter(gatewayRequestsTotal);
