@@ -44,13 +44,15 @@ export function chartCases(folder) {
 
 /** Runs helm at the repository's root. @returns {Promise<{ status: number, stdout: string, stderr: string }>} */
 export async function helm(...args) {
+  // It says at each call that the charts are linked to each other.
+  const lines = (text) => text.replaceAll(/^level=INFO .*\n/gm, '');
   try {
     const options = { cwd: root, maxBuffer: 64 * 1024 * 1024 };
     const { stdout, stderr } = await promisify(execFile)(await kubernetesTool('helm'), args, options);
-    return { status: 0, stdout, stderr };
+    return { status: 0, stdout, stderr: lines(stderr) };
   } catch (error) {
     if (typeof error.code !== 'number') throw error;
-    return { status: error.code, stdout: error.stdout, stderr: error.stderr };
+    return { status: error.code, stdout: error.stdout, stderr: lines(error.stderr) };
   }
 }
 

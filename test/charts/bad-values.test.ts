@@ -6,11 +6,6 @@ type Row = readonly [chart: string, set: string, says: string];
 
 const keda = '"type": "keda", "keda": {"natsMonitoring": {"endpoint": "nats:8222"}}';
 
-const placement = JSON.stringify(
-  JSON.stringify({ revision: '0123456789ab', epoch: 1, engine: [], groups: { warm: [], cold: [] } }),
-);
-const groups = (...names: string[]): string => JSON.stringify(names.map((name) => ({ name })));
-
 const rows: readonly Row[] = [
   // What the schema says, by the key.
   ['encoder', 'replica=2', "additional properties 'replica' not allowed"],
@@ -118,64 +113,54 @@ const rows: readonly Row[] = [
     'extraEnv=[{"name": "TESSERA_NATS_URL", "value": "nats://other"}]',
     'extraEnv has TESSERA_NATS_URL, which the chart sets',
   ],
-  // The llm's own.
-  ['llm', 'experts.groups=[{"name": "warm"}]', 'experts.groups has groups, and no placement says what they hold'],
+  // Of the llm; placement.test.ts has what concerns a placement.
   [
     'llm',
-    `experts.placement.content=${placement},experts.groups=[{"name": "warm"}]`,
-    'places experts with the group cold, which experts.groups does not have',
+    'experts.groups=[{"name": "warm", "replica": 2}]',
+    "at '/experts/groups/0': additional properties 'replica' not allowed",
   ],
-  [
-    'llm',
-    `experts.placement.content=${placement},experts.groups=${groups('warm', 'cold', 'tepid')}`,
-    'experts.groups has tepid, to which experts.placement.content gives no experts',
-  ],
-  [
-    'llm',
-    `experts.placement.content=${placement},experts.groups=${groups('warm', 'cold')},model.revision="ba9876543210"`,
-    'experts.placement.content is for revision 0123456789ab of the model, and model.revision is ba9876543210',
-  ],
-  [
-    'llm',
-    `experts.placement.content=${placement},experts.groups=${groups('warm', 'cold')},experts.nodes=1`,
-    'experts.groups has 2 shards in 2 groups, which want 2 nodes',
-  ],
-  [
-    'llm',
-    `experts.placement.content=${placement},experts.groups=[{"name": "warm", "replicas": 0}, {"name": "cold"}]`,
-    "'/experts/groups/0/replicas'",
-  ],
-  [
-    'llm',
-    `experts.placement.content=${placement},experts.groups=${groups('warm', 'warm')}`,
-    'experts.groups has a name twice: warm, warm',
-  ],
-  ['llm', 'experts.placement={"content": "nothing", "configMap": ""}', 'experts.placement.content is no placement'],
-  [
-    'llm',
-    `experts.placement.content=${placement},experts.placement.configMap="placement"`,
-    'experts.placement has both configMap and content',
-  ],
-  ['llm', `layers.pieces=2,experts.groups=${groups('warm')}`, 'experts.groups and layers.pieces are both set'],
-  [
-    'llm',
-    'layers.pieces=3,replicas=5',
-    '5 engines share 1 shards of piece 1, and config.layers.enginesPerShard lets 2 share each',
-  ],
-  ['llm', 'layers.pieces=2,layers.perPiece=[{}, {}]', 'layers.perPiece has 2 entries; of 2 pieces shards hold 1'],
+  ['llm', 'layers.workload="Deployment"', "at '/layers/workload'"],
   [
     'llm',
     'layers.pieces=2,layers.workload="LeaderWorkerSet",layers.perPiece=[{}]',
     'layers.perPiece is set, and the shards of a LeaderWorkerSet are all alike',
   ],
-  ['llm', 'layers.workload="Deployment"', "at '/layers/workload'"],
   ['llm', 'autoscaling.type="keda"', 'autoscaling.keda.prometheus.serverAddress is missing'],
   ['llm', 'autoscaling={"type": "hpa", "minReplicas": 0}', 'autoscaling.minReplicas is 0'],
   ['llm', 'config.role="engine"', 'config.role would be passed over, since the chart sets it'],
+  // Of the umbrella, over deploy/examples/tessera-laptop.yaml.
+  ['tessera', 'encoders.enabled=true', "additional properties 'encoders' not allowed"],
+  ['tessera', 'encoder.replica=2', "additional properties 'replica' not allowed"],
+  ['tessera', 'global.config.nats.shard=2', "at '/global/config/nats': additional properties 'shard' not allowed"],
+  ['tessera', 'global.nats.address="nats://nats"', "additional properties 'address' not allowed"],
+  ['tessera', 'streams.revisions=0', "at '/streams/revisions'"],
+  [
+    'tessera',
+    'global.nats.maxMemory="1Gi"',
+    'NATS is too small for the streams: global.nats.maxMemory lets it hold 1073741824 bytes',
+  ],
+  [
+    'tessera',
+    'encoder.config.nats.encodeBytes=1000000',
+    'encoder.config.nats.encodeBytes is set, and all services must say the same of it',
+  ],
+  [
+    'tessera',
+    'gateway.config.grpc.maxDeadlineMs=1200000',
+    'gateway.config.grpc.maxDeadlineMs is set, and all services must say the same',
+  ],
+  ['tessera', 'nats.enabled=true', 'nats.enabled is true, and the chart of NATS is not in this copy of the chart'],
+  ['tessera', 'encoder.autoscaling.type="keda"', 'encoder: model.revision is missing'],
+  [
+    'tessera',
+    'global.model.source={"pvc": null}',
+    'model.source needs one of pvc, image and compile, and has none of them',
+  ],
 ];
 
 test.each(rows)('%s refuses %s', async (chart, set, says) => {
-  const minimal = `test/charts/cases/${chart}-minimal.yaml`;
+  const minimal =
+    chart === 'tessera' ? 'deploy/examples/tessera-laptop.yaml' : `test/charts/cases/${chart}-minimal.yaml`;
   const { status, stderr } = await helm(
     'template',
     'tessera',

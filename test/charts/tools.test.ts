@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { IScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
 import { runCommand } from '@tessera/testing/processes/run-command';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { cases, helm, releaseOf, renderCase } from './support/cases.js';
+import { cases, releaseOf, renderCase } from './support/cases.js';
 import { containers, ofKind, type PlacedContainer, type Release } from './support/manifest.js';
 import { surroundingsOf } from './support/service-settings.js';
 
@@ -49,7 +49,6 @@ test('what pods have the tessera command do are commands and flags that it has',
 
 interface Plan {
   readonly queues: readonly { readonly stream: string; readonly consumer: string }[];
-  readonly maxMemBytesOfTwoRevisions: number;
 }
 
 /** What a Job of the streams would make, by its own settings. */
@@ -82,24 +81,4 @@ test('the Job of the streams makes the consumers that KEDA reads', async () => {
     }
   }
   expect(read).toBeGreaterThan(0);
-});
-
-test('the umbrella asks NATS for as much memory as the streams of two revisions take, to the byte', async () => {
-  const { maxMemBytesOfTwoRevisions: bytes } = JSON.parse(
-    (await tessera(['streams', 'plan', '--json', '--revision', '0123456789ab'])).stdout,
-  ) as Plan;
-  const laptop = (maxMemory: number) =>
-    helm(
-      'template',
-      'tessera',
-      'deploy/charts/tessera',
-      '--values',
-      'deploy/examples/tessera-laptop.yaml',
-      '--set-json',
-      `global.nats.maxMemory="${maxMemory}"`,
-    );
-  expect(await laptop(bytes)).toMatchObject({ status: 0 });
-  const { status, stderr } = await laptop(bytes - 1);
-  expect(status).toBe(1);
-  expect(stderr).toContain(`global.nats.maxMemory lets it hold ${bytes - 1} bytes, and the streams may hold ${bytes}`);
 });

@@ -8,7 +8,7 @@ import { type Manifest, named } from './manifest.js';
 const allowed: Readonly<Record<string, { models: string; kinds: readonly string[] }>> = {
   v1: {
     models: 'kubernetes-models/v1',
-    kinds: ['ConfigMap', 'PersistentVolumeClaim', 'Secret', 'Service', 'ServiceAccount'],
+    kinds: ['ConfigMap', 'PersistentVolume', 'PersistentVolumeClaim', 'Secret', 'Service', 'ServiceAccount'],
   },
   'apps/v1': { models: 'kubernetes-models/apps/v1', kinds: ['Deployment', 'StatefulSet'] },
   'autoscaling/v2': { models: 'kubernetes-models/autoscaling/v2', kinds: ['HorizontalPodAutoscaler'] },
