@@ -30,9 +30,13 @@ const targets = {
 const unneeded = {
   // Its install script's own, which fetch CUDA's files when an image for GPUs is built.
   'onnxruntime-node': { dependencies: ['adm-zip', 'global-agent'], keep: keepsOnnxRuntime },
-  // C++ sources; the library comes from a package of this platform.
-  koffi: { keep: (path) => !/^(src|doc|vendor)(\/|$)/.test(path) },
+  // Sources in C++; the library comes from a package of this platform.
+  koffi: { keep: (path) => !/^(lib|vendor)(\/|$)/.test(path) },
+  [`@koromix/koffi-linux-${process.arch}`]: { keep: (path) => !path.startsWith('musl_') },
 };
+
+/** Folders that packages are made and tried with. */
+const isForMakers = /^(tests?|benchmarks?|examples?|docs?)(\/|$)/;
 
 const [name, out] = process.argv.slice(2);
 const target = targets[name];
@@ -127,7 +131,8 @@ function copyPackage(folder, place, packageName) {
     filter: (path) => {
       const inside = relative(folder, path);
       // Packages that lie in it are found, or not, on their own.
-      return inside === '' || (basename(path) !== 'node_modules' && !isForReaders(path) && keep(inside));
+      if (inside === '') return true;
+      return basename(path) !== 'node_modules' && !isForReaders(path) && !isForMakers.test(inside) && keep(inside);
     },
   });
 }
