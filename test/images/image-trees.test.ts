@@ -5,7 +5,7 @@ import { ChildService, type ServiceName, serviceNames } from '@tessera/cli';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { steadyPort } from '@tessera/service';
-import { samplePath } from '@tessera/testing/demo-model/files';
+import { bundleCacheDir, demoModelDir, samplePath } from '@tessera/testing/demo-model/files';
 import { goldenCase, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import { runCommand } from '@tessera/testing/processes/run-command';
 import { root } from '@tessera/testing/repository';
@@ -99,6 +99,11 @@ test.each(targets)(
     expect(heavy(/koffi\.node$/)).toHaveLength(computes ? 1 : 0);
     // Pictures are opened by the gateway, for their size, by the encoder and by the generator.
     expect(heavy(/libvips-cpp/)).toHaveLength(['gateway', 'encoder', 'generator'].includes(target) ? 1 : 0);
+    const { components } = JSON.parse(await readFile(at(target, 'sbom.cdx.json'), 'utf8')) as {
+      components: { purl: string }[];
+    };
+    const packages = tree(target).packages.map(({ name, version }) => `pkg:npm/${name.replace('@', '%40')}@${version}`);
+    expect(new Set(components.map(({ purl }) => purl))).toEqual(new Set(packages));
     // With a base image of 250 MB it is below the 400 that docs/images.md promises.
     expect(tree(target).bytes).toBeLessThan(150e6);
   },
@@ -166,6 +171,22 @@ test('what is in the trees serves, is asked and is healthy, each service with it
     const flags = ['--image', picture, '--temperature', '0', '--address', addresses.get('gateway') as string];
     const { stdout } = await run(['ask', golden.question, ...flags]);
     expect(stdout.trim()).toBe(visibleAnswer(golden));
+    // Who asks them for what they leave to the other images is told so.
+    const up = await run([
+      'up',
+      '--model',
+      demoModelDir,
+      '--cache',
+      bundleCacheDir,
+      '--nats-url',
+      nats.url,
+      '--port',
+      '0',
+    ]);
+    expect(up).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/this installation has no \w+, as the image/),
+    });
     // It would be where something that the fast way of computing needs was left out.
     expect(logs.filter((line) => line.includes('slower'))).toEqual([]);
   } finally {
