@@ -1,5 +1,4 @@
 export { type Advice, advise, hourlyCost } from './advise/advise.js';
-export { yamlOf } from './advise/chart-values.js';
 export { counts, type Question } from './advise/find-replicas.js';
 export { type Objective, parseObjectives, shown } from './advise/objective.js';
 export { costOf } from './profile/cost-of.js';

@@ -4,7 +4,6 @@ import { plainProfile } from '../testing/plain-profile.js';
 import { syntheticDefaults, syntheticRequests } from '../trace/synthetic.js';
 import { Trace } from '../trace/trace.js';
 import { advise } from './advise.js';
-import { yamlOf } from './chart-values.js';
 import { parseObjectives } from './objective.js';
 
 const { llm } = plainProfile();
@@ -88,9 +87,17 @@ test('a load that comes and goes is followed at less cost, with values of the ch
   const advice = advise(question({ trace, scales: true, objectives: parseObjectives('ttft_p95=2s,latency_p95=10s') }));
   expect(advice.holds).toBe(true);
   expect(advice.scaled?.result.cost).toBeLessThan(advice.fixed.result.cost);
-  const yaml = yamlOf(advice.values);
-  expect(yaml).toContain('gateway:\n  replicas: 1\n  autoscaling:\n    type: none\n');
-  expect(yaml).toMatch(/autoscaling:\n {4}type: keda\n {4}minReplicas: \d+\n {4}maxReplicas: \d+\n {4}keda:\n/);
+  expect(advice.values.gateway).toEqual({ replicas: 1, autoscaling: { type: 'none' } });
+  const { min, max } = advice.scaled?.scaling.llm ?? { min: 0, max: 0 };
+  expect(min).toBeLessThan(max);
+  expect(advice.values.llm).toEqual({
+    autoscaling: {
+      type: 'keda',
+      minReplicas: min,
+      maxReplicas: max,
+      keda: advice.scaled?.scaling.llm?.targets,
+    },
+  });
 });
 
 test('one machine is better where stages seldom compute at the same time', () => {

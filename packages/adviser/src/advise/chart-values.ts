@@ -21,12 +21,3 @@ function valuesOf(stage: StageName, replicas: Replicas, scaling: ScalingOf): Cha
       : { lagThreshold: jobs, pollingInterval: pollSeconds, cooldownPeriod: cooldownSeconds };
   return { autoscaling: { type: 'keda', minReplicas: min, maxReplicas: max, keda } };
 }
-
-/** As a values file. Keys and words need no quotes here: the charts' own. */
-export function yamlOf(values: ChartValues, indent = ''): string {
-  return Object.entries(values)
-    .map(([key, value]) =>
-      typeof value === 'object' ? `${indent}${key}:\n${yamlOf(value, `${indent}  `)}` : `${indent}${key}: ${value}\n`,
-    )
-    .join('');
-}

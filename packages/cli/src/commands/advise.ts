@@ -15,9 +15,9 @@ import {
   shown,
   simulate,
   stagesOf,
-  yamlOf,
 } from '@tessera/adviser';
 import { TesseraError } from '@tessera/protocol';
+import { stringify } from 'yaml';
 import { HintedError } from '../hinted-error.js';
 import { note, table } from '../terminal.js';
 
@@ -75,7 +75,7 @@ export async function advise(options: AdviseCommandOptions, signal: AbortSignal)
     scales: options.scaling,
     tell: process.stderr.isTTY === true ? note : undefined,
   });
-  const yaml = yamlOf(advice.values);
+  const yaml = stringify(advice.values);
   if (options.values !== undefined && advice.holds) await writeFile(resolve(options.values), yaml);
   if (options.json) process.stdout.write(`${JSON.stringify(adviceJson(advice, objectives, profile), undefined, 2)}\n`);
   else process.stdout.write(adviceText(advice, objectives, profile, yaml));
