@@ -47,7 +47,7 @@ export async function measureOverheads(measuring: Measuring, of: OverheadsOf): P
   const writing = { words, tokens: 64 };
   let written: Asked[] = [];
   const ofTokens = await meter.during(async () => {
-    written = (await repeat(times(5), () => together(4, () => asker.ask(writing)))).flat();
+    written = (await repeat(times(10), () => together(2, () => asker.ask(writing)))).flat();
   });
   const tokens = written.length * (writing.tokens - 1);
   const perToken = (all: number, each: number): number => round((all - written.length * each) / tokens);
