@@ -12,8 +12,15 @@ const process = '{{ or $labels.pod $labels.instance }}';
 const inNamespace = '{{ $labels.namespace }}';
 const perProcess = 'namespace, pod, instance';
 
+/** A process's gauge, with the revision that it serves: two revisions side by side do not stand in for one another. */
+const ofRevision = (metric) => `${metric} * on (${perProcess}) group_left (revision) tessera_model_info`;
+const perRevision = '{{ $labels.revision }} in {{ $labels.namespace }}';
+
 /** Labels of the series in tests. */
 const pod = (name, host = '10.0.0.1') => `namespace="prod",pod="${name}",instance="${host}:9090"`;
+const model = (name, revision = 'r1', host = '10.0.0.1') => ({
+  [`tessera_model_info{${pod(name, host)},name="demo",revision="${revision}",weights="int8"}`]: '1x60',
+});
 const processLabels = (name) => ({ namespace: 'prod', pod: name, instance: '10.0.0.1:9090' });
 
 /**
@@ -37,9 +44,9 @@ export const alerts = [
   {
     name: 'TesseraStageMissing',
     severity: 'critical',
-    expr: 'max by (namespace, kind) (tessera_queue_depth) > 0 and on (namespace, kind) max by (namespace, kind) (tessera_queue_attended) == 0',
+    expr: `max by (namespace, revision, kind) (${ofRevision('tessera_queue_depth')}) > 0 and on (namespace, revision, kind) max by (namespace, revision, kind) (${ofRevision('tessera_queue_attended')}) == 0`,
     for: '5m',
-    summary: `jobs wait in the ${'{{ $labels.kind }}'} queue of ${inNamespace}, and nobody takes them`,
+    summary: `jobs wait in the ${'{{ $labels.kind }}'} queue of ${perRevision}, and nobody takes them`,
     runbook:
       'No process of that stage (encode: encoder; connect: connector; generate: generator) is connected to this NATS with this model revision. Where an autoscaler starts it from zero, look why it does not: `kubectl describe scaledobject`, whether the consumer that it reads is that of the revision (docs/kubernetes.md), whether pods are Pending. Else look at the pods, and compare `tessera_model_info` of stage and gateway: a stage of another revision works off another queue. Clients are told which stage they wait for, and end at their deadline.',
     tests: [
@@ -49,14 +56,20 @@ export const alerts = [
           [`tessera_queue_attended{${pod('gateway-0')},kind="encode"}`]: '0x30',
           [`tessera_queue_depth{${pod('gateway-0')},kind="connect"}`]: '0x30',
           [`tessera_queue_attended{${pod('gateway-0')},kind="connect"}`]: '0x30',
+          ...model('gateway-0'),
+          // The next revision has somebody, who is of no use to this one.
+          [`tessera_queue_depth{${pod('next-0', '10.0.0.2')},kind="encode"}`]: '0x30',
+          [`tessera_queue_attended{${pod('next-0', '10.0.0.2')},kind="encode"}`]: '1x30',
+          ...model('next-0', 'r2', '10.0.0.2'),
         },
         at: '6m',
-        labels: { namespace: 'prod', kind: 'encode' },
+        labels: { namespace: 'prod', revision: 'r1', kind: 'encode' },
       },
       {
         series: {
           [`tessera_queue_depth{${pod('gateway-0')},kind="encode"}`]: '3x30',
           [`tessera_queue_attended{${pod('gateway-0')},kind="encode"}`]: '0x4 1x26',
+          ...model('gateway-0'),
         },
         at: '6m',
       },
@@ -65,9 +78,9 @@ export const alerts = [
   {
     name: 'TesseraQueueStanding',
     severity: 'warning',
-    expr: 'max by (namespace, kind) (tessera_queue_oldest_seconds) > 60 unless on (namespace, kind) max by (namespace, kind) (tessera_queue_attended) == 0',
+    expr: `max by (namespace, revision, kind) (${ofRevision('tessera_queue_oldest_seconds')}) > 60 unless on (namespace, revision, kind) max by (namespace, revision, kind) (${ofRevision('tessera_queue_attended')}) == 0`,
     for: '2m',
-    summary: `the oldest job of the ${'{{ $labels.kind }}'} queue of ${inNamespace} is a minute old`,
+    summary: `the oldest job of the ${'{{ $labels.kind }}'} queue of ${perRevision} is a minute old`,
     runbook:
       'The stage is there and does not keep up: half of the default deadline goes into the queue. Look at `tessera_busy_ratio` of the stage: near 1 it needs more replicas (raise the maximum of its autoscaler); low, jobs wait for something else, such as a full stream (`tessera_nats_full_seconds_total`), SVGs that are drawn a few at a time (`media.svgProcesses`), or a job that is stuck (`tessera_jobs_stalled_total`).',
     tests: [
@@ -75,14 +88,16 @@ export const alerts = [
         series: {
           [`tessera_queue_oldest_seconds{${pod('gateway-0')},kind="encode"}`]: '0+10x40',
           [`tessera_queue_attended{${pod('gateway-0')},kind="encode"}`]: '1x40',
+          ...model('gateway-0'),
         },
         at: '8m',
-        labels: { namespace: 'prod', kind: 'encode' },
+        labels: { namespace: 'prod', revision: 'r1', kind: 'encode' },
       },
       {
         series: {
           [`tessera_queue_oldest_seconds{${pod('gateway-0')},kind="encode"}`]: '0+10x40',
           [`tessera_queue_attended{${pod('gateway-0')},kind="encode"}`]: '0x40',
+          ...model('gateway-0'),
         },
         at: '8m',
       },
@@ -178,23 +193,54 @@ export const alerts = [
     ],
   },
   {
+    name: 'TesseraGatewayGone',
+    severity: 'critical',
+    // While it is not scraped it says nothing, which no other rule can tell from nothing to say.
+    expr: 'count by (namespace) (present_over_time(tessera_build_info{service="gateway"}[1d])) unless on (namespace) count by (namespace) (tessera_build_info{service="gateway"})',
+    for: '2m',
+    summary: `no gateway in ${inNamespace} is scraped, where one was within a day`,
+    runbook:
+      'None runs, each ends before its metrics are served, or Prometheus cannot reach them (`up` of their job, the NetworkPolicy). Look at the pods, and at the last log line of one that ended (`kubectl logs --previous`): it says why in `reason`. Where the deployment was taken away on purpose, silence it for a day.',
+    tests: [
+      {
+        series: { [`tessera_build_info{${pod('gateway-0')},service="gateway",version="0.1.0"}`]: '1x10 stale' },
+        at: '15m',
+        labels: { namespace: 'prod' },
+      },
+      {
+        series: {
+          [`tessera_build_info{${pod('gateway-0')},service="gateway",version="0.1.0"}`]: '1x10 stale',
+          [`tessera_build_info{${pod('gateway-1', '10.0.0.2')},service="gateway",version="0.1.0"}`]: '1x40',
+        },
+        at: '15m',
+      },
+    ],
+  },
+  {
     name: 'TesseraNoEngine',
     severity: 'critical',
-    expr: 'max by (namespace) (tessera_gateway_engines) == 0',
+    expr: `max by (namespace, revision) (${ofRevision('tessera_gateway_engines')}) == 0`,
     for: '2m',
-    summary: `no gateway in ${inNamespace} hears of an engine`,
+    summary: `no gateway of ${perRevision} hears of an engine`,
     runbook:
       'No request is answered. Look at the llm pods (`/readyz` of each names what it waits for). If they are well, they announce themselves where the gateways do not listen: another NATS, another `nats.prefix`, another revision of the model, or another version of the bus; the log of the gateways and the error of each request say which of these are heard.',
     tests: [
       {
-        series: { [`tessera_gateway_engines{${pod('gateway-0')}}`]: '2x4 0x20' },
+        series: {
+          [`tessera_gateway_engines{${pod('gateway-0')}}`]: '2x4 0x20',
+          ...model('gateway-0'),
+          [`tessera_gateway_engines{${pod('next-0', '10.0.0.2')}}`]: '1x20',
+          ...model('next-0', 'r2', '10.0.0.2'),
+        },
         at: '6m',
-        labels: { namespace: 'prod' },
+        labels: { namespace: 'prod', revision: 'r1' },
       },
       {
         series: {
           [`tessera_gateway_engines{${pod('gateway-0')}}`]: '0x20',
           [`tessera_gateway_engines{${pod('gateway-1')}}`]: '1x20',
+          ...model('gateway-0'),
+          ...model('gateway-1'),
         },
         at: '6m',
       },
@@ -203,9 +249,9 @@ export const alerts = [
   {
     name: 'TesseraEnginesFull',
     severity: 'warning',
-    expr: 'min by (namespace) (tessera_requests_waiting) > 0',
+    expr: `min by (namespace, revision) (${ofRevision('tessera_requests_waiting')}) > 0`,
     for: '10m',
-    summary: `every engine in ${inNamespace} has requests that wait`,
+    summary: `every engine of ${perRevision} has requests that wait`,
     runbook:
       'Clients wait for a slot, and newcomers are refused once `engine.maxWaiting` is reached. More engines (raise the maximum of the autoscaler), or more sequences at once (`engine.maxRunning`, if `tessera_kv_cache_usage_ratio` leaves room).',
     tests: [
@@ -213,14 +259,20 @@ export const alerts = [
         series: {
           [`tessera_requests_waiting{${pod('llm-0')}}`]: '2x40',
           [`tessera_requests_waiting{${pod('llm-1', '10.0.0.2')}}`]: '1x40',
+          ...model('llm-0'),
+          ...model('llm-1', 'r1', '10.0.0.2'),
+          [`tessera_requests_waiting{${pod('next-0', '10.0.0.3')}}`]: '0x40',
+          ...model('next-0', 'r2', '10.0.0.3'),
         },
         at: '12m',
-        labels: { namespace: 'prod' },
+        labels: { namespace: 'prod', revision: 'r1' },
       },
       {
         series: {
           [`tessera_requests_waiting{${pod('llm-0')}}`]: '2x40',
           [`tessera_requests_waiting{${pod('llm-1', '10.0.0.2')}}`]: '0x40',
+          ...model('llm-0'),
+          ...model('llm-1', 'r1', '10.0.0.2'),
         },
         at: '12m',
       },
@@ -354,7 +406,7 @@ export const alerts = [
   {
     name: 'TesseraGatewaysFull',
     severity: 'warning',
-    expr: 'sum by (namespace) (tessera_grpc_requests_running{method=~"Chat|Respond"}) / sum by (namespace) (tessera_gateway_requests_limit) > 0.8',
+    expr: 'sum by (namespace) (tessera_gateway_requests_taken) / sum by (namespace) (tessera_gateway_requests_limit) > 0.8',
     for: '5m',
     summary: `the gateways of ${inNamespace} are nearly full`,
     runbook:
@@ -362,7 +414,7 @@ export const alerts = [
     tests: [
       {
         series: {
-          [`tessera_grpc_requests_running{${pod('gateway-0')},method="Chat"}`]: '450x30',
+          [`tessera_gateway_requests_taken{${pod('gateway-0')}}`]: '450x30',
           [`tessera_gateway_requests_limit{${pod('gateway-0')}}`]: '512x30',
         },
         at: '8m',
@@ -370,7 +422,7 @@ export const alerts = [
       },
       {
         series: {
-          [`tessera_grpc_requests_running{${pod('gateway-0')},method="Chat"}`]: '100x30',
+          [`tessera_gateway_requests_taken{${pod('gateway-0')}}`]: '100x30',
           [`tessera_gateway_requests_limit{${pod('gateway-0')}}`]: '512x30',
         },
         at: '8m',

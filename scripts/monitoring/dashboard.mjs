@@ -42,10 +42,10 @@ const rows = [
       ],
       ['Time to the last event', 's', quantiles('tessera_gateway_request_seconds')],
       [
-        'Open streams, and what the gateways take',
+        'Requests in flight, and what the gateways take',
         'short',
         [
-          [`sum (tessera_grpc_requests_running{${chats}})`, 'open'],
+          [`sum (tessera_gateway_requests_taken{${ns}})`, 'taken'],
           [`sum (tessera_gateway_requests_limit{${ns}})`, 'limit'],
         ],
       ],

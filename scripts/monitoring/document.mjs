@@ -13,14 +13,14 @@ const signals = [
   [
     'encoder, connector, generator',
     'jobs of the queue that are not done',
-    'the consumer `workers` of the stream `<prefix>_v2_<kind>_<revision>` (KEDA `nats-jetstream`), or `max by (kind) (tessera_queue_depth)`',
+    'the consumer `workers` of the stream `<prefix>_v2_<kind>_<revision>` (KEDA `nats-jetstream`), or `max by (kind) (tessera_queue_depth)` of the gateways of one revision, since each says it of its own',
     'a replica for as many jobs as it does within the wait that you allow; 0 where there are none',
   ],
   [
     'engines',
     'sequences that wait for a slot, and the KV cache in use',
     '`sum(tessera_requests_waiting)`, `avg(tessera_kv_cache_usage_ratio)`',
-    'add one while any waits for long, or above 0.8; from zero by `sum(tessera_gateway_requests_awaiting{stage="llm"})`, with `engines.waitMs` of the gateway at the longest deadline',
+    'add one while any waits for long, or above 0.8; never below one: their start is the loading of the model, and requests wait for an engine `engines.waitMs` only. `tessera_gateway_requests_awaiting{stage="llm"}` counts those that do',
   ],
   [
     'expert shards, each group',
@@ -36,8 +36,8 @@ const signals = [
   ],
   [
     'gateway',
-    'open streams, and processors',
-    '`sum(tessera_grpc_requests_running{method=~"Chat|Respond"})` against `sum(tessera_gateway_requests_limit)`',
+    'places that open streams take, one for each choice, and processors',
+    '`sum(tessera_gateway_requests_taken)` against `sum(tessera_gateway_requests_limit)`',
     'half of the limit; never below one',
   ],
 ];
@@ -141,40 +141,7 @@ became of the last attempt; and they speak \`LlmService\`, not OpenAI's API. So 
 its picker spreads calls over them without reading them (\`passthrough-parser\`). That is worth it where one route leads to
 several deployments; for one a plain Service, or a GRPCRoute to it, does the same.
 
-\`\`\`yaml
-apiVersion: inference.networking.k8s.io/v1
-kind: InferencePool
-metadata:
-  name: tessera
-spec:
-  selector:
-    matchLabels:
-      app.kubernetes.io/name: tessera-gateway
-  targetPorts:
-    - number: 7000
-  endpointPickerRef:
-    name: tessera-picker
-    port:
-      number: 9002
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
-metadata:
-  name: tessera
-spec:
-  parentRefs:
-    - name: front
-  rules:
-    - matches:
-        - method:
-            service: tessera.v1.ChatService
-      backendRefs:
-        - group: inference.networking.k8s.io
-          kind: InferencePool
-          name: tessera
-\`\`\`
-
-and for the picker, with its flag \`model-server-metrics-port\` at 9090 where its release has one:
+\`deploy/examples/manifests/inference-pool.yaml\` has the pool and its route. Its picker is told:
 
 \`\`\`yaml
 apiVersion: inference.networking.x-k8s.io/v1alpha1
@@ -198,7 +165,12 @@ schedulingProfiles:
     plugins:
       - pluginRef: queue-scorer
       - pluginRef: max-score-picker
+parser:
+  pluginRef: passthrough-parser
 \`\`\`
+
+with its flag \`model-server-metrics-port\` at 9090 where its release has one, and with the gateways' \`networkPolicy.scrapers\` naming its
+pods, since it reads their metrics.
 
 Names of plugins and API groups differ between releases of the extension; these are of 2026 and were not run here. A GRPCRoute
 whose \`backendRefs\` name the Service \`tessera-gateway\`, port 7000, needs none of it.

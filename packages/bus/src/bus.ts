@@ -470,10 +470,10 @@ export class Bus {
   }
 
   /**
-   * The queues of this revision that no process takes jobs from; none while NATS is away, since then it is not known. It
+   * The queues of this revision that no process takes jobs from; undefined while NATS is away, when it is not known. It
    * costs one round trip, however many processes there are.
    */
-  async unattendedQueues(): Promise<ReadonlySet<JobKind>> {
+  async unattendedQueues(): Promise<ReadonlySet<JobKind> | undefined> {
     this.attendance ??= new Attendance(this.connection);
     return this.attendance.missing();
   }

@@ -7,6 +7,12 @@ export const gatewayRequests = gaugeMetric('tessera_gateway_requests', {
   from: 'gateway',
 });
 
+export const gatewayRequestsTaken = gaugeMetric('tessera_gateway_requests_taken', {
+  unit: 'count',
+  help: 'Places that requests in flight take of tessera_gateway_requests_limit: one for each choice.',
+  from: 'gateway',
+});
+
 export const gatewayRequestsLimit = gaugeMetric('tessera_gateway_requests_limit', {
   unit: 'count',
   help: 'Requests that a gateway takes at a time, each as often as it has choices: requests.maxInFlight.',

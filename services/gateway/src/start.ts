@@ -28,7 +28,7 @@ import { gatewaySettings } from './config.js';
 import { chatService } from './doors/chat-service.js';
 import { MediaBudget } from './intake/media-intake.js';
 import type { MediaModel } from './intake/media-plan.js';
-import { gatewayMediaBytes, gatewayRequestsLimit } from './metric-declarations.js';
+import { gatewayMediaBytes, gatewayRequestsLimit, gatewayRequestsTaken } from './metric-declarations.js';
 import { observeRequests } from './observe-requests.js';
 import { removeAbandonedInboxes } from './routing/abandoned-inboxes.js';
 import { EnginePool } from './routing/engine-pool.js';
@@ -93,6 +93,7 @@ export const gateway: Service<typeof gatewaySettings> = {
       uploads: new UploadShares({ bytes: settings['clients.maxUploadedBytes'] }),
       ...observer,
     });
+    context.metrics.gaugeAtScrape(gatewayRequestsTaken, (gauge) => gauge.set(chat.inFlight));
     return {
       services: [
         chatService(chat, describe(bundle, model, limits, settings), {

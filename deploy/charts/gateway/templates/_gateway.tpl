@@ -33,8 +33,7 @@
 {{- $keda := .values.autoscaling.keda -}}
 {{- $prometheus := $keda.prometheus | default dict -}}
 {{- $pods := printf "namespace=%q,pod=~%q" .root.Release.Namespace (printf "%s-[a-z0-9]+-[a-z0-9]+" (include "tessera.fullname" .)) -}}
-{{- /* A gateway that had no call yet counts as 0; where Prometheus knows none at all, it has nothing to say. */ -}}
-{{- $own := printf "sum(tessera_grpc_requests_running{%s,method=~\"Chat|Respond\"} or 0 * tessera_ready{%s})" $pods $pods -}}
+{{- $own := printf "sum(tessera_gateway_requests_taken{%s})" $pods -}}
 {{- if $keda.streams }}
 {{- if not $prometheus.serverAddress -}}
 {{- include "tessera.fail" (dict "part" . "text" "autoscaling.keda.prometheus.serverAddress is missing: KEDA reads the open streams from Prometheus; set it, or autoscaling.keda.streams to null") -}}
@@ -69,7 +68,7 @@
 - type: Pods
   pods:
     metric:
-      name: tessera_grpc_requests_running
+      name: tessera_gateway_requests_taken
     target:
       type: AverageValue
       averageValue: {{ int . | quote }}

@@ -18,7 +18,7 @@ afterAll(() => server.stop());
 test('a queue is unattended until somebody takes its jobs, and again when the last one has left', async () => {
   const prefix = newId('t');
   const gateway = await cleanup.bus(server.url, { prefix });
-  expect([...(await gateway.unattendedQueues())]).toEqual(['encode', 'connect', 'generate']);
+  expect([...((await gateway.unattendedQueues()) ?? [])]).toEqual(['encode', 'connect', 'generate']);
   const [one, other] = [await cleanup.bus(server.url, { prefix }), await cleanup.bus(server.url, { prefix })];
   const stops = [one, other].map((bus) => {
     const stop = new AbortController();
@@ -28,12 +28,15 @@ test('a queue is unattended until somebody takes its jobs, and again when the la
       await done;
     };
   });
-  await eventually(async () => !(await gateway.unattendedQueues()).has('encode'), 'somebody takes encode jobs');
-  expect([...(await gateway.unattendedQueues())]).toEqual(['connect', 'generate']);
+  await eventually(
+    async () => (await gateway.unattendedQueues())?.has('encode') === false,
+    'somebody takes encode jobs',
+  );
+  expect([...((await gateway.unattendedQueues()) ?? [])]).toEqual(['connect', 'generate']);
   await stops[0]?.();
-  expect([...(await gateway.unattendedQueues())]).toEqual(['connect', 'generate']);
+  expect([...((await gateway.unattendedQueues()) ?? [])]).toEqual(['connect', 'generate']);
   await stops[1]?.();
-  await eventually(async () => (await gateway.unattendedQueues()).has('encode'), 'nobody takes encode jobs');
+  await eventually(async () => (await gateway.unattendedQueues())?.has('encode') === true, 'nobody takes encode jobs');
 });
 
 test('a worker that leaves counts until its last job has ended, for its job waits for nobody', async () => {
@@ -52,11 +55,11 @@ test('a worker that leaves counts until its last job has ended, for its job wait
   await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
   await begun.promise;
   stop.abort();
-  expect((await bus.unattendedQueues()).has('encode')).toBe(false);
-  expect((await worker.unattendedQueues()).has('encode')).toBe(true);
+  expect((await bus.unattendedQueues())?.has('encode')).toBe(false);
+  expect((await worker.unattendedQueues())?.has('encode')).toBe(true);
   gate.resolve();
   await done;
-  await eventually(async () => (await bus.unattendedQueues()).has('encode'), 'it has left');
+  await eventually(async () => (await bus.unattendedQueues())?.has('encode') === true, 'it has left');
 });
 
 test('workers of another revision or deployment do not count; a dead one counts no more, whatever it held', async () => {
@@ -65,18 +68,26 @@ test('workers of another revision or deployment do not count; a dead one counts 
   const otherRevision = await cleanup.bus(server.url, { prefix, revision: 'r2' });
   const idle = { slots: 1, signal: cleanup.signal(), handler: async () => {} };
   void otherRevision.work(generateQueue, idle);
-  await eventually(async () => !(await otherRevision.unattendedQueues()).has('generate'), 'it works');
-  expect((await bus.unattendedQueues()).has('generate')).toBe(true);
+  await eventually(async () => (await otherRevision.unattendedQueues())?.has('generate') === false, 'it works');
+  expect((await bus.unattendedQueues())?.has('generate')).toBe(true);
 
   const dying = await cleanup.bus(server.url, { prefix });
   const begun = deferred();
   void dying.work(encodeQueue, { ...idle, handler: () => new Promise<void>(() => begun.resolve()) });
   await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
   await begun.promise;
-  expect((await bus.unattendedQueues()).has('encode')).toBe(false);
+  expect((await bus.unattendedQueues())?.has('encode')).toBe(false);
   await dying.close();
-  await eventually(async () => (await bus.unattendedQueues()).has('encode'), 'its connection is gone');
+  await eventually(async () => (await bus.unattendedQueues())?.has('encode') === true, 'its connection is gone');
   expect((await bus.queueDepths())[0]).toMatchObject({ running: 1 });
   expect(await bus.hasQueued(encodeQueue, 'a')).toBe(true);
   expect(await bus.hasQueued(encodeQueue, 'b')).toBe(false);
+});
+
+test('while NATS is away nobody can say who is there', async () => {
+  const nats = await startNatsServer();
+  const gateway = await cleanup.bus(nats.url);
+  expect(await gateway.unattendedQueues()).toBeDefined();
+  await nats.stop();
+  await eventually(async () => (await gateway.unattendedQueues()) === undefined, 'it does not say that all are there');
 });

@@ -32,10 +32,10 @@ export class Attendance {
     });
   }
 
-  /** The queues that nobody takes jobs from; none while NATS is away. */
-  async missing(): Promise<ReadonlySet<JobKind>> {
+  /** The queues that nobody takes jobs from; undefined while NATS is away, since then nobody can say. */
+  async missing(): Promise<ReadonlySet<JobKind> | undefined> {
     const { nc, subjects, isOnline } = this.connection;
-    if (!isOnline) return new Set();
+    if (!isOnline) return undefined;
     const unheard = new Set<string>();
     this.unheard = unheard;
     this.looks++;
