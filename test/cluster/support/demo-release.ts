@@ -9,8 +9,6 @@ import { Namespace } from './namespace.js';
 import { installNats, natsUser } from './nats.js';
 import { useNodes } from './nodes.js';
 
-export type Stage = (typeof stages)[number];
-
 interface Values {
   readonly [key: string]: unknown;
 }
