@@ -44,4 +44,8 @@ install -m 644 "$operator"/monitoring.coreos.com_{podmonitors,servicemonitors,pr
 install -m 644 "$(module sigs.k8s.io/gateway-api@v1.4.0)"/config/crd/standard/*.yaml "$crds"
 inference=$(module sigs.k8s.io/gateway-api-inference-extension@v1.1.0)/config/crd/bases
 install -m 644 "$inference"/inference.networking.k8s.io_inferencepools.yaml "$crds"
+flux=config/crd/bases
+install -m 644 "$(module github.com/fluxcd/helm-controller@v1.4.0)"/$flux/helm.toolkit.fluxcd.io_helmreleases.yaml "$crds"
+install -m 644 "$(module github.com/fluxcd/source-controller@v1.7.0)"/$flux/source.toolkit.fluxcd.io_ocirepositories.yaml "$crds"
+install -m 644 "$(module github.com/argoproj/argo-cd/v3@v3.1.0)/manifests/crds/application-crd.yaml" "$crds/argoproj.io_applications.yaml"
 echo "$want" >"$CACHE/stamp"

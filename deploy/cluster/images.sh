@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The images that the nodes are given, as archives in $RUN/images: the project's own, and NATS.
+# The images that the nodes are given, as archives in $RUN/images: the project's own, and NATS. TESSERA_IMAGE_OPTIONS are
+# options of deploy/images/build.sh, such as where the base image is.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 mkdir -p "$RUN/images"
@@ -16,3 +17,6 @@ add() {
 nats=$(command -v nats-server)
 add "$nats"
 "$HERE/image.sh" localhost/nats:1 "$root" "$RUN/images/nats.tar" "$nats"
+
+read -ra options <<<"${TESSERA_IMAGE_OPTIONS:-}"
+"$HERE/../images/build.sh" --archive "$RUN/images" "${options[@]}"

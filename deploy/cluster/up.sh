@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A control plane with kwok's fake nodes (nodes.yaml), CoreDNS, KEDA and LeaderWorkerSet, in namespaces of its own: nothing
+# A control plane with kwok's fake nodes (nodes.yaml), CoreDNS, KEDA, LeaderWorkerSet and Prometheus, in namespaces of its own: nothing
 # outside sees its ports, processes or mounts. Then node.sh adds real nodes, enter.sh runs commands there, down.sh ends all.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
@@ -19,4 +19,5 @@ inside control bash -ec "mount --bind '$RUN/control/resolv.conf' /etc/resolv.con
 inside control bash "$HERE/control.sh"
 inside control bash "$HERE/keda.sh"
 inside control bash "$HERE/lws.sh"
+inside control bash "$HERE/prometheus.sh"
 say "up: $HERE/enter.sh kubectl get nodes"

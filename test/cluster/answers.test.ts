@@ -1,6 +1,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from '@nats-io/transport-node';
+import { passwordOf } from '@tessera/nats-server';
 import { samplePath } from '@tessera/testing/demo-model/files';
 import { goldenCase, goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -20,6 +22,22 @@ afterAll(async () => {
 test.each(goldenCases)('$id: $question', async (golden) => {
   const answer = await ask(release.gateway, [{ says: [...picturesOf(golden), golden.question] }]);
   expect(answer.text).toBe(visibleAnswer(golden));
+});
+
+test('no stage asked NATS for more than its user may; and who asks for more is refused', async () => {
+  const violations = async (): Promise<string[]> =>
+    (await release.namespace.kubectl(['logs', 'deployment/nats']))
+      .split('\n')
+      .filter((line) => /violation/i.test(line));
+  expect(await violations()).toEqual([]);
+  const nats = await connect({ servers: 'nats.answers.svc:4222', user: 'encoder', pass: passwordOf('encoder') });
+  nats.subscribe('tessera.v2.generate.>', { callback: () => undefined });
+  nats.publish('tessera.v2.cancel.request');
+  await nats.flush();
+  await nats.close();
+  await expect
+    .poll(violations)
+    .toEqual([expect.stringContaining('Subscription Violation'), expect.stringContaining('Publish Violation')]);
 });
 
 test('tessera ask shows a picture to the Service', async () => {

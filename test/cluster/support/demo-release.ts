@@ -9,8 +9,6 @@ import { Namespace } from './namespace.js';
 import { installNats, natsUser } from './nats.js';
 import { useNodes } from './nodes.js';
 
-export type Stage = (typeof stages)[number];
-
 interface Values {
   readonly [key: string]: unknown;
 }
@@ -22,8 +20,12 @@ export interface DemoOptions {
   readonly values?: Values;
 }
 
-/** What the demo model needs: the defaults of the charts are for larger ones. */
-const small = { requests: { cpu: '20m', memory: '64Mi' }, limits: { memory: '1Gi' } };
+/** What the demo model needs: the charts ask for more, and the nodes are all this one machine. */
+const small = { requests: { cpu: '20m', memory: '64Mi' } };
+
+/** All nodes share this machine, which may have more to do: who is late is not dead. */
+const late = { timeoutSeconds: 30, failureThreshold: 30 };
+const probes = { startup: { extraSeconds: 900, timeoutSeconds: 30 }, readiness: late, liveness: late };
 
 /** The umbrella chart with the demo model and NATS, of real pods, in a namespace of its own. */
 export class DemoRelease implements AsyncDisposable {
@@ -53,12 +55,16 @@ export class DemoRelease implements AsyncDisposable {
           },
           model: { revision, source: { pvc: { claimName: 'model' } } },
         },
-        ...Object.fromEntries(stages.map((stage) => [stage, { resources: small, nats: natsUser(stage) }])),
+        ...Object.fromEntries(stages.map((stage) => [stage, { resources: small, probes, nats: natsUser(stage) }])),
       },
       values,
     );
     const release = new DemoRelease(namespace, bundle, all, claim);
-    await release.upgrade();
+    try {
+      await release.upgrade();
+    } catch (reason) {
+      throw new Error(await release.state(), { cause: reason });
+    }
     return release;
   }
 
@@ -71,7 +77,7 @@ export class DemoRelease implements AsyncDisposable {
   async upgrade(values: Values = {}): Promise<void> {
     const all = JSON.stringify(merge(this.values, values));
     const args = ['upgrade', '--install', 'tessera', chart('tessera'), '--values', '-'];
-    await this.namespace.helm([...args, '--wait', '--timeout', '600s'], all);
+    await this.namespace.helm([...args, '--wait', '--timeout', '1500s'], all);
   }
 
   /** The pods of a stage, or of a role of the llm, that are not on their way out. */
@@ -90,6 +96,13 @@ export class DemoRelease implements AsyncDisposable {
       pods.map(async ({ status }) => (await fetch(`http://${status?.podIP}:9090/metrics`)).text()),
     );
     return texts.reduce((sum, text) => sum + sumMetric(text, name, labels), 0);
+  }
+
+  /** What there is to see of it, for whoever asks why something did not come to be. */
+  private async state(): Promise<string> {
+    const pods = await this.namespace.kubectl(['get', 'pods', '--output=wide']);
+    const events = await this.namespace.kubectl(['get', 'events', '--field-selector=type!=Normal']);
+    return `${pods}\n${events}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -49,6 +49,7 @@ export interface KubernetesObject {
 }
 
 interface ContainerStatus {
+  readonly containerID?: string;
   readonly restartCount: number;
   readonly state?: { readonly waiting?: { readonly reason?: string } };
   readonly lastState?: { readonly terminated?: { readonly reason?: string; readonly exitCode: number } };

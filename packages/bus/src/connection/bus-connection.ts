@@ -67,7 +67,8 @@ export class BusConnection {
       });
     } catch (reason) {
       if (reason instanceof TesseraError) throw reason;
-      if (reason instanceof AuthorizationError) {
+      // A server, or a process, that is too busy to say who it is in time is no wrong secret: it is tried again.
+      if (reason instanceof AuthorizationError && !/timeout/i.test(reason.message)) {
         throw new TesseraError(
           'CONFIG_INVALID',
           `NATS at ${url} does not let this service in (${reason.message}); see its user and the nats. settings of secrets`,

@@ -1,0 +1,32 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { KubernetesObject } from './kubernetes.js';
+
+/** The files of a container's memory under the two versions of control groups: its limit, and what it takes. */
+const versions = [
+  ['memory.limit_in_bytes', 'memory.usage_in_bytes'],
+  ['memory.max', 'memory.current'],
+] as const;
+
+/**
+ * Lowers the limit of a container to what it takes at this moment, so that the kernel kills it for the next memory that it asks
+ * for, as one whose limit is too low. Its successor has the limit of the pod.
+ */
+export async function lowerLimit(pod: KubernetesObject): Promise<void> {
+  const id = pod.status?.containerStatuses?.[0]?.containerID?.replace(/^.*:\/\//, '');
+  if (id === undefined) throw new Error(`${pod.metadata.name} has no container that runs`);
+  for (const [limit, usage] of versions) {
+    const file = (await limitFiles(limit)).find((path) => dirname(path).endsWith(id));
+    if (file === undefined) continue;
+    try {
+      await writeFile(file, await readFile(join(dirname(file), usage), 'utf8'));
+    } catch {
+      // It takes more again already, or has ended: whoever waits for its end asks again.
+    }
+  }
+}
+
+async function limitFiles(name: string): Promise<string[]> {
+  const files = await readdir('/sys/fs/cgroup', { recursive: true });
+  return files.filter((path) => path.endsWith(name)).map((path) => join('/sys/fs/cgroup', path));
+}
