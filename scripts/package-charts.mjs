@@ -1,6 +1,5 @@
 // Packages the charts as they are published: one archive each, with all that it depends on. Of the umbrella's optional
-// dependencies (annotation tessera/optional-dependencies) none is in a checkout, which so needs no network.
-//   node scripts/package-charts.mjs [--out DIR] [--version V] [--with-nats] [--nats-repository URL]
+// dependencies (annotation tessera/optional-dependencies) none is in a checkout, which so needs no network. --help says more.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,6 +9,14 @@ import { chartNames, helm } from './render-charts.mjs';
 
 const charts = resolve(import.meta.dirname, '../deploy/charts');
 const annotation = 'tessera/optional-dependencies';
+const help = `Usage: npm run charts -- [options]
+
+  --out DIR              where the archives are written; out/charts by default
+  --version V            of all charts, and of the images that they name by default; what Chart.yaml says by default
+  --with-nats            fetches the official chart of NATS into the umbrella
+  --nats-repository URL  of that chart: https://, oci://, or file:// and a folder that is packaged as it is
+  --help                 this
+`;
 
 /** Side by side, as in the checkout: their links to each other hold. */
 async function packageCharts(work, { out, version, 'with-nats': withNats, 'nats-repository': repository }) {
@@ -63,22 +70,31 @@ async function run(...args) {
   for (const line of stdout.split('\n').filter((each) => each !== '')) console.log(line);
 }
 
-const work = mkdtempSync(join(tmpdir(), 'tessera-charts-'));
-try {
+async function main() {
   const { values } = parseArgs({
     options: {
       out: { type: 'string', default: 'out/charts' },
       version: { type: 'string' },
-      // Fetches NATS' own chart into the umbrella.
       'with-nats': { type: 'boolean', default: false },
-      // A mirror of it: https://, oci:// or file://FOLDER.
       'nats-repository': { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   });
-  await packageCharts(work, { ...values, out: resolve(values.out) });
+  if (values.help) {
+    process.stdout.write(help);
+    return;
+  }
+  const work = mkdtempSync(join(tmpdir(), 'tessera-charts-'));
+  try {
+    await packageCharts(work, { ...values, out: resolve(values.out) });
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+try {
+  await main();
 } catch (error) {
   console.error(error.message);
-  process.exitCode = 1;
-} finally {
-  rmSync(work, { recursive: true, force: true });
+  process.exitCode = error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? 2 : 1;
 }

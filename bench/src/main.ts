@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { helpText, readOptions } from './options.js';
 import { type Section, sectionJson, sectionText } from './report.js';
+import { advise } from './suites/advise.js';
 import { bus } from './suites/bus.js';
 import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
@@ -48,6 +49,7 @@ const suites: readonly Suite[] = [
   memory,
   bus,
   fleet,
+  advise,
 ];
 const quickShare = 5;
 const fewest = 3;

@@ -19,6 +19,12 @@ export function summarise(samples: readonly number[]): Summary {
   return { median: quantileOf(sorted, 0.5), p90: quantileOf(sorted, 0.9), p99: quantileOf(sorted, 0.99) };
 }
 
+/** Says the value below which a share of the samples lies. @param samples at least one */
+export function quantiles(samples: readonly number[]): (share: number) => number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return (share) => quantileOf(sorted, share);
+}
+
 /** The value below which 99 of 100 samples lie. @param samples at least one */
 export function p99(samples: readonly number[]): number {
   return quantileOf(

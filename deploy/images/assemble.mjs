@@ -4,6 +4,7 @@
 // needs, and the packages that those depend on in production, each where Node finds it. It asks no registry.
 // With SOURCE_DATE_EPOCH every file gets that time, so that the same sources give the same bytes.
 import {
+  chmodSync,
   cpSync,
   existsSync,
   lstatSync,
@@ -13,6 +14,7 @@ import {
   readFileSync,
   realpathSync,
   symlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 
@@ -30,9 +32,13 @@ const targets = {
 const unneeded = {
   // Its install script's own, which fetch CUDA's files when an image for GPUs is built.
   'onnxruntime-node': { dependencies: ['adm-zip', 'global-agent'], keep: keepsOnnxRuntime },
-  // C++ sources; the library comes from a package of this platform.
-  koffi: { keep: (path) => !/^(src|doc|vendor)(\/|$)/.test(path) },
+  // Sources in C++; the library comes from a package of this platform.
+  koffi: { keep: (path) => !/^(lib|vendor)(\/|$)/.test(path) },
+  [`@koromix/koffi-linux-${process.arch}`]: { keep: (path) => !path.startsWith('musl_') },
 };
+
+/** Folders that packages are made and tried with. */
+const isForMakers = /^(tests?|benchmarks?|examples?|docs?)(\/|$)/;
 
 const [name, out] = process.argv.slice(2);
 const target = targets[name];
@@ -49,22 +55,43 @@ if (existsSync(into) && readdirSync(into).length > 0) {
 const folders = closure(join(root, target.workspace), target.without);
 const packages = [];
 for (const folder of folders) {
-  const { name: packageName, version } = packageFile(folder);
+  const { name: packageName, version, license } = packageFile(folder);
   const place = relative(root, folder);
   const isOurs = !place.includes('node_modules');
   if (isOurs) copyWorkspace(folder, place, packageName);
   else copyPackage(folder, place, packageName);
-  packages.push({ name: packageName, version, place, isOurs });
+  packages.push({ name: packageName, version, license, place, isOurs });
 }
 cpSync(join(root, 'LICENSE'), join(into, 'LICENSE'));
+writeFileSync(join(into, 'sbom.cdx.json'), `${JSON.stringify(billOfMaterials(), null, 1)}\n`);
 const epoch = process.env.SOURCE_DATE_EPOCH;
-if (epoch !== undefined) setTimes(into, Number(epoch));
+level(into, epoch === undefined ? undefined : Number(epoch));
 
 const bytes = bytesOf(into);
 if (process.argv.includes('--json')) {
   console.log(JSON.stringify({ target: name, main: `${target.workspace}/dist/main.js`, bytes, packages }, null, 2));
 } else {
   console.log(`${name}: ${packages.length} packages, ${(bytes / 1e6).toFixed(1)} MB, in ${into}`);
+}
+
+/** What is in the tree, in the form of CycloneDX; without a time or a serial number, so that it is the same each time. */
+function billOfMaterials() {
+  const version = packageFile(root).version;
+  const component = ({ name: packageName, version: of, license }) => {
+    const purl = `pkg:npm/${packageName.replace('@', '%40')}@${of}`;
+    const text = typeof license === 'string' ? license : license?.type;
+    const known =
+      text === undefined ? {} : { licenses: [/\s/.test(text) ? { expression: text } : { license: { id: text } }] };
+    return { type: 'library', 'bom-ref': purl, name: packageName, version: of, purl, ...known };
+  };
+  return {
+    bomFormat: 'CycloneDX',
+    specVersion: '1.5',
+    version: 1,
+    metadata: { component: { type: 'application', name: `tessera-${name}`, version } },
+    // A package may lie in two places.
+    components: [...new Map(packages.map(component).map((each) => [each.purl, each])).values()],
+  };
 }
 
 /** The folders of a workspace and of all that it needs in production. */
@@ -127,7 +154,8 @@ function copyPackage(folder, place, packageName) {
     filter: (path) => {
       const inside = relative(folder, path);
       // Packages that lie in it are found, or not, on their own.
-      return inside === '' || (basename(path) !== 'node_modules' && !isForReaders(path) && keep(inside));
+      if (inside === '') return true;
+      return basename(path) !== 'node_modules' && !isForReaders(path) && !isForMakers.test(inside) && keep(inside);
     },
   });
 }
@@ -137,16 +165,19 @@ function isForReaders(path) {
   return /\.(map|[cm]?ts|md|markdown|flow)$/i.test(path) && !/licen[cs]e|notice|copying/i.test(basename(path));
 }
 
-/** The library of this platform alone; one for GPUs lies beside it where it was fetched. */
+/** The library of this platform alone; what it needs for CUDA lies beside it where it was fetched, TensorRT is not used. */
 function keepsOnnxRuntime(path) {
-  if (/^script(\/|$)/.test(path)) return false;
+  if (/^script(\/|$)|providers_tensorrt/.test(path)) return false;
   const [, os, arch] = /^bin\/[^/]+\/([^/]+)(?:\/([^/]+))?/.exec(path) ?? [];
   return (os ?? process.platform) === process.platform && (arch ?? process.arch) === process.arch;
 }
 
-function setTimes(path, seconds) {
-  if (lstatSync(path).isDirectory()) for (const each of readdirSync(path)) setTimes(join(path, each), seconds);
-  lutimesSync(path, seconds, seconds);
+/** Whoever runs it may read it, and not write, whatever the umask was where it was checked out; and its time is the given one. */
+function level(path, seconds) {
+  const found = lstatSync(path);
+  if (found.isDirectory()) for (const each of readdirSync(path)) level(join(path, each), seconds);
+  if (!found.isSymbolicLink()) chmodSync(path, found.isDirectory() || (found.mode & 0o100) !== 0 ? 0o755 : 0o644);
+  if (seconds !== undefined) lutimesSync(path, seconds, seconds);
 }
 
 function bytesOf(path) {

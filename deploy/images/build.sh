@@ -105,12 +105,13 @@ for target in "${targets[@]}"; do
   esac >&2
   if [ -n "$archive" ]; then
     file=$archive/tessera-$target.tar
-    rm -f "$file"
+    rm -f "$file.new"
     case "$builder" in
-      docker) docker save -o "$file" "$image" ;;
-      podman) podman save --quiet --format docker-archive -o "$file" "$image" >&2 ;;
-      buildah) buildah push --quiet "$image" "docker-archive:$file:$image" >&2 ;;
+      docker) docker save -o "$file.new" "$image" ;;
+      podman) podman save --quiet --format docker-archive -o "$file.new" "$image" >&2 ;;
+      buildah) buildah push --quiet "$image" "docker-archive:$file.new:$image" >&2 ;;
     esac
+    mv "$file.new" "$file"
   fi
   [ -z "$push" ] || "$builder" push "$image" >&2
   case "$builder" in

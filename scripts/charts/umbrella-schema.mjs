@@ -52,7 +52,10 @@ export function umbrellaSchema(config) {
       nodeSelector: map('Labels of the nodes.'),
       tolerations: list('Taints of nodes that do not matter.'),
     }),
-    nats: map('Values of the official chart of NATS, and enabled.'),
+    nats: {
+      ...map('Values of the official chart of NATS.'),
+      properties: { enabled: flag('Whether the release has a NATS of its own.') },
+    },
     'tessera-library': map('Nothing: the library has no values.'),
   });
 }

@@ -40,7 +40,16 @@ interface Plan {
 
 async function plan(...counts: number[]): Promise<Plan> {
   writeFileSync(file('nodes.json'), nodes(...counts));
-  const flags = ['--nodes', file('nodes.json'), '--configmap', 'experts', '--values', file('values.yaml')];
+  const flags = [
+    '--nodes',
+    file('nodes.json'),
+    '--configmap',
+    'experts',
+    '--values',
+    file('values.yaml'),
+    '--values-of',
+    'llm',
+  ];
   const { status, stdout, stderr } = await tessera(['place', 'plan', '--bundle', bundle, ...flags]);
   expect(status, stderr).toBe(0);
   const configMap = parse(stdout);

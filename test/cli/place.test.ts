@@ -77,7 +77,7 @@ test('for Kubernetes: nodes from kubectl, a ConfigMap for kubectl, values for th
   const manifest = parse(planned.stdout);
   expect(manifest).toMatchObject({ kind: 'ConfigMap', metadata: { name: 'experts', namespace: 'serving' } });
   expect(Object.keys(JSON.parse(manifest.data['placement.json']).groups)).toEqual(['east-1', 'east-2']);
-  const { experts } = parse(readFileSync(file('values.yaml'), 'utf8'));
+  const { experts } = parse(readFileSync(file('values.yaml'), 'utf8')).llm;
   expect(experts.groups.map(({ nodeSelector }: { nodeSelector: object }) => nodeSelector)).toEqual([
     { 'kubernetes.io/hostname': 'east-1' },
     { 'kubernetes.io/hostname': 'east-2' },

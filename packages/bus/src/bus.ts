@@ -27,6 +27,7 @@ import type { Announcer } from './announcements/announcements.js';
 import type { BusLimits, BusOptions } from './bus-options.js';
 import { BusConnection, messageOf } from './connection/bus-connection.js';
 import { announceEngine, EngineDirectory } from './engines/engine-directory.js';
+import { type ForeignEngine, hearForeignEngines } from './engines/foreign-engines.js';
 import { Attendance } from './jobs/attendance.js';
 import { Cancellation } from './jobs/cancellation.js';
 import { Worker, type WorkOptions } from './jobs/worker.js';
@@ -113,6 +114,11 @@ export class Bus {
 
   get limits(): BusLimits {
     return this.connection.limits;
+  }
+
+  /** The version of what travels on the bus. */
+  get version(): string {
+    return this.connection.subjects.version;
   }
 
   /** Where NATS is, as it may be shown. */
@@ -416,6 +422,11 @@ export class Bus {
   /** The engines that announce themselves, until the signal aborts. */
   watchEngines(signal: AbortSignal): EngineDirectory {
     return new EngineDirectory(this.connection, signal);
+  }
+
+  /** Listens for a moment for engines of other revisions of the model or versions of the bus. */
+  async hearForeignEngines(signal: AbortSignal): Promise<ForeignEngine[]> {
+    return hearForeignEngines(this.connection, signal);
   }
 
   /** Announces a shard of a kind, until the signal aborts. */

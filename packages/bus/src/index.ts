@@ -12,6 +12,7 @@ export type { BusLogger } from './connection/bus-logger.js';
 export type { BusTrace, TracedDelivery, TracedJob } from './connection/bus-trace.js';
 export { EngineDirectory } from './engines/engine-directory.js';
 export { type EngineListener, type EngineNews, EngineRoster, type KnownEngine } from './engines/engine-roster.js';
+export type { ForeignEngine } from './engines/foreign-engines.js';
 export type { JobOutcome } from './jobs/job-outcome.js';
 export type { JobContext, WorkOptions } from './jobs/worker.js';
 export { type NatsSettings, natsSettings } from './nats-settings.js';

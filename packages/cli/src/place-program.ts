@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { collect, decimal, objectLabel, objectName, wholeNumber } from './arguments.js';
 import { type ApplyOptions, applyExperts, diffExperts, type PlanOptions, planExperts } from './commands/place.js';
 import { type CountsOptions, countRows } from './commands/place-counts.js';
+import { chartsOfValues } from './place/group-values.js';
 
 /** The commands of `tessera place`. */
 export function placeCommands(place: Command, signal: AbortSignal): void {
@@ -44,6 +45,9 @@ export function placeCommands(place: Command, signal: AbortSignal): void {
     .option(...expertBytes, wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .option('--out <file>', 'where the placement is written')
     .option('--values <file>', "of a cluster's nodes: where the chart's values for the groups are written")
+    .addOption(
+      new Option('--values-of <chart>', 'with --values: of which chart').choices(chartsOfValues).default('tessera'),
+    )
     .option('--json', 'as JSON', false);
   outputOptions(plan).action((options: PlanOptions) => planExperts(options));
   place

@@ -4,6 +4,7 @@ import { weightKinds } from '@tessera/bundle';
 import { type Cut, parseCut } from '@tessera/compiler';
 import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { adviserCommands } from './adviser-commands.js';
 import { collect, decimal, wholeNumber } from './arguments.js';
 import { type AskOptions, ask, draw } from './commands/ask.js';
 import { bundleCommands } from './commands/bundle.js';
@@ -130,6 +131,7 @@ function buildProgram(signal: AbortSignal): Command {
   bundleCommands(program.command('bundle'), signal);
   placeCommands(program.command('place'), signal);
   streamsCommands(program.command('streams'), signal);
+  adviserCommands(program, signal);
   return program;
 }
 

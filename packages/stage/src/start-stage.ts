@@ -80,6 +80,7 @@ export async function startStage<Job extends JobMessage>(options: StageOptions<J
   const working = bus.work(queue, {
     slots: stage.slots,
     signal: stopPulling.signal,
+    overdue: context.overdue,
     expectedMs: (job) => stage.expectedMs?.(job) ?? 0,
     handler: async (job, jobContext) => {
       running.inc({ kind });

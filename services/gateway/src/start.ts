@@ -32,6 +32,7 @@ import { gatewayMediaBytes, gatewayRequestsLimit } from './metric-declarations.j
 import { observeRequests } from './observe-requests.js';
 import { removeAbandonedInboxes } from './routing/abandoned-inboxes.js';
 import { EnginePool } from './routing/engine-pool.js';
+import { ForeignEngines } from './routing/foreign-engines.js';
 
 type GatewaySettings = Settings<typeof gatewaySettings>;
 
@@ -51,7 +52,11 @@ export const gateway: Service<typeof gatewaySettings> = {
     void bus.tidy(watch.signal);
     const directory = bus.watchEngines(watch.signal);
     removeAbandonedInboxes(directory, bus, watch.signal);
+    const strangers = new ForeignEngines({ version: bus.version, revision: model.revision });
+    const onStrangers = (reason: string): void => context.log.warn({ event: 'foreign_engines', reason }, reason);
+    void strangers.watch(bus, directory, onStrangers, watch.signal);
     const engines = new EnginePool(directory, {
+      strangers: () => strangers.inWords,
       waitMs: settings['engines.waitMs'],
       expectMs: settings['engines.expectMs'],
       retryAfterMs: () => admission.engineRetryMs(),

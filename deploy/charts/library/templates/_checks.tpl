@@ -218,13 +218,32 @@ Where the chart is installed by helm itself, a Secret that is named and not ther
 {{- $part := . -}}
 {{- if .values.checkSecrets -}}
 {{- if lookup "v1" "ServiceAccount" .root.Release.Namespace "default" -}}
-{{- range $key, $name := include "tessera.secretNames" . | fromJson -}}
-{{- if not (lookup "v1" "Secret" $part.root.Release.Namespace $name) -}}
-{{- include "tessera.fail" (dict "part" $part "text" (printf "%s names the Secret %s, and the namespace %s has none; make it first, or set checkSecrets to false where something makes it later" $key $name $part.root.Release.Namespace)) -}}
+{{- $keys := include "tessera.secretKeys" . | fromJson -}}
+{{- range $value, $name := include "tessera.secretNames" . | fromJson -}}
+{{- $secret := lookup "v1" "Secret" $part.root.Release.Namespace $name -}}
+{{- if not $secret -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "%s names the Secret %s, and the namespace %s has none; make it first, or set checkSecrets to false where something makes it later" $value $name $part.root.Release.Namespace)) -}}
+{{- end -}}
+{{- range get $keys $value -}}
+{{- if not (hasKey ($secret.data | default dict) .) -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "%s names the Secret %s, which has no key %s; it has %s" $value $name . (keys ($secret.data | default dict) | sortAlpha | join ", " | default "none"))) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The keys that each of them must have, by the value that names it, as JSON. */}}
+{{- define "tessera.secretKeys" -}}
+{{- $nats := include "tessera.nats" . | fromJson -}}
+{{- $natsTls := $nats.tls | default dict -}}
+{{- $tls := include "tessera.tls" . | fromJson -}}
+{{- $ca := list (default "ca.crt" $natsTls.caKey) -}}
+{{- if $natsTls.mutual }}{{ $ca = append (append $ca (default "tls.crt" $natsTls.certKey)) (default "tls.key" $natsTls.keyKey) }}{{ end -}}
+{{- $pair := list (default "tls.crt" $tls.certKey) (default "tls.key" $tls.keyKey) -}}
+{{- if $tls.mutual }}{{ $pair = append $pair (default "ca.crt" $tls.caKey) }}{{ end -}}
+{{- toJson (dict "nats.existingSecret" (include "tessera.natsFiles" $nats | fromJson | values) "nats.tls.existingSecret" $ca "tls.existingSecret" $pair) -}}
 {{- end -}}
 
 {{/* The Secrets that the values name, by the value that does, as JSON. A part may have more in `secrets` (a map). */}}

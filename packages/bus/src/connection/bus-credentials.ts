@@ -74,17 +74,17 @@ function authentication(credentials: BusCredentials, log: BusLogger): { authenti
   if (passwordFile !== undefined && user === undefined) {
     throw new TesseraError('CONFIG_INVALID', 'nats.passwordFile needs nats.user, whose password it is');
   }
-  const secret = (path: string) => new SecretFile(path, log);
+  const secret = (setting: string, path: string) => new SecretFile(`nats.${setting}`, path, log);
   if (user !== undefined) {
-    const password = passwordFile === undefined ? undefined : secret(passwordFile);
+    const password = passwordFile === undefined ? undefined : secret('passwordFile', passwordFile);
     return { authenticator: usernamePasswordAuthenticator(user, () => password?.text() ?? '') };
   }
   if (tokenFile !== undefined) {
-    const token = secret(tokenFile);
+    const token = secret('tokenFile', tokenFile);
     return { authenticator: tokenAuthenticator(() => token.text()) };
   }
   if (nkeyFile !== undefined) {
-    const seed = secret(nkeyFile);
+    const seed = secret('nkeyFile', nkeyFile);
     return {
       authenticator: tried(
         nkeyAuthenticator(() => Buffer.from(seed.text())),
@@ -93,7 +93,7 @@ function authentication(credentials: BusCredentials, log: BusLogger): { authenti
     };
   }
   if (credentialsFile !== undefined) {
-    const file = secret(credentialsFile);
+    const file = secret('credentialsFile', credentialsFile);
     // The client takes the last line only with its end.
     return {
       authenticator: tried(
@@ -124,10 +124,10 @@ function tls({ requireTls, caFile, certFile, keyFile, serverName }: BusCredentia
     throw new TesseraError('CONFIG_INVALID', 'nats.certFile and nats.keyFile come together; there is only one of them');
   }
   const files = { caFile, certFile, keyFile };
-  const given = Object.values(files).filter((path) => path !== undefined);
+  const given = Object.entries(files).filter((file): file is [string, string] => file[1] !== undefined);
   if (given.length === 0 && serverName === undefined && requireTls !== true) return {};
   // The client reads them at each connection; what is wrong from the start is told now.
-  for (const path of given) readSecret(path);
+  for (const [name, path] of given) readSecret(`nats.${name}`, path);
   // The client hands on to node:tls what it does not know itself.
   return { tls: { ...files, ...(serverName === undefined ? {} : { servername: serverName }) } as TlsOptions };
 }
@@ -136,16 +136,18 @@ function tls({ requireTls, caFile, certFile, keyFile, serverName }: BusCredentia
 class SecretFile {
   private last: string;
 
+  /** @param setting that names the file */
   constructor(
+    private readonly setting: string,
     private readonly path: string,
     private readonly log: BusLogger,
   ) {
-    this.last = readSecret(path);
+    this.last = readSecret(setting, path);
   }
 
   text(): string {
     try {
-      this.last = readSecret(this.path);
+      this.last = readSecret(this.setting, this.path);
     } catch (reason) {
       this.log.warn({ reason: messageOf(reason) }, 'a secret for NATS cannot be read; the last one is used');
     }
@@ -153,13 +155,17 @@ class SecretFile {
   }
 }
 
-function readSecret(path: string): string {
+function readSecret(setting: string, path: string): string {
   let text: string;
   try {
     text = readFileSync(path, 'utf8').trim();
   } catch (cause) {
-    throw new TesseraError('CONFIG_INVALID', `${path} cannot be read: ${messageOf(cause)}`, { cause });
+    throw new TesseraError(
+      'CONFIG_INVALID',
+      `${setting} names ${path}, which cannot be read: ${messageOf(cause)}; mount the secret that holds it`,
+      { cause },
+    );
   }
-  if (text === '') throw new TesseraError('CONFIG_INVALID', `${path} is empty`);
+  if (text === '') throw new TesseraError('CONFIG_INVALID', `${setting} names ${path}, which is empty`);
   return text;
 }

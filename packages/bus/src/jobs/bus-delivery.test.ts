@@ -319,3 +319,37 @@ test('what is no job leaves the queue, and its request is told where it can be',
   }, 'the queue is empty');
   expect(runs).toBe(0);
 });
+
+test('what a worker cannot finish before it ends goes to another one at once, not after the ack wait', async () => {
+  const prefix = newId('t');
+  const limits = { ackWaitMs: 600_000 };
+  const [one, other] = [
+    await cleanup.bus(server.url, { prefix, limits }),
+    await cleanup.bus(server.url, { prefix, limits }),
+  ];
+  const [leave, overdue] = [new AbortController(), new AbortController()];
+  const begun = deferred();
+  const working = one.work(encodeQueue, {
+    slots: 2,
+    signal: leave.signal,
+    overdue: overdue.signal,
+    // Heeds no signal.
+    handler: () => {
+      begun.resolve();
+      return new Promise<void>(() => {});
+    },
+  });
+  await one.publish(encodeQueue, encodeJob('long', 0), toNobody());
+  await begun.promise;
+  leave.abort();
+  const done = deferred<number>();
+  void other.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_, { deliveries }) => done.resolve(deliveries),
+  });
+  overdue.abort();
+  await working;
+  expect(await done.promise).toBe(2);
+  await eventually(async () => (await other.queueDepths())[0]?.running === 0, 'it is done once');
+});

@@ -47,6 +47,8 @@ export interface WorkOptions<Job extends JobMessage> {
   readonly maxHeld?: number;
   /** Aborted to drain: no more jobs are taken, running ones are finished. */
   readonly signal: AbortSignal;
+  /** Aborted when this process cannot finish what it holds: it goes back at once, and nobody waits for its ack wait. */
+  readonly overdue?: AbortSignal;
   /** How long a job surely takes, in milliseconds: one whose deadline is nearer is not begun. By default nothing. */
   expectedMs?(job: Job): number;
   handler(job: Job, context: JobContext): Promise<void>;
@@ -83,8 +85,8 @@ interface HeldJob {
   progressAt: number;
   /** Things that the handler waits for and that others have to do. */
   waiting: number;
-  /** Whether it was given up as stuck. */
-  stalled: boolean;
+  /** Whether it was taken from its handler: as stuck, or since the process ends. */
+  taken: boolean;
   /** Called a while after that: nobody waits for the handler any more. */
   abandon(): void;
 }
@@ -124,7 +126,8 @@ export class Worker<Job extends JobMessage> {
 
   /** Works until the signal aborts and every running job has ended. */
   async run(): Promise<void> {
-    const { signal } = this.options;
+    const { signal, overdue } = this.options;
+    const handBack = (): void => this.handBack();
     const forget = this.cancellation.onCancel((requestId) => {
       for (const job of this.held) {
         if (job.requestId === requestId) job.stop.abort(new TesseraError('CANCELLED', 'the request was cancelled'));
@@ -139,9 +142,13 @@ export class Worker<Job extends JobMessage> {
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
       }
       await this.puller.stop();
+      // Not before: what goes back while requests of this process are out would come here again.
+      if (overdue?.aborted === true) handBack();
+      else overdue?.addEventListener('abort', handBack, { once: true });
       while (this.processing.size > 0) await Promise.all(this.processing);
     } finally {
       clearInterval(beat);
+      overdue?.removeEventListener('abort', handBack);
       leave();
       forget();
     }
@@ -170,17 +177,26 @@ export class Worker<Job extends JobMessage> {
     this.processing.add(done);
   }
 
+  /** Others are to do what is held, and at once. */
+  private handBack(): void {
+    for (const job of this.held) {
+      job.taken = true;
+      job.stop.abort(new TesseraError('DRAINING', 'the worker ends before the job is done'));
+      job.abandon();
+    }
+  }
+
   /** Tells the server that jobs are in good hands; one that gives no sign of progress is taken away. */
   private keepAlive(): void {
     const { limits, log, observer } = this.connection;
     const oldest = performance.now() - limits.stallMs;
     for (const job of this.held) {
-      if (job.stalled) continue;
+      if (job.taken) continue;
       if (job.waiting > 0 || job.progressAt > oldest) {
         job.delivered.working();
         continue;
       }
-      job.stalled = true;
+      job.taken = true;
       log.error(
         { kind: this.queue.name, requestId: job.requestId },
         `a job gave no sign for ${limits.stallMs} ms; it goes back`,
@@ -277,7 +293,7 @@ export class Worker<Job extends JobMessage> {
       stop: new AbortController(),
       progressAt: performance.now(),
       waiting: 0,
-      stalled: false,
+      taken: false,
     };
     this.held.add(held);
     using until = signalWithDeadline(held.stop.signal, deadlineMs + limits.clockMarginMs);
@@ -296,7 +312,7 @@ export class Worker<Job extends JobMessage> {
       if (signal.aborted && !held.stop.signal.aborted) {
         return this.fail(job, envelope, 'late', 'DEADLINE_EXCEEDED', 'the deadline passed while the job was done');
       }
-      return await this.afterError(job, envelope, TesseraError.from(held.stalled ? held.stop.signal.reason : reason));
+      return await this.afterError(job, envelope, TesseraError.from(held.taken ? held.stop.signal.reason : reason));
     } finally {
       this.held.delete(held);
     }
@@ -336,13 +352,15 @@ export class Worker<Job extends JobMessage> {
       log.warn(fields, 'a job cannot be done');
       return this.fail(job, envelope, 'failed', error.code, error.message);
     }
-    if (job.deliveries >= limits.maxDeliveries) {
+    // It is no fault of the job's that this process ends.
+    const isLeaving = error.code === 'DRAINING';
+    if (job.deliveries >= limits.maxDeliveries && !isLeaving) {
       log.warn(fields, 'a job failed for the last time');
       const text = `${error.message} (${error.code}; tried ${job.deliveries} times)`;
       return this.fail(job, envelope, 'exhausted', 'DELIVERY_EXHAUSTED', text);
     }
     log.info({ ...fields, deliveries: job.deliveries }, 'a job failed and will be tried again');
-    job.retry(retryDelay(limits.retryDelayMs, job.deliveries));
+    job.retry(isLeaving ? 0 : retryDelay(limits.retryDelayMs, job.deliveries));
     return 'retried';
   }
 

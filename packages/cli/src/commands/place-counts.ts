@@ -11,6 +11,7 @@ import {
   sumCounts,
 } from '@tessera/placement';
 import { TesseraError } from '@tessera/protocol';
+import { metricsUrl, scrape } from '../profile/scrape.js';
 import { note } from '../terminal.js';
 import { expertsOf } from './place.js';
 
@@ -23,15 +24,11 @@ export interface CountsOptions {
   readonly out?: string;
 }
 
-/** A scrape may take so long, and be so large: thousands of experts are some hundred bytes each. */
-const scrapeMs = 10_000;
-const maxScrapeBytes = 64 << 20;
-
 /** Takes from running engines how often each expert got rows, as `place plan --counts` reads it. */
 export async function countRows(options: CountsOptions, signal: AbortSignal): Promise<void> {
   const bundle = await readBundle(resolve(options.bundle), ['llm']);
   const model = expertsOf(bundle, undefined);
-  const urls = options.metrics.map(urlOf);
+  const urls = options.metrics.map(metricsUrl);
   const look = (): Promise<EngineCounts[]> => Promise.all(urls.map((url) => countsOf(url, bundle, model, signal)));
   const first = await look();
   let counts = first.map(({ rows }) => rows);
@@ -57,16 +54,6 @@ export async function countRows(options: CountsOptions, signal: AbortSignal): Pr
   if (options.out === undefined) process.stdout.write(text);
   else await writeFile(resolve(options.out), text);
   note(`${rows} rows of ${urls.length} engines${options.out === undefined ? '' : `, written: ${options.out}`}`);
-}
-
-function urlOf(where: string): URL {
-  const text = where.includes('://') ? where : `http://${where}/metrics`;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && /^https?:$/.test(url.protocol)) return url;
-  throw new TesseraError(
-    'CONFIG_INVALID',
-    `${where} is no address of metrics: say http://HOST:PORT/metrics or HOST:PORT`,
-  );
 }
 
 /**
@@ -98,27 +85,5 @@ async function countsOf(url: URL, bundle: Bundle, model: ModelExperts, signal: A
   } catch (reason) {
     const { code, message } = TesseraError.from(reason);
     throw new TesseraError(code, `${url}: ${message}`, { cause: reason });
-  }
-}
-
-async function scrape(url: URL, signal: AbortSignal): Promise<string> {
-  const unavailable = (why: string, cause?: unknown): TesseraError =>
-    new TesseraError('STAGE_UNAVAILABLE', `${url} cannot be read: ${why}`, { cause });
-  try {
-    const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(scrapeMs)]) });
-    if (!response.ok) throw unavailable(`it answers ${response.status}`);
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const chunk of response.body ?? []) {
-      bytes += chunk.byteLength;
-      if (bytes > maxScrapeBytes) throw unavailable(`it has more than ${maxScrapeBytes} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks).toString('utf8');
-  } catch (reason) {
-    signal.throwIfAborted();
-    if (reason instanceof TesseraError) throw reason;
-    const { cause, message } = reason as Error;
-    throw unavailable(cause instanceof Error ? cause.message : message, reason);
   }
 }

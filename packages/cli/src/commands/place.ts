@@ -26,7 +26,7 @@ import {
   readPlacementIfThere,
   replaceFile,
 } from '../place/files.js';
-import { groupValues } from '../place/group-values.js';
+import { type chartsOfValues, groupValues } from '../place/group-values.js';
 import { laterThan, type OutputOptions, writePlacement } from '../place/output.js';
 import { note, table } from '../terminal.js';
 
@@ -47,6 +47,7 @@ export interface PlanOptions extends OutputOptions {
   readonly out?: string;
   /** Where the chart's values for the groups are written. */
   readonly values?: string;
+  readonly valuesOf: (typeof chartsOfValues)[number];
   readonly json: boolean;
 }
 
@@ -75,7 +76,7 @@ export async function planExperts(options: PlanOptions): Promise<void> {
     placementFileOf(placement, { revision: bundle.manifest.revision, epoch: (before?.epoch ?? 0) + 1, model }),
   );
   if (configmap !== undefined || out !== undefined) await writePlacement(file, options, out);
-  if (options.values !== undefined) await replaceFile(resolve(options.values), groupValues(groups));
+  if (options.values !== undefined) await replaceFile(resolve(options.values), groupValues(groups, options.valuesOf));
   if (options.json) {
     const report = { ...summary(load), before: earlier && summary(earlier), changes, placement: file };
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);

@@ -76,7 +76,7 @@ test('where there are GPUs each of them is a place, and its taint is tolerated',
   expect(nodes.map(({ name }) => name)).toEqual(['big-gpu0', 'big-gpu1', 'small']);
   expect(nodes[0]?.memoryBytes).toBe(40 * 2 ** 30);
   expect(leftOut).toEqual([{ name: 'cpu', why: 'it has no GPU, and others have' }]);
-  const values = parse(groupValues(groups));
+  const values = parse(groupValues(groups, 'llm'));
   expect(values.experts.groups[1]).toEqual({
     name: 'big-gpu1',
     replicas: 1,

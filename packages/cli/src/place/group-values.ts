@@ -1,8 +1,11 @@
 import { stringify } from 'yaml';
 import type { ShardGroup } from './cluster-nodes.js';
 
-/** Values of the llm chart that start a group's shards on the nodes that were planned for. */
-export function groupValues(groups: readonly ShardGroup[]): string {
+/** Whose values are written: of all of Tessera, which has those of the llm under its name, or of the llm alone. */
+export const chartsOfValues = ['tessera', 'llm'] as const;
+
+/** Values of a chart that start a group's shards on the nodes that were planned for. */
+export function groupValues(groups: readonly ShardGroup[], chart: (typeof chartsOfValues)[number]): string {
   const values = groups.map(({ name, replicas, nodeSelector, tolerations, gpu, sharesNodes }) => ({
     name,
     replicas,
@@ -11,5 +14,6 @@ export function groupValues(groups: readonly ShardGroup[]): string {
     ...(sharesNodes ? { antiAffinity: 'none' } : {}),
     ...(gpu ? { gpu: { type: 'device', count: 1 } } : {}),
   }));
-  return stringify({ experts: { groups: values } }, { lineWidth: 0 });
+  const experts = { experts: { groups: values } };
+  return stringify(chart === 'llm' ? experts : { llm: experts }, { lineWidth: 0 });
 }

@@ -173,5 +173,13 @@ export class Stack {
 }
 
 function mainPath(name: string): string {
-  return fileURLToPath(new URL('./main.js', import.meta.resolve(`@tessera/${name}`)));
+  try {
+    return fileURLToPath(new URL('./main.js', import.meta.resolve(`@tessera/${name}`)));
+  } catch (cause) {
+    throw new TesseraError(
+      'CONFIG_INVALID',
+      `this installation has no ${name}, as the image of the tools has not; in a cluster each service has an image of its own`,
+      { cause },
+    );
+  }
 }

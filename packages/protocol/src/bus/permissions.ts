@@ -96,7 +96,8 @@ export function permissionsOf(
     subscribe.add(subjects.layers());
   }
   if (role === leader) {
-    subscribe.add(subjects.engines());
+    // Of others, too: that they are there is what it says where none of its own is.
+    subscribe.add(subjects.engines()).add(subjects.anyEngines());
     allow(subjects.cancel(), subjects.tombstone(), ...queues.map((queue) => subjects.attendance(queue)));
     // Whether what comes of its jobs is under way, and which jobs are not wanted any more.
     for (const { product } of fills) {

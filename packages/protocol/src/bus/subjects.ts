@@ -234,6 +234,20 @@ export class Subjects {
     return `${this.root}.engines.${this.revision}`;
   }
 
+  /** Engines of any revision, and of any version of the bus: those that this process does not work with are heard there. */
+  anyEngines(): string {
+    return `${this.prefix}.*.engines.*`;
+  }
+
+  /** Whose announcement a subject of `anyEngines` is. */
+  parseEngines(subject: string): { readonly version: string; readonly revision: string } | undefined {
+    const [, version, , revision] = subject.split('.');
+    return version === undefined || revision === undefined ? undefined : { version, revision };
+  }
+
+  /** Of what this process says on the bus. */
+  readonly version = busVersion;
+
   /** Core NATS: expert shards of this revision announce themselves. */
   experts(): string {
     return `${this.root}.experts.${this.revision}`;

@@ -18,6 +18,8 @@ export interface ServiceContext<S extends ServiceSettings> {
   readonly readiness: Readiness;
   /** Aborts when the drain begins: take no new work, finish what is running. */
   readonly drain: AbortSignal;
+  /** Aborts when the drain has taken all the time that it may: what is running is cut off in a moment; hand it over. */
+  readonly overdue: AbortSignal;
 }
 
 /** What a service hands back when it has started. */

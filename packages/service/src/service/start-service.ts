@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { abortable, signalWithDeadline } from '@tessera/flow';
+import { abortable, signalWithDeadline, sleep } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
 import { GrpcServer } from '../grpc/grpc-server.js';
 import type { Health } from '../grpc/health.js';
@@ -47,6 +47,9 @@ export interface StartOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How long work that is cut off has to be handed over, before the process may end. */
+const handOverMs = 1000;
+
 /** How soon the gauge, the log and watchers of the health service hear of a change. */
 const followMs = 250;
 
@@ -66,6 +69,7 @@ export async function startService<S extends ServiceSettings>(
   const log = options.log ?? createLog({ service: name, level: common['log.level'], format: common['log.format'] });
   const metrics = options.metrics ?? new Metrics();
   const drain = new AbortController();
+  const overdue = new AbortController();
   // Every call in work may listen for the drain, in every service; admission bounds how many there are.
   setMaxListeners(0, drain.signal);
   metrics.gauge(buildInfo).set({ service: name, version }, 1);
@@ -83,7 +87,15 @@ export async function startService<S extends ServiceSettings>(
   let grpc: GrpcServer | undefined;
   let stopParts: (() => Promise<void>) | undefined;
   try {
-    const parts = await service.start({ name, settings, log, metrics, readiness, drain: drain.signal });
+    const parts = await service.start({
+      name,
+      settings,
+      log,
+      metrics,
+      readiness,
+      drain: drain.signal,
+      overdue: overdue.signal,
+    });
     stopParts = () => parts.stop();
     grpc = new GrpcServer({ name, services: parts.services, settings: common, log, metrics, drain: drain.signal });
     const server = grpc;
@@ -99,18 +111,20 @@ export async function startService<S extends ServiceSettings>(
       following.stop();
       drain.abort(new TesseraError('DRAINING', `the ${name} is shutting down`));
       using grace = signalWithDeadline(undefined, Date.now() + common['drain.graceMs']);
+      const stopped = parts.stop();
       try {
-        await abortable(parts.stop(), grace.signal);
+        await abortable(stopped, grace.signal);
         await abortable(server.shutdown(), grace.signal);
       } catch (cause) {
         const open = server.openCalls();
         const left = open.length === 0 ? 'work outside of calls' : open.join(', ');
-        throw grace.signal.aborted
-          ? new TesseraError(
-              'DEADLINE_EXCEEDED',
-              `the ${name} did not finish within drain.graceMs (${common['drain.graceMs']}): still running: ${left}`,
-            )
-          : cause;
+        if (!grace.signal.aborted) throw cause;
+        overdue.abort(new TesseraError('DRAINING', `the ${name} ends before this is done`));
+        await Promise.race([stopped.catch(() => undefined), sleep(handOverMs)]);
+        throw new TesseraError(
+          'DEADLINE_EXCEEDED',
+          `the ${name} did not finish within drain.graceMs (${common['drain.graceMs']}): still running: ${left}`,
+        );
       } finally {
         server.forceShutdown();
         await http.close();

@@ -130,7 +130,7 @@ function missed(stage: Stage): TesseraError {
   const name = stageName(stage);
   return new TesseraError(
     'STAGE_UNAVAILABLE',
-    `no ${name} took up the request's work before its deadline; check that the ${name} service runs, or is started when jobs wait, and reaches the same NATS`,
+    `no ${name} took up the request's work before its deadline; check that the ${name} service runs with this revision of the model, or is started when jobs wait, and reaches the same NATS`,
     { stage: name, retryAfterMs: 1000 },
   );
 }

@@ -45,6 +45,8 @@ export interface EnginePoolOptions {
   readonly expectMs: number;
   /** When a place comes free, for those who are refused. */
   readonly retryAfterMs: () => number;
+  /** A clause that says which engines are there that are not to be had; empty where there are none. */
+  readonly strangers?: () => string;
   /** How engines are called: with TLS or without, which is what an absent one says. */
   readonly calls?: EngineCalls;
   /** From 0 up to 1; of two engines taken at random the one with less to do gets the request. */
@@ -153,11 +155,9 @@ export class EnginePool {
     const missing = this.isEngineExpected
       ? 'the llm engine that was there is not back'
       : 'no llm engine of this model has announced itself';
-    return new TesseraError(
-      'STAGE_UNAVAILABLE',
-      `${missing}; check that the llm service runs and reaches the same NATS`,
-      { retryAfterMs: 1000, stage: 'llm' },
-    );
+    const strangers = this.options.strangers?.() ?? '';
+    const help = strangers === '' ? 'check that the llm service runs and reaches the same NATS' : strangers;
+    return new TesseraError('STAGE_UNAVAILABLE', `${missing}; ${help}`, { retryAfterMs: 1000, stage: 'llm' });
   }
 
   private choose({ avoid, takeover }: EngineSeeker): PooledEngine | undefined {

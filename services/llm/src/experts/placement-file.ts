@@ -24,7 +24,8 @@ export class PlacementFile {
    */
   async open(): Promise<Placement> {
     this.#text = await readFile(this.#path, 'utf8').catch((cause: unknown) => {
-      throw new TesseraError('CONFIG_INVALID', `the placement ${this.#path} cannot be read`, { cause });
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new TesseraError('CONFIG_INVALID', `the placement ${this.#path} cannot be read: ${why}`, { cause });
     });
     const placement = readPlacement(this.#path, this.#text, this.#bundle);
     this.#epoch = placement.epoch;

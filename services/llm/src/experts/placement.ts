@@ -45,7 +45,9 @@ export function parsePlacement(value: unknown, bundle: Bundle, name = ''): Place
     new TesseraError('CONFIG_INVALID', `the placement ${name} ${why}`, { cause });
   const file = checkPlacementFile(value, invalid);
   if (file.revision !== bundle.manifest.revision) {
-    throw invalid(`is for revision ${file.revision} of the model; the bundle has ${bundle.manifest.revision}`);
+    throw invalid(
+      `is for revision ${file.revision} of the model; the bundle has ${bundle.manifest.revision}: plan one for it (tessera place plan), or serve the bundle of that revision`,
+    );
   }
   const cut = requireCut(bundle);
   const { perLayer } = cut;

@@ -1,0 +1,23 @@
+export { type Advice, advise, hourlyCost } from './advise/advise.js';
+export { counts, type Question } from './advise/find-replicas.js';
+export { type Objective, parseObjectives, shown } from './advise/objective.js';
+export { costOf } from './profile/cost-of.js';
+export {
+  type Profile,
+  parseProfile,
+  profileFormat,
+  readProfile,
+  type StageName,
+  stageNames,
+  stagesOf,
+} from './profile/profile.js';
+export { type SimulationResult, simulate } from './simulate/simulate.js';
+export { readTrace } from './trace/read-trace.js';
+export {
+  arrivalKinds,
+  type Lengths,
+  type SyntheticTrace,
+  syntheticDefaults,
+  syntheticRequests,
+} from './trace/synthetic.js';
+export { type PictureSize, Trace, type TraceRequest } from './trace/trace.js';

@@ -1,0 +1,44 @@
+import type { StageName } from '@tessera/adviser';
+import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { Stack } from '../up/stack.js';
+import type { Measuring } from './measuring.js';
+import { round } from './statistics.js';
+
+const graceMs = 10_000;
+
+/**
+ * How long a replica of each stage takes until it takes work, in seconds: one is started here, apart from the deployment, on
+ * a nats-server of its own, and ended again.
+ * @param bundleDir with the files of every stage
+ */
+export async function measureStarts(
+  { signal, tell }: Measuring,
+  bundleDir: string,
+  stages: readonly StageName[],
+): Promise<Partial<Record<StageName, number>>> {
+  const seconds: Partial<Record<StageName, number>> = {};
+  const nats: NatsServer = await startNatsServer({});
+  try {
+    for (const stage of stages) {
+      signal.throwIfAborted();
+      tell(`a start of the ${stage}`);
+      const stack = new Stack({
+        bundleDir,
+        natsUrl: nats.url,
+        flags: {},
+        services: [stage],
+        graceMs,
+        onReady: () => undefined,
+        onLog: () => undefined,
+        onEnded: () => undefined,
+      });
+      const startedAt = performance.now();
+      await stack.start();
+      seconds[stage] = round((performance.now() - startedAt) / 1000);
+      await stack.stop();
+    }
+  } finally {
+    await nats.stop();
+  }
+  return seconds;
+}
