@@ -57,14 +57,15 @@ export async function helm(...args) {
 }
 
 /** The arguments by which a case is rendered, as they would stand behind `helm`. */
-function templateArguments({ chart, values }) {
-  return ['template', release, chart, '--namespace', namespace, '--values', values];
+function templateArguments({ chart, values }, name = release) {
+  return ['template', name, chart, '--namespace', namespace, '--values', values];
 }
 
-/** The manifests of a case as text. @throws Error with helm's own words */
-export async function renderCase(each) {
-  const { status, stdout, stderr } = await helm(...templateArguments(each));
-  if (status !== 0) throw new Error(`helm ${templateArguments(each).join(' ')}: ${stderr}`);
+/** The manifests of a case as text. @param name of the release, if another @throws Error with helm's own words */
+export async function renderCase(each, name) {
+  const args = templateArguments(each, name);
+  const { status, stdout, stderr } = await helm(...args);
+  if (status !== 0) throw new Error(`helm ${args.join(' ')}: ${stderr}`);
   return stdout;
 }
 

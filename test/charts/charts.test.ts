@@ -5,8 +5,7 @@ import { runCommand } from '@tessera/testing/processes/run-command';
 import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { cases, chartNames, helm, parseManifests } from './support/cases.js';
-import { isGiven, lasting, type Manifest, named, selects } from './support/manifest.js';
+import { cases, chartNames, helm } from './support/cases.js';
 
 let folder: string;
 beforeAll(() => {
@@ -38,20 +37,4 @@ test.each(chartNames())('the chart %s is packed whole: the package renders what 
 test('the rendered examples are those of the charts as they are', async () => {
   const { status, stderr } = await runCommand(process.execPath, ['scripts/render-charts.mjs', '--check']);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-});
-
-test.each(cases)('two releases of $name in one namespace share no object, and no pods', async ({ chart, values }) => {
-  const install = async (release: string): Promise<Manifest[]> => {
-    const { stdout } = await helm('template', release, chart, '--namespace', 'tessera', '--values', values);
-    return parseManifests(stdout);
-  };
-  const [one, other] = [await install('first'), await install('second')];
-  // A name that the values give is the same in both; that is what whoever gives it wants.
-  const chosen = parse(readFileSync(join(root, values), 'utf8'));
-  const common = one.filter((each) => other.some((manifest) => named(manifest) === named(each)));
-  expect(common.filter(({ metadata }) => !isGiven(chosen, metadata.name)).map(named)).toEqual([]);
-  const workloadsOf = (manifests: Manifest[]) => lasting({ name: '', namespace: '', values: {}, manifests });
-  for (const { selector } of workloadsOf(one)) {
-    expect(workloadsOf(other).filter(({ labels }) => selects(selector, labels))).toEqual([]);
-  }
 });

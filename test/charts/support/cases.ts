@@ -31,7 +31,7 @@ const {
   chartCases(folder: string): ChartCase[];
   chartNames(): string[];
   helm(...args: string[]): Promise<HelmEnd>;
-  renderCase(each: ChartCase): Promise<string>;
+  renderCase(each: ChartCase, release?: string): Promise<string>;
   release: string;
   namespace: string;
 } = scripts;
