@@ -53,7 +53,7 @@ export class OwnCores implements Cores {
     return {
       left: () => endsAt - events.now,
       shorten: (leftMs) => {
-        const sooner = events.now + leftMs;
+        const sooner = events.now + Math.max(0, leftMs);
         if (sooner >= endsAt) return;
         this.#busyMs -= endsAt - sooner;
         endsAt = sooner;
@@ -70,8 +70,10 @@ interface Shared {
   ended: boolean;
 }
 
-/** Rounding of the cores' own clock. */
-const tinyMs = 1e-9;
+/** What sums of threads may be off by. */
+const tiny = 1e-9;
+/** What a moment may be off by, of the time that has passed: more than doubles round, so that no event comes again and again. */
+const rounding = 1e-12;
 
 /**
  * Cores that threads share evenly, each on one of them at most (processor sharing). With more threads than cores all go
@@ -100,7 +102,7 @@ export class SharedCores implements Cores {
 
   load(threads: number): void {
     this.#advance();
-    this.#load = Math.abs(this.#load + threads) < tinyMs ? 0 : this.#load + threads;
+    this.#load = Math.abs(this.#load + threads) < tiny ? 0 : this.#load + threads;
     this.#plan();
   }
 
@@ -154,8 +156,9 @@ export class SharedCores implements Cores {
   #finish(): void {
     this.#advance();
     const done: (() => void)[] = [];
+    const until = this.#clock + Math.max(tiny, rounding * this.events.now);
     for (let task = this.#tasks.peek(); task !== undefined; task = this.#tasks.peek()) {
-      if (!task.ended && task.finish > this.#clock + tinyMs) break;
+      if (!task.ended && task.finish > until) break;
       this.#tasks.pop();
       if (task.ended) continue;
       task.ended = true;

@@ -129,3 +129,32 @@ test('what reaches two stages at once on one core takes as long as both', () => 
     simulate({ trace, profile: plainProfile({ request: work }), replicas: {}, machineCores }).latency.mean;
   expect([on(1), on(2), on(4)]).toEqual([20, 10, 10]);
 });
+
+test.each([undefined, 2])('what comes after a year is computed as what comes at once, on %s cores', (machineCores) => {
+  const requests = [...syntheticRequests({ ...syntheticDefaults, requests: 2000, rate: 30, pictureShare: 0.3 })];
+  const work = { ms: 3, sigma: 0, cpuMs: 2.1, gatewayCpuMs: 0.7 };
+  const { llm } = plainProfile();
+  const profile = plainProfile({
+    request: work,
+    token: { ...work, ms: 0, cpuMs: 0.1, gatewayCpuMs: 0.1 },
+    llm: {
+      ...llm,
+      decodeMs: [
+        { size: 1, ms: 1.3 },
+        { size: 16, ms: 3.7 },
+      ],
+      maxRunning: 64,
+    },
+  });
+  const since = (year: number) =>
+    simulate({
+      trace: Trace.from([text(0), ...requests.map((request) => ({ ...request, at: request.at + year }))]),
+      profile,
+      replicas: {},
+      machineCores,
+    });
+  const [now, later] = [since(10), since(31_536_000)];
+  expect(later.answered).toBe(now.answered);
+  expect(later.latency.mean / now.latency.mean).toBeCloseTo(1, 3);
+  expect(later.events / now.events).toBeCloseTo(1, 1);
+});
