@@ -21,13 +21,13 @@ Every template of this library takes a part: what one workload is made from.
 {{- end -}}
 
 {{/*
-The name of all objects of a part: RELEASE-STAGE, or RELEASE alone where it has the service's name in it already. At most 52
-characters, since a StatefulSet's pods carry it in a label with eleven more; a longer release is cut, and told from its like by
-six digits of its digest.
+The name of all objects of a part: RELEASE-STAGE, or RELEASE alone where it has the service's name in it already, but in the
+umbrella, whose other stages could come by the same name. At most 52 characters, since a StatefulSet's pods carry it in a label
+with eleven more; a longer release is cut, and told from its like by six digits of its digest.
 */}}
 {{- define "tessera.fullname" -}}
 {{- template "tessera.part" . -}}
-{{- $values := .root.Values -}}
+{{- $values := .values -}}
 {{- $stage := default (include "tessera.stage" .) $values.nameOverride -}}
 {{- if and $values.nameOverride .suffix }}{{ $stage = printf "%s-%s" $values.nameOverride .suffix }}{{ end -}}
 {{- $release := .root.Release.Name -}}
@@ -35,7 +35,7 @@ six digits of its digest.
 {{- if $values.fullnameOverride -}}
 {{- $name = $values.fullnameOverride -}}
 {{- with .suffix }}{{ $name = printf "%s-%s" $name . }}{{ end -}}
-{{- else if contains .service $release -}}
+{{- else if and (eq .root.Chart.Name (printf "tessera-%s" .service)) .root.Chart.IsRoot (contains .service $release) -}}
 {{- $name = $release -}}
 {{- with .suffix }}{{ $name = printf "%s-%s" $release . }}{{ end -}}
 {{- end -}}

@@ -30,7 +30,7 @@ Watch it:
   kubectl --namespace {{ $space }} logs --selector app.kubernetes.io/instance={{ .root.Release.Name }},app.kubernetes.io/component={{ .component }} --follow
   kubectl --namespace {{ $space }} port-forward {{ .kind | default "Deployment" | lower }}/{{ $name }} 9090, then http://127.0.0.1:9090/readyz and /metrics
 {{- if eq $type "keda" }}
-  kubectl --namespace {{ $space }} get scaledobject/{{ $name }} hpa/{{ $name }}
+  kubectl --namespace {{ $space }} get scaledobject/{{ $name }} hpa/keda-hpa-{{ $name }}
 {{- else if eq $type "hpa" }}
   kubectl --namespace {{ $space }} get hpa/{{ $name }}
 {{- end }}

@@ -46,7 +46,7 @@ name: {{ include "tessera.fullname" . }}
 
 {{/* As of every object, with the annotations that are the autoscaler's own. */}}
 {{- define "tessera.scalerMetadata" -}}
-{{- $annotations := merge (deepCopy (.values.autoscaling.annotations | default dict)) (deepCopy (.values.commonAnnotations | default dict)) -}}
+{{- $annotations := merge (deepCopy (.values.autoscaling.annotations | default dict)) (.scalerAnnotations | default dict) (deepCopy (.values.commonAnnotations | default dict)) -}}
 {{- include "tessera.metadata" (merge (dict "values" (merge (dict "commonAnnotations" $annotations) .values)) .) -}}
 {{- end -}}
 
@@ -65,7 +65,8 @@ name: {{ include "tessera.fullname" . }}
 {{- end -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
-{{ include "tessera.scalerMetadata" . }}
+{{- /* helm makes the ScaledObject before it removes this, and KEDA's webhook would refuse two at one workload. */}}
+{{ include "tessera.scalerMetadata" (set . "scalerAnnotations" (dict "validations.keda.sh/hpa-ownership" "false")) }}
 spec:
   scaleTargetRef:
     {{- include "tessera.scaleTarget" . | nindent 4 }}
@@ -102,6 +103,10 @@ external:
     averageValue: {{ int .values.autoscaling.hpa.queueDepth | quote }}
 {{- end -}}
 
+{{/*
+KEDA names the HPA that it makes itself, keda-hpa-NAME: one with the name of the chart's own would be taken for that by helm,
+when autoscaling.type changes, and go with the ScaledObject.
+*/}}
 {{- define "tessera.scaledObject" -}}
 {{- $scaling := .values.autoscaling -}}
 {{- $keda := $scaling.keda | default dict -}}
@@ -133,13 +138,12 @@ spec:
     behavior: {{ .behavior | default "currentReplicasIfHigher" }}
   {{- end }}
   {{- end }}
+  {{- with $scaling.behavior }}
   advanced:
     horizontalPodAutoscalerConfig:
-      name: {{ include "tessera.fullname" . }}
-      {{- with $scaling.behavior }}
       behavior:
         {{- toYaml . | nindent 8 }}
-      {{- end }}
+  {{- end }}
   triggers:
     {{- toYaml $triggers | nindent 4 }}
 {{- end -}}

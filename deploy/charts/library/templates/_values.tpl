@@ -74,13 +74,17 @@ One setting by its name with dots, of the part's file or, where it does not stan
 {{/*
 An image: `registry/repository:tag@digest`.
   include "tessera.image" (dict "part" $part "image" .values.image "repository" "tessera-encoder")
-The variant with CUDA has its own tag, unless a tag or a digest is given.
+The variant with CUDA has its own tag: -cuda behind the one for all. A tag of the part's own is taken as it is.
 */}}
 {{- define "tessera.image" -}}
 {{- $global := (.part.root.Values.global | default dict).image | default dict -}}
 {{- $image := merge (deepCopy (.image | default dict)) (deepCopy $global) -}}
 {{- $repository := default .repository $image.repository -}}
-{{- $tag := default (printf "%s%s" .part.root.Chart.AppVersion (.cuda | ternary "-cuda" "")) $image.tag -}}
+{{- $tag := (.image | default dict).tag -}}
+{{- if not $tag -}}
+{{- $tag = default .part.root.Chart.AppVersion $global.tag -}}
+{{- if .cuda }}{{ $tag = printf "%s-cuda" (trimSuffix "-cuda" $tag) }}{{ end -}}
+{{- end -}}
 {{- with $image.registry }}{{ . | trimSuffix "/" }}/{{ end -}}
 {{- $repository }}:{{ $tag -}}
 {{- with $image.digest }}@{{ . }}{{ end -}}

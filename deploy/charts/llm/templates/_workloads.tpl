@@ -5,8 +5,8 @@ apiVersion: apps/v1
 kind: StatefulSet
 {{ include "tessera.metadata" . }}
 spec:
-  {{- if or (eq .component "layers") (eq (include "tessera.scaling" .) "none") }}
-  replicas: {{ int .values.replicas }}
+  {{- with include "tessera.replicas" . }}
+  {{ . }}
   {{- end }}
   serviceName: {{ include "tessera.fullname" . }}-headless
   # None waits for another: engines and shards find each other in whatever order they come.
@@ -42,8 +42,8 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  {{- if eq (include "tessera.scaling" .engine) "none" }}
-  replicas: {{ int $root.Values.replicas }}
+  {{- with include "tessera.replicas" .engine }}
+  {{ . }}
   {{- end }}
   startupPolicy: LeaderCreated
   rolloutStrategy:
