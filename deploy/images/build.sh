@@ -89,7 +89,7 @@ arguments+=(
   --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
   --build-arg "VERSION=$version"
   --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)"
-  --build-arg "SOURCE=$(git config --get remote.origin.url 2>/dev/null | sed 's|//[^/@]*@|//|' || true)"
+  --build-arg "SOURCE=$(git config --get remote.origin.url 2>/dev/null | grep -E '^(https?|ssh)://' | sed 's|//[^/@]*@|//|' || echo unknown)"
 )
 
 for target in "${targets[@]}"; do
