@@ -15,7 +15,12 @@ inside "$name" bash -ec "mount --bind '$RUN/control/resolv.conf' /etc/resolv.con
   ip addr add $address/24 dev eth0; ip link set eth0 up; ip route add default via $CONTROL
   for i in {0..7}; do [ \$i = $index ] || ip route add 10.244.\$i.0/24 via 10.99.0.\$((10 + i)); done
   echo 1 >/proc/sys/net/ipv4/ip_forward"
-hierarchies | while read -r folder; do mkdir -p "$folder/$CGROUP/$name"; done
+# All pods of all nodes would get no more of a busy machine than one process of it outside: they get that of sixteen.
+hierarchies | while read -r folder; do
+  mkdir -p "$folder/$CGROUP/$name"
+  [ ! -e "$folder/$CGROUP/cpu.shares" ] || echo 16384 >"$folder/$CGROUP/cpu.shares"
+  [ ! -e "$folder/$CGROUP/cpu.weight" ] || echo 1600 >"$folder/$CGROUP/cpu.weight"
+done
 
 cd "$node"
 # Pods are routed, not bridged: what goes from a pod to a Service and to another pod of its node comes back by the node,

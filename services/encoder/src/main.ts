@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-import { healthCommand } from '@tessera/service/health';
+import '@tessera/service/early-end';
 
+// Not among the imports, which are all loaded before the first of them runs.
+const { healthCommand } = await import('@tessera/service/health');
 await healthCommand('encoder');
 // Loaded when the question is not for its health, which is asked often.
 const [{ runService }, { encoder }] = await Promise.all([import('@tessera/service'), import('./start.js')]);

@@ -1,5 +1,7 @@
-import { healthCommand } from '@tessera/service/health';
+import '@tessera/service/early-end';
 
+// Not among the imports, which are all loaded before the first of them runs.
+const { healthCommand } = await import('@tessera/service/health');
 await healthCommand('gateway');
 // Loaded when the question is not for its health, which is asked often.
 const [{ runService }, { gateway }] = await Promise.all([import('@tessera/service'), import('./start.js')]);

@@ -7,6 +7,7 @@ import type { Settings } from '../settings/setting.js';
 import { createLog, type Logger } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { startTracing } from '../telemetry/tracing.js';
+import { leaveSignals } from './early-end.js';
 import type { Service, ServiceSettings } from './service.js';
 import { type RunningService, startService } from './start-service.js';
 
@@ -111,6 +112,7 @@ function endRequested(log: Logger): Promise<string> {
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
+    leaveSignals();
     if (process.connected) process.once('disconnect', () => resolve('the parent process is gone'));
   });
 }
