@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     root: import.meta.dirname,
     include: ['**/*.test.ts'],
+    // Each test as it ends: a file takes minutes.
+    reporters: ['verbose'],
     pool: 'forks',
     // One cluster: what one file drains or kills would be missing in another.
     maxWorkers: 1,

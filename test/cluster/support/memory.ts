@@ -2,24 +2,25 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { KubernetesObject } from './kubernetes.js';
 
-/** The files of a container's memory under the two versions of control groups: its limit, and what it takes. */
+/** A container's limit under the two versions of control groups, and what is counted of it that the kernel cannot take back. */
 const versions = [
-  ['memory.limit_in_bytes', 'memory.usage_in_bytes'],
-  ['memory.max', 'memory.current'],
+  ['memory.limit_in_bytes', 'rss'],
+  ['memory.max', 'anon'],
 ] as const;
 
 /**
- * Lowers the limit of a container to what it takes at this moment, so that the kernel kills it for the next memory that it asks
- * for, as one whose limit is too low. Its successor has the limit of the pod.
+ * Lowers the limit of a container to what it has in memory at this moment and no file holds, so that the kernel kills it for
+ * the next memory that it asks for, as one whose limit is too low. Its successor has the limit of the pod.
  */
 export async function lowerLimit(pod: KubernetesObject): Promise<void> {
   const id = pod.status?.containerStatuses?.[0]?.containerID?.replace(/^.*:\/\//, '');
   if (id === undefined) throw new Error(`${pod.metadata.name} has no container that runs`);
-  for (const [limit, usage] of versions) {
+  for (const [limit, kept] of versions) {
     const file = (await limitFiles(limit)).find((path) => dirname(path).endsWith(id));
     if (file === undefined) continue;
     try {
-      await writeFile(file, await readFile(join(dirname(file), usage), 'utf8'));
+      const stat = await readFile(join(dirname(file), 'memory.stat'), 'utf8');
+      await writeFile(file, new RegExp(`^${kept} (\\d+)$`, 'm').exec(stat)?.[1] ?? '');
     } catch {
       // It takes more again already, or has ended: whoever waits for its end asks again.
     }
