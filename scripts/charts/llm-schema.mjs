@@ -44,6 +44,7 @@ const shardProperties = {
   affinity: map('Of the pods.'),
   priorityClassName: text('Of the pods.'),
   podDisruptionBudget: sharedProperties.podDisruptionBudget,
+  updateStrategy: map('Of the StatefulSet.'),
   podLabels: labels('More labels of the pods.'),
   podAnnotations: labels('More annotations of the pods.'),
   extraEnv: list('More variables of the process.'),

@@ -86,6 +86,13 @@ const probe = (description, more = {}) =>
     ...more,
   });
 
+export const dnsPorts = {
+  type: 'array',
+  description: "Ports of DNS's pods.",
+  minItems: 1,
+  items: count('A port.', 1, { maximum: 65535 }),
+};
+
 /** What deploy/charts/blocks/shared.yaml has. */
 export const sharedProperties = {
   replicas: count('Replicas while nothing scales them.'),
@@ -132,6 +139,7 @@ export const sharedProperties = {
     namespaceSelector: map('Namespaces of the other stages.'),
     nats: list('Peers that are NATS.'),
     dns: list('Peers that are DNS.'),
+    dnsPorts,
     scrapers: list('Peers that may read /metrics.'),
     extraIngress: list('More rules.'),
     extraEgress: list('More rules.'),

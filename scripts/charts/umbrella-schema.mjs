@@ -1,5 +1,5 @@
 import { closed, count, flag, list, map, text } from './schema-words.mjs';
-import { sharedProperties } from './shared-schema.mjs';
+import { dnsPorts, sharedProperties } from './shared-schema.mjs';
 
 const { image, model, nats, tls } = sharedProperties;
 
@@ -46,6 +46,14 @@ export function umbrellaSchema(config) {
       enabled: { type: ['boolean', 'null'], description: 'Whether there is one.' },
       nats,
       revisions: count('Revisions that are served at a time.', 1),
+      checkSecrets: sharedProperties.checkSecrets,
+      networkPolicy: closed("The Job's.", {
+        enabled: flag('Whether there is one.'),
+        nats: list('Peers that are NATS.'),
+        dns: list('Peers that are DNS.'),
+        dnsPorts,
+        extraEgress: list('More rules.'),
+      }),
       image,
       backoffLimit: count('Times that it is tried again.'),
       resources: map('Of the container.'),

@@ -134,6 +134,9 @@ const rows: readonly Row[] = [
   ['tessera', 'global.config.nats.shard=2', "at '/global/config/nats': additional properties 'shard' not allowed"],
   ['tessera', 'global.nats.address="nats://nats"', "additional properties 'address' not allowed"],
   ['tessera', 'streams.revisions=0', "at '/streams/revisions'"],
+  ['tessera', 'streams.checkSecrets="no"', "at '/streams/checkSecrets'"],
+  ['tessera', 'streams.networkPolicy.dnsPorts=[]', "at '/streams/networkPolicy/dnsPorts'"],
+  ['encoder', 'networkPolicy.dnsPorts=["dns"]', "at '/networkPolicy/dnsPorts/0'"],
   [
     'tessera',
     'global.nats.maxMemory="1Gi"',

@@ -485,6 +485,13 @@ const faults: readonly Fault[] = [
   ],
   [
     'edgesAreTheArchitectures',
+    'NetworkPolicy demo-encoder',
+    'spec.egress.0.ports.1.port',
+    5354,
+    'encoder may not call DNS at 5353',
+  ],
+  [
+    'edgesAreTheArchitectures',
     'NetworkPolicy demo-gateway',
     'spec.podSelector.matchLabels',
     strangers,

@@ -88,7 +88,7 @@ function outputOptions(command: Command): Command {
   return command
     .option(
       '--configmap <name>',
-      'write the manifest of a ConfigMap of this name, for kubectl apply; to stdout without a file',
+      'write the manifest of a ConfigMap of this name, for kubectl apply --server-side; to stdout without a file',
       objectName,
     )
     .option('--namespace <name>', 'of the ConfigMap', objectName)

@@ -119,7 +119,7 @@ function common(service: string, component: string, config: string, from: object
         policyTypes: ['Ingress', 'Egress'],
         ingress: from,
         egress: [
-          { ports: [{ port: 53, protocol: 'UDP' }, { port: 4222 }] },
+          { ports: [{ port: 53, protocol: 'UDP' }, { port: 5353, protocol: 'UDP' }, { port: 4222 }] },
           ...to.map((role) => ({ ports: [{ port: 7000 }], to: [peer(role)] })),
         ],
       },

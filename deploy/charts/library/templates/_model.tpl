@@ -107,12 +107,29 @@ they made when a pod's containers are started anew; so nothing looks whole that 
 {{- end }}
 {{- end -}}
 
+{{/*
+What of the node's disk the model takes where it is copied or compiled: the volume's limit, else the bytes that are said; nothing
+where neither is. A node's scheduler sees only what is asked for, and its kubelet evicts by what is there.
+*/}}
+{{- define "tessera.modelDisk" -}}
+{{- $model := include "tessera.model" . | fromJson -}}
+{{- $compile := $model.source.compile | default dict -}}
+{{- $copy := $model.copy | default dict -}}
+{{- if or $compile $copy.enabled -}}
+{{- $limit := empty $compile | ternary $copy.sizeLimit $compile.sizeLimit -}}
+{{- if $limit }}{{ $limit }}{{ else if $model.sizeBytes }}{{ int64 $model.sizeBytes }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "tessera.toolsContainer" -}}
 image: {{ include "tessera.image" (dict "part" .part "image" .image "repository" "tessera-tools" "cuda" false) }}
 imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" .part "image" .image) }}
 env:
   - name: HOME
     value: /tmp
+  {{- with .part.extractEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 resources:
   {{- toYaml (.resources | default (dict "requests" (dict "cpu" "500m" "memory" "512Mi") "limits" (dict "memory" "2Gi"))) | nindent 2 }}
 securityContext:

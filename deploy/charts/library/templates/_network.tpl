@@ -76,24 +76,7 @@ spec:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   egress:
-    - ports:
-        - port: 53
-          protocol: UDP
-        - port: 53
-          protocol: TCP
-      {{- with $policy.dns }}
-      to:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-    - ports:
-        {{- range include "tessera.natsPorts" . | fromJsonArray }}
-        - port: {{ int . }}
-          protocol: TCP
-        {{- end }}
-      {{- with $policy.nats }}
-      to:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
+    {{- include "tessera.egress" . | nindent 4 }}
     {{- with $to }}
     - ports:
         - port: 7000
@@ -107,6 +90,31 @@ spec:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* Out to DNS and NATS, which everything of Tessera needs. A policy sees the ports of the pods behind a Service, not its own. */}}
+{{- define "tessera.egress" -}}
+{{- $policy := .values.networkPolicy | default dict -}}
+- ports:
+    {{- range $port := $policy.dnsPorts }}
+    {{- range list "UDP" "TCP" }}
+    - port: {{ int $port }}
+      protocol: {{ . }}
+    {{- end }}
+    {{- end }}
+  {{- with $policy.dns }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+- ports:
+    {{- range include "tessera.natsPorts" . | fromJsonArray }}
+    - port: {{ int . }}
+      protocol: TCP
+    {{- end }}
+  {{- with $policy.nats }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end -}}
 
 {{/* The ports in nats.url, each once, as JSON: 4222 where it names none. */}}

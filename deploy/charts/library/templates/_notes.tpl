@@ -8,6 +8,13 @@ What NOTES.txt of every stage says: what runs, how to reach it, how to watch it.
 {{- $model := include "tessera.model" . | fromJson -}}
 {{- $type := include "tessera.scaling" . -}}
 {{- $space := .root.Release.Namespace -}}
+{{- $watched := printf "%s/%s" (.kind | default "Deployment" | lower) $name -}}
+{{- $asked := $watched -}}
+{{- /* kubectl knows nothing of a LeaderWorkerSet; its leaders are a StatefulSet of its name. */ -}}
+{{- if eq .kind "LeaderWorkerSet" -}}
+{{- $watched = printf "statefulset/%s" $name -}}
+{{- $asked = printf "pod/%s-0" $name -}}
+{{- end -}}
 Tessera's {{ .service }} {{ .root.Chart.AppVersion }} runs as {{ .kind | default "Deployment" }} {{ $name }} in the namespace {{ $space }}
 {{- with $model.revision }}, with the model's revision {{ . }}{{ end }}.
 {{- if eq $type "none" }}
@@ -26,9 +33,9 @@ Reach it:
 {{- end }}
 
 Watch it:
-  kubectl --namespace {{ $space }} rollout status {{ .kind | default "Deployment" | lower }}/{{ $name }}
+  kubectl --namespace {{ $space }} rollout status {{ $watched }}
   kubectl --namespace {{ $space }} logs --selector app.kubernetes.io/instance={{ .root.Release.Name }},app.kubernetes.io/component={{ .component }} --follow
-  kubectl --namespace {{ $space }} port-forward {{ .kind | default "Deployment" | lower }}/{{ $name }} 9090, then http://127.0.0.1:9090/readyz and /metrics
+  kubectl --namespace {{ $space }} port-forward {{ $asked }} 9090, then http://127.0.0.1:9090/readyz and /metrics
 {{- if eq $type "keda" }}
   kubectl --namespace {{ $space }} get scaledobject/{{ $name }} hpa/keda-hpa-{{ $name }}
 {{- else if eq $type "hpa" }}

@@ -121,7 +121,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* `resources`, with the part's GPUs. */}}
+{{/* `resources`, with the part's GPUs, and what its model takes of the node's disk. */}}
 {{- define "tessera.resources" -}}
 {{- $resources := deepCopy (.values.resources | default dict) -}}
 {{- $gpu := .values.gpu | default dict -}}
@@ -129,6 +129,9 @@ topologySpreadConstraints:
 {{- $_ := set $resources "limits" (merge (dict (default "nvidia.com/gpu" $gpu.resource) (int (default 1 $gpu.count))) ($resources.limits | default dict)) -}}
 {{- else if eq (default "none" $gpu.type) "claim" -}}
 {{- $_ := set $resources "claims" (concat ($resources.claims | default list) (list (dict "name" "gpu"))) -}}
+{{- end -}}
+{{- with include "tessera.modelDisk" . -}}
+{{- $_ := set $resources "requests" (merge ($resources.requests | default dict) (dict "ephemeral-storage" .)) -}}
 {{- end -}}
 {{- if $resources }}{{ toYaml $resources }}{{ else }}{}{{ end -}}
 {{- end -}}

@@ -101,7 +101,7 @@
 {{- $text := include "tessera-llm.placementText" . -}}
 {{- $where := empty $experts.placement.configMap | ternary "experts.placement.content" (printf "the ConfigMap %s" $experts.placement.configMap) -}}
 {{- if and $experts.placement.configMap $experts.checkCluster (not $text) (lookup "v1" "ServiceAccount" .Release.Namespace "default") -}}
-{{- include "tessera-llm.fail" (printf "experts.placement.configMap names %s, and the namespace %s has none with a key placement.json; apply what `tessera place plan --configmap %s` writes first, or set experts.checkCluster to false where something makes it later" $experts.placement.configMap .Release.Namespace $experts.placement.configMap) -}}
+{{- include "tessera-llm.fail" (printf "experts.placement.configMap names %s, and the namespace %s has none with a key placement.json; kubectl apply --server-side what `tessera place plan --configmap %s` writes first, or set experts.checkCluster to false where something makes it later" $experts.placement.configMap .Release.Namespace $experts.placement.configMap) -}}
 {{- end -}}
 {{- if $text -}}
 {{- $placement := fromJson $text -}}

@@ -173,7 +173,10 @@ or piece. As JSON.
 {{- $env = append $env (dict "name" "TESSERA_ROLE" "value" "layers") -}}
 {{- if eq .kind "worker" -}}
 {{- /* Of a group pod 0 is the engine, which has piece 0 itself. */ -}}
-{{- $env = append $env (dict "name" "TESSERA_LAYERS_PIECE" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.labels['leaderworkerset.sigs.k8s.io/worker-index']"))) -}}
+{{- $piece := dict "name" "TESSERA_LAYERS_PIECE" "valueFrom" (dict "fieldRef" (dict "fieldPath" "metadata.labels['leaderworkerset.sigs.k8s.io/worker-index']")) -}}
+{{- $env = append $env $piece -}}
+{{- $_ := set . "extractEnv" (list $piece) -}}
+{{- $_ := set . "extract" (list "--stage" "llm" "--piece" "$(TESSERA_LAYERS_PIECE)") -}}
 {{- else -}}
 {{- $env = append $env (dict "name" "TESSERA_LAYERS_PIECE" "value" (toString .piece)) -}}
 {{- $_ := set . "extract" (list "--stage" "llm" "--piece" (toString .piece)) -}}

@@ -174,7 +174,9 @@ export async function applyExperts(file: string, options: ApplyOptions): Promise
   else if (to !== undefined)
     note(`placement ${later.epoch} is in ${to}; engines and shards take it up when they look next`);
   else
-    note(`placement ${later.epoch} is for kubectl apply -f -; engines and shards take it up when the kubelet has it`);
+    note(
+      `placement ${later.epoch} is for kubectl apply --server-side -f -; engines and shards take it up when the kubelet has it`,
+    );
 }
 
 /**

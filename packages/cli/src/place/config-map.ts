@@ -17,7 +17,8 @@ const placementKey = 'placement.json';
 const maxConfigMapBytes = 2 ** 20;
 
 /**
- * A manifest for `kubectl apply`, or a repository from which others apply it: the same placement gives the same bytes.
+ * A manifest for `kubectl apply --server-side`, or a repository from which others apply it: the same placement gives the same
+ * bytes. Without --server-side kubectl keeps a second copy in an annotation, and annotations have 256 KiB.
  * @throws TesseraError CONFIG_INVALID where it is larger than a ConfigMap may be
  */
 export function placementManifest(
