@@ -28,7 +28,7 @@ const nodes = (...counts: number[]): string =>
         labels: { 'kubernetes.io/hostname': `gpu-${at}`, 'nvidia.com/gpu.memory': '64' },
       },
       spec: { taints: [{ key: 'nvidia.com/gpu', effect: 'NoSchedule' }] },
-      status: { allocatable: { memory: '8Gi', 'nvidia.com/gpu': String(gpus) } },
+      status: { allocatable: { memory: '8Gi', ...(gpus > 0 ? { 'nvidia.com/gpu': String(gpus) } : {}) } },
     })),
   });
 
@@ -93,6 +93,19 @@ test('what is planned for nodes is what the chart starts there: a shard a GPU, e
   ]);
   const rendered = manifests.find(({ metadata }) => metadata.name === 'demo-llm-placement');
   expect(JSON.parse(rendered.data['placement.json'])).toEqual(JSON.parse(configMap.data['placement.json'] as string));
+});
+
+test('a shard on a CPU node has the memory that its experts take, whatever the whole llm takes', async () => {
+  const { values, placement } = await plan(0);
+  const size = ['--set', 'model.sizeBytes=80000000000', '--set', 'resources.limits.memory=200Gi'];
+  const content = ['--set-file', `experts.placement.content=${placement}`];
+  const { status, stdout, stderr } = await template('--values', values, ...content, ...size);
+  expect(status, stderr).toBe(0);
+  const manifests = parseAllDocuments(stdout).flatMap((document) => document.toJS() ?? []);
+  const shard = manifests.find(({ kind, metadata }) => kind === 'StatefulSet' && metadata.name.includes('experts'));
+  const [{ resources }] = shard.spec.template.spec.containers;
+  // The demo's experts are less than the least step of 256 MiB; 500 MB beside them.
+  expect(resources).toMatchObject({ requests: { memory: '768Mi' }, limits: { memory: '1024Mi' } });
 });
 
 test.each<[what: string, args: (first: Plan) => string[], says: RegExp]>([

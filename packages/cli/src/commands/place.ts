@@ -76,7 +76,9 @@ export async function planExperts(options: PlanOptions): Promise<void> {
     placementFileOf(placement, { revision: bundle.manifest.revision, epoch: (before?.epoch ?? 0) + 1, model }),
   );
   if (configmap !== undefined || out !== undefined) await writePlacement(file, options, out);
-  if (options.values !== undefined) await replaceFile(resolve(options.values), groupValues(groups, options.valuesOf));
+  if (options.values !== undefined) {
+    await replaceFile(resolve(options.values), groupValues(groups, load.bytes, options.valuesOf));
+  }
   if (options.json) {
     const report = { ...summary(load), before: earlier && summary(earlier), changes, placement: file };
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);

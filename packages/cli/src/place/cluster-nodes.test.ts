@@ -76,7 +76,7 @@ test('where there are GPUs each of them is a place, and its taint is tolerated',
   expect(nodes.map(({ name }) => name)).toEqual(['big-gpu0', 'big-gpu1', 'small']);
   expect(nodes[0]?.memoryBytes).toBe(40 * 2 ** 30);
   expect(leftOut).toEqual([{ name: 'cpu', why: 'it has no GPU, and others have' }]);
-  const values = parse(groupValues(groups, 'llm'));
+  const values = parse(groupValues(groups, new Map([['big-gpu1', 60e9]]), 'llm'));
   expect(values.experts.groups[1]).toEqual({
     name: 'big-gpu1',
     replicas: 1,
@@ -84,6 +84,16 @@ test('where there are GPUs each of them is a place, and its taint is tolerated',
     tolerations: [{ key: 'nvidia.com/gpu', operator: 'Equal', value: 'present', effect: 'NoSchedule' }],
     antiAffinity: 'none',
     gpu: { type: 'device', count: 1 },
+    model: { sizeBytes: 224 * 2 ** 28 },
+  });
+});
+
+test('a shard on CPUs asks for its experts and its process, and may hold two placements', () => {
+  const { groups } = readClusterNodes(list({ name: 'cold' }), half);
+  const values = parse(groupValues(groups, new Map([['cold', 60e9]]), 'tessera'));
+  expect(values.llm.experts.groups[0]).toMatchObject({
+    resources: { requests: { memory: '57856Mi' }, limits: { memory: '115200Mi' } },
+    model: { sizeBytes: 224 * 2 ** 28 },
   });
 });
 
