@@ -113,3 +113,11 @@ test.each(['llm-gateway', 'encoder-llm', 'streams'])('stages of a release called
   expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
   expect(names).toContain(`Deployment ${release}-gateway`);
 });
+
+test('a release with nats in its name is told how its NATS is to be called, which its address then names', async () => {
+  const flags = ['--values', 'deploy/examples/tessera-laptop.yaml', '--set', 'nats.enabled=true'];
+  const umbrella = (...more: string[]) => helm('template', 'my-nats', 'deploy/charts/tessera', ...flags, ...more);
+  expect((await umbrella()).stderr).toContain('set nats.fullnameOverride to my-nats-nats');
+  const { stderr } = await umbrella('--set', 'nats.fullnameOverride=my-nats-nats');
+  expect(stderr).toContain('the chart of NATS is not in this copy of the chart');
+});

@@ -19,6 +19,11 @@
 {{- $root := . -}}
 {{- $global := .Values.global.nats -}}
 {{- $ours := contains ".Release.Name" ($global.url | default "") -}}
+{{- /* NATS's chart leaves its name out where the release has it, and global.nats.url would name a Service that is not there. */ -}}
+{{- $named := printf "%s-nats" .Release.Name -}}
+{{- if and .Values.nats.enabled (contains "nats" .Release.Name) (ne (toString .Values.nats.fullnameOverride) $named) -}}
+{{- include "tessera-umbrella.fail" (printf "the release is called %s, and NATS's chart would call its Service so too, where global.nats.url has %s: set nats.fullnameOverride to %s" .Release.Name $named $named) -}}
+{{- end -}}
 {{- if and .Values.nats.enabled (not (hasKey .Subcharts "nats")) -}}
 {{- include "tessera-umbrella.fail" "nats.enabled is true, and the chart of NATS is not in this copy of the chart; make one that has it with `npm run charts -- --with-nats`, or install NATS by itself and set global.nats.url" -}}
 {{- end -}}
