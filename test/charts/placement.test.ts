@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
+import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { tessera } from '../support/tessera.js';
@@ -158,6 +159,32 @@ test('groups without a placement, and what is no placement, are refused', async 
   expect((await template(...groups)).stderr).toContain('no placement says what they hold');
   const none = await template(...groups, '--set', 'experts.placement.content=nonsense');
   expect(none.stderr).toContain('experts.placement.content is no placement');
+});
+
+/** A chart that holds a placement against the one that is there, as the llm's does with what it looks up. */
+function chartOfLater(): string {
+  const chart = file('later');
+  mkdirSync(join(chart, 'templates'), { recursive: true });
+  symlinkSync(join(root, 'deploy/charts/llm/templates/_checks.tpl'), join(chart, 'templates/_checks.tpl'));
+  writeFileSync(join(chart, 'Chart.yaml'), 'apiVersion: v2\nname: later\nversion: 0.0.1\n');
+  writeFileSync(join(chart, 'templates/later.yaml'), '{{ include "tessera-llm.checkLater" .Values }}\n');
+  return chart;
+}
+
+test('a placement that is no later one than what the cluster has is refused, unless it is the same', async () => {
+  const chart = chartOfLater();
+  const at = (epoch: number, group: string) => JSON.stringify({ epoch, groups: { [group]: {} } });
+  const later = (there: string, placement: string) =>
+    helm('template', 'later', chart, '--set-json', `there=${there}`, '--set-json', `placement=${placement}`);
+  for (const there of ['{}', at(2, 'b'), at(1, 'a')]) {
+    const { status, stderr } = await later(there, at(there === at(2, 'b') ? 3 : 1, 'a'));
+    expect(status, stderr).toBe(0);
+  }
+  for (const epoch of [1, 2]) {
+    const { status, stderr } = await later(at(2, 'b'), at(epoch, 'a'));
+    expect(stderr).toContain(`has epoch ${epoch}, and the cluster has another placement of epoch 2`);
+    expect(status).toBe(1);
+  }
 });
 
 test.each([

@@ -115,6 +115,7 @@
 {{- if and $revision (ne (toString $placement.revision) (toString $revision)) -}}
 {{- include "tessera-llm.fail" (printf "%s is for revision %v of the model, and model.revision is %s; plan one from the bundle that is served" $where $placement.revision $revision) -}}
 {{- end -}}
+{{- include "tessera-llm.checkEpoch" (dict "root" . "placement" $placement) -}}
 {{- $names := list -}}
 {{- range $experts.groups }}{{ $names = append $names .name }}{{ end -}}
 {{- range $group, $_ := $placement.groups -}}
@@ -127,6 +128,22 @@
 {{- include "tessera-llm.fail" (printf "experts.groups has %s, to which %s gives no experts; remove it, or plan for it" . $where) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What runs takes up no earlier placement, and what starts anew would: the two must not differ. Where helm installs by itself. */}}
+{{- define "tessera-llm.checkEpoch" -}}
+{{- $experts := .root.Values.experts -}}
+{{- if and $experts.checkCluster $experts.placement.content -}}
+{{- $found := lookup "v1" "ConfigMap" .root.Release.Namespace (include "tessera-llm.placementName" .root) -}}
+{{- $there := get (($found | default dict).data | default dict) "placement.json" | default "{}" | fromJson -}}
+{{- include "tessera-llm.checkLater" (dict "there" $there "placement" .placement) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "tessera-llm.checkLater" -}}
+{{- if and .there.epoch (ne (toJson .there) (toJson .placement)) (le (int64 .placement.epoch) (int64 .there.epoch)) -}}
+{{- include "tessera-llm.fail" (printf "experts.placement.content has epoch %d, and the cluster has another placement of epoch %d: what runs would keep that, and what starts anew take this; a way back is a higher epoch, too: `tessera place apply EARLIER --bundle BUNDLE --to placement.json`, where placement.json is what the cluster has" (int64 .placement.epoch) (int64 .there.epoch)) -}}
 {{- end -}}
 {{- end -}}
 
