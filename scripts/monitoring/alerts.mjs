@@ -285,7 +285,7 @@ export const alerts = [
     for: '1m',
     summary: `experts of the placement are held by nobody in ${inNamespace}`,
     runbook:
-      'Sequences that need them wait, and after `experts.missingMs` the engines take no more work. Look which group has no shard that is ready (`tessera_shard_info` says what each holds), at its pods, and whether the placement that the shards have is the one that the engines have (`event` is `placement` in their logs). Where nodes are gone for good, plan anew for those that are left: `tessera place plan`.',
+      'Sequences that need them wait, and after `experts.missingMs` the engines take no more work. Look which group has no shard that is ready (`tessera_shard_info` says what each holds), at its pods, and whether the placement that the shards have is the one that the engines have (`event` is `placement` in their logs). Where nodes are gone for good, plan anew for those that are left: `tessera place plan`. A pod that stays Terminating is on a node that was lost, and is not replaced before the Node is deleted, or tainted node.kubernetes.io/out-of-service (docs/kubernetes.md, "A node is lost").',
     tests: [
       { series: { [`tessera_experts_missing{${pod('llm-0')}}`]: '0x4 8x20' }, at: '5m', labels: { namespace: 'prod' } },
       { series: { [`tessera_experts_missing{${pod('llm-0')}}`]: '0x4 8 0x20' }, at: '5m' },
@@ -298,7 +298,7 @@ export const alerts = [
     for: '1m',
     summary: `a piece of the layers is held by nobody in ${inNamespace}`,
     runbook:
-      'Engines that need it take no step. Look at the pods of the layer shards; where they are well, whether there is room for one more engine (`layers.enginesPerShard`): the log of an engine that is refused says what to set.',
+      'Engines that need it take no step. Look at the pods of the layer shards; where they are well, whether there is room for one more engine (`layers.enginesPerShard`): the log of an engine that is refused says what to set. A pod that stays Terminating is on a node that was lost, and is not replaced before the Node is deleted, or tainted node.kubernetes.io/out-of-service (docs/kubernetes.md, "A node is lost").',
     tests: [
       {
         series: { [`tessera_layer_pieces_missing{${pod('llm-0')}}`]: '1x20' },
