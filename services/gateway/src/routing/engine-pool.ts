@@ -84,6 +84,8 @@ export class EnginePool {
   private readonly totals: EngineShare = { slots: 0, places: 0, load: 0, awaitingTiles: 0 };
   private readonly random: () => number;
   private readonly forget: () => void;
+  private readonly onPresences = new Set<(there: boolean) => void>();
+  private isAnyThere: boolean;
   private reserved = 0;
 
   constructor(
@@ -92,10 +94,22 @@ export class EnginePool {
   ) {
     this.random = options.random ?? Math.random;
     for (const engine of roster.ready) this.hear(engine);
+    this.isAnyThere = roster.ready.length > 0;
     this.forget = roster.onChange((engine, news) => {
       if (news === 'heard') this.hear(engine);
       else this.remove(engine, news);
+      this.notePresence();
     });
+  }
+
+  /**
+   * Tells the listener whether any engine takes work, at once and each time that this changes.
+   * @returns how to stop that
+   */
+  watchPresence(listener: (there: boolean) => void): Disposable {
+    this.onPresences.add(listener);
+    listener(this.isAnyThere);
+    return { [Symbol.dispose]: () => this.onPresences.delete(listener) };
   }
 
   /** What there is to be had. */
@@ -227,6 +241,13 @@ export class EnginePool {
         this.recount(engine);
       },
     };
+  }
+
+  private notePresence(): void {
+    const there = this.roster.ready.length > 0;
+    if (there === this.isAnyThere) return;
+    this.isAnyThere = there;
+    for (const listener of this.onPresences) listener(there);
   }
 
   private hear(known: KnownEngine): void {

@@ -5,6 +5,7 @@ import {
   type PromptMessage,
   RequestState,
   Role,
+  Stage,
   TesseraError,
 } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -92,6 +93,29 @@ test('one that goes on waits where it is refused, which is no attempt', async ()
   clearInterval(announcing);
   expect(dead.calls).toHaveLength(1);
   expect(full.calls).toHaveLength(5);
+});
+
+test('engines that go while it waits in line are awaited until one is back', async () => {
+  const dead = await routing.engine('dead', died);
+  const refused: Script = { fails: new TesseraError('QUEUE_FULL', 'full') };
+  const full = await routing.engine('full', refused, { events: [admitted, token(8), finished] });
+  const awaited: [Stage, boolean][] = [];
+  const answering = routing.run({ onAwaited: (...change) => awaited.push(change) });
+  // It has lost one and been refused by the other: it stands in line for it.
+  await expect.poll(() => [dead.calls.length, full.calls.length, routing.pool.outlook().load]).toEqual([1, 1, 8]);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(awaited).toEqual([]);
+  routing.roster.forget(full.status.engineId);
+  await expect.poll(() => awaited).toEqual([[Stage.LLM, true]]);
+  routing.roster.heard(full.status);
+  const { events, text } = await answering;
+  expect(text).toBe('<7><8>');
+  expect(awaited).toEqual([
+    [Stage.LLM, true],
+    [Stage.LLM, false],
+  ]);
+  const told = events.flatMap((event) => (event.$case === 'stagesAwaited' ? [event.value.stages] : []));
+  expect(told).toEqual([[Stage.LLM], []]);
 });
 
 test('one that begins is refused when every engine says that it is full', async () => {

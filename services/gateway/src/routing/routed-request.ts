@@ -21,7 +21,7 @@ import type { AwaitedStages, OutstandingWork } from './awaited-stages.js';
 import { DrawingFeed, DrawingLost, type DrawingReader } from './drawing-feed.js';
 import type { EncodeDispatch } from './encode-dispatch.js';
 import { inClientsFields } from './engine-fields.js';
-import type { EngineLease, EnginePool } from './engine-pool.js';
+import type { EngineLease, EnginePool, EngineSeeker } from './engine-pool.js';
 import { generateRequest } from './generate-request.js';
 import type { PrefixAffinity } from './prefix-affinity.js';
 import type { PreparedRequest } from './prepared-request.js';
@@ -107,7 +107,7 @@ export class RoutedRequest implements OutstandingWork {
 
   /** @returns what it took */
   async run(signal: AbortSignal): Promise<Usage> {
-    const { bus, drawings, engines, affinity, prompt, maxAttempts } = this.dependencies;
+    const { bus, drawings, affinity, prompt, maxAttempts } = this.dependencies;
     const isFurther = this.request.choice > 0;
     const failed = new Set<string>();
     // Open before anything is asked for, and over all attempts: what comes between two of them is not lost.
@@ -119,7 +119,6 @@ export class RoutedRequest implements OutstandingWork {
       const { deadlineMs } = this.request;
       using turn = await prompt.turn(failed, signal);
       const { known } = turn;
-      this.lackEngine(engines.outlook().engines === 0);
       const seeker = {
         prefer: known?.engine,
         avoid: failed,
@@ -130,7 +129,7 @@ export class RoutedRequest implements OutstandingWork {
         deadlineMs,
         signal,
       };
-      const lease = await engines.acquire(seeker).finally(() => this.lackEngine(false));
+      const lease = await this.acquire(seeker);
       this.isBegun = true;
       this.dependencies.admitted.placed();
       try {
@@ -159,6 +158,18 @@ export class RoutedRequest implements OutstandingWork {
       } finally {
         lease.release();
       }
+    }
+  }
+
+  /** Engines may go and come while it waits in line: it lacks one only as long as none is there. */
+  private async acquire(seeker: EngineSeeker): Promise<EngineLease> {
+    const { engines } = this.dependencies;
+    const presence = engines.watchPresence((there) => this.lackEngine(!there));
+    try {
+      return await engines.acquire(seeker);
+    } finally {
+      presence[Symbol.dispose]();
+      this.lackEngine(false);
     }
   }
 

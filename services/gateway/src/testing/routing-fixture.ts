@@ -18,6 +18,7 @@ import { RequestAdmission } from '../admission/request-admission.js';
 import type { AnswerEventBody } from '../answer/answer-event.js';
 import { RequestLifecycle } from '../answer/request-lifecycle.js';
 import type { PlannedItem } from '../intake/media-plan.js';
+import type { AwaitedListener } from '../routing/awaited-stages.js';
 import { EnginePool } from '../routing/engine-pool.js';
 import { beginnings, PrefixAffinity } from '../routing/prefix-affinity.js';
 import { RoutedChoices } from '../routing/routed-choices.js';
@@ -32,6 +33,7 @@ export interface Asked {
   readonly choices?: number;
   readonly seed?: bigint;
   readonly signal?: AbortSignal;
+  readonly onAwaited?: AwaitedListener;
 }
 
 /** What came of it. */
@@ -122,6 +124,7 @@ export class RoutingFixture {
     choices = 1,
     seed = 1n,
     signal,
+    onAwaited = () => undefined,
   }: Asked = {}): Promise<Answered> {
     const requestId = `request-${this.nextId++}`;
     const deadlineMs = Date.now() + leftMs;
@@ -174,7 +177,7 @@ export class RoutingFixture {
         tilesPerJob: 4,
         maxAttempts: 3,
         attendance: this.attendance,
-        onAwaited: () => undefined,
+        onAwaited,
         onAttempt: () => {
           attempts++;
         },
