@@ -53,7 +53,8 @@ test('a profile says what every stage of a running deployment takes', () => {
   }
   expect(llm.prefillMs.at(-1).size).toBeGreaterThan(200);
   expect(request.ms).toBeGreaterThan(0);
-  expect(request.cpuMs).toBeGreaterThan(0);
+  // What is left of a request when its stages are taken off: within what a busy machine adds, it may be nothing.
+  expect(request.cpuMs).toBeGreaterThanOrEqual(0);
   for (const stage of [gateway, encoder, connector, llm, generator]) expect(stage.startSeconds).toBeGreaterThan(0);
 });
 

@@ -59,11 +59,12 @@ function chartValues(): Set<string> {
 
 let helpFlags: Set<string>;
 
-/** Of programs that are named to operators and that nothing here asks: cosign, a builder of images, npm. */
+/** Of programs that are named to operators and that nothing here asks: cosign, a builder of images, npm, the autoscaler of clusters. */
 const otherFlags = [
   ...['--key', '--predicate', '--type', '--certificate-identity', '--certificate-oidc-issuer'],
   ...['--read-only', '--tmpfs', '--cap-drop', '--mount', '--network', '--platform'],
   ...['--omit', '--sbom-format'],
+  '--max-graceful-termination-sec',
 ];
 
 /** The names of the commands that a help text of the CLI lists. */

@@ -15,7 +15,7 @@ const layers: readonly (readonly string[])[] = [
   ['packages/client', 'packages/service'],
   ['packages/compiler', 'packages/nats-server'],
   ['packages/bus', 'packages/media'],
-  ['packages/stage'],
+  ['packages/adviser', 'packages/stage'],
   ['services/encoder', 'services/connector', 'services/llm', 'services/generator', 'services/gateway'],
   ['packages/cli'],
 ];

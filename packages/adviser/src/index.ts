@@ -1,4 +1,5 @@
-export { type Advice, advise, hourlyCost } from './advise/advise.js';
+export type { Advice } from './advise/advice.js';
+export { advise, hourlyCost } from './advise/advise.js';
 export { counts, type Question } from './advise/find-replicas.js';
 export { type Objective, parseObjectives, shown } from './advise/objective.js';
 export { costOf } from './profile/cost-of.js';

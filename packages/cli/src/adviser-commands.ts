@@ -2,7 +2,7 @@ import { arrivalKinds, type Lengths, type PictureSize, syntheticDefaults } from 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { collect, decimal, wholeNumber } from './arguments.js';
 import { type AdviseCommandOptions, advise } from './commands/advise.js';
-import { type ProfileCommandOptions, profile } from './commands/profile.js';
+import type { ProfileCommandOptions } from './commands/profile.js';
 import { type TraceCommandOptions, trace } from './commands/trace.js';
 
 const maxRequests = 100_000_000;
@@ -83,7 +83,11 @@ export function adviserCommands(program: Command, signal: AbortSignal): void {
     .option('--place-seconds <n>', 'added to the starts: until a pod has a place, its image and its volume', decimal, 0)
     .option('--timeout-s <n>', 'give up after this long', wholeNumber(1, 86_400), 1800)
     .option('--json', 'what is measured, a line of JSON each, instead of words on stderr', false)
-    .action((options: ProfileCommandOptions) => profile(options, signal));
+    .action(async (options: ProfileCommandOptions) => {
+      // It makes pictures, and no other command is to load what does that.
+      const { profile } = await import('./commands/profile.js');
+      await profile(options, signal);
+    });
 
   program
     .command('advise')

@@ -1,8 +1,9 @@
 import { hourOf, stagesOf } from '../profile/profile.js';
-import { type ChartValues, chartValues } from './chart-values.js';
-import { type FoundMachine, findMachine } from './find-machine.js';
+import type { Advice } from './advice.js';
+import { chartValues } from './chart-values.js';
+import { findMachine } from './find-machine.js';
 import { type FoundReplicas, findReplicas, type Question } from './find-replicas.js';
-import { type FoundScaling, findScaling } from './find-scaling.js';
+import { findScaling } from './find-scaling.js';
 import { reasonsFor } from './reasons.js';
 
 export interface AdviseOptions extends Question {
@@ -10,21 +11,6 @@ export interface AdviseOptions extends Question {
   readonly machineCores: number;
   /** Whether replicas may follow the load. */
   readonly scales: boolean;
-}
-
-/** What to run. */
-export interface Advice {
-  readonly holds: boolean;
-  readonly fixed: FoundReplicas;
-  /** Where following the load costs less and holds all the same. */
-  readonly scaled: FoundScaling | undefined;
-  readonly machine: FoundMachine | undefined;
-  /** Whether one machine for all costs less than the cheapest of the others. */
-  readonly machineIsBetter: boolean;
-  /** Of the charts, for stages apart. */
-  readonly values: ChartValues;
-  /** Why, in sentences. */
-  readonly reasons: readonly string[];
 }
 
 /** The cheapest way to hold the objectives, of those that are looked at; without one that does, the nearest. */

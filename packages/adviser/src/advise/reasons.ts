@@ -1,6 +1,6 @@
 import { type StageName, stagesOf } from '../profile/profile.js';
 import type { SimulationResult } from '../simulate/simulate.js';
-import type { Advice } from './advise.js';
+import type { Advice } from './advice.js';
 import type { Question } from './find-replicas.js';
 import { hardest, shown } from './objective.js';
 

@@ -6,17 +6,17 @@ import { type Cores, OwnCores, SharedCores } from './cores.js';
 import { EnginePool } from './engine-pool.js';
 import { Events } from './events.js';
 import { GeneratorStage } from './generator-stage.js';
-import { Journey, type Outcome } from './journey.js';
+import { Journey, type Outcome, type Stages } from './journey.js';
 import { PictureSizes } from './picture-sizes.js';
 import type { Replicas } from './replicas.js';
 import type { Signals } from './scaling.js';
-import type { SimulationOptions, StageResult } from './simulate.js';
+import type { SimulationOptions, StageResult } from './simulation.js';
 import { TileStage } from './tile-stage.js';
 
 type Overhead = Profile['request'];
 
 /** Every stage with its replicas, and requests on their way through them. */
-export class Deployment {
+export class Deployment implements Stages {
   readonly events = new Events();
   readonly profile: Profile;
   readonly engines: EnginePool;

@@ -1,7 +1,11 @@
+import type { Profile } from '../profile/profile.js';
 import type { TraceRequest } from '../trace/trace.js';
-import type { Deployment } from './deployment.js';
 import { Sequence } from './engine.js';
 import type { PooledEngine } from './engine-pool.js';
+import type { Events } from './events.js';
+import type { GeneratorStage } from './generator-stage.js';
+import type { PictureSizes } from './picture-sizes.js';
+import type { TileStage } from './tile-stage.js';
 
 /** What became of each request of a trace, by its number; NaN where it has none. */
 export interface Outcome {
@@ -12,6 +16,21 @@ export interface Outcome {
   refused: number;
 }
 
+/** What a request goes through. */
+export interface Stages {
+  readonly events: Pick<Events, 'now'>;
+  readonly profile: Profile;
+  readonly pictures: PictureSizes;
+  readonly encoder: TileStage | undefined;
+  readonly connector: TileStage | undefined;
+  readonly generator: GeneratorStage | undefined;
+  readonly outcome: Outcome;
+  /** Lets an overhead pass, so many times over, and goes on. */
+  onTheWay(overhead: Profile['request'], times: number, then: () => void): void;
+  /** A request is answered. */
+  ended(tokens: number, choices: number): void;
+}
+
 /** One request on its way through the stages. */
 export class Journey {
   readonly #startedMs: number;
@@ -20,7 +39,7 @@ export class Journey {
   #left: number;
 
   constructor(
-    private readonly deployment: Deployment,
+    private readonly deployment: Stages,
     private readonly index: number,
     private readonly request: Required<TraceRequest>,
     private readonly pooled: PooledEngine,

@@ -1,5 +1,5 @@
 import type { Preprocessing } from '@tessera/bundle';
-import { planTiles } from '@tessera/media';
+import { planTiles } from '@tessera/media/plan-tiles';
 import type { PictureSize } from '../trace/trace.js';
 
 /** Sizes that are remembered; traces have few. */

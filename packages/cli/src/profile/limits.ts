@@ -1,5 +1,6 @@
 import { TesseraError } from '@tessera/protocol';
 import type { SettingsSchema } from '@tessera/service';
+import { HintedError } from '../hinted-error.js';
 
 /** Settings by stage and name, such as `encoder.jobs.slots`, as they are in a deployment. */
 export type Overrides = ReadonlyMap<string, number>;
@@ -20,16 +21,38 @@ export function readOverrides(given: readonly string[]): Overrides {
   );
 }
 
-/** The limits that services do not tell: as the deployment's settings were said to be, else their defaults. */
-export async function limitsInForce(overrides: Overrides) {
-  const [{ encoderSettings }, { connectorSettings }, { llmSettings }, { generatorSettings }, { gatewaySettings }] =
-    await Promise.all([
+/** @throws HintedError where the services are not installed beside the command, as in the image of the tools */
+async function settingsTables() {
+  try {
+    const [encoder, connector, llm, generator, gateway] = await Promise.all([
       import('@tessera/encoder'),
       import('@tessera/connector'),
       import('@tessera/llm'),
       import('@tessera/generator'),
       import('@tessera/gateway'),
     ]);
+    return {
+      encoderSettings: encoder.encoderSettings,
+      connectorSettings: connector.connectorSettings,
+      llmSettings: llm.llmSettings,
+      generatorSettings: generator.generatorSettings,
+      gatewaySettings: gateway.gatewaySettings,
+    };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new HintedError(
+      'UNSUPPORTED',
+      "the defaults of the services' settings are not here: the services are not installed beside this command",
+      'run tessera profile from a checkout of the same release; it calls the deployment by its addresses',
+      error,
+    );
+  }
+}
+
+/** The limits that services do not tell: as the deployment's settings were said to be, else their defaults. */
+export async function limitsInForce(overrides: Overrides) {
+  const { encoderSettings, connectorSettings, llmSettings, generatorSettings, gatewaySettings } =
+    await settingsTables();
   const unused = new Set(overrides.keys());
   const limitOf = (stage: string, settings: SettingsSchema, name: string): number => {
     unused.delete(`${stage}.${name}`);

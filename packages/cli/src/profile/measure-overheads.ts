@@ -1,5 +1,5 @@
 import { costOf, type Profile, type StageName } from '@tessera/adviser';
-import { planTiles } from '@tessera/media';
+import { planTiles } from '@tessera/media/plan-tiles';
 import { type Asked, newPicture } from './asker.js';
 import type { MeasuredGenerator } from './measure-generator.js';
 import type { MeasuredLlm } from './measure-llm.js';
