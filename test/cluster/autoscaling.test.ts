@@ -16,6 +16,10 @@ const onWaiting = { type: 'keda', maxReplicas: 2, behavior, keda: { ...hasty, wa
 
 /** As many as run at once in an engine: no one waits for a slot of it. */
 const burst = 16;
+/** `<|gen_start|>` of the demo model's tokenizer. */
+const drawingToken = 2038;
+/** Bursts of pictures, one after the other, in which both stages are to have grown. */
+const mostRounds = 40;
 
 let release: DemoRelease;
 beforeAll(async () => {
@@ -46,8 +50,8 @@ async function replicas(): Promise<Replicas> {
 
 const idle = { encoder: 0, connector: 1, llm: 1, generator: 0, gateway: 1 };
 
-/** The most and the fewest that each stage was to have while the work lasted, and what came of the work. */
-async function whileIt<Result>(work: Promise<Result>) {
+/** The most that each stage was to have while the work lasted, which may ask for it, and what came of the work. */
+async function whileIt<Result>(work: (most: (stage: keyof Replicas) => number) => Promise<Result>) {
   const seen: Replicas[] = [];
   let isDone = false;
   const watch = (async () => {
@@ -56,11 +60,11 @@ async function whileIt<Result>(work: Promise<Result>) {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   })();
-  const result = await work.finally(() => {
+  const most = (stage: keyof Replicas): number => Math.max(0, ...seen.map((each) => each[stage]));
+  const result = await work(most).finally(() => {
     isDone = true;
   });
   await watch;
-  const most = (stage: keyof Replicas): number => Math.max(...seen.map((each) => each[stage]));
   return { result, most };
 }
 
@@ -74,8 +78,17 @@ test('a burst of pictures takes encoder and generator from zero to two and back 
     const kind = at % 2 === 0 ? pictures : drawings;
     return kind[(at >> 1) % kind.length] as (typeof goldenCases)[number];
   });
-  const { result, most } = await whileIt(Promise.all(cases.map((golden) => asker.ask(golden))));
-  expect(result).toEqual(cases.map(() => undefined));
+  // A machine that is quick would have answered them before anybody looks twice: they come again until both have grown.
+  const { result, most } = await whileIt(async (most) => {
+    const wrong: unknown[] = [];
+    for (let round = 0; round < mostRounds && !(most('encoder') === 2 && most('generator') === 2); round++) {
+      wrong.push(
+        ...(await Promise.all(cases.map((golden) => asker.ask(golden)))).filter((fault) => fault !== undefined),
+      );
+    }
+    return wrong;
+  });
+  expect(result).toEqual([]);
   expect({ encoder: most('encoder'), generator: most('generator') }).toEqual({ encoder: 2, generator: 2 });
   expect({ llm: most('llm'), connector: most('connector'), gateway: most('gateway') }).toEqual({
     llm: 1,
@@ -93,12 +106,16 @@ test('a burst of long texts takes the engine to two and back to one; nothing els
       .chat(
         {
           messages: [{ role: 'user', content: 'Hello!' }],
-          text: { temperature: 10, seed: BigInt(seed), minTokens: 1500, maxTokens: 1500 },
+          // Words at random, and none that has a drawing made.
+          text: {
+            ...{ temperature: 10, seed: BigInt(seed), minTokens: 1500, maxTokens: 1500 },
+            logitBias: { [drawingToken]: -100 },
+          },
         },
         { timeoutMs: 600_000 },
       )
       .answer();
-  const { result, most } = await whileIt(Promise.all(Array.from({ length: 4 * burst }, (_, seed) => long(seed))));
+  const { result, most } = await whileIt(() => Promise.all(Array.from({ length: 4 * burst }, (_, seed) => long(seed))));
   expect(result.map(({ usage }) => usage.outputTokens)).toEqual(result.map(() => 1500));
   expect(most('llm')).toBe(2);
   expect({ encoder: most('encoder'), generator: most('generator') }).toEqual({ encoder: 0, generator: 0 });

@@ -9,8 +9,9 @@ const versions = [
 ] as const;
 
 /**
- * Lowers the limit of a container to what it has in memory at this moment and no file holds, so that the kernel kills it for
- * the next memory that it asks for, as one whose limit is too low. Its successor has the limit of the pod.
+ * Lowers the limit of a container to the least that the kernel takes above what the container has in memory at this moment
+ * and no file holds (it refuses a limit below what it cannot take back, its own tables too), so that it kills the container
+ * for the next memory that it asks for, as one whose limit is too low. Its successor has the limit of the pod.
  */
 export async function lowerLimit(pod: KubernetesObject): Promise<void> {
   const id = pod.status?.containerStatuses?.[0]?.containerID?.replace(/^.*:\/\//, '');
@@ -18,14 +19,21 @@ export async function lowerLimit(pod: KubernetesObject): Promise<void> {
   for (const [limit, kept] of versions) {
     const file = (await limitFiles(limit)).find((path) => dirname(path).endsWith(id));
     if (file === undefined) continue;
-    try {
-      const stat = await readFile(join(dirname(file), 'memory.stat'), 'utf8');
-      await writeFile(file, new RegExp(`^${kept} (\\d+)$`, 'm').exec(stat)?.[1] ?? '');
-    } catch {
-      // It takes more again already, or has ended: whoever waits for its end asks again.
+    const stat = await readFile(join(dirname(file), 'memory.stat'), 'utf8').catch(() => '');
+    const held = Number(new RegExp(`^${kept} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0);
+    for (let more = 0; held > 0 && more <= mostMore; more += 2 ** 20) {
+      const taken = await writeFile(file, String(held + more)).then(
+        () => true,
+        // It takes more at this moment, or has ended: whoever waits for its end asks again.
+        () => false,
+      );
+      if (taken) return;
     }
   }
 }
+
+/** What the kernel may hold for a container beside its pages. */
+const mostMore = 64 * 2 ** 20;
 
 async function limitFiles(name: string): Promise<string[]> {
   const files = await readdir('/sys/fs/cgroup', { recursive: true });
