@@ -7,7 +7,7 @@ import type { Settings } from '../settings/setting.js';
 import { createLog, type Logger } from '../telemetry/log.js';
 import { Metrics } from '../telemetry/metrics.js';
 import { startTracing } from '../telemetry/tracing.js';
-import { leaveSignals } from './early-end.js';
+import { leaveSignals } from './early-signals.js';
 import type { Service, ServiceSettings } from './service.js';
 import { type RunningService, startService } from './start-service.js';
 
