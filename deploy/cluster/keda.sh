@@ -4,11 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 . "$HERE/pki.sh"
 certs=$RUN/control/keda-certs
-mkdir -p "$certs"
-certificate ca keda /CN=keda "DNS:localhost,IP:127.0.0.1"
-cp "$PKI/keda.crt" "$certs/tls.crt"
-cp "$PKI/keda.key" "$certs/tls.key"
-cp "$PKI/ca.crt" "$certs/ca.crt"
+serving keda "$certs"
 kubectl create namespace keda >/dev/null
 kubectl apply --server-side -f "$CACHE/share/keda-crds" >/dev/null
 # `kubectl wait` on a kind that was made a moment ago fails: the server is asked until it has them.

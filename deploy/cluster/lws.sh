@@ -4,10 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 . "$HERE/pki.sh"
 certs=$RUN/control/lws-certs
-mkdir -p "$certs"
-certificate ca lws /CN=lws "DNS:localhost,IP:127.0.0.1"
-cp "$PKI/lws.crt" "$certs/tls.crt"
-cp "$PKI/lws.key" "$certs/tls.key"
+serving lws "$certs"
 kubectl apply --server-side -f "$CACHE/share/lws-crd.yaml" >/dev/null
 cat >"$RUN/control/lws.yaml" <<END
 apiVersion: config.lws.x-k8s.io/v1alpha1

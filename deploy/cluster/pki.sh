@@ -17,6 +17,15 @@ certificate() {
     -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj "$3" -keyout "$PKI/$2.key" -out "$PKI/$2.crt" 2>/dev/null
 }
 
+# serving NAME DIR: the certificate of a controller beside the control plane, with its CA, in files as controllers look for them.
+serving() {
+  mkdir -p "$2"
+  certificate ca "$1" "/CN=$1" "DNS:localhost,IP:127.0.0.1"
+  cp "$PKI/$1.crt" "$2/tls.crt"
+  cp "$PKI/$1.key" "$2/tls.key"
+  cp "$PKI/ca.crt" "$2/ca.crt"
+}
+
 # kubeconfig NAME CERTIFICATE: $RUN/control/NAME.kubeconfig, for whoever the certificate names.
 kubeconfig() {
   cat >"$RUN/control/$1.kubeconfig" <<END

@@ -1,5 +1,5 @@
 import { choice, closed, count, flag, labels, list, map, orNull, text } from './schema-words.mjs';
-import { autoscaling, gpu, sharedProperties } from './shared-schema.mjs';
+import { autoscaling, gpu, podExtras, sharedProperties } from './shared-schema.mjs';
 
 const share = (description) => ({ type: ['number', 'null'], exclusiveMinimum: 0, maximum: 1, description });
 
@@ -45,14 +45,7 @@ const shardProperties = {
   priorityClassName: text('Of the pods.'),
   podDisruptionBudget: sharedProperties.podDisruptionBudget,
   updateStrategy: map('Of the StatefulSet.'),
-  podLabels: labels('More labels of the pods.'),
-  podAnnotations: labels('More annotations of the pods.'),
-  extraEnv: list('More variables of the process.'),
-  extraEnvFrom: list('ConfigMaps and Secrets of variables.'),
-  extraVolumes: list('More volumes of the pod.'),
-  extraVolumeMounts: list('Where they are mounted.'),
-  extraInitContainers: list('More init containers.'),
-  extraContainers: list('More containers.'),
+  ...podExtras,
 };
 
 const expertProperties = {

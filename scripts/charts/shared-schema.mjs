@@ -93,6 +93,18 @@ export const dnsPorts = {
   items: count('A port.', 1, { maximum: 65535 }),
 };
 
+/** What is added to pods, to those of shards too. */
+export const podExtras = {
+  podLabels: labels('More labels of the pods.'),
+  podAnnotations: labels('More annotations of the pods.'),
+  extraEnv: list('More variables of the process.'),
+  extraEnvFrom: list('ConfigMaps and Secrets of variables.'),
+  extraVolumes: list('More volumes of the pod.'),
+  extraVolumeMounts: list('Where they are mounted.'),
+  extraInitContainers: list('More init containers.'),
+  extraContainers: list('More containers.'),
+};
+
 /** What deploy/charts/blocks/shared.yaml has. */
 export const sharedProperties = {
   replicas: count('Replicas while nothing scales them.'),
@@ -165,14 +177,7 @@ export const sharedProperties = {
   nodeSelector: labels('Labels of the nodes.'),
   tolerations: list('Taints of nodes that do not matter.'),
   affinity: map('Of the pods.'),
-  podLabels: labels('More labels of the pods.'),
-  podAnnotations: labels('More annotations of the pods.'),
-  extraEnv: list('More variables of the process.'),
-  extraEnvFrom: list('ConfigMaps and Secrets of variables.'),
-  extraVolumes: list('More volumes of the pod.'),
-  extraVolumeMounts: list('Where they are mounted.'),
-  extraInitContainers: list('More init containers.'),
-  extraContainers: list('More containers.'),
+  ...podExtras,
 };
 
 /** What deploy/charts/blocks/rollout.yaml has, of a Deployment. */
