@@ -12,6 +12,8 @@ import { question, RawChat } from '../support/raw-chat.js';
 const words = 'What is this? Say all that you can see of it, in as many words as you need.';
 /** No choice of a token lies within rounding: see services/llm/src/testing/firm-answers.test.ts. */
 const hot = { temperature: 10, seed: 4n, maxTokens: 300 };
+/** Goes on until it is left, also where what is asked beside it comes late. */
+const endless = { ...hot, minTokens: 1500, maxTokens: 1500 };
 
 const textsOf = (choices: readonly AnswerChoice[]): string[] => choices.map(({ text }) => text);
 
@@ -130,7 +132,6 @@ describe('choices', () => {
 
   test('are all cancelled with their request', async () => {
     const written = await deployment.metric('llm', 'tessera_decode_tokens_total');
-    const endless = { ...hot, maxTokens: 1500 };
     await leavesNoTrace(deployment, async () => {
       using chat = new RawChat(deployment.gateway);
       chat.send({ $case: 'start', value: question('Hello!', ['a'], { text: endless, choices: 3 }) });
@@ -163,7 +164,7 @@ describe('choices for which there is little room', () => {
 
   test('are refused together where the engines have not room for all', async () => {
     using running = new RawChat(deployment.gateway);
-    running.send({ $case: 'start', value: question('Hello!', [], { text: hot }) });
+    running.send({ $case: 'start', value: question('Hello!', [], { text: endless }) });
     await running.event('textDelta');
     const refused = ask(deployment.gateway, [{ says: ['Hello!'] }], { choices: 3 });
     await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('every llm') });
@@ -177,7 +178,7 @@ describe('choices for which there is little room', () => {
     const text = { ...hot, maxTokens: 2 };
     await ask(deployment.gateway, [{ says }], { text });
     using running = new RawChat(deployment.gateway);
-    running.send({ $case: 'start', value: question('Hello!', [], { text: hot }) });
+    running.send({ $case: 'start', value: question('Hello!', [], { text: endless }) });
     await running.event('textDelta');
     const refused = ask(deployment.gateway, [{ says }], { text, choices: 3 });
     await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('every llm') });
@@ -201,7 +202,7 @@ describe('choices for which there is little room', () => {
     await expect(refused).rejects.toMatchObject({ code: 'REQUEST_INVALID', options: { field: 'start.choices' } });
     // Each counts as one.
     using running = new RawChat(deployment.gateway);
-    running.send({ $case: 'start', value: question('Hello!', [], { text: hot, choices: 2 }) });
+    running.send({ $case: 'start', value: question('Hello!', [], { text: endless, choices: 2 }) });
     await running.event('textDelta');
     const beside = ask(deployment.gateway, [{ says: ['Hello!'] }], { choices: 3 });
     await expect(beside).rejects.toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('this client') });
