@@ -1,14 +1,19 @@
-import { arrivalKinds, type Lengths, type PictureSize, syntheticDefaults } from '@tessera/adviser';
+import type { PictureSize } from '@tessera/adviser';
+import { arrivalKinds, type Lengths, syntheticDefaults } from '@tessera/adviser/synthetic-options';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { collect, decimal, wholeNumber } from './arguments.js';
-import { type AdviseCommandOptions, advise } from './commands/advise.js';
+import type { AdviseCommandOptions } from './commands/advise.js';
 import type { ProfileCommandOptions } from './commands/profile.js';
-import { type TraceCommandOptions, trace } from './commands/trace.js';
+import type { TraceCommandOptions } from './commands/trace.js';
+import { tlsFlags } from './tls-flags.js';
 
 const maxRequests = 100_000_000;
 const { textTokens, outputTokens, pictureSizes, ...defaults } = syntheticDefaults;
 
-/** The commands that say what to run: a trace of requests, a profile of the stages, and the advice from both. */
+/**
+ * The commands that say what to run: a trace of requests, a profile of the stages, and the advice from both. Each loads what
+ * it needs when it is called: no other command is to wait for it.
+ */
 export function adviserCommands(program: Command, signal: AbortSignal): void {
   const lengths = (text: string): Lengths => lengthsOf(text, textTokens.most);
   program
@@ -55,12 +60,12 @@ export function adviserCommands(program: Command, signal: AbortSignal): void {
     .option('--drawing-steps <n>', "denoising steps of a drawing; else the model's default", wholeNumber(1, 10_000))
     .option('--choices <n>', 'answers that each request asks for', wholeNumber(1, 1024), defaults.choices)
     .option('--seed <n>', 'another one makes another trace', wholeNumber(0, 2 ** 31), defaults.seed)
-    .action((options: TraceCommandOptions) =>
-      trace({ ...options, pictureSize: options.pictureSize ?? pictureSizes }, signal),
-    );
+    .action(async (options: TraceCommandOptions) => {
+      const { trace } = await import('./commands/trace.js');
+      await trace({ ...options, pictureSize: options.pictureSize ?? pictureSizes }, signal);
+    });
 
-  program
-    .command('profile')
+  tlsFlags(program.command('profile'))
     .description('measure the stages of a running deployment that does nothing else meanwhile, for tessera advise')
     .requiredOption('--bundle <dir>', 'the compiled model that it serves')
     .option('--deployment <file>', 'what `tessera up --json` printed: where the services answer')
@@ -84,7 +89,6 @@ export function adviserCommands(program: Command, signal: AbortSignal): void {
     .option('--timeout-s <n>', 'give up after this long', wholeNumber(1, 86_400), 1800)
     .option('--json', 'what is measured, a line of JSON each, instead of words on stderr', false)
     .action(async (options: ProfileCommandOptions) => {
-      // It makes pictures, and no other command is to load what does that.
       const { profile } = await import('./commands/profile.js');
       await profile(options, signal);
     });
@@ -113,7 +117,10 @@ export function adviserCommands(program: Command, signal: AbortSignal): void {
     .option('--max-requests <n>', 'a longer trace is refused', wholeNumber(1, maxRequests), 10_000_000)
     .option('--seed <n>', 'of what is left to chance in the simulation', wholeNumber(0, 2 ** 31), 1)
     .option('--json', 'as JSON', false)
-    .action((options: AdviseCommandOptions) => advise(options, signal));
+    .action(async (options: AdviseCommandOptions) => {
+      const { advise } = await import('./commands/advise.js');
+      await advise(options, signal);
+    });
 }
 
 function lengthsOf(text: string, most: number): Lengths {

@@ -16,6 +16,7 @@ import { exitCodeOf, exitCodes } from './exit-codes.js';
 import { HintedError } from './hinted-error.js';
 import { placeCommands } from './place-program.js';
 import { bold } from './terminal.js';
+import { tlsFlags } from './tls-flags.js';
 
 /** The port that `tessera up` listens on and `tessera ask` calls, unless told otherwise. */
 const defaultGatewayPort = 7070;
@@ -136,7 +137,7 @@ function buildProgram(signal: AbortSignal): Command {
 }
 
 function chatOptions(command: Command): Command {
-  return command
+  return tlsFlags(command)
     .option('--image <file>', 'a picture to show; may be given several times', collect, [])
     .option('--system <text>', 'instructions that hold for the whole conversation')
     .option('--seed <n>', 'the same seed gives the same answer', seed)

@@ -1,5 +1,4 @@
-import { credentials } from '@grpc/grpc-js';
-import { callOpener, createGrpcClient, type GrpcClient } from '@tessera/grpc';
+import { callOpener, createGrpcClient, type GrpcClient, tlsChannel } from '@tessera/grpc';
 import { ChatServiceDefinition, TesseraError } from '@tessera/protocol';
 import { Metadata } from 'nice-grpc-common';
 import { Call } from './call.js';
@@ -119,10 +118,7 @@ export class TesseraClient implements Disposable {
 
 function openGrpc(address: string, { tls, timeoutMs }: ConnectOptions) {
   try {
-    const { ca, cert, key, serverName } = tls === true || tls === undefined ? {} : tls;
-    const pem = (text: string | Uint8Array | undefined) => (text === undefined ? null : Buffer.from(text));
-    const settings =
-      tls === undefined ? {} : { credentials: credentials.createSsl(pem(ca), pem(key), pem(cert)), serverName };
+    const settings = tls === undefined ? {} : tlsChannel(tls === true ? {} : tls);
     return createGrpcClient(
       ChatServiceDefinition,
       address,

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { parseProfile } from '../profile/profile.js';
 import { plainProfile } from '../testing/plain-profile.js';
-import { syntheticDefaults, syntheticRequests } from '../trace/synthetic.js';
+import { syntheticRequests } from '../trace/synthetic.js';
+import { syntheticDefaults } from '../trace/synthetic-options.js';
 import { Trace } from '../trace/trace.js';
 import { advise } from './advise.js';
 import { parseObjectives } from './objective.js';

@@ -8,33 +8,29 @@ export function pulls(stage: StageName): boolean {
   return (pullingStages as readonly StageName[]).includes(stage);
 }
 
-/** As the charts have it (`autoscaling.behavior`) unless somebody says otherwise. */
-const pullingPace: { readonly up: ScalingPace; readonly down: ScalingPace } = {
-  up: {
-    stabilizationSeconds: 0,
-    policies: [
-      { type: 'Percent', value: 100, periodSeconds: 15 },
-      { type: 'Pods', value: 4, periodSeconds: 15 },
-    ],
-  },
-  down: { stabilizationSeconds: 120, policies: [{ type: 'Percent', value: 50, periodSeconds: 60 }] },
-};
-const enginePace: typeof pullingPace = {
-  up: {
-    stabilizationSeconds: 0,
-    policies: [
-      { type: 'Percent', value: 100, periodSeconds: 60 },
-      { type: 'Pods', value: 2, periodSeconds: 60 },
-    ],
-  },
-  down: { stabilizationSeconds: 600, policies: [{ type: 'Pods', value: 1, periodSeconds: 120 }] },
+/** The charts' defaults for stages of a kind: what KEDA looks at and how often, and how fast the autoscaler may go. */
+type ChartDefaults = Pick<Scaling, 'pollSeconds' | 'cooldownSeconds' | 'up' | 'down'>;
+
+const pace = (stabilizationSeconds: number, ...policies: ScalingPace['policies'][number][]): ScalingPace => ({
+  stabilizationSeconds,
+  policies,
+});
+
+const pulling: ChartDefaults = {
+  pollSeconds: 5,
+  cooldownSeconds: 300,
+  up: pace(0, { type: 'Percent', value: 100, periodSeconds: 15 }, { type: 'Pods', value: 4, periodSeconds: 15 }),
+  down: pace(120, { type: 'Percent', value: 50, periodSeconds: 60 }),
 };
 
-/** As the charts have it: seconds between two looks at a queue, and those without a job until the last replica goes. */
-const pollSeconds = 5;
-const cooldownSeconds = 300;
+const engines: ChartDefaults = {
+  pollSeconds: 15,
+  cooldownSeconds: 300,
+  up: pace(0, { type: 'Percent', value: 100, periodSeconds: 60 }, { type: 'Pods', value: 2, periodSeconds: 60 }),
+  down: pace(600, { type: 'Pods', value: 1, periodSeconds: 120 }),
+};
 
-/** A stage's autoscaling by KEDA as the charts have it, with these values in it. */
+/** A stage's autoscaling by KEDA as the charts have it (`autoscaling`), with these values in it. */
 export function chartScaling(stage: StageName, values: Pick<Scaling, 'min' | 'max' | 'targets'>): Scaling {
-  return { ...values, pollSeconds, cooldownSeconds, ...(pulls(stage) ? pullingPace : enginePace) };
+  return { ...values, ...(pulls(stage) ? pulling : engines) };
 }

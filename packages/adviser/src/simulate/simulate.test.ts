@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { plainProfile } from '../testing/plain-profile.js';
-import { syntheticDefaults, syntheticRequests } from '../trace/synthetic.js';
+import { syntheticRequests } from '../trace/synthetic.js';
+import { syntheticDefaults } from '../trace/synthetic-options.js';
 import { Trace, type TraceRequest } from '../trace/trace.js';
 import { simulate } from './simulate.js';
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readTrace } from './read-trace.js';
-import { type SyntheticTrace, syntheticDefaults, syntheticRequests } from './synthetic.js';
+import { syntheticRequests } from './synthetic.js';
+import { type SyntheticTrace, syntheticDefaults } from './synthetic-options.js';
 import { Trace } from './trace.js';
 
 async function* inPieces(text: string, size: number): AsyncGenerator<string> {

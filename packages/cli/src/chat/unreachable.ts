@@ -12,7 +12,8 @@ export function explained(error: TesseraError, address: string): TesseraError {
   return new HintedError(
     'STAGE_UNAVAILABLE',
     `no server can be reached at ${address}: ${cause.details}`,
-    'Start one in another terminal with: tessera up. Or name another with --address, or TESSERA_ADDRESS.',
+    'Start one in another terminal with: tessera up. Or name another with --address, or TESSERA_ADDRESS. ' +
+      'One that speaks TLS is called with --tls or --tls-ca.',
     error,
   );
 }

@@ -13,8 +13,9 @@ import { type TextFlags, textOptions } from '../chat/text-flags.js';
 import { formatTimeline } from '../chat/timeline.js';
 import { explained } from '../chat/unreachable.js';
 import { note, progress } from '../terminal.js';
+import { readTls, type TlsFlags } from '../tls-flags.js';
 
-export interface AskOptions extends TextFlags {
+export interface AskOptions extends TextFlags, TlsFlags {
   readonly image: readonly string[];
   readonly choices: number;
   readonly json: boolean;
@@ -55,7 +56,7 @@ async function converse(
   const text = await textOptions(options);
   const content = [...options.image.map((file) => ({ image: { file } })), ...(question === '' ? [] : [question])];
   // Whoever calls from a shell decides there whether to try again; the exit status says whether it is worth it.
-  using client = connect(options.address, { retry: { maxAttempts: 1 } });
+  using client = connect(options.address, { tls: await readTls(options), retry: { maxAttempts: 1 } });
   const stream = client.chat(
     {
       messages: [

@@ -8,8 +8,9 @@ import { readAddresses } from '../profile/deployment.js';
 import { readOverrides } from '../profile/limits.js';
 import { measureProfile } from '../profile/measure-profile.js';
 import { note, table } from '../terminal.js';
+import { readTls, type TlsFlags } from '../tls-flags.js';
 
-export interface ProfileCommandOptions {
+export interface ProfileCommandOptions extends TlsFlags {
   readonly bundle: string;
   readonly deployment?: string;
   readonly stage: readonly string[];
@@ -44,6 +45,7 @@ export async function profile(options: ProfileCommandOptions, signal: AbortSigna
       ...options,
       bundle,
       addresses,
+      tls: await readTls(options),
       overrides: readOverrides(options.set),
       signal: AbortSignal.any([signal, timeout]),
       tell,

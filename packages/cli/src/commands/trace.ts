@@ -2,7 +2,8 @@ import { createWriteStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Lengths, type PictureSize, type SyntheticTrace, syntheticRequests } from '@tessera/adviser';
+import { type PictureSize, type SyntheticTrace, syntheticRequests } from '@tessera/adviser';
+import type { Lengths } from '@tessera/adviser/synthetic-options';
 import { TesseraError } from '@tessera/protocol';
 import { note, progress } from '../terminal.js';
 

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { connect, type TesseraClient, TesseraError } from '@tessera/client';
+import { connect, type TesseraClient, TesseraError, type TlsOptions } from '@tessera/client';
 import { encodePng } from '@tessera/media';
 import { tensor } from '@tessera/protocol';
 import { explained } from '../chat/unreachable.js';
@@ -41,8 +41,9 @@ export class Asker implements Disposable {
     private readonly address: string,
     private readonly signal: AbortSignal,
     private readonly mute: readonly number[],
+    tls?: TlsOptions,
   ) {
-    this.#client = connect(address, { retry: { maxAttempts: 1 } });
+    this.#client = connect(address, { tls, retry: { maxAttempts: 1 } });
   }
 
   [Symbol.dispose](): void {

@@ -18,10 +18,10 @@ export interface MeasuredGenerator {
 
 /** The generator's steps, by its own gRPC: so many drawings at once. */
 export async function measureGenerator(
-  { signal, manifest, meter, times, tell }: Measuring,
+  { signal, channel, manifest, meter, times, tell }: Measuring,
   address: StageAddress,
 ): Promise<MeasuredGenerator> {
-  using client = closing(createClient(GeneratorServiceDefinition, address.grpc));
+  using client = closing(createClient(GeneratorServiceDefinition, address.grpc, channel));
   const about = await reach('generator', address, () => client.describe({}, { signal }));
   requireRevision('generator', about.model?.revision, manifest.revision);
   const { maxBatch, defaultSteps, conditionWidth } = about;

@@ -2,6 +2,8 @@ import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { type Profile, parseProfile, profileFormat, type StageName, stagesOf } from '@tessera/adviser';
 import type { Bundle } from '@tessera/bundle';
+import type { TlsOptions } from '@tessera/client';
+import { tlsChannel } from '@tessera/grpc';
 import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import { Asker } from './asker.js';
@@ -18,6 +20,8 @@ import { Meter } from './meter.js';
 export interface ProfileTerms {
   readonly bundle: Bundle;
   readonly addresses: DeploymentAddresses;
+  /** How the services are called by gRPC; absent: without TLS. */
+  readonly tls?: TlsOptions;
   /** Settings of the deployment that are not the default and that its services do not tell. */
   readonly overrides: Overrides;
   /** A question that the model answers with a drawing. */
@@ -43,23 +47,24 @@ const kvBytes = 8;
  * @throws TesseraError naming the stage that cannot be reached, or what does not fit
  */
 export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
-  const { bundle, addresses, signal, tell } = terms;
+  const { bundle, addresses, tls, signal, tell } = terms;
   const { manifest } = bundle;
   // Every call listens to it, and many are made at once.
   setMaxListeners(0, signal);
   const { generationStart } = manifest.llm.tokens;
   const gateway = addresses.stages.gateway as StageAddress;
-  using asker = new Asker(gateway.grpc, signal, generationStart === undefined ? [] : [generationStart]);
+  using asker = new Asker(gateway.grpc, signal, generationStart === undefined ? [] : [generationStart], tls);
   const times = (count: number): number => Math.max(1, Math.round(count * terms.effort));
   const meter = new Meter(addresses, signal);
-  const measuring: Measuring = { addresses, manifest, asker, meter, signal, times, tell };
+  const channel = tls === undefined ? {} : tlsChannel(tls);
+  const measuring: Measuring = { addresses, channel, manifest, asker, meter, signal, times, tell };
   const { model, limits: chat } = await asker.describe();
   requireRevision('gateway', model.revision, manifest.revision);
   const stages = requireStages(measuring);
   tell('warming up');
   for (let turn = 0; turn < times(5); turn++) await asker.ask({ words: 16, tokens: 8 });
 
-  const engine = await describeEngine(addresses.stages.llm as StageAddress, signal);
+  const engine = await describeEngine(measuring, addresses.stages.llm as StageAddress);
   requireRevision('llm', engine.model?.revision, manifest.revision);
   const limits = await limitsInForce(terms.overrides);
   const { maxRunning, maxWaiting } = engine;
@@ -136,7 +141,7 @@ function requireStages({ manifest, addresses }: Measuring): DeploymentAddresses[
   return stages;
 }
 
-async function describeEngine(address: StageAddress, signal: AbortSignal) {
-  using client = closing(createClient(LlmServiceDefinition, address.grpc));
+async function describeEngine({ channel, signal }: Measuring, address: StageAddress) {
+  using client = closing(createClient(LlmServiceDefinition, address.grpc, channel));
   return await reach('llm', address, () => client.describe({}, { signal }));
 }

@@ -22,8 +22,8 @@ export interface MeasuredTiles {
 
 /** The encoder's batches, by its own gRPC: so many calls at once with a picture of one tile each. */
 export async function measureEncoder(measuring: Measuring, address: StageAddress): Promise<MeasuredTiles> {
-  const { signal, manifest } = measuring;
-  using client = closing(createClient(EncoderServiceDefinition, address.grpc));
+  const { signal, channel, manifest } = measuring;
+  using client = closing(createClient(EncoderServiceDefinition, address.grpc, channel));
   const { maxBatch, tileWidth, tileHeight, model } = await reach('encoder', address, () =>
     client.describe({}, { signal }),
   );
@@ -44,8 +44,8 @@ export async function measureEncoder(measuring: Measuring, address: StageAddress
 
 /** The connector's batches, by its own gRPC. */
 export async function measureConnector(measuring: Measuring, address: StageAddress): Promise<MeasuredTiles> {
-  const { signal, manifest } = measuring;
-  using client = closing(createClient(ConnectorServiceDefinition, address.grpc));
+  const { signal, channel, manifest } = measuring;
+  using client = closing(createClient(ConnectorServiceDefinition, address.grpc, channel));
   const { maxBatch, patches, width, model } = await reach('connector', address, () => client.describe({}, { signal }));
   requireRevision('connector', model?.revision, manifest.revision);
   const features = tensor(

@@ -1,4 +1,5 @@
 import type { BundleManifest } from '@tessera/bundle';
+import type { ChannelSettings } from '@tessera/grpc';
 import type { Asker } from './asker.js';
 import type { DeploymentAddresses } from './deployment.js';
 import type { Meter } from './meter.js';
@@ -6,6 +7,8 @@ import type { Meter } from './meter.js';
 /** What all measurements need. */
 export interface Measuring {
   readonly addresses: DeploymentAddresses;
+  /** How each service's gRPC is called. */
+  readonly channel: ChannelSettings;
   readonly manifest: BundleManifest;
   readonly asker: Asker;
   readonly meter: Meter;
