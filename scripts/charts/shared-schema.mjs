@@ -1,3 +1,4 @@
+import { weightKinds } from '@tessera/bundle';
 import { choice, closed, count, countOrShare, flag, labels, list, map, orNull, text, texts } from './schema-words.mjs';
 
 const keyNames = {
@@ -43,7 +44,7 @@ const model = closed('The model that is served.', {
           pvc: orNull(claim),
           image: orNull(imageVolume),
         }),
-        weights: choice('How the weights are stored.', 'float32', 'int8', 'int4'),
+        weights: choice('How the weights are stored.', ...weightKinds),
         cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
         image,
         sizeLimit: text('Of the volume that the bundle is made in.'),

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readBundle, weightKinds } from '@tessera/bundle';
+import { readBundle } from '@tessera/bundle';
 import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { root } from '@tessera/testing/repository';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -114,20 +114,23 @@ test('inspect of a folder without a model says so', async () => {
   expect(stderr).toContain('config.json');
 });
 
-test.each(weightKinds)('compile writes a %s bundle, and refuses to write over it', async (weights) => {
-  const out = join(folder, weights);
-  const first = await tessera(['compile', demoModelDir, '--out', out, '--weights', weights, '--json']);
-  expect(first.status).toBe(0);
-  expect(JSON.parse(first.stdout)).toEqual({ bundle: out, weights });
-  const bundle = await readBundle(out);
-  expect(bundle.manifest.weights).toBe(weights);
-  await bundle.verify();
-  const manifest = readFileSync(join(out, 'bundle.json'), 'utf8');
-  const second = await tessera(['compile', demoModelDir, '--out', out, '--weights', weights]);
-  expect(second.status).toBe(2);
-  expect(second.stderr).toContain(out);
-  expect(readFileSync(join(out, 'bundle.json'), 'utf8')).toBe(manifest);
-});
+test.each(['float32', 'float16', 'int8', 'int4-g128-zp'])(
+  'compile writes a %s bundle, and refuses to write over it',
+  async (weights) => {
+    const out = join(folder, weights);
+    const first = await tessera(['compile', demoModelDir, '--out', out, '--weights', weights, '--json']);
+    expect(first.status).toBe(0);
+    expect(JSON.parse(first.stdout)).toEqual({ bundle: out, weights });
+    const bundle = await readBundle(out);
+    expect(bundle.manifest.weights).toBe(weights);
+    await bundle.verify();
+    const manifest = readFileSync(join(out, 'bundle.json'), 'utf8');
+    const second = await tessera(['compile', demoModelDir, '--out', out, '--weights', weights]);
+    expect(second.status).toBe(2);
+    expect(second.stderr).toContain(out);
+    expect(readFileSync(join(out, 'bundle.json'), 'utf8')).toBe(manifest);
+  },
+);
 
 test('compile --keep leaves the bundle that is there, and refuses one of other weights', async () => {
   const out = join(folder, 'kept');

@@ -3,6 +3,9 @@ import { type Bundle, readBundle } from '@tessera/bundle';
 import { compileCheckpoint } from '@tessera/compiler';
 import { writeCheckpoint } from './write-checkpoint.js';
 
+/** The weights that most suites compare. */
+export const comparedWeights = ['float32', 'int8', 'int4'] as const;
+
 /**
  * Writes a checkpoint of SmolLM2's shape with random weights, and compiles it.
  * @param folder where both go

@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type WeightKind, weightKinds } from '@tessera/bundle';
+import type { WeightKind } from '@tessera/bundle';
 import { type ExpertLayer, writeExpertNodes, writeFusedExperts } from '@tessera/compiler/testing/expert-layer-graph';
 import { createSession, type Session } from '@tessera/inference';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
+import { comparedWeights } from '../random-llama/compile-random-llama.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
 import { timed } from '../taken.js';
@@ -70,7 +71,7 @@ export const expertLayer: Suite = {
     try {
       const rows: Cell[][] = [];
       for (const layer of layers) {
-        for (const weights of weightKinds) {
+        for (const weights of comparedWeights) {
           say(`expert-layer: ${layer.experts} experts in ${weights}, ${times(30)} rounds`);
           rows.push(...(await measure(folder, weights, layer, times(30))));
         }

@@ -1,9 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LlmSection, weightKinds } from '@tessera/bundle';
+import type { LlmSection } from '@tessera/bundle';
 import { elementCount } from '@tessera/protocol';
-import { compileRandomLlama } from '../random-llama/compile-random-llama.js';
+import { comparedWeights, compileRandomLlama } from '../random-llama/compile-random-llama.js';
 import { smolLm2, tensorsOf } from '../random-llama/shape.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
@@ -21,7 +21,7 @@ const bytesPerWeight = { float32: 4, int8: 1 + 4 / 32, int4: 0.5 + 4 / 32 } as c
 const headBytesPerWeight = { ...bytesPerWeight, int4: bytesPerWeight.int8 } as const;
 
 /** What one more token of one sequence has to read: all linear layers and the head once, and its cache. */
-function bytesOfToken(weights: (typeof weightKinds)[number], { layers, kvHeads, headDim }: LlmSection): number {
+function bytesOfToken(weights: (typeof comparedWeights)[number], { layers, kvHeads, headDim }: LlmSection): number {
   const matrices = tensorsOf(smolLm2).filter(({ shape }) => shape.length === 2);
   const linear = matrices
     .filter(({ ggufName }) => ggufName !== 'token_embd.weight')
@@ -40,13 +40,18 @@ export const floor: Suite = {
     const closing: (() => Promise<void>)[] = [];
     try {
       say('floor: writing a checkpoint of 135 million random weights, and compiling it');
-      const bundles = await compileRandomLlama(folder, weightKinds);
+      const bundles = await compileRandomLlama(folder, comparedWeights);
       const memory = await memoryBandwidth(join(folder, 'sum.onnx'));
       closing.push(() => memory.close());
-      const subjects: { weights: (typeof weightKinds)[number]; bytes: number; run(): Promise<void>; ms: number[] }[] =
-        [];
-      for (const bundle of bundles) {
-        const { llm, weights } = bundle.manifest;
+      const subjects: {
+        weights: (typeof comparedWeights)[number];
+        bytes: number;
+        run(): Promise<void>;
+        ms: number[];
+      }[] = [];
+      for (const [at, bundle] of bundles.entries()) {
+        const weights = comparedWeights[at] as (typeof comparedWeights)[number];
+        const { llm } = bundle.manifest;
         const buffers = cacheBuffers(llm, 1, capacity);
         for (const buffer of buffers) buffer.fill(0.05);
         const graph = await BoundGraph.create(bundle, { backend: 'native' }, capacity, buffers);

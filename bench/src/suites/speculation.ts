@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Bundle, weightKinds } from '@tessera/bundle';
+import type { Bundle } from '@tessera/bundle';
 import { Llm, type LlmEngine } from '@tessera/llm';
 import { GenerateRequest, type TextOptions } from '@tessera/protocol';
-import { compileRandomLlama } from '../random-llama/compile-random-llama.js';
+import { comparedWeights, compileRandomLlama } from '../random-llama/compile-random-llama.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
 import { BoundGraph, cacheBuffers } from '../subjects/llm-graph.js';
@@ -176,7 +176,7 @@ export const speculation: Suite = {
     const folder = await mkdtemp(join(tmpdir(), 'tessera-bench-speculation-'));
     try {
       say('speculation: writing a checkpoint of 135 million random weights, and compiling it');
-      const bundles = await compileRandomLlama(folder, weightKinds);
+      const bundles = await compileRandomLlama(folder, comparedWeights);
       say(`speculation: steps of 1 to ${Math.max(...tokensOfStep)} tokens, ${times(30)} rounds`);
       const costs = await stepCosts(bundles, times(30));
       const rows: Cell[][] = [];

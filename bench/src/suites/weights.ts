@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Bundle, weightKinds } from '@tessera/bundle';
+import type { Bundle } from '@tessera/bundle';
 import { Helper } from '../processes/helper.js';
 import type { TransformersCalls } from '../processes/transformers-main.js';
-import { compileRandomLlama } from '../random-llama/compile-random-llama.js';
+import { comparedWeights, compileRandomLlama } from '../random-llama/compile-random-llama.js';
 import { type ExportedWeights, writeExport } from '../random-llama/write-export.js';
 import { type GgufWeights, writeGguf } from '../random-llama/write-gguf.js';
 import type { Cell, Section } from '../report.js';
@@ -132,7 +132,7 @@ export const weights: Suite = {
     try {
       say('weights: writing a checkpoint of 135 million random weights, and compiling it');
       let buffers: readonly Float32Array[] | undefined;
-      const bundles = await compileRandomLlama(folder, weightKinds);
+      const bundles = await compileRandomLlama(folder, comparedWeights);
       for (const bundle of bundles) {
         // One cache for all, since only one computes at a time.
         buffers ??= cacheBuffers(bundle.manifest.llm, Math.max(...batches), capacity);
@@ -143,7 +143,7 @@ export const weights: Suite = {
         const way = await llamaCppWay(kind, folder);
         if (way !== undefined) ways.push(way);
       }
-      const llamaCpp = ways.length > weightKinds.length;
+      const llamaCpp = ways.length > comparedWeights.length;
       if (!llamaCpp) say('weights: node-llama-cpp is not installed, so nothing is compared with it');
       const transformers = findTransformersJs();
       for (const kind of transformers === undefined ? [] : exportedKinds) {

@@ -10,8 +10,22 @@ export const manifestFileName = 'bundle.json';
 /** What prompts are built with: the checkpoint's own files, in every bundle under these names. */
 export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json'] as const;
 
-/** How linear layers hold their weights; other tensors are as fine or finer. */
-export const weightKinds = ['float32', 'int8', 'int4'] as const;
+/**
+ * How linear layers hold their weights; other tensors are as fine or finer. int8 and int4 have a scale for each block of 32
+ * columns, with -g128 of 128, and with -zp a zero point, too.
+ */
+export const weightKinds = [
+  'float32',
+  'float16',
+  'int8',
+  'int8-g128',
+  'int8-zp',
+  'int8-g128-zp',
+  'int4',
+  'int4-g128',
+  'int4-zp',
+  'int4-g128-zp',
+] as const;
 export type WeightKind = (typeof weightKinds)[number];
 
 const count = z.number().int().positive();

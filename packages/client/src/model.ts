@@ -19,7 +19,7 @@ export interface ModelInfo {
   /** Twelve hex digits: equal revisions compute equal numbers. */
   readonly revision: string;
   /** How its weights are stored. */
-  readonly weights: 'float32' | 'int8' | 'int4' | 'unspecified';
+  readonly weights: 'float32' | 'float16' | 'int8' | 'int4' | 'unspecified';
 }
 
 /** A model that is served. */

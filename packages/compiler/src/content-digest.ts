@@ -12,7 +12,7 @@ import { chatTemplateFile } from './tokenizer-files.js';
  * Raised whenever the same checkpoint would compile to something else, or is refused now: a bundle from before would be
  * served in its place. `npm run check` asks at every change of the compiler.
  */
-const compilerVersion = 5;
+const compilerVersion = 6;
 
 /** Configuration that a bundle is made from; copied files among it. */
 const configFiles = [

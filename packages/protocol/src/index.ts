@@ -18,7 +18,7 @@ export * from './contract.js';
 export * from './descriptors.js';
 export * from './duration.js';
 export * from './errors.js';
-export { widenFloat16 } from './float16.js';
+export { narrowToFloat16, widenFloat16 } from './float16.js';
 export * from './media-tokens.js';
 export * from './message-encoder.js';
 export * from './messages.js';

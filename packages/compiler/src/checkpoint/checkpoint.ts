@@ -1,8 +1,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
-import type { Parameter, ParameterSource } from './parameters.js';
+import { type Parameter, type ParameterSource, parameterOfRows, rowLength } from './parameters.js';
+import { type ScaledTile, scaledTileOf } from './quantization.js';
 import { SafetensorsFile, type TensorInfo } from './safetensors.js';
+import { besideScaled, checkScales, scaleGrid, scaleNames, scaleRows } from './scaled-rows.js';
 
 /** Configuration files are small; a larger one is not what it says it is. tokenizer.json of 250 000 words has 30 MB. */
 const maxJsonBytes = 256 * 1024 * 1024;
@@ -33,6 +35,8 @@ export async function readJson(dir: string, name: string): Promise<unknown> {
   }
 }
 
+const isFloat8 = ({ dtype }: TensorInfo): boolean => dtype === 'F8_E4M3';
+
 /** A published model in Hugging Face layout: config.json and weights in one or many safetensors files. */
 export class Checkpoint implements ParameterSource {
   private constructor(
@@ -40,6 +44,7 @@ export class Checkpoint implements ParameterSource {
     readonly dir: string,
     private readonly files: readonly SafetensorsFile[],
     private readonly owners: ReadonlyMap<string, SafetensorsFile>,
+    private readonly tile: ScaledTile,
   ) {}
 
   /**
@@ -62,20 +67,22 @@ export class Checkpoint implements ParameterSource {
         }
       }
       if (files.length > 0) await checkIndex(root, owners);
+      return new Checkpoint(root, files, owners, scaledTileOf(await readJson(root, 'config.json')));
     } catch (error) {
       await Promise.all(files.map((file) => file.close()));
       throw error;
     }
-    return new Checkpoint(root, files, owners);
   }
 
   get hasWeights(): boolean {
     return this.files.length > 0;
   }
 
-  /** Every tensor of every file. */
+  /** Every tensor of every file, but for what belongs to a float8 tensor. */
   *tensors(): Iterable<TensorInfo> {
-    for (const file of this.files) yield* file.tensors.values();
+    const all = this.files.flatMap((file) => [...file.tensors.values()]);
+    const beside = new Set(all.filter(isFloat8).flatMap(({ name }) => besideScaled(name)));
+    for (const tensor of all) if (!beside.has(tensor.name)) yield tensor;
   }
 
   parameter(name: string, shape: readonly number[]): Parameter {
@@ -88,7 +95,32 @@ export class Checkpoint implements ParameterSource {
       const shapes = `of shape [${found.shape.join(', ')}], but config.json asks for [${shape.join(', ')}]`;
       throw new TesseraError('CHECKPOINT_INVALID', `${file.path}: ${name} is ${shapes}`);
     }
-    return { name, shape, read: (signal) => file.read(name, signal) };
+    const length = rowLength(shape);
+    const readRows: Parameter['readRows'] = (first, target, signal) =>
+      file.readInto(name, first * length, target, signal);
+    return parameterOfRows({ name, shape, readRows: isFloat8(found) ? this.scaled(found, file, readRows) : readRows });
+  }
+
+  /** Rows of a float8 tensor by its scales, which are read at the first of them. */
+  private scaled(tensor: TensorInfo, file: SafetensorsFile, readRows: Parameter['readRows']): Parameter['readRows'] {
+    const name = scaleNames(tensor.name).find((each) => this.owners.has(each));
+    const owner = this.owners.get(name ?? '');
+    const found = owner?.tensors.get(name ?? '');
+    if (name === undefined || owner === undefined || found === undefined) {
+      const wanted = scaleNames(tensor.name).join(' nor ');
+      throw new TesseraError(
+        'CHECKPOINT_INVALID',
+        `${file.path}: ${tensor.name} is F8_E4M3, and no file has ${wanted}`,
+      );
+    }
+    const what = `${owner.path}: ${name}`;
+    const grid = scaleGrid(what, tensor.shape, found.shape, this.tile);
+    let scales: Promise<Float32Array> | undefined;
+    return async (first, target, signal) => {
+      scales ??= owner.read(name).then((values) => checkScales(what, values));
+      await readRows(first, target, signal);
+      scaleRows(target, first, rowLength(tensor.shape), await scales, grid);
+    };
   }
 
   async close(): Promise<void> {
@@ -104,8 +136,12 @@ async function checkIndex(dir: string, owners: ReadonlyMap<string, SafetensorsFi
     throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, name)}: has no weight_map`);
   }
   for (const [tensor, fileName] of Object.entries(index.weight_map)) {
-    if (owners.get(tensor)?.path !== join(dir, String(fileName))) {
-      throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, String(fileName))}: ${tensor} is missing from it`);
+    if (typeof fileName !== 'string' || basename(fileName) !== fileName) {
+      const place = `says that ${tensor} is in ${JSON.stringify(fileName)}, which is no name of a file beside it`;
+      throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, name)}: ${place}`);
+    }
+    if (owners.get(tensor)?.path !== join(dir, fileName)) {
+      throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, fileName)}: ${tensor} is missing from it`);
     }
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { toFloat16 } from '@tessera/protocol';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { withHeader, writeSafetensors } from '../testing/write-safetensors.js';
+import { ones, withHeader, writeSafetensors } from '../testing/write-safetensors.js';
 import { SafetensorsFile } from './safetensors.js';
 
 let dir = '';
@@ -21,7 +21,7 @@ const values = Float32Array.of(0, -0, 1, -1.5, 0.099975586, 65504, 6.1035156e-5,
 
 test('F32, F16 and BF16 are widened exactly', async () => {
   const half = toFloat16({ dtype: 'float32', shape: [8], data: values });
-  const brain = Uint16Array.from([0x0000, 0x8000, 0x3f80, 0xbfc0, 0x7f80, 0x4049, 0x0001, 0xff80]);
+  const brain = Uint16Array.from([0x0000, 0x8000, 0x3f80, 0xbfc0, 0x7f7f, 0x4049, 0x0001, 0xff7f]);
   await writeSafetensors(path, {
     single: { dtype: 'F32', shape: [2, 4], data: new Uint8Array(values.buffer) },
     half: { dtype: 'F16', shape: [8], data: new Uint8Array(half.data.buffer) },
@@ -46,26 +46,16 @@ const entry = (dtype: unknown, shape: unknown, begin: unknown, end: unknown): un
   data_offsets: [begin, end],
 });
 
-const mib = 1024 * 1024;
-/** What the reader reads at once, in elements of the type: the places that matter are around its multiples. */
-const chunk = { F32: 4 * mib, F16: 8 * mib, BF16: 8 * mib };
+/** What the reader reads at once, in elements: the places that matter are around its multiples. */
+const chunk = 4 * 1024 * 1024;
 
 test.each(['F32', 'F16', 'BF16'] as const)(
   'a %s tensor of many chunks is read to its end, and nothing twice',
   async (dtype) => {
     const size = { F32: 4, F16: 2, BF16: 2 }[dtype];
-    const length = 2 * chunk[dtype] + 3;
+    const length = 2 * chunk + 3;
     // Zero but for a few places: the file has holes, and a chunk read from elsewhere brings its values with it.
-    const marks = [
-      0,
-      5,
-      chunk[dtype] - 1,
-      chunk[dtype],
-      chunk[dtype] + 7,
-      2 * chunk[dtype] - 1,
-      2 * chunk[dtype],
-      length - 1,
-    ];
+    const marks = [0, 5, chunk - 1, chunk, chunk + 7, 2 * chunk - 1, 2 * chunk, length - 1];
     const bits = (value: number): Uint8Array => {
       const float = Float32Array.of(value);
       if (dtype === 'F16') return new Uint8Array(toFloat16({ dtype: 'float32', shape: [1], data: float }).data.buffer);
@@ -92,11 +82,32 @@ test.each(['F32', 'F16', 'BF16'] as const)(
   },
 );
 
-test('infinite and undefined halves stay what they are', async () => {
-  const bits = Uint16Array.of(0x7c00, 0xfc00, 0x7e00, 0x7c01);
-  await writeSafetensors(path, { half: { dtype: 'F16', shape: [4], data: new Uint8Array(bits.buffer) } });
+test.each([
+  ['F32', Uint32Array.of(0, 0x7f800000, 0x7fc00000), 1, 'Infinity'],
+  ['F16', Uint16Array.of(0x7bff, 0, 0x7e00), 2, 'NaN'],
+  ['F16', Uint16Array.of(0xfc00, 0x7c01), 0, '-Infinity'],
+  ['BF16', Uint16Array.of(0x7f7f, 0x7fc0), 1, 'NaN'],
+  ['F8_E4M3', Uint8Array.of(0x7e, 0xfe, 0xff), 2, 'NaN'],
+])('a %s weight that is infinite or no number is refused by name and place', async (dtype, bits, place, value) => {
+  await writeSafetensors(path, {
+    fine: ones(2),
+    a: { dtype, shape: [bits.length], data: new Uint8Array(bits.buffer) },
+  });
   const file = await SafetensorsFile.open(path);
-  expect([...(await file.read('half'))]).toEqual([1 / 0, -1 / 0, Number.NaN, Number.NaN]);
+  await expect(file.read('a')).rejects.toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: `${path}: element ${place} of a is ${value}`,
+  });
+  expect([...(await file.read('fine'))]).toEqual([1, 1]);
+  await file.close();
+});
+
+test('F8_E4M3 is widened exactly', async () => {
+  const bits = Uint8Array.of(0x00, 0x80, 0x01, 0x07, 0x08, 0x38, 0xb9, 0x7e, 0xfe);
+  await writeSafetensors(path, { a: { dtype: 'F8_E4M3', shape: [3, 3], data: bits } });
+  const file = await SafetensorsFile.open(path);
+  const expected = [0, -0, 2 ** -9, 7 * 2 ** -9, 2 ** -6, 1, -1.125, 448, -448];
+  expect([...(await file.read('a'))]).toEqual(expected);
   await file.close();
 });
 

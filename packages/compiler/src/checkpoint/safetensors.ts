@@ -1,11 +1,13 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { TesseraError, widenFloat16 } from '@tessera/protocol';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
+import { doubledKey } from './doubled-key.js';
+import { firstNotFinite, isReadType, rawPart, readBytes, widen } from './widen.js';
 
 /** The format's own limit on its header. */
 const maxHeaderBytes = 100_000_000;
-/** What is read at once while a tensor is widened to float32. */
-const chunkBytes = 16 * 1024 * 1024;
+/** Of float32, what is made at once where a tensor is read whole: a reading that is cancelled ends this soon. */
+const chunkValues = 4 * 1024 * 1024;
 
 const elementBytes = {
   BOOL: 1,
@@ -43,25 +45,6 @@ export interface TensorInfo {
   readonly bytes: number;
 }
 
-/** A chunk begins where memory was allotted, or a whole number of elements behind: it is aligned. */
-const asUint16 = ({ buffer, byteOffset, length }: Uint8Array): Uint16Array =>
-  new Uint16Array(buffer, byteOffset, length / 2);
-
-/** How the bytes of each type become float32, exactly. */
-const widen = {
-  F32: (source: Uint8Array, target: Float32Array) => {
-    new Uint8Array(target.buffer, target.byteOffset, target.byteLength).set(source);
-  },
-  F16: (source: Uint8Array, target: Float32Array) => {
-    widenFloat16(asUint16(source), target);
-  },
-  BF16: (source: Uint8Array, target: Float32Array) => {
-    const from = asUint16(source);
-    const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
-    for (let i = 0; i < bits.length; i++) bits[i] = (from[i] as number) << 16;
-  },
-};
-
 /** Checks that tensors fill the data section exactly, one after another, and places them in the file. */
 function placeTensors(entries: z.infer<typeof header>, dataStart: number, fileBytes: number): TensorInfo[] {
   const tensors = Object.entries(entries).map(([name, entry]): TensorInfo => {
@@ -98,6 +81,8 @@ export class SafetensorsFile {
   static async open(path: string): Promise<SafetensorsFile> {
     let handle: FileHandle | undefined;
     try {
+      // A pipe would keep whoever opens it waiting for a writer.
+      if (!(await stat(path)).isFile()) throw new Error('is not a file');
       handle = await open(path, 'r');
       const fileBytes = (await handle.stat()).size;
       const prefix = Buffer.alloc(8);
@@ -110,7 +95,10 @@ export class SafetensorsFile {
       }
       const text = Buffer.alloc(Number(headerBytes));
       await readFully(handle, text, 8);
-      const { __metadata__: _, ...entries } = JSON.parse(text.toString('utf8')) as Record<string, unknown>;
+      const json = text.toString('utf8');
+      const { __metadata__: _, ...entries } = JSON.parse(json) as Record<string, unknown>;
+      const doubled = doubledKey(json);
+      if (doubled !== undefined) throw new Error(`its header has ${JSON.stringify(doubled)} twice`);
       const parsed = header.safeParse(entries);
       if (!parsed.success) throw new Error(`its header is malformed: ${z.prettifyError(parsed.error)}`);
       const tensors = placeTensors(parsed.data, 8 + text.length, fileBytes);
@@ -122,28 +110,43 @@ export class SafetensorsFile {
   }
 
   /**
-   * A whole tensor as float32; F16 and BF16 are widened exactly.
-   * @throws TesseraError CHECKPOINT_INVALID when the file lacks it, it is of another type, or the file has shrunk
+   * A whole tensor as float32.
+   * @throws TesseraError as readInto
    */
   async read(name: string, signal?: AbortSignal): Promise<Float32Array> {
-    const tensor = this.tensors.get(name);
-    if (tensor === undefined) throw new TesseraError('CHECKPOINT_INVALID', `${this.path}: has no tensor ${name}`);
-    const { dtype, offset, bytes } = tensor;
-    if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
-      throw new TesseraError('CHECKPOINT_INVALID', `${this.path}: ${name} is ${dtype}; F32, F16 and BF16 are read`);
-    }
-    const size = elementBytes[dtype];
-    const values = new Float32Array(bytes / size);
-    const chunk = new Uint8Array(Math.min(chunkBytes, bytes));
-    for (let done = 0; done < bytes; done += chunk.length) {
-      signal?.throwIfAborted();
-      const part = chunk.subarray(0, Math.min(chunk.length, bytes - done));
-      await readFully(this.handle, part, offset + done).catch((cause: unknown) => {
-        throw new TesseraError('CHECKPOINT_INVALID', `${this.path}: ${(cause as Error).message}`, { cause });
-      });
-      widen[dtype](part, values.subarray(done / size, (done + part.length) / size));
+    const { bytes, dtype } = this.tensor(name);
+    const values = new Float32Array(bytes / elementBytes[dtype]);
+    for (let first = 0; first < values.length || first === 0; first += chunkValues) {
+      await this.readInto(name, first, values.subarray(first, first + chunkValues), signal);
     }
     return values;
+  }
+
+  /**
+   * Fills `target` with a tensor's elements from `first` on, as float32; F16, BF16 and F8_E4M3 are widened exactly.
+   * @throws TesseraError CHECKPOINT_INVALID when the file lacks the tensor, it is of another type, one of its values is infinite
+   *   or no number, or the file has shrunk
+   */
+  async readInto(name: string, first: number, target: Float32Array, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const { dtype, offset } = this.tensor(name);
+    if (!isReadType(dtype)) throw this.invalid(`${name} is ${dtype}; ${Object.keys(readBytes).join(', ')} are read`);
+    await readFully(this.handle, rawPart(dtype, target), offset + first * readBytes[dtype]).catch((cause: unknown) => {
+      throw this.invalid((cause as Error).message, cause);
+    });
+    widen(dtype, target);
+    const wrong = firstNotFinite(target);
+    if (wrong >= 0) throw this.invalid(`element ${first + wrong} of ${name} is ${target[wrong]}`);
+  }
+
+  private tensor(name: string): TensorInfo {
+    const tensor = this.tensors.get(name);
+    if (tensor === undefined) throw this.invalid(`has no tensor ${name}`);
+    return tensor;
+  }
+
+  private invalid(what: string, cause?: unknown): TesseraError {
+    return new TesseraError('CHECKPOINT_INVALID', `${this.path}: ${what}`, { cause });
   }
 
   close(): Promise<void> {

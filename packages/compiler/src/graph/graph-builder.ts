@@ -49,13 +49,23 @@ export interface GraphPort extends Omit<TensorSpec, 'shape'> {
   readonly shape: readonly Dimension[];
 }
 
-/** Tensors that are made together from the same source; each array holds a tensor's bytes, in the order of `tensors`. */
+/** Takes bytes of a group's tensors as they come: those of tensor `index` from byte `offset` of it on, each byte once. */
+type PutWeights = (index: number, offset: number, bytes: ArrayBufferView) => Promise<void>;
+
+/** Tensors that are made together from the same source. */
 export interface WeightGroup {
   /** Whether they are the model's: their names then say what they hold, in every graph of one model and precision. */
   readonly ofModel: boolean;
   readonly tensors: readonly (TensorSpec & { readonly value: Value; readonly bytes: number })[];
-  load(signal?: AbortSignal): Promise<readonly ArrayBufferView[]>;
+  /** Puts every byte of `tensors` somewhere. What was put may be changed once `put` has come back. */
+  load(put: PutWeights, signal?: AbortSignal): Promise<void>;
 }
+
+const wholeWeights =
+  (load: (signal?: AbortSignal) => Promise<readonly ArrayBufferView[]>): WeightGroup['load'] =>
+  async (put, signal) => {
+    for (const [index, bytes] of (await load(signal)).entries()) await put(index, 0, bytes);
+  };
 
 /** Operators beyond ONNX's own that ONNX Runtime brings. */
 export const microsoft = 'com.microsoft';
@@ -128,7 +138,7 @@ export class GraphBuilder {
   constant(dtype: DType, shape: readonly number[], data: ArrayBufferView): Value {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
     const key = `${dtype}[${shape.join()}]${bytes.toString('base64')}`;
-    const load = (): Promise<ArrayBufferView[]> => Promise.resolve([data]);
+    const load = wholeWeights(() => Promise.resolve([data]));
     return this.sharedWeights(
       key,
       false,
@@ -151,8 +161,17 @@ export class GraphBuilder {
     return this.weightGroup([name], [spec], async (signal) => [await load(signal)])[0] as Value;
   }
 
-  /** Several tensors that come from one computation, such as quantised values and their scales. */
-  weightGroup(names: readonly string[], specs: readonly TensorSpec[], load: WeightGroup['load']): Value[] {
+  /** Several tensors that come from one computation, each array holding a tensor's bytes. */
+  weightGroup(
+    names: readonly string[],
+    specs: readonly TensorSpec[],
+    load: (signal?: AbortSignal) => Promise<readonly ArrayBufferView[]>,
+  ): Value[] {
+    return this.streamedWeights(names, specs, wholeWeights(load));
+  }
+
+  /** The same for tensors that are too large to be held whole. */
+  streamedWeights(names: readonly string[], specs: readonly TensorSpec[], load: WeightGroup['load']): Value[] {
     return this.sharedWeights(names.join('\n'), true, () => names, specs, load);
   }
 

@@ -2,7 +2,7 @@ import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { DType } from '@tessera/protocol';
 import onnxProto from 'onnx-proto';
-import type { Attribute, GraphBuilder, GraphNode, GraphPort, TensorSpec, WeightGroup } from './graph-builder.js';
+import type { Attribute, GraphBuilder, GraphNode, GraphPort, WeightGroup } from './graph-builder.js';
 import { microsoft } from './graph-builder.js';
 
 const { onnx } = onnxProto;
@@ -49,6 +49,13 @@ function portProto({ value, dtype, shape }: GraphPort): onnxProto.onnx.IValueInf
 /** Where in a weights' file a tensor lies. */
 type Place = readonly onnxProto.onnx.IStringStringEntryProto[];
 
+/** A tensor's own part of that file. */
+interface Allotment {
+  readonly place: Place;
+  /** Writes bytes from the tensor's byte `at` on. */
+  write(at: number, bytes: Uint8Array): Promise<void>;
+}
+
 /**
  * A file of weights: tensors on page boundaries, in the order they come. Graphs of one model and precision may share one,
  * in the folder where they lie: what one of them has written the others find.
@@ -88,18 +95,23 @@ export class WeightFile implements AsyncDisposable {
     await this.handle.close();
   }
 
-  async append(bytes: Uint8Array): Promise<Place> {
+  /** Where a tensor of so many bytes is to lie: behind all others. */
+  allot(bytes: number): Allotment {
     const offset = Math.ceil(this.position / pageBytes) * pageBytes;
-    for (let done = 0; done < bytes.length; ) {
-      done += (await this.handle.write(bytes, done, Math.min(bytes.length - done, 1 << 28), offset + done))
-        .bytesWritten;
-    }
-    this.position = offset + bytes.length;
-    return [
+    this.position = offset + bytes;
+    const place = [
       { key: 'location', value: this.name },
       { key: 'offset', value: String(offset) },
-      { key: 'length', value: String(bytes.length) },
+      { key: 'length', value: String(bytes) },
     ];
+    return { place, write: (at, part) => this.write(offset + at, part) };
+  }
+
+  private async write(position: number, bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      done += (await this.handle.write(bytes, done, Math.min(bytes.length - done, 1 << 28), position + done))
+        .bytesWritten;
+    }
   }
 }
 
@@ -120,8 +132,8 @@ export function weightBytes(graph: GraphBuilder): number {
 }
 
 /**
- * Writes `path` (the graph) and its weights, beside it. Tensors are loaded, written and forgotten one group at a
- * time, so memory is bounded by the largest tensor, not by the model.
+ * Writes `path` (the graph) and its weights, beside it. Tensors are written as they come, one group at a time, so memory is
+ * bounded by what a group's `load` holds at once, not by the model.
  */
 export async function writeGraph(graph: GraphBuilder, path: string, options: WriteGraphOptions = {}): Promise<void> {
   const file = options.weights ?? (await WeightFile.create(`${path}.data`));
@@ -157,31 +169,62 @@ async function writeGroup(
   file: WeightFile,
   { signal, onWritten }: WriteGraphOptions,
 ): Promise<onnxProto.onnx.ITensorProto[]> {
-  const written = file.find(group);
-  const arrays = written === undefined ? await group.load(signal) : [];
-  const initializers: onnxProto.onnx.ITensorProto[] = [];
-  for (const [i, { value, dtype, shape, bytes }] of group.tensors.entries()) {
-    const proto = { name: value.name, dims: [...shape], dataType: dataType[dtype] };
-    if (written !== undefined) {
-      initializers.push({ ...proto, dataLocation: 1, externalData: [...(written[i] as Place)] });
-    } else {
-      const data = tensorData(arrays[i], { dtype, shape }, bytes, value.name);
-      if (bytes < inlineBytes) {
-        initializers.push({ ...proto, rawData: data });
-      } else {
-        const place = await file.append(data);
-        if (group.ofModel) file.remember(value.name, place);
-        initializers.push({ ...proto, dataLocation: 1, externalData: [...place] });
-      }
-    }
-    onWritten?.(bytes);
+  const found = file.find(group);
+  const protos = group.tensors.map(({ value, dtype, shape }) => ({
+    name: value.name,
+    dims: [...shape],
+    dataType: dataType[dtype],
+  }));
+  const outside = (place: Place) => ({ dataLocation: 1, externalData: [...place] });
+  if (found !== undefined) {
+    for (const { bytes } of group.tensors) onWritten?.(bytes);
+    return protos.map((proto, i) => ({ ...proto, ...outside(found[i] as Place) }));
   }
-  return initializers;
+  const targets = group.tensors.map((tensor) => new TensorTarget(tensor, file));
+  await group.load(async (index, offset, view) => {
+    signal?.throwIfAborted();
+    await (targets[index] as TensorTarget).put(offset, view);
+    onWritten?.(view.byteLength);
+  }, signal);
+  return protos.map((proto, i) => {
+    const { name } = proto;
+    const { place, inline } = (targets[i] as TensorTarget).filled();
+    if (place === undefined) return { ...proto, rawData: inline };
+    if (group.ofModel) file.remember(name, place);
+    return { ...proto, ...outside(place) };
+  });
 }
 
-function tensorData(source: ArrayBufferView | undefined, spec: TensorSpec, bytes: number, name: string): Uint8Array {
-  if (source?.byteLength !== bytes) {
-    throw new Error(`${name}: ${source?.byteLength} bytes do not fill ${spec.dtype} [${spec.shape.join(', ')}]`);
+/** Where the bytes of a tensor go: into the file of weights, or into the graph. */
+class TensorTarget {
+  private readonly inline: Uint8Array | undefined;
+  private readonly allotted: Allotment | undefined;
+  private come = 0;
+
+  constructor(
+    private readonly tensor: WeightGroup['tensors'][number],
+    file: WeightFile,
+  ) {
+    if (tensor.bytes < inlineBytes) this.inline = new Uint8Array(tensor.bytes);
+    else this.allotted = file.allot(tensor.bytes);
   }
-  return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+
+  async put(offset: number, { buffer, byteOffset, byteLength }: ArrayBufferView): Promise<void> {
+    if (offset + byteLength > this.tensor.bytes) throw this.misfit(offset + byteLength);
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    this.inline?.set(bytes, offset);
+    await this.allotted?.write(offset, bytes);
+    this.come += byteLength;
+  }
+
+  /** Where it lies, or what it holds, now that all of it has come. */
+  filled(): { place: Place | undefined; inline: Uint8Array | undefined } {
+    if (this.come !== this.tensor.bytes) throw this.misfit(this.come);
+    return { place: this.allotted?.place, inline: this.inline };
+  }
+
+  private misfit(bytes: number): Error {
+    const { value, dtype, shape } = this.tensor;
+    return new Error(`${value.name}: ${bytes} bytes do not fill ${dtype} [${shape.join(', ')}]`);
+  }
 }

@@ -1,5 +1,6 @@
 import type { Module } from '../checkpoint/parameters.js';
 import type { Value } from '../graph/index.js';
+import { blocksOf } from './block-weights.js';
 import { quantizeChannels } from './quantize.js';
 
 export interface ConvolutionOptions {
@@ -32,7 +33,7 @@ function convolve(
     strides: [stride, stride],
     pads: [padding, padding, padding, padding],
   };
-  if (g.precision === 'float32') {
+  if (blocksOf(g.precision) === undefined) {
     const inputs = g.weightGroup([name, `${name}:bias`], [{ dtype: 'float32', shape }, bias], async (signal) => {
       const folded = await load(signal);
       return [folded.weight, folded.bias];

@@ -28,6 +28,14 @@ test.each([
   ['int4', 64, 0.15],
   ['int4', 50, 0.15],
   ['int4', 7, 0.15],
+  ['float16', 50, 1e-3],
+  // The first block of 128 is full, the second not; of 4 bits, zero points of an odd number of blocks fill a byte by half.
+  ...(['int8-g128', 'int8-zp', 'int8-g128-zp'] as const).flatMap((kind) =>
+    [50, 150, 300].map((n) => [kind, n, 0.02] as const),
+  ),
+  ...(['int4-g128', 'int4-zp', 'int4-g128-zp'] as const).flatMap((kind) =>
+    [50, 150, 300].map((n) => [kind, n, 0.15] as const),
+  ),
 ] as const)('%s with %i columns', async (precision, from, tolerance) => {
   const [rows, to] = [5, 24];
   const g = new GraphBuilder('linear', precision);

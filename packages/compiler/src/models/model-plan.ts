@@ -1,6 +1,6 @@
 import type { StageName } from '@tessera/bundle';
 import { Module, type ParameterSource } from '../checkpoint/parameters.js';
-import type { GraphBuilder, WeightPrecision } from '../graph/index.js';
+import { eightBitsAtLeast, type GraphBuilder, type WeightPrecision } from '../graph/index.js';
 import { type CausalLm, causalLmGraph } from '../stages/causal-lm.js';
 import { type Connector, connectorGraph } from '../stages/connector.js';
 import { type Generator, generatorGraph } from '../stages/generator.js';
@@ -36,26 +36,27 @@ export function modulePlaced(source: ParameterSource, { prefix }: Placed<unknown
   return prefix === '' ? root : root.at(prefix);
 }
 
-/** Stages other than the LLM are small beside it, and rounding shows in them: they never have less than 8 bits. */
-const finer = (precision: WeightPrecision): WeightPrecision => (precision === 'int4' ? 'int8' : precision);
-
 type Build = (source: ParameterSource, precision: WeightPrecision) => GraphBuilder;
 
-/** The stages' graphs, each still to be built. */
+/**
+ * The stages' graphs, each still to be built. Stages other than the LLM are small beside it, and rounding shows in them: they
+ * never have less than 8 bits.
+ */
 export function stageGraphs(stages: StagePieces): Partial<Record<StageName, Build>> & { llm: Build } {
   const { encoder, connector, llm, generator } = stages;
   return {
     ...(encoder && {
-      encoder: (source, precision) => encoderGraph(encoder.pieces, modulePlaced(source, encoder), finer(precision)),
+      encoder: (source, precision) =>
+        encoderGraph(encoder.pieces, modulePlaced(source, encoder), eightBitsAtLeast(precision)),
     }),
     ...(connector && {
       connector: (source, precision) =>
-        connectorGraph(connector.pieces, modulePlaced(source, connector), finer(precision)),
+        connectorGraph(connector.pieces, modulePlaced(source, connector), eightBitsAtLeast(precision)),
     }),
     llm: (source, precision) => causalLmGraph(llm.pieces, modulePlaced(source, llm), precision),
     ...(generator && {
       generator: (source, precision) =>
-        generatorGraph(generator.pieces, modulePlaced(source, generator), finer(precision)),
+        generatorGraph(generator.pieces, modulePlaced(source, generator), eightBitsAtLeast(precision)),
     }),
   };
 }

@@ -1,3 +1,4 @@
+import { withoutQuantization } from '../checkpoint/quantization.js';
 import { byModelType } from '../families/family.js';
 import { families } from '../families/registry.js';
 import type { ModelPlan } from './model-plan.js';
@@ -17,5 +18,6 @@ const models: Readonly<Record<string, (config: unknown) => ModelPlan>> = {
  * @throws TesseraError CHECKPOINT_INVALID on an unknown model_type or a field that does not fit
  */
 export function planModel(config: unknown): ModelPlan {
-  return byModelType(models, config, 'config.json')(config);
+  const known = withoutQuantization(config);
+  return byModelType(models, known, 'config.json')(known);
 }

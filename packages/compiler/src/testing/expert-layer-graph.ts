@@ -120,7 +120,7 @@ function stackedBlocks(
       const values = new Uint8Array(experts * rows * packed);
       const scales = new Float32Array((experts * rows * columns) / 32);
       for (let index = 0; index < experts; index++) {
-        const one = quantizeBlocks(await read(index), rows, columns, bits);
+        const one = quantizeBlocks(await read(index), rows, columns, { bits, blockSize: 32, zeroPoints: 'none' });
         values.set(one.values, index * rows * packed);
         scales.set(one.scales, (index * rows * columns) / 32);
       }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createSession } from '@tessera/inference';
 import { elementCount, type Float32Tensor, type Tensor } from '@tessera/protocol';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
-import type { Parameter, ParameterSource } from '../checkpoint/parameters.js';
+import { type Parameter, type ParameterSource, parameterOfRows, rowLength } from '../checkpoint/parameters.js';
 import type { GraphBuilder } from '../graph/index.js';
 import { writeGraph } from '../graph/write-graph.js';
 
@@ -15,7 +15,10 @@ export class InventedParameters implements ParameterSource {
   parameter(name: string, shape: readonly number[]): Parameter {
     const random = seededRandom([...name].reduce((hash, letter) => Math.imul(hash, 31) + letter.charCodeAt(0), 7));
     const values = Float32Array.from({ length: elementCount(shape) }, () => (2 * random() - 1) * this.amplitude);
-    return { name, shape, read: async () => Float32Array.from(values) };
+    const length = rowLength(shape);
+    const readRows = async (first: number, target: Float32Array): Promise<void> =>
+      target.set(values.subarray(first * length, first * length + target.length));
+    return parameterOfRows({ name, shape, readRows });
   }
 
   async values(name: string, ...shape: number[]): Promise<Float32Array> {

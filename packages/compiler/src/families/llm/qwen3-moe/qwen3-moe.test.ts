@@ -10,6 +10,7 @@ import { GraphBuilder, type Value } from '../../../graph/index.js';
 import type { AttentionInputs } from '../../../layers/index.js';
 import { type CausalLm, causalLmGraph } from '../../../stages/causal-lm.js';
 import { openGoldens } from '../../../testing/demo-model.js';
+import { loadedWeights } from '../../../testing/loaded-weights.js';
 import { runGraph } from '../../../testing/run-graph.js';
 import { qwen3Moe } from './qwen3-moe.js';
 
@@ -155,7 +156,7 @@ test('rotary embedding as transformers 5 describes it gives the graph that it ga
   const tables = async (changes: Record<string, unknown>): Promise<unknown[]> => {
     const g = new GraphBuilder('tables', 'float32');
     qwen3Moe({ ...config, ...changes }, 'config.json').rotaryTables(g);
-    return Promise.all(g.weights.map(({ load }) => load()));
+    return Promise.all(g.weights.map(loadedWeights));
   };
   const before = await tables({ rope_theta: 5000 });
   const parameters = { rope_type: 'default', rope_theta: 5000 };
