@@ -42,7 +42,7 @@ module() { go mod download -json "$1" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'; }
 operator=$(module github.com/prometheus-operator/prometheus-operator@v0.85.0)/example/prometheus-operator-crd
 install -m 644 "$operator"/monitoring.coreos.com_{podmonitors,servicemonitors,prometheusrules}.yaml "$crds"
 install -m 644 "$(module sigs.k8s.io/gateway-api@v1.4.0)"/config/crd/standard/*.yaml "$crds"
-inference=$(module sigs.k8s.io/gateway-api-inference-extension@v1.1.0)/config/crd/bases
+inference=$(module sigs.k8s.io/gateway-api-inference-extension@v1.4.0)/config/crd/bases
 install -m 644 "$inference"/inference.networking.k8s.io_inferencepools.yaml "$crds"
 flux=config/crd/bases
 install -m 644 "$(module github.com/fluxcd/helm-controller@v1.4.0)"/$flux/helm.toolkit.fluxcd.io_helmreleases.yaml "$crds"

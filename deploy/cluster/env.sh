@@ -3,7 +3,7 @@
 K8S_VERSION=v1.34.4
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${TESSERA_CLUSTER_CACHE:-$HOME/.cache/tessera-cluster} # the programs, kept between runs
-RUN=${TESSERA_CLUSTER_RUN:-$CACHE/run}                       # state, logs and images of this cluster; ends with it
+RUN=$(realpath -m "${TESSERA_CLUSTER_RUN:-$CACHE/run}")      # state, logs and images of this cluster; ends with it
 CONTROL=10.99.0.1                                            # the control plane, in a network of its own
 export PATH=$CACHE/bin:/usr/local/sbin:/usr/sbin:/sbin:$PATH KUBECONFIG=$RUN/kubeconfig
 
@@ -40,18 +40,21 @@ namespaces() {
   wait_for 30 "namespaces of $1" test -e "$RUN/$1.ready"
 }
 
-# init_of NAME: the id, as seen from outside, of the first process of those namespaces.
+# init_of NAME: the id, as seen from outside, of the first process of those namespaces. Status 1, and nothing, when it has ended:
+# the id of who began it may be another's by then, so that its command is looked at, too.
 init_of() {
-  local parent child
+  local parent child=
   parent=$(<"$RUN/$1.pid")
-  read -r child _ <"/proc/$parent/task/$parent/children"
-  echo "$child"
+  grep -qsaF "$RUN/$1.ready" "/proc/$parent/cmdline" || return 1
+  { read -r child _ <"/proc/$parent/task/$parent/children"; } 2>/dev/null
+  [ -n "$child" ] && echo "$child"
 }
 
 # inside NAME COMMAND...: runs it in those namespaces.
 inside() {
   local init
-  init=$(init_of "$1")
+  [ -e "$RUN/$1.pid" ] || { echo "there is no $1 in $RUN: begin a cluster with deploy/cluster/up.sh" >&2; return 1; }
+  init=$(init_of "$1") || { echo "$1 of $RUN has ended: its logs are in $RUN/logs; deploy/cluster/down.sh ends what is left" >&2; return 1; }
   shift
   nsenter -t "$init" -n -m -p --wd="$PWD" "$@"
 }

@@ -3,9 +3,12 @@
 set -uo pipefail
 . "$(dirname "$0")/env.sh"
 [ -e "$RUN/$1.pid" ] || { echo "there is no node $1 in $RUN" >&2; exit 1; }
-parent=$(<"$RUN/$1.pid") init=$(init_of "$1")
-kill -KILL "$parent" 2>/dev/null # the kernel ends the first process of the namespaces then, and with it all others
-for ((i = 0; i < 100; i++)); do [ -e "/proc/$init" ] || break; sleep 0.1; done
+# The kernel ends the first process of the namespaces with the one that is killed here, and with it all others. Where it has ended, so
+# have they.
+if init=$(init_of "$1"); then
+  kill -KILL "$(<"$RUN/$1.pid")"
+  for ((i = 0; i < 100; i++)); do [ -e "/proc/$init" ] || break; sleep 0.1; done
+fi
 rm -f "$RUN/$1.pid" "$RUN/$1.ready"
 hierarchies | while read -r folder; do find "$folder/$CGROUP/$1" -depth -type d -exec rmdir {} + 2>/dev/null; done
 rm -rf "$RUN/nodes/$1"

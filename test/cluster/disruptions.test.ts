@@ -24,23 +24,6 @@ afterAll(async () => {
   await release?.[Symbol.asyncDispose]();
 });
 
-/** Does it while questions are asked without a pause, and says what was wrong with their answers. */
-async function underLoad(disturb: () => Promise<void>): Promise<readonly string[]> {
-  const load = asker.startLoad(2);
-  const more = async (): Promise<void> => {
-    const before = load.answers();
-    await expect.poll(() => load.answers()).toBeGreaterThan(before + 4);
-  };
-  try {
-    await more();
-    await disturb();
-    await more();
-  } catch (reason) {
-    throw new Error(`answers until then: ${JSON.stringify(await load.stop())}`, { cause: reason });
-  }
-  return (await load.stop()).wrong;
-}
-
 async function uids(): Promise<Set<string>> {
   const all = await Promise.all(components.map((component) => release.pods(component)));
   return new Set(all.flat().map(({ metadata }) => metadata.uid));
@@ -58,7 +41,7 @@ test('a rolling upgrade of every stage: no request is lost, and no answer is wro
   const before = await uids();
   const change = { podAnnotations: { 'tests/revision': 'two' } };
   const values = Object.fromEntries(Object.keys(pods).map((stage) => [stage, change]));
-  expect(await underLoad(() => release.upgrade(values))).toEqual([]);
+  expect(await asker.whileAsked(() => release.upgrade(values))).toEqual([]);
   for (const uid of await uids()) expect(before.has(uid)).toBe(false);
 });
 
@@ -70,7 +53,7 @@ test('kubectl drain of a node: no request is lost, and no answer is wrong', asyn
   expect(await onNode()).toBeGreaterThan(0);
   const drain = ['drain', node, '--delete-emptydir-data', '--ignore-daemonsets', '--timeout=600s'];
   try {
-    const wrong = await underLoad(async () => {
+    const wrong = await asker.whileAsked(async () => {
       await kubectl([...drain, `--pod-selector=${selector}`]);
     });
     expect(wrong).toEqual([]);
@@ -86,7 +69,7 @@ test.each(components)('a pod of the %s is evicted: no request is lost, and no an
   const { name, uid } = pod?.metadata ?? { name: '', uid: '' };
   const path = `/api/v1/namespaces/${release.namespace.name}/pods/${name}/eviction`;
   const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: release.namespace.name } };
-  const wrong = await underLoad(async () => {
+  const wrong = await asker.whileAsked(async () => {
     await kubectl(['create', '--raw', path, '-f', '-'], JSON.stringify(eviction));
     await expect
       .poll(async () =>
@@ -106,7 +89,7 @@ test.each(components)(
       const found = (await release.pods(component)).find(({ metadata }) => metadata.uid === pod?.metadata.uid);
       return found?.status?.containerStatuses?.[0];
     };
-    const wrong = await underLoad(async () => {
+    const wrong = await asker.whileAsked(async () => {
       await expect
         .poll(async () => {
           const status = await restarts();

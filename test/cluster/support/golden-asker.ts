@@ -1,22 +1,17 @@
 import { connect, type TesseraClient } from '@tessera/client';
 import { type GoldenCase, goldenCases, picturesOf, visibleAnswer } from '@tessera/testing/demo-model/goldens';
 import sharp from 'sharp';
+import { expect } from 'vitest';
 
 /** How far each channel of a drawing may be off after a takeover: docs/architecture.md, "What is equal to what". */
 const maxDifference = 2;
 
-interface LoadEnd {
-  /** Answers that were right. */
-  readonly right: number;
-  /** What went wrong with the others, a line each. */
-  readonly wrong: readonly string[];
-}
-
-export interface Load {
+/** Questions that are asked without a pause. */
+interface Load {
   /** Answers so far, right or wrong. */
   answers(): number;
-  /** Lets what is under way end. */
-  stop(): Promise<LoadEnd>;
+  /** Lets what is under way end, and says what was wrong with the answers, a line each. */
+  stop(): Promise<readonly string[]>;
 }
 
 /** Asks the goldens' questions and holds the answers to them; drawings to those that were made undisturbed. */
@@ -53,33 +48,53 @@ export class GoldenAsker implements Disposable {
     }
   }
 
-  /** So many callers, each of whom asks one question after the other, of all cases in turn. */
-  startLoad(callers: number, cases: readonly GoldenCase[] = goldenCases): Load {
-    const wrong: string[] = [];
-    let right = 0;
-    let next = 0;
-    let isStopped = false;
-    const call = async (): Promise<void> => {
-      while (!isStopped) {
-        const golden = cases[next++ % cases.length] as GoldenCase;
-        const fault = await this.ask(golden);
-        if (fault === undefined) right++;
-        else wrong.push(`${golden.id}: ${fault}`);
-      }
+  /**
+   * Does it while two callers ask without a pause, before it and behind it, too.
+   * @returns what was wrong with their answers, a line each
+   */
+  async whileAsked(disturb: () => Promise<void>): Promise<readonly string[]> {
+    const load = this.startLoad(2);
+    const more = async (): Promise<void> => {
+      const before = load.answers();
+      await expect.poll(() => load.answers()).toBeGreaterThan(before + 4);
     };
-    const calls = Promise.all(Array.from({ length: callers }, call));
-    return {
-      answers: () => right + wrong.length,
-      async stop() {
-        isStopped = true;
-        await calls;
-        return { right, wrong };
-      },
-    };
+    try {
+      await more();
+      await disturb();
+      await more();
+    } catch (reason) {
+      throw new Error(`answers until then: ${JSON.stringify(await load.stop())}`, { cause: reason });
+    }
+    return await load.stop();
   }
 
   [Symbol.dispose](): void {
     this.client.close();
+  }
+
+  /** So many callers, each of whom asks one question after the other, of all cases in turn. */
+  private startLoad(callers: number): Load {
+    const wrong: string[] = [];
+    let answers = 0;
+    let next = 0;
+    let isStopped = false;
+    const call = async (): Promise<void> => {
+      while (!isStopped) {
+        const golden = goldenCases[next++ % goldenCases.length] as GoldenCase;
+        const fault = await this.ask(golden);
+        answers++;
+        if (fault !== undefined) wrong.push(`${golden.id}: ${fault}`);
+      }
+    };
+    const calls = Promise.all(Array.from({ length: callers }, call));
+    return {
+      answers: () => answers,
+      async stop() {
+        isStopped = true;
+        await calls;
+        return wrong;
+      },
+    };
   }
 
   private chat(golden: GoldenCase) {

@@ -1,11 +1,11 @@
 import { kubectl } from './kubernetes.js';
 import type { Namespace } from './namespace.js';
 
-/** A claim, `model`, of a folder that all nodes have, as they have a network volume. Disposed of, it goes with its namespace. */
-export async function modelClaim(namespace: Namespace, path: string): Promise<AsyncDisposable> {
-  const volumeName = `model-${namespace.name}`;
+/** A claim of a folder that all nodes have, as they have a network volume. Disposed of, the claim goes with its namespace. */
+export async function modelClaim(namespace: Namespace, path: string, name = 'model'): Promise<AsyncDisposable> {
+  const volumeName = `${name}-${namespace.name}`;
   const shared = { storageClassName: '', accessModes: ['ReadOnlyMany'] };
-  const claim = { name: 'model', namespace: namespace.name };
+  const claim = { name, namespace: namespace.name };
   await namespace.apply({
     apiVersion: 'v1',
     kind: 'PersistentVolume',
@@ -18,5 +18,8 @@ export async function modelClaim(namespace: Namespace, path: string): Promise<As
     metadata: { name: claim.name },
     spec: { ...shared, volumeName, resources: { requests: { storage: '1Gi' } } },
   });
-  return { [Symbol.asyncDispose]: () => kubectl(['delete', 'pv', volumeName, '--wait=false']).then(() => undefined) };
+  return {
+    [Symbol.asyncDispose]: () =>
+      kubectl(['delete', 'pv', volumeName, '--wait=false', '--ignore-not-found']).then(() => undefined),
+  };
 }

@@ -6,14 +6,14 @@ const labels = { app: 'nats' };
 
 /**
  * NATS in the cluster, as Service `nats`: each service, and the streams' Job, has a user of its own there, allowed what
- * docs/permissions.md says and nothing else, whose password is in the Secret `nats-USER`.
+ * docs/permissions.md says of these revisions and nothing else, whose password is in the Secret `nats-USER`.
  */
-export async function installNats(namespace: Namespace, revision: string): Promise<void> {
+export async function installNats(namespace: Namespace, revisions: readonly string[]): Promise<void> {
   const configuration = [
     'http_port: 8222',
     'max_payload: 1048576',
     'jetstream { store_dir: /data, max_memory_store: 2147483648 }',
-    natsUsers(new Subjects('tessera', revision)),
+    natsUsers(...revisions.map((revision) => new Subjects('tessera', revision))),
   ];
   await namespace.apply({
     apiVersion: 'v1',
