@@ -84,8 +84,9 @@ test('a later placement is taken up without a restart; an earlier one, and one o
   await expect(upgrade({ epoch: 3, revision: '000000000000' })).rejects.toThrow(
     `experts.placement.content is for revision 000000000000 of the model, and model.revision is ${revision}`,
   );
-  const [kept] = await release.namespace.objects('configmaps', 'tessera-llm-placement');
-  expect(JSON.parse(kept?.data?.['placement.json'] ?? '')).toMatchObject({ revision, epoch: 2 });
+  const data = '--output=jsonpath={.data.placement\\.json}';
+  const kept = await release.namespace.kubectl(['get', 'configmap', 'tessera-llm-placement', data]);
+  expect(JSON.parse(kept)).toMatchObject({ revision, epoch: 2 });
   expect(await uids()).toEqual(before);
   for (const golden of goldenCases) expect(await asker.ask(golden)).toBeUndefined();
 });

@@ -39,8 +39,6 @@ export interface KubernetesObject {
     readonly nodeName?: string;
     readonly template?: { readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> } };
   };
-  /** Of a ConfigMap. */
-  readonly data?: Readonly<Record<string, string>>;
   readonly status?: {
     readonly phase?: string;
     readonly podIP?: string;
