@@ -66,6 +66,10 @@ test('each projection has its rows of the packed one, group by group', async () 
   expect(await read(parts.query, 6)).toEqual(rows([0, 1, 2, 5, 6, 7]));
   expect(await read(parts.key, 2)).toEqual(rows([3, 8]));
   expect(await read(parts.value, 2)).toEqual(rows([4, 9]));
+  // Rows from the middle of a group to the middle of the next.
+  const some = new Float32Array(20 * width);
+  await parts.query.parameter('weight', [6 * headDim, width]).readRows(15, some);
+  expect([...some]).toEqual(rows([0, 1, 2, 5, 6, 7]).slice(15 * width, 35 * width));
   const bias = await source.values('wqkv.bias', 10 * headDim);
   expect(await parts.key.parameter('bias', [2 * headDim]).read()).toEqual(
     Float32Array.of(...bias.subarray(24, 32), ...bias.subarray(64, 72)),

@@ -1,4 +1,10 @@
-import { Module, type Parameter, type ParameterSource } from '../../../checkpoint/parameters.js';
+import {
+  Module,
+  type Parameter,
+  type ParameterSource,
+  parameterOfRows,
+  rowLength,
+} from '../../../checkpoint/parameters.js';
 
 export interface PackedShape {
   readonly heads: number;
@@ -40,19 +46,21 @@ class PackedPart implements ParameterSource {
     const { part } = this;
     const { groups, headDim, inGroup } = this.shape;
     const packed = this.packed.parameter(name, [groups * inGroup * headDim, ...shape.slice(1)]);
-    return {
+    const length = rowLength(shape);
+    const own = part.heads * headDim;
+    return parameterOfRows({
       name: `${packed.name}:${part.name}`,
       shape,
-      read: async (signal) => {
-        const source = await packed.read(signal);
-        const head = source.length / (groups * inGroup);
-        const target = new Float32Array(groups * part.heads * head);
-        for (let group = 0; group < groups; group++) {
-          const begin = (group * inGroup + part.from) * head;
-          target.set(source.subarray(begin, begin + part.heads * head), group * part.heads * head);
+      readRows: async (first, target, signal) => {
+        const end = first + target.length / length;
+        for (let row = first; row < end; ) {
+          const group = Math.floor(row / own);
+          const next = Math.min((group + 1) * own, end);
+          const place = (group * inGroup + part.from) * headDim + (row - group * own);
+          await packed.readRows(place, target.subarray((row - first) * length, (next - first) * length), signal);
+          row = next;
         }
-        return target;
       },
-    };
+    });
   }
 }
