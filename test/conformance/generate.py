@@ -5,6 +5,8 @@ Not needed to run the tests. In an environment with `pip install torch transform
     python test/conformance/generate.py            # every case of cases.json
     python test/conformance/generate.py llama-mha  # those named
 
+InternLM2 and InternLM3 are not in transformers: internlm.py says how Llama stands for them.
+
 For each case of cases.json: fixtures/NAME/config.json (as given there), model.safetensors (random weights, in the case's
 type) and reference.safetensors, computed in float32 from the weights as they are stored:
 
@@ -21,6 +23,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import internlm
 import torch
 import transformers
 from safetensors.torch import save_file
@@ -45,6 +48,23 @@ def random_weights(model: torch.nn.Module, seed: int, dtype: torch.dtype) -> Non
         else:
             values = noise * (1.5 if "q_proj" in name or "k_proj" in name else 1) / parameter.shape[-1] ** 0.5
         parameter.data = values.to(dtype).to(torch.float32)
+
+
+@torch.no_grad()
+def routing_margin(model: torch.nn.Module, prompt: torch.Tensor) -> float:
+    """The least distance between the score of the last expert that was chosen and of the next, as a share of the largest score."""
+    margins: list[torch.Tensor] = []
+
+    def measure(module: torch.nn.Module, _: object, output: tuple[torch.Tensor, ...]) -> None:
+        best = output[0].topk(module.top_k + 1, dim=-1).values
+        margins.append((best[:, -2] - best[:, -1]).min() / output[0].abs().max())
+
+    routers = [module for module in model.modules() if type(module).__name__.endswith("TopKRouter")]
+    hooks = [router.register_forward_hook(measure) for router in routers]
+    model(prompt[None], use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return min(margins).item()
 
 
 @torch.no_grad()
@@ -77,14 +97,20 @@ def generate(name: str, case: dict) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(case["config"], indent=2) + "\n")
-    config = transformers.AutoConfig.from_pretrained(folder)
+    stands_in = case["config"]["model_type"] in internlm.FAMILIES
+    config = internlm.llama_config(case["config"]) if stands_in else transformers.AutoConfig.from_pretrained(folder)
     config._attn_implementation = "eager"
     dtype = getattr(torch, case["dtype"])
     for seed in range(1000):
         model = transformers.AutoModelForCausalLM.from_config(config).to(torch.float32).eval()
         random_weights(model, seed, dtype)
+        if stands_in:
+            internlm.drop_absent(model, case["config"])
         model.tie_weights()
         ids = torch.randint(0, config.vocab_size, [case["prompt"]], generator=torch.Generator().manual_seed(seed))
+        # A row that rounding sends to another expert, and to no more than one, is answered by a stranger.
+        if "routing_margin" in case and routing_margin(model, ids) < case["routing_margin"]:
+            continue
         tensors, firm = reference(model, ids)
         if firm:
             break
@@ -93,13 +119,14 @@ def generate(name: str, case: dict) -> None:
     stored = {key: value.to(dtype).contiguous() for key, value in model.state_dict().items()}
     if config.tie_word_embeddings:
         del stored["lm_head.weight"]
-    save_file(published(stored), folder / "model.safetensors", metadata={"format": "pt"})
+    tensors_of = internlm.published if stands_in else published
+    save_file(tensors_of(stored, case["config"]), folder / "model.safetensors", metadata={"format": "pt"})
     save_file(tensors, folder / "reference.safetensors")
     print(name, "seed", seed)
 
 
-def published(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Experts as checkpoints have them, one by one; transformers holds them stacked."""
+def published(stored: dict[str, torch.Tensor], config: dict) -> dict[str, torch.Tensor]:
+    """Experts as checkpoints have them, one by one; transformers holds them stacked. Mixtral's under the names of its first code."""
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in stored.items():
         if name.endswith("experts.gate_up_proj"):
@@ -112,6 +139,11 @@ def published(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
                 tensors[name.replace("down_proj", f"{index}.down_proj.weight")] = down.contiguous()
         else:
             tensors[name] = tensor
+    if config["model_type"] != "mixtral":
+        return tensors
+    named = {".mlp.": ".block_sparse_moe.", ".gate_proj.": ".w1.", ".up_proj.": ".w3.", ".down_proj.": ".w2."}
+    for own, first in named.items():
+        tensors = {name.replace(own, first): tensor for name, tensor in tensors.items()}
     return tensors
 
 

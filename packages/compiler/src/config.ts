@@ -12,12 +12,10 @@ export function parseConfig<T>(schema: z.ZodType<T>, value: unknown, where: stri
   throw new TesseraError('CHECKPOINT_INVALID', problems.join('; '), { cause: result.error });
 }
 
-/** Any size in a config; what no tensor could have is an error, not a long computation. */
-export const positive = z
-  .number()
-  .int()
-  .positive()
-  .max(2 ** 31 - 1);
+/** The most that any size in a config can be; what no tensor could have is an error, not a long computation. */
+export const maxSize = 2 ** 31 - 1;
+
+export const positive = z.number().int().positive().max(maxSize);
 
 /** Of layers, experts and the like, which graphs are built for one by one. */
 export const pieces = positive.max(4096);

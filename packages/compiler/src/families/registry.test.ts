@@ -18,15 +18,24 @@ const decoder = {
   head_dim: 8,
 };
 
+/** What it has besides where some layers have experts. */
+const experts = {
+  num_experts: 4,
+  num_experts_per_tok: 2,
+  moe_intermediate_size: 8,
+  shared_expert_intermediate_size: 16,
+};
+
 /** Every family, opened with a config of its own that has other fields too. */
 const opened: Readonly<Record<string, (changes: object) => unknown>> = {
   resnet: (changes) => families.vision.resnet?.(part('vision_config', changes), 'config'),
   pixel_shuffle_mlp: (changes) =>
     families.connector.pixel_shuffle_mlp?.(part('connector_config', changes), 'config', { patches: 144, width: 256 }),
   ...Object.fromEntries(
-    ['llama', 'mistral', 'qwen2', 'qwen3'].map((name) => [
+    ['internlm2', 'internlm3', 'llama', 'mistral', 'mixtral', 'qwen2', 'qwen2_moe', 'qwen3'].map((name) => [
       name,
-      (changes: object) => families.llm[name]?.({ ...decoder, ...changes }, 'config'),
+      (changes: object) =>
+        families.llm[name]?.({ ...decoder, ...(name === 'qwen2_moe' && experts), ...changes }, 'config'),
     ]),
   ),
   qwen3_moe: (changes) => families.llm.qwen3_moe?.(part('text_config', changes), 'config'),
@@ -59,7 +68,7 @@ describe.each(Object.entries(opened))('%s', (_, open) => {
 
 test('an unknown model_type is refused with the known ones; a name that every object has is none of them', () => {
   expect(() => byModelType(families.llm, { model_type: 'gpt2' }, 'text_config')).toThrow(
-    'text_config.model_type is gpt2; known are llama, mistral, qwen2, qwen3, qwen3_moe',
+    'text_config.model_type is gpt2; known are internlm2, internlm3, llama, mistral, mixtral, qwen2, qwen2_moe, qwen3, qwen3_moe',
   );
   expect(() => byModelType(families.llm, { model_type: 'toString' }, 'text_config')).toThrow(/known are/);
 });

@@ -8,6 +8,7 @@ export const silu = (x: Value): Value =>
 /** x * Phi(x), exactly. */
 const gelu = (x: Value): Value => x.graph.node('Gelu', [x], { approximate: 'none' })[0] as Value;
 export const geluTanh = (x: Value): Value => x.graph.node('Gelu', [x], { approximate: 'tanh' })[0] as Value;
+export const sigmoid = (x: Value): Value => x.graph.node('Sigmoid', [x])[0] as Value;
 export const softmax = (x: Value): Value => x.graph.node('Softmax', [x], { axis: -1 })[0] as Value;
 
 /** Activations by the names that published configs use. */

@@ -16,7 +16,7 @@ import {
   unsqueeze,
   type Value,
 } from '../graph/index.js';
-import { softmax } from './activation.js';
+import { sigmoid, softmax } from './activation.js';
 import { linear } from './linear.js';
 
 export interface MixtureOfExpertsOptions {
@@ -109,4 +109,13 @@ export function sparseMlp(
   const rows = reshape(x, [-1, options.width]);
   const scores = routerScores(rows, router, options);
   return reshapeLike(mixtureOfExperts(rows, scores, expert, options), x);
+}
+
+/**
+ * What an expert answers that every row of x [batch, seq, width] goes to, by a share that depends on the row alone. `gate` has a
+ * `weight` [1, width]; like the router it is not rounded.
+ */
+export function sharedExpert(x: Value, gate: Module, expert: (x: Value) => Value, width: number): Value {
+  const share = sigmoid(linear(x, gate, { from: width, to: 1, bias: false, precision: 'float32' }));
+  return mul(expert(x), share);
 }

@@ -1,12 +1,11 @@
 import { add, type Value } from '../graph/index.js';
 import type { AttentionResult, KeyValue } from './causal-self-attention.js';
 
-/** The parts of a decoder layer: [batch, seq, width] to the same, but for the cache that attention has. */
-export interface DecoderLayerParts {
+/** The parts of a decoder layer's first half: [batch, seq, width] to the same, but for the cache that attention has. */
+export interface AttendingParts {
   attentionNorm(x: Value): Value;
   attention(x: Value): AttentionResult;
   mlpNorm(x: Value): Value;
-  mlp(x: Value): Value;
 }
 
 /** The cache's new rows, and its next state. */
@@ -29,16 +28,16 @@ export interface AttendedLayer extends CacheResult {
 }
 
 /** y = x + attention(norm(x)), and norm(y): the first half of a decoder layer of LLaMA and its kin. */
-export function preNormAttention(x: Value, parts: Omit<DecoderLayerParts, 'mlp'>): AttendedLayer {
+export function preNormAttention(x: Value, parts: AttendingParts): AttendedLayer {
   const attended = x.graph.scope('attention', () => parts.attention(parts.attentionNorm(x)));
   const residual = add(x, attended.output);
   const normed = x.graph.scope('mlp', () => parts.mlpNorm(residual));
   return { residual, normed, fresh: attended.fresh, present: attended.present };
 }
 
-/** x + attention(norm(x)), then y + mlp(norm(y)): a decoder layer of LLaMA and its kin. */
-export function preNormLayer(x: Value, parts: DecoderLayerParts): DecoderLayerResult {
-  const { residual, normed, fresh, present } = preNormAttention(x, parts);
-  const hidden = x.graph.scope('mlp', () => add(residual, parts.mlp(normed)));
+/** y + mlp(norm(y)): the second half of a decoder layer of LLaMA and its kin. */
+export function feedForward(attended: AttendedLayer, mlp: (normed: Value) => Value): DecoderLayerResult {
+  const { residual, normed, fresh, present } = attended;
+  const hidden = residual.graph.scope('mlp', () => add(residual, mlp(normed)));
   return { hidden, fresh, present };
 }

@@ -5,7 +5,7 @@ import { pretrainedFields } from '../pretrained-fields.js';
 import { oneRope, ropeFields } from '../rope-fields.js';
 
 /**
- * What the config of every dense decoder of LLaMA's kind has. Sizes must be there; a family overrides the defaults in which
+ * What the config of every decoder of LLaMA's kind has. Sizes must be there; a family overrides the defaults in which
  * it differs. A schema that has these fields ends with `.superRefine(fittingDecoder)`.
  */
 export const decoderFields = {
@@ -28,7 +28,9 @@ export const decoderFields = {
   attention_dropout: ofNoMatter,
 };
 
-export type DecoderConfig = z.infer<z.ZodObject<typeof decoderFields>>;
+export type DenseDecoderConfig = z.infer<z.ZodObject<typeof decoderFields>>;
+/** What all decoders have, also those in which no layer has an MLP of its own. */
+export type DecoderConfig = Omit<DenseDecoderConfig, 'intermediate_size'>;
 
 /** How a config divides a hidden state into heads. */
 export function headsOf(config: DecoderConfig): { heads: number; kvHeads: number; headDim: number } {

@@ -1,7 +1,7 @@
 /** Where transformers keeps the tensors of a decoder of LLaMA's kind. What a layer has lies below its name. */
 export const decoderNames = {
   embedding: 'model.embed_tokens',
-  layer: (index: number) => `model.layers.${index}`,
+  layer: (index: number): string => `model.layers.${index}`,
   attentionNorm: 'input_layernorm',
   query: 'self_attn.q_proj',
   queryNorm: 'self_attn.q_norm',
@@ -18,4 +18,6 @@ export const decoderNames = {
   finalNorm: 'model.norm',
   /** Absent where it is tied to the embedding. */
   head: 'lm_head',
-} as const;
+};
+
+export type DecoderNames = Readonly<typeof decoderNames>;

@@ -9,6 +9,7 @@ import { DeclaredParameters, Module } from '../../../checkpoint/parameters.js';
 import { GraphBuilder, type Value } from '../../../graph/index.js';
 import type { AttentionInputs } from '../../../layers/index.js';
 import { type CausalLm, causalLmGraph } from '../../../stages/causal-lm.js';
+import { declaredBy } from '../../../testing/declared-by.js';
 import { openGoldens } from '../../../testing/demo-model.js';
 import { loadedWeights } from '../../../testing/loaded-weights.js';
 import { runGraph } from '../../../testing/run-graph.js';
@@ -134,18 +135,25 @@ test.each([
     { rope_scaling: { type: 'longrope', factor: 4 } },
     /config.json.rope_scaling.rope_type: is not supported; known are default, linear, dynamic, llama3, yarn/,
   ],
-  [{ use_sliding_window: true }, /config.json.use_sliding_window: sliding windows are not supported/],
+  [{ use_sliding_window: 'all' }, /config.json.use_sliding_window/],
   [{ use_qk_norm: false }, /config.json.use_qk_norm: attention without norms/],
   [{ shared_expert_intermediate_size: 512 }, /config.json.shared_expert_intermediate_size: shared experts/],
   [{ layer_types: ['sliding_attention'] }, /config.json.layer_types: is not supported/],
   [{ attention_bias: 'qkv' }, /config.json.attention_bias/],
-  [{ norm_topk_prob: undefined }, /config.json.norm_topk_prob/],
+  [{ norm_topk_prob: 1 }, /config.json.norm_topk_prob/],
   [{ hidden_act: 'swish2' }, /config.json.hidden_act/],
   [{ num_experts: 0 }, /config.json.num_experts/],
   [{ num_experts: 2, num_experts_per_tok: 3 }, /config.json.num_experts_per_tok/],
   [{ num_attention_heads: 3 }, /config.json.num_attention_heads/],
 ])('a config with %o is refused', (changes, message) => {
   expect(() => qwen3Moe({ ...config, ...changes }, 'config.json')).toThrow(message);
+});
+
+test('a window in every layer, where the config turns it on', () => {
+  const windows = (changes: object) => declaredBy(qwen3Moe({ ...config, ...changes }, 'c')).windows;
+  expect(windows({ use_sliding_window: true, sliding_window: 8 })).toEqual(new Array(6).fill(8));
+  expect(windows({ use_sliding_window: true, sliding_window: null })).toEqual(new Array(6).fill(undefined));
+  expect(windows({ use_sliding_window: false, sliding_window: 8 })).toEqual(new Array(6).fill(undefined));
 });
 
 test('what a config says of itself, as some files do, is taken where it is so', () => {

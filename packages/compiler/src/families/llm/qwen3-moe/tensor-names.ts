@@ -5,5 +5,5 @@ export const names = {
   ...decoderNames,
   router: 'mlp.gate',
   /** Like an MLP's, the three linear layers lie below it. */
-  expert: (index: number) => `mlp.experts.${index}`,
-} as const;
+  expert: (index: number): string => `mlp.experts.${index}`,
+};

@@ -1,0 +1,11 @@
+import { decoderNames } from '../decoder-names.js';
+
+/** Where Qwen2MoeForCausalLM keeps its tensors. */
+export const names = {
+  ...decoderNames,
+  router: 'mlp.gate',
+  /** Like an MLP's, the three linear layers lie below it. */
+  expert: (index: number): string => `mlp.experts.${index}`,
+};
+
+export const sharedNames = { expert: 'mlp.shared_expert', gate: 'mlp.shared_expert_gate' };
