@@ -1,56 +1,32 @@
 import { widenFloat16 } from '@tessera/protocol';
+import { halves } from './halves.js';
+import { type SymmetricType, symmetricTypes } from './symmetric-blocks.js';
 
 /**
  * The values of stored blocks in float32, each operation rounded as ggml's reference code rounds it (without the fused
- * multiply-add that some compilers make of its sums, which differs in the last place).
+ * multiply-add that some compilers make of its sums, which differs in the last place). `source` begins where memory was allotted.
  */
 export type Dequantize = (source: Uint8Array, target: Float32Array) => void;
 
 const round = Math.fround;
-
-/** The float16 that each block has `at` bytes behind its beginning. */
-function halves(source: Uint8Array, blockBytes: number, at: number): Float32Array {
-  const bits = new Uint16Array(source.length / blockBytes);
-  for (let block = 0, o = at; block < bits.length; block++, o += blockBytes) {
-    bits[block] = (source[o] as number) | ((source[o + 1] as number) << 8);
-  }
-  return widenFloat16(bits);
-}
-
-/** Bytes as they are numbered in memory: a chunk of a file begins where memory was allotted, or behind whole values. */
-const aligned = (source: Uint8Array, bytes: number): Uint8Array =>
-  source.byteOffset % bytes === 0 ? source : new Uint8Array(source);
 
 function f32(source: Uint8Array, target: Float32Array): void {
   new Uint8Array(target.buffer, target.byteOffset, target.byteLength).set(source);
 }
 
 function f16(source: Uint8Array, target: Float32Array): void {
-  const { buffer, byteOffset, length } = aligned(source, 2);
+  const { buffer, byteOffset, length } = source;
   widenFloat16(new Uint16Array(buffer, byteOffset, length / 2), target);
 }
 
 function bf16(source: Uint8Array, target: Float32Array): void {
-  const { buffer, byteOffset, length } = aligned(source, 2);
+  const { buffer, byteOffset, length } = source;
   const from = new Uint16Array(buffer, byteOffset, length / 2);
   const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
   for (let i = 0; i < bits.length; i++) bits[i] = (from[i] as number) << 16;
 }
 
-/** A scale, then 32 nibbles: the low ones are the first half. */
-function q4_0(source: Uint8Array, target: Float32Array): void {
-  const scales = halves(source, 18, 0);
-  for (let block = 0; block < scales.length; block++) {
-    const d = scales[block] as number;
-    for (let j = 0, q = block * 18 + 2, y = block * 32; j < 16; j++) {
-      const byte = source[q + j] as number;
-      target[y + j] = ((byte & 15) - 8) * d;
-      target[y + j + 16] = ((byte >> 4) - 8) * d;
-    }
-  }
-}
-
-/** A scale, what is added, then nibbles as in Q4_0. */
+/** A scale, what is added, then 32 nibbles: the low ones are the first half. */
 function q4_1(source: Uint8Array, target: Float32Array): void {
   const scales = halves(source, 20, 0);
   const offsets = halves(source, 20, 2);
@@ -71,20 +47,7 @@ const u32 = (source: Uint8Array, at: number): number =>
   ((source[at + 2] as number) << 16) |
   ((source[at + 3] as number) << 24);
 
-/** A scale, the fifth bits of all 32, then nibbles. */
-function q5_0(source: Uint8Array, target: Float32Array): void {
-  const scales = halves(source, 22, 0);
-  for (let block = 0; block < scales.length; block++) {
-    const d = scales[block] as number;
-    const high = u32(source, block * 22 + 2);
-    for (let j = 0, q = block * 22 + 6, y = block * 32; j < 16; j++) {
-      const byte = source[q + j] as number;
-      target[y + j] = (((byte & 15) | (((high >>> j) & 1) << 4)) - 16) * d;
-      target[y + j + 16] = (((byte >> 4) | (((high >>> (j + 16)) & 1) << 4)) - 16) * d;
-    }
-  }
-}
-
+/** A scale, what is added, the fifth bits of all 32, then nibbles. */
 function q5_1(source: Uint8Array, target: Float32Array): void {
   const scales = halves(source, 24, 0);
   const offsets = halves(source, 24, 2);
@@ -97,16 +60,6 @@ function q5_1(source: Uint8Array, target: Float32Array): void {
       target[y + j] = round(((byte & 15) | (((high >>> j) & 1) << 4)) * d) + m;
       target[y + j + 16] = round(((byte >> 4) | (((high >>> (j + 16)) & 1) << 4)) * d) + m;
     }
-  }
-}
-
-/** A scale, then 32 signed bytes. */
-function q8_0(source: Uint8Array, target: Float32Array): void {
-  const scales = halves(source, 34, 0);
-  const signed = new Int8Array(source.buffer, source.byteOffset, source.length);
-  for (let block = 0; block < scales.length; block++) {
-    const d = scales[block] as number;
-    for (let j = 0, q = block * 34 + 2, y = block * 32; j < 32; j++) target[y + j] = (signed[q + j] as number) * d;
   }
 }
 
@@ -145,30 +98,15 @@ function fourOrFiveBitsK(source: Uint8Array, target: Float32Array, blockBytes: 1
   }
 }
 
-/** Low nibbles, high pairs of bits, 16 signed scales, the scale of scales: in halves of 128 values, each in four runs of 32. */
-function q6_k(source: Uint8Array, target: Float32Array): void {
-  const scales = halves(source, 210, 208);
-  const signed = new Int8Array(source.buffer, source.byteOffset, source.length);
-  for (let block = 0; block < scales.length; block++) {
-    const begin = block * 210;
-    const d = scales[block] as number;
-    for (let run = 0; run < 8; run++) {
-      const half = run >> 2;
-      const low = begin + half * 64 + (run % 2) * 32;
-      const high = begin + 128 + half * 32;
-      const shift = (run & 2) * 2;
-      const pair = (run & 3) * 2;
-      const y = block * 256 + run * 32;
-      for (let part = 0; part < 2; part++) {
-        const step = round(d * (signed[begin + 192 + run * 2 + part] as number));
-        for (let j = part * 16; j < part * 16 + 16; j++) {
-          const value =
-            (((source[low + j] as number) >> shift) & 15) | ((((source[high + j] as number) >> pair) & 3) << 4);
-          target[y + j] = step * (value - 32);
-        }
-      }
+/** Whole numbers times a scale. */
+function symmetric({ blockSize, unpack }: SymmetricType): Dequantize {
+  return (source, target) => {
+    const { values, scales } = unpack(source);
+    for (let block = 0, i = 0; block < scales.length; block++) {
+      const scale = scales[block] as number;
+      for (const end = i + blockSize; i < end; i++) target[i] = (values[i] as number) * scale;
     }
-  }
+  };
 }
 
 /** By the name of the stored type; those that are not here are not read. */
@@ -176,12 +114,9 @@ export const dequantizers: Readonly<Record<string, Dequantize>> = {
   F32: f32,
   F16: f16,
   BF16: bf16,
-  Q4_0: q4_0,
   Q4_1: q4_1,
-  Q5_0: q5_0,
   Q5_1: q5_1,
-  Q8_0: q8_0,
+  ...Object.fromEntries(Object.entries(symmetricTypes).map(([name, type]) => [name, symmetric(type)])),
   Q4_K: (source, target) => fourOrFiveBitsK(source, target, 144),
   Q5_K: (source, target) => fourOrFiveBitsK(source, target, 176),
-  Q6_K: q6_k,
 };
