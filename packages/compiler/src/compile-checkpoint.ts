@@ -21,7 +21,7 @@ import { graphFile, manifestSections, nullConditionFile } from './manifest-secti
 import { modelName } from './model-name.js';
 import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
-import { openModel } from './open-model.js';
+import { decideWeights, openModel, type WantedWeights } from './open-model.js';
 import { temporarySibling } from './temporary-sibling.js';
 
 export interface CompileProgress {
@@ -32,7 +32,7 @@ export interface CompileProgress {
 }
 
 export interface CompileOptions {
-  readonly weights: WeightPrecision;
+  readonly weights: WantedWeights;
   /** Also writes the LLM cut in pieces; without it the model can only be computed whole. */
   readonly cut?: Cut;
   readonly onProgress?: (progress: CompileProgress) => void;
@@ -70,7 +70,8 @@ export async function compileCheckpoint(
 }
 
 async function writeBundle(path: string, work: string, options: CompileOptions): Promise<BundleManifest> {
-  const { weights, cut, signal } = options;
+  const { cut, signal } = options;
+  const weights = await decideWeights(path, options.weights);
   const model = await openModel(path);
   try {
     const plan = planModel(await model.json('config.json'));
@@ -82,9 +83,9 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
       preprocessor: await model.json('preprocessor_config.json'),
       generation: await model.json('generation_config.json'),
     };
-    const sections = manifestSections(plan, plan.stages, configs, options);
+    const sections = manifestSections(plan, plan.stages, configs, { weights, cut });
     const digest = options.digest ?? (await contentDigest(path, weights, (file) => fileDigest(file, signal), cut));
-    await writeStages(model, plan.stages, sections.llm, work, options);
+    await writeStages(model, plan.stages, sections.llm, work, { ...options, weights });
     await model.writeTokenizer(work);
     const manifest = bundleManifest.parse({
       formatVersion: bundleFormatVersion,
@@ -107,7 +108,7 @@ async function writeStages(
   stages: StagePieces,
   llm: LlmSection,
   work: string,
-  { weights, onProgress, signal }: CompileOptions,
+  { weights, onProgress, signal }: CompileOptions & { readonly weights: WeightPrecision },
 ): Promise<void> {
   const llmWeights = `${graphFile.llm}.data`;
   const builds = Object.entries(stageGraphs(stages)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];

@@ -7,7 +7,7 @@ import { contentDigest } from './content-digest.js';
 import { DigestMemo } from './digest-memo.js';
 import { withFileLock } from './file-lock.js';
 import { modelName } from './model-name.js';
-import { isModelFile } from './open-model.js';
+import { decideWeights, isModelFile } from './open-model.js';
 import { removeAbandoned } from './temporary-sibling.js';
 
 export interface EnsuredBundle {
@@ -35,12 +35,13 @@ export async function ensureBundle(
   cacheDir: string,
   options: Omit<CompileOptions, 'digest'>,
 ): Promise<EnsuredBundle> {
-  const { weights, cut, signal } = options;
+  const { cut, signal } = options;
   const checkpoint = resolve(checkpointDir);
   const cache = resolve(cacheDir);
   if (!((await isModelFile(checkpoint)) || (await stat(join(checkpoint, 'config.json')).catch(() => undefined)))) {
     throw new TesseraError('CHECKPOINT_INVALID', `${join(checkpoint, 'config.json')}: is missing`);
   }
+  const weights = await decideWeights(checkpoint, options.weights);
   await mkdir(cache, { recursive: true });
   const memo = await DigestMemo.open(join(cache, 'digests.json'));
   const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal), cut);
@@ -53,7 +54,7 @@ export async function ensureBundle(
     await removeAbandoned(cache);
     await rm(dir, { recursive: true, force: true });
     try {
-      await compileCheckpoint(checkpoint, dir, { ...options, digest });
+      await compileCheckpoint(checkpoint, dir, { ...options, weights, digest });
       return { dir, compiled: true };
     } catch (error) {
       // Another process may have put the same bundle there first.

@@ -2,12 +2,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tokenizerFiles as tokenizerFileNames } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import type { Parameter } from '../checkpoint/parameters.js';
+import { type Parameter, parameterOfRows } from '../checkpoint/parameters.js';
 import type { ConfigFile, PublishedModel, PublishedTensorInfo } from '../checkpoint/published-model.js';
 import { type Architecture, architectureOf } from './architecture.js';
 import { configOf } from './config.js';
 import { GgufFiles } from './gguf-files.js';
-import { type PlacedTensor, readRows, requireReadType } from './gguf-tensors.js';
+import { type PlacedTensor, readRows, requireReadType, storedBlocks } from './gguf-tensors.js';
 import { publishedTensors, ropeDivisorsName } from './tensor-names.js';
 import { type TokenizerFiles, tokenizerOf } from './tokenizer.js';
 
@@ -67,16 +67,16 @@ export class GgufCheckpoint implements PublishedModel {
       throw new TesseraError('CHECKPOINT_INVALID', `${tensor.file.path}: ${tensor.stored.name} is ${shapes}`);
     }
     requireReadType(tensor);
-    return {
+    const stored = storedBlocks(tensor);
+    return parameterOfRows({
       name,
       shape,
-      read: async (signal) => {
+      readRows: async (first, target, signal) => {
         signal?.throwIfAborted();
-        const values = new Float32Array(shape.reduce((product, size) => product * size, 1));
-        await readRows(tensor, 0, values);
-        return values;
+        await readRows(tensor, first, target);
       },
-    };
+      ...(stored !== undefined && { stored }),
+    });
   }
 
   async writeTokenizer(outDir: string): Promise<void> {

@@ -1,6 +1,9 @@
 import { TesseraError } from '@tessera/protocol';
+import type { Blocks, StoredBlocks } from '../checkpoint/parameters.js';
+import { firstNotFinite } from '../checkpoint/widen.js';
 import { dequantizers } from './dequantize.js';
 import type { GgufFile } from './gguf-file.js';
+import { packed, symmetricTypes } from './symmetric-blocks.js';
 import type { PublishedTensor } from './tensor-names.js';
 
 const readTypes = Object.keys(dequantizers).join(', ');
@@ -33,6 +36,22 @@ export async function readRows(tensor: PlacedTensor, first: number, target: Floa
   requireFinite(tensor, target);
 }
 
+/**
+ * A weight's blocks as they are stored, where MatMulNBits can hold them: value for value.
+ * @throws TesseraError as readRows
+ */
+export function storedBlocks(tensor: PlacedTensor): StoredBlocks | undefined {
+  const type = symmetricTypes[tensor.stored.type.name];
+  if (type === undefined || tensor.shape.length !== 2) return undefined;
+  const { bits, blockSize, unpack } = type;
+  const read = async (first: number, count: number): Promise<Blocks> => {
+    const { values, scales } = unpack(await readStored(tensor, first, count));
+    requireFinite(tensor, scales);
+    return { values: packed(values, bits), scales };
+  };
+  return { bits, blockSize, zeroPoints: 'none', readRows: read };
+}
+
 /** Stored rows in the order of a checkpoint, which is the file's but for heads that were turned. */
 async function readStored(tensor: PlacedTensor, first: number, count: number): Promise<Uint8Array> {
   const { file, stored, firstRow, turnedHead } = tensor;
@@ -59,7 +78,7 @@ function turnedBack<T extends Uint8Array | Float32Array>(source: T, width: numbe
 }
 
 function requireFinite({ file, stored }: PlacedTensor, values: Float32Array): void {
-  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  const wrong = firstNotFinite(values);
   if (wrong >= 0) throw problem(file, `${stored.name} has a value or a scale of ${values[wrong]}`);
 }
 
