@@ -4,6 +4,9 @@ import type { StoredTensor } from './gguf-file.js';
 import type { Metadata } from './metadata.js';
 import { ropeScaling } from './rope-scaling.js';
 
+/** More than any model has. */
+const maxLayers = 4096;
+
 /** The dimensions of a tensor that must be there. */
 type ShapeOf = (name: string) => readonly number[];
 
@@ -20,14 +23,23 @@ export function configOf(
   const values = new ArchitectureValues(metadata, name);
   const shapeOf: ShapeOf = (tensor) => metadata.required(`the tensor ${tensor}`, tensors.get(tensor)).shape;
   const layers = values.required('block_count');
+  if (layers > maxLayers) throw values.problem('block_count', `is ${layers}; at most ${maxLayers} are read`);
   const width = values.required('embedding_length');
   const heads = metadata.required(`${name}.attention.head_count`, values.ofEveryLayer('attention.head_count'));
   const headDim = headDimOf(values, width / heads);
+  const [vocabSize, columns] = shapeOf('token_embd.weight');
+  const [queryRows] = shapeOf('blk.0.attn_q.weight');
+  if (columns !== width)
+    throw values.problem('embedding_length', `is ${width}, but token_embd.weight has ${columns} columns`);
+  if (queryRows !== heads * headDim) {
+    const sizes = `is ${heads}, with ${headDim} values a head`;
+    throw values.problem('attention.head_count', `${sizes}, but blk.0.attn_q.weight has ${queryRows} rows`);
+  }
   const theta = values.number('rope.freq_base') ?? 10_000;
   const config = {
     architectures: [`${name} of a GGUF file`],
     model_type: modelType,
-    vocab_size: shapeOf('token_embd.weight')[0],
+    vocab_size: vocabSize,
     hidden_size: width,
     intermediate_size: values.ofEveryLayer('feed_forward_length'),
     num_hidden_layers: layers,

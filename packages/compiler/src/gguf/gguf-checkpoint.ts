@@ -4,6 +4,7 @@ import { tokenizerFiles as tokenizerFileNames } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { type Parameter, parameterOfRows } from '../checkpoint/parameters.js';
 import type { ConfigFile, PublishedModel, PublishedTensorInfo } from '../checkpoint/published-model.js';
+import { planModel } from '../models/plan-model.js';
 import { type Architecture, architectureOf } from './architecture.js';
 import { configOf } from './config.js';
 import { GgufFiles } from './gguf-files.js';
@@ -35,6 +36,7 @@ export class GgufCheckpoint implements PublishedModel {
       const { metadata, tensors } = files;
       const architecture = architectureOf(metadata);
       const config = configOf(metadata, architecture, tensors, await ropeDivisors(files));
+      checkConfig(path, config);
       const placed = placeAll(files, architecture, config.head_dim as number);
       return new GgufCheckpoint(files, config, placed, tokenizerOf(metadata, config.vocab_size as number));
     } catch (error) {
@@ -87,6 +89,16 @@ export class GgufCheckpoint implements PublishedModel {
 
   close(): Promise<void> {
     return this.files.close();
+  }
+}
+
+/** Refuses a config that no family takes, before anything else is made of it. */
+function checkConfig(path: string, config: Readonly<Record<string, unknown>>): void {
+  try {
+    planModel(config);
+  } catch (cause) {
+    const { code, message } = TesseraError.from(cause);
+    throw new TesseraError(code, `${path}: what it says would be a ${message}`, { cause });
   }
 }
 
