@@ -88,6 +88,18 @@ export class HeaderReader {
     return bytes.toString('utf8');
   }
 
+  /** The same, where it is read already: a vocabulary is hundreds of thousands of them, and to wait for each takes long. */
+  private stringAtHand(): string | undefined {
+    const rest = this.window.length - this.at - 8;
+    if (rest < 0) return undefined;
+    const length = Number(this.window.readBigUInt64LE(this.at));
+    if (length > rest) return undefined;
+    const bytes = this.window.subarray(this.at + 8, this.at + 8 + length);
+    if (!isUtf8(bytes)) return undefined;
+    this.at += 8 + length;
+    return bytes.toString('utf8');
+  }
+
   /** @param type as the file numbers types of values */
   async value(type: number): Promise<MetadataValue> {
     if (type === stringType) return this.string();
@@ -108,7 +120,7 @@ export class HeaderReader {
     if (isNumeric(type)) return this.numbers(type, count);
     if (type === stringType) {
       const strings: string[] = [];
-      for (let i = 0; i < count; i++) strings.push(await this.string());
+      for (let i = 0; i < count; i++) strings.push(this.stringAtHand() ?? (await this.string()));
       return strings;
     }
     if (type !== arrayType) throw new Error(`is an array of the unknown type ${type}`);
