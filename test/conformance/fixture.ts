@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LlmSection, readBundle } from '@tessera/bundle';
+import { type LlmSection, readBundle, type WeightKind } from '@tessera/bundle';
 import { compileCheckpoint, SafetensorsFile } from '@tessera/compiler';
 import { layerOutput, writeWithLayerOutputs } from '@tessera/compiler/testing/layer-outputs';
 import { createSession, type Session } from '@tessera/inference';
@@ -11,7 +11,7 @@ const fixtures = join(import.meta.dirname, 'fixtures');
 /** The cases that generate.py has written. */
 export const fixtureNames: readonly string[] = readdirSync(fixtures).sort();
 
-type Weights = Parameters<typeof compileCheckpoint>[2]['weights'];
+type Weights = WeightKind;
 
 /** What transformers computes of a toy model: see generate.py. */
 export interface Reference {

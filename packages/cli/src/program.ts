@@ -171,7 +171,9 @@ function chatOptions(command: Command): Command {
 }
 
 function weightsOption(): Option {
-  return new Option('--weights <kind>', 'how weights are stored').choices(weightKinds).default('float32');
+  return new Option('--weights <kind>', 'how weights are stored')
+    .choices(['auto', ...weightKinds])
+    .default('auto', 'auto: float32, and of a GGUF file what comes nearest to what it stores');
 }
 
 function logitBias(value: string, earlier: Readonly<Record<number, number>> = {}): Record<number, number> {

@@ -1,5 +1,5 @@
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import {
   type BundleManifest,
   bundleFormatVersion,
@@ -9,7 +9,7 @@ import {
   type StageName,
 } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
+import type { ParameterSource } from './checkpoint/parameters.js';
 import { contentDigest, fileDigest } from './content-digest.js';
 import { countParameters } from './count-parameters.js';
 import type { Cut } from './cut.js';
@@ -18,10 +18,11 @@ import type { WeightPrecision } from './graph/index.js';
 import { WeightFile, weightBytes, writeGraph } from './graph/write-graph.js';
 import { layerPieces } from './layer-cut.js';
 import { graphFile, manifestSections, nullConditionFile } from './manifest-sections.js';
+import { modelName } from './model-name.js';
 import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
+import { decideWeights, openModel, type WantedWeights } from './open-model.js';
 import { temporarySibling } from './temporary-sibling.js';
-import { copyTokenizer } from './tokenizer-files.js';
 
 export interface CompileProgress {
   readonly stage: StageName;
@@ -31,7 +32,7 @@ export interface CompileProgress {
 }
 
 export interface CompileOptions {
-  readonly weights: WeightPrecision;
+  readonly weights: WantedWeights;
   /** Also writes the LLM cut in pieces; without it the model can only be computed whole. */
   readonly cut?: Cut;
   readonly onProgress?: (progress: CompileProgress) => void;
@@ -41,13 +42,13 @@ export interface CompileOptions {
 }
 
 /**
- * Compiles a published checkpoint to a bundle in `outDir`, which must not exist yet. The bundle is written beside it and
+ * Compiles a published checkpoint, a folder or a GGUF file, to a bundle in `outDir`, which must not exist yet. The bundle is written beside it and
  * renamed when whole, so `outDir` is complete or absent, whatever happens.
  * @throws TesseraError CHECKPOINT_INVALID naming the file at fault; UNSUPPORTED for a model that can only be inspected, or not be
  *   cut so
  */
 export async function compileCheckpoint(
-  checkpointDir: string,
+  checkpoint: string,
   outDir: string,
   options: CompileOptions,
 ): Promise<BundleManifest> {
@@ -59,7 +60,7 @@ export async function compileCheckpoint(
   const work = temporarySibling(target);
   await mkdir(work);
   try {
-    const manifest = await writeBundle(resolve(checkpointDir), work, options);
+    const manifest = await writeBundle(resolve(checkpoint), work, options);
     await rename(work, target);
     return manifest;
   } catch (error) {
@@ -68,47 +69,46 @@ export async function compileCheckpoint(
   }
 }
 
-async function writeBundle(dir: string, work: string, options: CompileOptions): Promise<BundleManifest> {
-  const { weights, cut, signal } = options;
-  const config = await readJson(dir, 'config.json');
-  if (config === undefined) throw new TesseraError('CHECKPOINT_INVALID', `${join(dir, 'config.json')}: is missing`);
-  const plan = planModel(config);
-  if (plan.stages === undefined) {
-    throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
-  }
-  const configs = {
-    tokenizer: await readJson(dir, 'tokenizer.json'),
-    preprocessor: await readJson(dir, 'preprocessor_config.json'),
-    generation: await readJson(dir, 'generation_config.json'),
-  };
-  const sections = manifestSections(plan, plan.stages, configs, options);
-  const digest = options.digest ?? (await contentDigest(dir, weights, (path) => fileDigest(path, signal), cut));
-  const checkpoint = await Checkpoint.open(dir);
+async function writeBundle(path: string, work: string, options: CompileOptions): Promise<BundleManifest> {
+  const { cut, signal } = options;
+  const weights = await decideWeights(path, options.weights);
+  const model = await openModel(path);
   try {
-    await writeStages(checkpoint, plan.stages, sections.llm, work, options);
+    const plan = planModel(await model.json('config.json'));
+    if (plan.stages === undefined) {
+      throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
+    }
+    const configs = {
+      tokenizer: await model.json('tokenizer.json'),
+      preprocessor: await model.json('preprocessor_config.json'),
+      generation: await model.json('generation_config.json'),
+    };
+    const sections = manifestSections(plan, plan.stages, configs, { weights, cut });
+    const digest = options.digest ?? (await contentDigest(path, weights, (file) => fileDigest(file, signal), cut));
+    await writeStages(model, plan.stages, sections.llm, work, { ...options, weights });
+    await model.writeTokenizer(work);
+    const manifest = bundleManifest.parse({
+      formatVersion: bundleFormatVersion,
+      name: modelName(path),
+      revision: digest.slice(0, 12),
+      weights,
+      parameters: countParameters(plan),
+      files: await describeFiles(work, signal),
+      ...sections,
+    });
+    await writeFile(join(work, manifestFileName), `${JSON.stringify(manifest, null, 2)}\n`);
+    return manifest;
   } finally {
-    await checkpoint.close();
+    await model.close();
   }
-  await copyTokenizer(dir, work);
-  const manifest = bundleManifest.parse({
-    formatVersion: bundleFormatVersion,
-    name: basename(dir),
-    revision: digest.slice(0, 12),
-    weights,
-    parameters: countParameters(plan),
-    files: await describeFiles(work, signal),
-    ...sections,
-  });
-  await writeFile(join(work, manifestFileName), `${JSON.stringify(manifest, null, 2)}\n`);
-  return manifest;
 }
 
 async function writeStages(
-  checkpoint: Checkpoint,
+  checkpoint: ParameterSource,
   stages: StagePieces,
   llm: LlmSection,
   work: string,
-  { weights, onProgress, signal }: CompileOptions,
+  { weights, onProgress, signal }: CompileOptions & { readonly weights: WeightPrecision },
 ): Promise<void> {
   const llmWeights = `${graphFile.llm}.data`;
   const builds = Object.entries(stageGraphs(stages)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];

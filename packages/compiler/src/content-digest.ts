@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { weightFiles } from './checkpoint/checkpoint.js';
 import type { Cut } from './cut.js';
+import { splitFiles } from './gguf/split-files.js';
 import type { WeightPrecision } from './graph/index.js';
+import { isModelFile } from './open-model.js';
 import { chatTemplateFile } from './tokenizer-files.js';
 
 /**
@@ -36,17 +38,32 @@ export async function fileDigest(path: string, signal?: AbortSignal): Promise<st
  * files. `digestOf` lets a caller remember the digests of large files.
  */
 export async function contentDigest(
-  dir: string,
+  path: string,
   weights: WeightPrecision,
   digestOf: (path: string) => Promise<string>,
   cut?: Cut,
 ): Promise<string> {
   const variant = cut === undefined ? weights : `${weights} ${cut}`;
   const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${variant}\n`);
-  const large = await weightFiles(dir);
-  const present = new Set(await readdir(dir));
-  for (const name of [...configFiles.filter((file) => present.has(file)), ...large]) {
-    hash.update(`${name} ${await digestOf(join(dir, name))}\n`);
+  for (const { name, file } of (await isModelFile(path)) ? ggufFiles(path) : await folderFiles(path)) {
+    hash.update(`${name} ${await digestOf(file)}\n`);
   }
   return hash.digest('hex');
 }
+
+interface DigestedFile {
+  /** What tells it from the model's other files. */
+  readonly name: string;
+  readonly file: string;
+}
+
+async function folderFiles(dir: string): Promise<DigestedFile[]> {
+  const large = await weightFiles(dir);
+  const present = new Set(await readdir(dir));
+  const names = [...configFiles.filter((file) => present.has(file)), ...large];
+  return names.map((name) => ({ name, file: join(dir, name) }));
+}
+
+/** All is in the file, or in files that follow each other: what they are called makes no other model. */
+const ggufFiles = (path: string): DigestedFile[] =>
+  splitFiles(path).map((file, index) => ({ name: `gguf ${index}`, file }));

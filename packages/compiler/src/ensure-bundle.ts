@@ -1,11 +1,13 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { type CompileOptions, compileCheckpoint } from './compile-checkpoint.js';
 import { contentDigest } from './content-digest.js';
 import { DigestMemo } from './digest-memo.js';
 import { withFileLock } from './file-lock.js';
+import { modelName } from './model-name.js';
+import { decideWeights, isModelFile } from './open-model.js';
 import { removeAbandoned } from './temporary-sibling.js';
 
 export interface EnsuredBundle {
@@ -33,25 +35,26 @@ export async function ensureBundle(
   cacheDir: string,
   options: Omit<CompileOptions, 'digest'>,
 ): Promise<EnsuredBundle> {
-  const { weights, cut, signal } = options;
+  const { cut, signal } = options;
   const checkpoint = resolve(checkpointDir);
   const cache = resolve(cacheDir);
-  if (!(await stat(join(checkpoint, 'config.json')).catch(() => undefined))) {
+  if (!((await isModelFile(checkpoint)) || (await stat(join(checkpoint, 'config.json')).catch(() => undefined)))) {
     throw new TesseraError('CHECKPOINT_INVALID', `${join(checkpoint, 'config.json')}: is missing`);
   }
+  const weights = await decideWeights(checkpoint, options.weights);
   await mkdir(cache, { recursive: true });
   const memo = await DigestMemo.open(join(cache, 'digests.json'));
   const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal), cut);
   await memo.save();
   const variant = cut === undefined ? weights : `${weights}-${cut}`;
-  const dir = join(cache, `${basename(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
+  const dir = join(cache, `${modelName(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
   if (await isWhole(dir)) return { dir, compiled: false };
   return withFileLock(`${dir}.lock`, signal, async () => {
     if (await isWhole(dir)) return { dir, compiled: false };
     await removeAbandoned(cache);
     await rm(dir, { recursive: true, force: true });
     try {
-      await compileCheckpoint(checkpoint, dir, { ...options, digest });
+      await compileCheckpoint(checkpoint, dir, { ...options, weights, digest });
       return { dir, compiled: true };
     } catch (error) {
       // Another process may have put the same bundle there first.

@@ -8,3 +8,4 @@ export {
   type ParameterDifference,
   type StageInspection,
 } from './inspect-checkpoint.js';
+export type { WantedWeights } from './open-model.js';

@@ -1,10 +1,10 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { type StageName, stageNames } from '@tessera/bundle';
-import { elementCount, TesseraError } from '@tessera/protocol';
-import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
-import type { TensorInfo } from './checkpoint/safetensors.js';
+import { elementCount } from '@tessera/protocol';
+import type { PublishedModel, PublishedTensorInfo } from './checkpoint/published-model.js';
 import { declaredParameters } from './count-parameters.js';
 import { planModel } from './models/plan-model.js';
+import { openModel } from './open-model.js';
 
 export interface StageInspection {
   readonly stage: StageName;
@@ -34,19 +34,25 @@ export interface CheckpointInspection {
 }
 
 /** Integers are counters and indices, which some frameworks save along; they are no parameters. */
-const isParameter = (tensor: TensorInfo): boolean => /^(BF|F)/.test(tensor.dtype);
+const isParameter = ({ dtype }: PublishedTensorInfo): boolean => !/^(BOOL|[IU]\d+)$/.test(dtype);
 
 /**
- * Counts a model's parameters stage by stage without reading its weights: from the headers of its safetensors files,
- * or, where there are none, from config.json alone.
+ * Counts a model's parameters stage by stage without reading its weights: from the headers of its files, or, where
+ * there are none, from config.json alone.
  * @throws TesseraError CHECKPOINT_INVALID naming the file at fault
  */
-export async function inspectCheckpoint(dir: string): Promise<CheckpointInspection> {
-  const root = resolve(dir);
-  const config = await readJson(root, 'config.json');
-  if (config === undefined) throw new TesseraError('CHECKPOINT_INVALID', `${join(root, 'config.json')}: is missing`);
-  const plan = planModel(config);
-  const found = await tensorShapes(root);
+export async function inspectCheckpoint(path: string): Promise<CheckpointInspection> {
+  const model = await openModel(resolve(path));
+  try {
+    return await inspect(model);
+  } finally {
+    await model.close();
+  }
+}
+
+async function inspect(model: PublishedModel): Promise<CheckpointInspection> {
+  const plan = planModel(await model.json('config.json'));
+  const found = tensorShapes(model);
   const declared = stageNames.map((stage) => ({ stage, shapes: declaredParameters(plan, stage) }));
   const counts = declared
     .filter(({ shapes }) => shapes.size > 0)
@@ -64,14 +70,9 @@ export async function inspectCheckpoint(dir: string): Promise<CheckpointInspecti
 
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
-async function tensorShapes(dir: string): Promise<Shapes | undefined> {
-  const checkpoint = await Checkpoint.open(dir);
-  try {
-    if (!checkpoint.hasWeights) return undefined;
-    return new Map([...checkpoint.tensors()].filter(isParameter).map(({ name, shape }) => [name, shape]));
-  } finally {
-    await checkpoint.close();
-  }
+function tensorShapes(model: PublishedModel): Shapes | undefined {
+  if (!model.hasWeights) return undefined;
+  return new Map([...model.tensors()].filter(isParameter).map(({ name, shape }) => [name, shape]));
 }
 
 function countElements(declared: Shapes, found: Shapes | undefined): number {

@@ -1,13 +1,13 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { readBundle, type WeightKind } from '@tessera/bundle';
-import { type Cut, compileCheckpoint } from '@tessera/compiler';
+import { type BundleManifest, readBundle } from '@tessera/bundle';
+import { type Cut, compileCheckpoint, type WantedWeights } from '@tessera/compiler';
 import { TesseraError } from '@tessera/protocol';
 import { note, progress } from '../terminal.js';
 
 export interface CompileCommandOptions {
   readonly out: string;
-  readonly weights: WeightKind;
+  readonly weights: WantedWeights;
   readonly cut?: Cut;
   /** Whether a bundle that is there already is left as it is. */
   readonly keep: boolean;
@@ -17,15 +17,16 @@ export interface CompileCommandOptions {
 /** Compiles a checkpoint into a bundle. */
 export async function compile(checkpoint: string, options: CompileCommandOptions, signal: AbortSignal): Promise<void> {
   const out = resolve(options.out);
-  if (options.keep && (await isThere(out, options.weights))) {
-    if (options.json)
-      process.stdout.write(`${JSON.stringify({ bundle: out, weights: options.weights, kept: true })}\n`);
+  const kept = options.keep ? await bundleAt(out, options.weights) : undefined;
+  if (kept !== undefined) {
+    if (options.json) process.stdout.write(`${JSON.stringify({ bundle: out, weights: kept.weights, kept: true })}\n`);
     else note(`kept the bundle that is there: ${out}`);
     return;
   }
   const bar = progress('compiling');
+  let written: BundleManifest;
   try {
-    await compileCheckpoint(resolve(checkpoint), out, {
+    written = await compileCheckpoint(resolve(checkpoint), out, {
       weights: options.weights,
       cut: options.cut,
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
@@ -34,14 +35,14 @@ export async function compile(checkpoint: string, options: CompileCommandOptions
   } finally {
     bar.stop();
   }
-  if (options.json) process.stdout.write(`${JSON.stringify({ bundle: out, weights: options.weights })}\n`);
+  if (options.json) process.stdout.write(`${JSON.stringify({ bundle: out, weights: written.weights })}\n`);
   else note(`bundle written: ${out}`);
 }
 
 /** A folder is renamed into its place when it is whole, so that one which is there is a bundle or somebody else's. */
-async function isThere(out: string, weights: WeightKind): Promise<boolean> {
-  if (!(await stat(out).catch(() => undefined))) return false;
+async function bundleAt(out: string, weights: WantedWeights): Promise<BundleManifest | undefined> {
+  if (!(await stat(out).catch(() => undefined))) return undefined;
   const { manifest } = await readBundle(out);
-  if (manifest.weights === weights) return true;
+  if (weights === 'auto' || manifest.weights === weights) return manifest;
   throw new TesseraError('REQUEST_INVALID', `${out} has a bundle of weights ${manifest.weights}, not ${weights}`);
 }

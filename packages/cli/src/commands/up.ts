@@ -1,8 +1,8 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { readBundle, type WeightKind } from '@tessera/bundle';
+import { readBundle } from '@tessera/bundle';
 import { Bus, shownUrl } from '@tessera/bus';
-import { ensureBundle } from '@tessera/compiler';
+import { ensureBundle, type WantedWeights } from '@tessera/compiler';
 import { bold, note, progress } from '../terminal.js';
 import { awaitWork } from '../up/await-work.js';
 import { planLocalShards } from '../up/local-shards.js';
@@ -12,7 +12,7 @@ import { Stack, servicesOf } from '../up/stack.js';
 
 export interface UpOptions {
   readonly model: string;
-  readonly weights: WeightKind;
+  readonly weights: WantedWeights;
   /** Expert shards to be started; without it the engine has the whole model. */
   readonly experts?: number;
   readonly cache: string;

@@ -1,0 +1,131 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tokenizerFiles as tokenizerFileNames } from '@tessera/bundle';
+import { TesseraError } from '@tessera/protocol';
+import { type Parameter, parameterOfRows } from '../checkpoint/parameters.js';
+import type { ConfigFile, PublishedModel, PublishedTensorInfo } from '../checkpoint/published-model.js';
+import { planModel } from '../models/plan-model.js';
+import { type Architecture, architectureOf } from './architecture.js';
+import { configOf } from './config.js';
+import { GgufFiles } from './gguf-files.js';
+import { type PlacedTensor, readRows, requireReadType, storedBlocks } from './gguf-tensors.js';
+import { publishedTensors, ropeDivisorsName } from './tensor-names.js';
+import { type TokenizerFiles, tokenizerOf } from './tokenizer.js';
+
+/**
+ * A model in a GGUF file, seen as the checkpoint that it was made from: its config, its tokenizer, and its tensors under the
+ * names and in the order of rows that the family knows.
+ */
+export class GgufCheckpoint implements PublishedModel {
+  readonly hasWeights = true;
+
+  private constructor(
+    private readonly files: GgufFiles,
+    private readonly config: Readonly<Record<string, unknown>>,
+    private readonly placed: ReadonlyMap<string, PlacedTensor>,
+    private readonly tokenizer: TokenizerFiles,
+  ) {}
+
+  /**
+   * @throws TesseraError CHECKPOINT_INVALID naming the file, and the value or tensor that is missing, wrong or asks for what is
+   *   not built
+   */
+  static async open(path: string): Promise<GgufCheckpoint> {
+    const files = await GgufFiles.open(path);
+    try {
+      const { metadata, tensors } = files;
+      const architecture = architectureOf(metadata);
+      const config = configOf(metadata, architecture, tensors, await ropeDivisors(files));
+      checkConfig(path, config);
+      const placed = placeAll(files, architecture, config.head_dim as number);
+      return new GgufCheckpoint(files, config, placed, tokenizerOf(metadata, config.vocab_size as number));
+    } catch (error) {
+      await files.close();
+      throw error;
+    }
+  }
+
+  json(name: ConfigFile): Promise<unknown> {
+    const files: Partial<Record<ConfigFile, unknown>> = {
+      'config.json': this.config,
+      'generation_config.json': this.tokenizer.generationConfig,
+      'tokenizer.json': this.tokenizer.tokenizer,
+      'tokenizer_config.json': this.tokenizer.tokenizerConfig,
+    };
+    return Promise.resolve(files[name]);
+  }
+
+  *tensors(): Iterable<PublishedTensorInfo> {
+    for (const { name, shape, stored } of this.placed.values()) yield { name, shape, dtype: stored.type.name };
+  }
+
+  parameter(name: string, shape: readonly number[]): Parameter {
+    const tensor = this.placed.get(name);
+    if (tensor === undefined) {
+      throw new TesseraError('CHECKPOINT_INVALID', `${this.files.metadata.path}: has no tensor for ${name}`);
+    }
+    if (tensor.shape.join() !== shape.join()) {
+      const shapes = `of shape [${tensor.shape.join(', ')}], but its metadata asks for [${shape.join(', ')}]`;
+      throw new TesseraError('CHECKPOINT_INVALID', `${tensor.file.path}: ${tensor.stored.name} is ${shapes}`);
+    }
+    requireReadType(tensor);
+    const stored = storedBlocks(tensor);
+    return parameterOfRows({
+      name,
+      shape,
+      readRows: async (first, target, signal) => {
+        signal?.throwIfAborted();
+        await readRows(tensor, first, target);
+      },
+      ...(stored !== undefined && { stored }),
+    });
+  }
+
+  async writeTokenizer(outDir: string): Promise<void> {
+    for (const name of tokenizerFileNames) {
+      await writeFile(join(outDir, name), `${JSON.stringify(await this.json(name))}\n`);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.files.close();
+  }
+}
+
+/** Refuses a config that no family takes, before anything else is made of it. */
+function checkConfig(path: string, config: Readonly<Record<string, unknown>>): void {
+  try {
+    planModel(config);
+  } catch (cause) {
+    const { code, message } = TesseraError.from(cause);
+    throw new TesseraError(code, `${path}: what it says would be a ${message}`, { cause });
+  }
+}
+
+/** What the frequencies of positions are divided by, where a file says it. */
+async function ropeDivisors(files: GgufFiles): Promise<Float32Array | undefined> {
+  const stored = files.tensors.get(ropeDivisorsName);
+  if (stored === undefined) return undefined;
+  const { name, shape, rows } = stored;
+  const tensor = { file: files.of(stored), name, shape, stored, firstRow: 0, rows };
+  requireReadType(tensor);
+  const values = new Float32Array(shape.at(-1) as number);
+  await readRows(tensor, 0, values);
+  return values;
+}
+
+/** Every tensor under its name in a checkpoint. One that is not known is something that would not be computed. */
+function placeAll(files: GgufFiles, architecture: Architecture, headDim: number): Map<string, PlacedTensor> {
+  const placed = new Map<string, PlacedTensor>();
+  for (const stored of files.tensors.values()) {
+    if (stored.name === ropeDivisorsName) continue;
+    const published = publishedTensors(stored, architecture, headDim);
+    const file = files.of(stored);
+    if (published.length === 0) {
+      const what = `${stored.name} is no tensor that models of ${architecture.name} are known to have`;
+      throw new TesseraError('CHECKPOINT_INVALID', `${file.path}: ${what}`);
+    }
+    for (const tensor of published) placed.set(tensor.name, { ...tensor, file });
+  }
+  return placed;
+}
