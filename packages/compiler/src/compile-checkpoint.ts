@@ -36,6 +36,8 @@ export interface CompileOptions {
   readonly cut?: Cut;
   readonly onProgress?: (progress: CompileProgress) => void;
   readonly signal?: AbortSignal;
+  /** What the model is called; by default as its folder is. */
+  readonly name?: string;
   /** The checkpoint's content digest, where the caller has it already. */
   readonly digest?: string;
 }
@@ -92,7 +94,7 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
   await copyTokenizer(dir, work);
   const manifest = bundleManifest.parse({
     formatVersion: bundleFormatVersion,
-    name: basename(dir),
+    name: options.name ?? basename(dir),
     revision: digest.slice(0, 12),
     weights,
     parameters: countParameters(plan),

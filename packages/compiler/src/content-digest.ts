@@ -14,8 +14,8 @@ import { chatTemplateFile } from './tokenizer-files.js';
  */
 const compilerVersion = 6;
 
-/** Configuration that a bundle is made from; copied files among it. */
-const configFiles = [
+/** Files that a bundle is made from besides the weights; copied ones among them. */
+export const checkpointFiles: readonly string[] = [
   chatTemplateFile,
   'config.json',
   'generation_config.json',
@@ -45,7 +45,7 @@ export async function contentDigest(
   const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${variant}\n`);
   const large = await weightFiles(dir);
   const present = new Set(await readdir(dir));
-  for (const name of [...configFiles.filter((file) => present.has(file)), ...large]) {
+  for (const name of [...checkpointFiles.filter((file) => present.has(file)), ...large]) {
     hash.update(`${name} ${await digestOf(join(dir, name))}\n`);
   }
   return hash.digest('hex');
