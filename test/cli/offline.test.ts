@@ -18,11 +18,11 @@ afterAll(() => {
 test('--help names every command and the exit statuses', async () => {
   const { status, stdout } = await tessera(['--help']);
   expect(status).toBe(0);
-  for (const word of ['up', 'ask', 'draw', 'inspect', 'compile', 'place', 'bundle', 'streams', 'Exit status'])
+  for (const word of ['up', 'ask', 'draw', 'inspect', 'pull', 'compile', 'place', 'bundle', 'streams', 'Exit status'])
     expect(stdout).toContain(word);
 });
 
-test.each(['up', 'ask', 'draw', 'inspect', 'compile', 'place', 'bundle', 'streams'])(
+test.each(['up', 'ask', 'draw', 'inspect', 'pull', 'compile', 'place', 'bundle', 'streams'])(
   '%s --help says what it takes',
   async (name) => {
     const { status, stdout } = await tessera([name, '--help']);

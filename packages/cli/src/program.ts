@@ -10,10 +10,12 @@ import { type AskOptions, ask, draw } from './commands/ask.js';
 import { bundleCommands } from './commands/bundle.js';
 import { type CompileCommandOptions, compile } from './commands/compile.js';
 import { inspect } from './commands/inspect.js';
+import { type PullCommandOptions, pull } from './commands/pull.js';
 import { streamsCommands } from './commands/streams-commands.js';
 import { defaultCacheDir, up } from './commands/up.js';
 import { exitCodeOf, exitCodes } from './exit-codes.js';
 import { HintedError } from './hinted-error.js';
+import { modelForms } from './model-source.js';
 import { placeCommands } from './place-program.js';
 import { bold } from './terminal.js';
 import { tlsFlags } from './tls-flags.js';
@@ -73,7 +75,7 @@ function buildProgram(signal: AbortSignal): Command {
   program
     .command('up')
     .description('run NATS and every service on this machine, in the foreground; Ctrl-C drains and stops them')
-    .option('--model <dir>', 'checkpoint to serve', demoModelDir)
+    .option('--model <model>', `checkpoint to serve: ${modelForms}`, demoModelDir)
     .addOption(weightsOption())
     .option(
       '--experts <n>',
@@ -109,14 +111,31 @@ function buildProgram(signal: AbortSignal): Command {
   program
     .command('inspect')
     .description('show the parameters of each stage of a model; config.json alone is enough')
-    .argument('<dir>', 'folder of a checkpoint, or of a config.json')
+    .argument('<model>', `checkpoint, or a config.json: ${modelForms}, of which no weights are pulled`)
     .option('--json', 'as JSON', false)
-    .action((dir: string, options: { json: boolean }) => inspect(dir, options));
+    .action((model: string, options: { json: boolean }) => inspect(model, options, signal));
+
+  program
+    .command('pull')
+    .description(
+      'fetch what is needed of a model on the hub into the cache of Hugging Face (HF_HOME), checked by hash; a run that was ended goes on',
+    )
+    .argument('<id>', 'ORG/NAME[@REVISION]; of GGUF files one by its name or type: ORG/NAME:Q8_0')
+    .option('--verify', 'compare what is in the cache already with its hash, too', false)
+    .option(
+      '--timeout-ms <n>',
+      'how long a server may be silent; else HF_HUB_DOWNLOAD_TIMEOUT (seconds), else 30000',
+      wholeNumber(1, 3_600_000),
+    )
+    .option('--retries <n>', 'failures in a row that are tried again', wholeNumber(0, 1000), 5)
+    .option('--json', 'the result as JSON', false)
+    .addHelpText('after', pullHelp)
+    .action((id: string, options: PullCommandOptions) => pull(id, options, signal));
 
   program
     .command('compile')
     .description('compile a checkpoint into a bundle: one ONNX graph a stage, and a manifest')
-    .argument('<dir>', 'folder of the checkpoint')
+    .argument('<model>', `checkpoint: ${modelForms}`)
     .requiredOption('--out <dir>', 'folder to write')
     .addOption(weightsOption())
     .addOption(
@@ -127,7 +146,7 @@ function buildProgram(signal: AbortSignal): Command {
     )
     .option('--keep', 'leave a bundle that is there already as it is, as a container that is started anew needs', false)
     .option('--json', 'the result as JSON', false)
-    .action((dir: string, options: CompileCommandOptions) => compile(dir, options, signal));
+    .action((model: string, options: CompileCommandOptions) => compile(model, options, signal));
 
   bundleCommands(program.command('bundle'), signal);
   placeCommands(program.command('place'), signal);
@@ -210,6 +229,13 @@ function seed(text: string): bigint {
   }
   return BigInt(text);
 }
+
+const pullHelp = `
+Environment:
+  HF_TOKEN         who asks, for gated and private models; else the file token of HF_HOME
+  HF_ENDPOINT      the hub; https://huggingface.co by default
+  HF_HOME          the cache's home, ~/.cache/huggingface by default; HF_HUB_CACHE names the cache itself
+  HF_HUB_OFFLINE   1: only what is in the cache, and no request`;
 
 function exitCodeHelp(): string {
   return `

@@ -37,6 +37,8 @@ export interface CompileOptions {
   readonly cut?: Cut;
   readonly onProgress?: (progress: CompileProgress) => void;
   readonly signal?: AbortSignal;
+  /** What the model is called; by default as its folder is. */
+  readonly name?: string;
   /** The checkpoint's content digest, where the caller has it already. */
   readonly digest?: string;
 }
@@ -89,7 +91,7 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
     await model.writeTokenizer(work);
     const manifest = bundleManifest.parse({
       formatVersion: bundleFormatVersion,
-      name: modelName(path),
+      name: options.name ?? modelName(path),
       revision: digest.slice(0, 12),
       weights,
       parameters: countParameters(plan),

@@ -16,8 +16,8 @@ import { chatTemplateFile } from './tokenizer-files.js';
  */
 const compilerVersion = 6;
 
-/** Configuration that a bundle is made from; copied files among it. */
-const configFiles = [
+/** Files that a bundle is made from besides the weights; copied ones among them. */
+export const checkpointFiles: readonly string[] = [
   chatTemplateFile,
   'config.json',
   'generation_config.json',
@@ -60,7 +60,7 @@ interface DigestedFile {
 async function folderFiles(dir: string): Promise<DigestedFile[]> {
   const large = await weightFiles(dir);
   const present = new Set(await readdir(dir));
-  const names = [...configFiles.filter((file) => present.has(file)), ...large];
+  const names = [...checkpointFiles.filter((file) => present.has(file)), ...large];
   return names.map((name) => ({ name, file: join(dir, name) }));
 }
 

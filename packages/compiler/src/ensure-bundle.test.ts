@@ -4,13 +4,14 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
+import { thisHost } from '@tessera/flow';
 import { captureOutput } from '@tessera/testing/processes/capture-output';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { declaredParameters } from './count-parameters.js';
 import { ensureBundle } from './ensure-bundle.js';
 import { planModel } from './models/plan-model.js';
-import { temporarySibling, thisHost } from './temporary-sibling.js';
+import { temporarySibling } from './temporary-sibling.js';
 import { ones, writeSafetensors } from './testing/write-safetensors.js';
 
 let root = '';

@@ -1,11 +1,11 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
+import { withFileLock } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
 import { type CompileOptions, compileCheckpoint } from './compile-checkpoint.js';
 import { contentDigest } from './content-digest.js';
 import { DigestMemo } from './digest-memo.js';
-import { withFileLock } from './file-lock.js';
 import { modelName } from './model-name.js';
 import { decideWeights, isModelFile } from './open-model.js';
 import { removeAbandoned } from './temporary-sibling.js';
@@ -47,7 +47,7 @@ export async function ensureBundle(
   const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal), cut);
   await memo.save();
   const variant = cut === undefined ? weights : `${weights}-${cut}`;
-  const dir = join(cache, `${modelName(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
+  const dir = join(cache, `${options.name ?? modelName(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
   if (await isWhole(dir)) return { dir, compiled: false };
   return withFileLock(`${dir}.lock`, signal, async () => {
     if (await isWhole(dir)) return { dir, compiled: false };

@@ -1,5 +1,6 @@
 export { SafetensorsFile, type TensorInfo } from './checkpoint/safetensors.js';
 export { type CompileOptions, type CompileProgress, compileCheckpoint } from './compile-checkpoint.js';
+export { checkpointFiles } from './content-digest.js';
 export { type Cut, parseCut } from './cut.js';
 export { type EnsuredBundle, ensureBundle } from './ensure-bundle.js';
 export {

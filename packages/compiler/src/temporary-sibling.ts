@@ -1,27 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { isAlive, thisHost } from '@tessera/flow';
 
 const marker = '.part-';
 /** Of another machine's leftovers nothing is known but their age; no compilation goes this long without writing. */
 const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
-export const thisHost = hostname().replaceAll(/[^A-Za-z0-9]/g, '');
-
 /** Where to write what shall appear as `path` when it is whole: on the same file system, and telling who writes. */
 export function temporarySibling(path: string): string {
   return `${path}${marker}${thisHost}-${process.pid}-${randomBytes(4).toString('hex')}`;
-}
-
-/** Whether a process of this machine runs. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /** Removes what writers that were killed left in a folder. */

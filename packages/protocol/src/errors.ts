@@ -144,6 +144,28 @@ export const errorTable = {
     meaning: 'A setting of a service is unknown or out of range.',
     whatToDo: 'Correct the setting that the message names; docs/configuration.md lists all of them.',
   },
+  HUB_UNAVAILABLE: {
+    grpc: 'UNAVAILABLE',
+    http: 503,
+    retryable: true,
+    meaning: 'The hub that models are fetched from cannot be reached, is slow, or asks for fewer requests.',
+    whatToDo:
+      'Try again: what has come is kept. HF_ENDPOINT names another hub; with a complete snapshot none is needed.',
+  },
+  HUB_DENIED: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 403,
+    retryable: false,
+    meaning: 'The hub does not give a model away without a token, or not to the account of this one.',
+    whatToDo: 'Accept the terms of a gated model on its page, and set HF_TOKEN to a token of that account.',
+  },
+  HUB_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    http: 404,
+    retryable: false,
+    meaning: 'The hub has no such model, revision or file.',
+    whatToDo: 'Look at its page on the hub; an id is ORG/NAME, ORG/NAME@REVISION or ORG/NAME:FILE.gguf.',
+  },
   EXPERT_NOT_HELD: {
     grpc: 'FAILED_PRECONDITION',
     http: 503,

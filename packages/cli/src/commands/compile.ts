@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { type BundleManifest, readBundle } from '@tessera/bundle';
 import { type Cut, compileCheckpoint, type WantedWeights } from '@tessera/compiler';
 import { TesseraError } from '@tessera/protocol';
+import { localModel } from '../model-source.js';
 import { note, progress } from '../terminal.js';
 
 export interface CompileCommandOptions {
@@ -23,10 +24,12 @@ export async function compile(checkpoint: string, options: CompileCommandOptions
     else note(`kept the bundle that is there: ${out}`);
     return;
   }
+  const { path, name } = await localModel(checkpoint, signal);
   const bar = progress('compiling');
   let written: BundleManifest;
   try {
-    written = await compileCheckpoint(resolve(checkpoint), out, {
+    written = await compileCheckpoint(path, out, {
+      name,
       weights: options.weights,
       cut: options.cut,
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),

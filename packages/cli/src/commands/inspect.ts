@@ -1,13 +1,14 @@
-import { resolve } from 'node:path';
 import { type CheckpointInspection, inspectCheckpoint } from '@tessera/compiler';
+import { localModel } from '../model-source.js';
 import { note, table } from '../terminal.js';
 
 /** The most differences that are listed; the rest is counted. */
 const maxDifferences = 20;
 
 /** Prints what each stage of a model weighs; config.json alone is enough. */
-export async function inspect(checkpoint: string, options: { json: boolean }): Promise<void> {
-  const report = await inspectCheckpoint(resolve(checkpoint));
+export async function inspect(checkpoint: string, options: { json: boolean }, signal: AbortSignal): Promise<void> {
+  const { path } = await localModel(checkpoint, signal, { withoutWeights: true });
+  const report = await inspectCheckpoint(path);
   if (options.json) {
     process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
     return;

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { Bus, shownUrl } from '@tessera/bus';
 import { ensureBundle, type WantedWeights } from '@tessera/compiler';
+import { localModel } from '../model-source.js';
 import { bold, note, progress } from '../terminal.js';
 import { awaitWork } from '../up/await-work.js';
 import { planLocalShards } from '../up/local-shards.js';
@@ -93,9 +94,11 @@ function next(restartInMs: number | undefined): string {
 }
 
 async function compiledBundle(options: UpOptions, signal: AbortSignal): Promise<string> {
+  const { path, name } = await localModel(options.model, signal);
   const bar = progress('compiling the model');
   try {
-    const { dir } = await ensureBundle(resolve(options.model), resolve(options.cache), {
+    const { dir } = await ensureBundle(path, resolve(options.cache), {
+      name,
       weights: options.weights,
       cut: options.experts === undefined ? undefined : 'experts',
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),

@@ -1,6 +1,6 @@
 import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, thisHost } from './temporary-sibling.js';
+import { isAlive, thisHost } from './host.js';
 
 const pollMs = 100;
 /** A holder says this often that it lives; silent for much longer, it is taken for dead. */

@@ -1,0 +1,62 @@
+import { stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { checkpointFiles } from '@tessera/compiler';
+import type { ModelId, PulledModel } from '@tessera/hub';
+import { TesseraError } from '@tessera/protocol';
+import { note, progress } from './terminal.js';
+
+/** How commands that take a model say what it may be. */
+export const modelForms = 'a folder, or ORG/NAME[@REVISION][:FILE] of a model on the hub';
+
+/** What of a model is looked for on the hub, and how. */
+export interface PullChoices {
+  readonly verify?: boolean;
+  readonly withoutWeights?: boolean;
+  readonly timeoutMs?: number;
+  readonly retries?: number;
+}
+
+export interface LocalModel {
+  /** Absolute. */
+  readonly path: string;
+  /** What it is called where its folder has another name. */
+  readonly name?: string;
+}
+
+/**
+ * Where a model is on this machine: what is there by that path, else what the hub has by that id, pulled first.
+ * @throws TesseraError as pullModel
+ */
+export async function localModel(text: string, signal: AbortSignal, choices: PullChoices = {}): Promise<LocalModel> {
+  const path = resolve(text);
+  if (await stat(path).catch(() => undefined)) return { path };
+  // Only what asks a hub loads what does that.
+  const { parseModelId } = await import('@tessera/hub');
+  const id = parseModelId(text);
+  // Whoever reads the path says what is missing.
+  if (id === undefined) return { path };
+  try {
+    const pulled = await pulledModel(id, signal, choices);
+    return { path: pulled.path, name: pulled.path === pulled.dir ? basename(id.repository) : undefined };
+  } catch (reason) {
+    if (!(reason instanceof TesseraError) || !reason.code.startsWith('HUB_')) throw reason;
+    throw new TesseraError(reason.code, `nothing is at ${path}, and ${reason.message}`, reason.options);
+  }
+}
+
+/** Pulls a model, with progress on stderr. */
+export async function pulledModel(id: ModelId, signal: AbortSignal, choices: PullChoices): Promise<PulledModel> {
+  const { pullModel } = await import('@tessera/hub');
+  const bar = progress(`pulling ${id.repository}`);
+  try {
+    return await pullModel(id, {
+      ...choices,
+      wanted: checkpointFiles,
+      signal,
+      onProgress: ({ doneBytes, totalBytes, file }) => bar.update(doneBytes, totalBytes, file),
+      onNote: note,
+    });
+  } finally {
+    bar.stop();
+  }
+}

@@ -1,0 +1,214 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mapOrdered } from '@tessera/flow';
+import { TesseraError } from '@tessera/protocol';
+import { isCommit, RepositoryCache, removeQuietly, sizeOf } from './cache.js';
+import { type ChosenFiles, chooseFiles, filesOfIndex } from './choose-files.js';
+import { completeSnapshot } from './complete-snapshot.js';
+import { hashFile, startHash } from './content-check.js';
+import { BlobFetch, partSuffix } from './fetch-blob.js';
+import { HubClient } from './hub-client.js';
+import { commitOf, filesOf, type HubFile } from './listing.js';
+import type { ModelId } from './model-id.js';
+import type { PulledModel } from './pulled-model.js';
+import { type HubSurroundings, hubSurroundings } from './surroundings.js';
+
+interface PullProgress {
+  readonly doneBytes: number;
+  /** Of all files that are known to be needed. */
+  readonly totalBytes: number;
+  /** The one that bytes came of last. */
+  readonly file: string;
+}
+
+export interface PullOptions {
+  /** Small files that are needed beside weights in safetensors where the repository has them, such as config.json. */
+  readonly wanted: readonly string[];
+  /** By default those of the process's environment. */
+  readonly surroundings?: HubSurroundings;
+  /** How long a server may be silent; it goes before what the surroundings say. There is no deadline on the whole. */
+  readonly timeoutMs?: number;
+  /** Failures in a row that are tried again; one that got further does not count. */
+  readonly retries?: number;
+  /** Whether files of weights in safetensors are left out, for who only asks what a model is. */
+  readonly withoutWeights?: boolean;
+  /** Whether what is in the cache already is compared with its hash, too. */
+  readonly verify?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: PullProgress) => void;
+  readonly onNote?: (text: string) => void;
+}
+
+const defaultRetries = 5;
+
+/** Hubs bound how fast one connection is, and how many requests one address may send. */
+const filesAtOnce = 4;
+
+/**
+ * Brings what is needed of a model into the cache that Hugging Face's tools share, each file checked by its hash.
+ * A snapshot that is complete is used without the hub where it is named by its commit, or the hub cannot be reached.
+ * @throws TesseraError HUB_UNAVAILABLE, HUB_DENIED, HUB_NOT_FOUND; CHECKPOINT_INVALID where there is nothing to be read, or what
+ *   comes is not what is listed; CONFIG_INVALID on a wrong variable, a full disk, a folder that cannot be written
+ */
+export async function pullModel(id: ModelId, options: PullOptions): Promise<PulledModel> {
+  const surroundings = options.surroundings ?? (await hubSurroundings());
+  const cache = new RepositoryCache(surroundings.cacheDir, id.repository);
+  const known = await cache.commitOf(id.revision);
+  const found = known === undefined ? undefined : await completeSnapshot(cache, id, known, options.wanted);
+  if (surroundings.offline) {
+    if (found !== undefined) return found;
+    throw new TesseraError(
+      'HUB_UNAVAILABLE',
+      `${id.repository}@${id.revision} is not complete in ${cache.dir}, and HF_HUB_OFFLINE is set`,
+    );
+  }
+  if (found !== undefined && isCommit(id.revision) && options.verify !== true) return found;
+  try {
+    return await new Pull(cache, id, surroundings, options).run();
+  } catch (reason) {
+    if (found === undefined || !(reason instanceof TesseraError) || reason.code !== 'HUB_UNAVAILABLE') throw reason;
+    options.onNote?.(
+      `${reason.message}; the snapshot of ${id.repository} that is there is used (${found.commit.slice(0, 12)})`,
+    );
+    return found;
+  }
+}
+
+class Pull {
+  private readonly client: HubClient;
+  private readonly signal: AbortSignal;
+  private doneBytes = 0;
+  private totalBytes = 0;
+  private fetchedBytes = 0;
+
+  constructor(
+    private readonly cache: RepositoryCache,
+    private readonly id: ModelId,
+    { endpoint, token, timeoutMs }: HubSurroundings,
+    private readonly options: PullOptions,
+  ) {
+    const { retries = defaultRetries, signal, onNote } = options;
+    this.signal = signal ?? new AbortController().signal;
+    this.client = new HubClient({
+      endpoint,
+      id,
+      token,
+      hasToken: token !== undefined,
+      timeoutMs: options.timeoutMs ?? timeoutMs,
+      retries,
+      signal,
+      onRetry: ({ message }, pauseMs) => onNote?.(`${message}; trying again in ${(pauseMs / 1000).toFixed(1)} s`),
+    });
+  }
+
+  async run(): Promise<PulledModel> {
+    const { id, cache } = this;
+    const commit = await commitOf(this.client);
+    const folder = id.file?.includes('/') ? id.file.slice(0, id.file.lastIndexOf('/')) : '';
+    const listing = new Map((await filesOf(this.client, commit, folder)).map((file) => [file.path, file]));
+    const paths = [...listing.keys()];
+    const chosen = chooseFiles(id, paths, this.options.wanted);
+    await cache.create();
+    const take = async (names: readonly string[]): Promise<string[]> => {
+      await this.fetchAll(
+        commit,
+        names.map((name) => listing.get(name) as HubFile),
+      );
+      return [...names];
+    };
+    const files = await this.takeChosen(chosen, commit, paths, take);
+    // What other tools find by the branch's name is whole.
+    await cache.keepRef(id.revision, commit);
+    const dir = cache.snapshot(commit);
+    return {
+      id,
+      commit,
+      dir,
+      path: chosen.kind === 'gguf' ? join(dir, chosen.file) : dir,
+      files,
+      bytes: this.totalBytes,
+      fetchedBytes: this.fetchedBytes,
+      from: 'hub',
+    };
+  }
+
+  /** Weights come last: a snapshot that has them is complete. */
+  private async takeChosen(
+    chosen: ChosenFiles,
+    commit: string,
+    paths: readonly string[],
+    take: (names: readonly string[]) => Promise<string[]>,
+  ): Promise<string[]> {
+    if (chosen.kind === 'gguf') {
+      const { file, others } = chosen;
+      if (others.length > 0 && this.id.file === undefined) {
+        this.options.onNote?.(
+          `of ${others.length + 1} GGUF files ${file} is taken; another is named behind a colon, such as :${others[0]}`,
+        );
+      }
+      return take([file]);
+    }
+    const small = await take([...chosen.small, ...(chosen.index === undefined ? [] : [chosen.index])]);
+    if (this.options.withoutWeights === true) return small;
+    if (chosen.index === undefined) return [...small, ...(await take(chosen.weights))];
+    const index = await readFile(join(this.cache.snapshot(commit), chosen.index), 'utf8');
+    return [...small, ...(await take(filesOfIndex(this.id, index, paths)))];
+  }
+
+  private async fetchAll(commit: string, files: readonly HubFile[]): Promise<void> {
+    this.totalBytes += files.reduce((sum, { bytes }) => sum + bytes, 0);
+    const missing: HubFile[] = [];
+    let toCome = 0;
+    for (const file of files) {
+      if (await this.isThere(file)) continue;
+      missing.push(file);
+      toCome += file.bytes - ((await sizeOf(`${this.cache.blob(file.hash)}${partSuffix}`)) ?? 0);
+    }
+    await this.cache.requireRoom(toCome);
+    const fetches: Promise<void>[] = [];
+    const results = mapOrdered(missing, filesAtOnce, this.signal, (file, signal) => {
+      const fetching = this.fetchOne(commit, file, signal);
+      fetches.push(fetching);
+      return fetching;
+    });
+    try {
+      for await (const _ of results);
+    } finally {
+      // Those that another's failure ends let go of their parts first.
+      await Promise.allSettled(fetches);
+    }
+    for (const { path, hash } of files) await this.cache.link(commit, path, hash);
+  }
+
+  private async fetchOne(commit: string, file: HubFile, signal: AbortSignal): Promise<void> {
+    const client = new HubClient({ ...this.client.options, signal });
+    const onBytes = (bytes: number): void => this.count(bytes, file.path);
+    const fetched = await new BlobFetch(client, commit, file, this.cache.blob(file.hash), onBytes).run();
+    this.fetchedBytes += fetched;
+  }
+
+  /** A blob is named by its hash, and is put there when it is whole. */
+  private async isThere(file: HubFile): Promise<boolean> {
+    const blob = this.cache.blob(file.hash);
+    if ((await sizeOf(blob)) !== file.bytes) {
+      await removeQuietly(blob);
+      return false;
+    }
+    if (this.options.verify === true) {
+      const hash = startHash(file);
+      await hashFile(hash, blob, file.bytes, this.signal);
+      if (hash.digest('hex') !== file.hash.hex) {
+        this.options.onNote?.(`${file.path} in the cache is damaged; it is fetched again`);
+        await removeQuietly(blob);
+        return false;
+      }
+    }
+    this.count(file.bytes, file.path);
+    return true;
+  }
+
+  private count(bytes: number, file: string): void {
+    this.doneBytes += bytes;
+    this.options.onProgress?.({ doneBytes: this.doneBytes, totalBytes: this.totalBytes, file });
+  }
+}
