@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { captureOutput } from '@tessera/testing/processes/capture-output';
+import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { declaredParameters } from './count-parameters.js';
@@ -45,7 +46,7 @@ beforeEach(async () => {
   cache = join(root, 'cache');
   await mkdir(checkpoint);
   await writeFile(join(checkpoint, 'config.json'), JSON.stringify(config));
-  await writeFile(join(checkpoint, 'tokenizer.json'), '{"added_tokens":[{"id":7,"content":"<|tile|>"}]}');
+  await writeFile(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer([{ id: 7, content: '<|tile|>' }])));
   await writeFile(join(checkpoint, 'tokenizer_config.json'), '{}');
   const tensors = [...declaredParameters(planModel(config), 'llm')].map(
     ([name, shape]) => [name, ones(...shape)] as const,
