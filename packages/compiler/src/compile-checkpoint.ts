@@ -22,6 +22,7 @@ import { modulePlaced, type StagePieces } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
 import { decideWeights, openModel, type WantedWeights } from './open-model.js';
 import { temporarySibling } from './temporary-sibling.js';
+import { writeTokenizer } from './tokenizer-files.js';
 
 export interface CompileProgress {
   readonly stage: StageName;
@@ -36,7 +37,7 @@ export interface CompileOptions {
   readonly cut?: Cut;
   readonly onProgress?: (progress: CompileProgress) => void;
   readonly signal?: AbortSignal;
-  /** What the model is called; by default as its folder is. */
+  /** What the model is called; by default as its folder is, or its file. */
   readonly name?: string;
   /** The checkpoint's content digest, where the caller has it already. */
   readonly digest?: string;
@@ -79,8 +80,9 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
     if (plan.stages === undefined) {
       throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
     }
+    const tokenizer = await model.tokenizer();
     const configs = {
-      tokenizer: await model.json('tokenizer.json'),
+      tokenizer,
       preprocessor: await model.json('preprocessor_config.json'),
       generation: await model.json('generation_config.json'),
     };
@@ -91,7 +93,7 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
     const digest = options.digest ?? (await contentDigest(path, weights, (file) => fileDigest(file, signal), cut));
     await writeGraphs(graphs, work, options);
     await writeNullCondition(model, plan.stages, work, signal);
-    await model.writeTokenizer(work);
+    await writeTokenizer(work, tokenizer);
     const manifest = bundleManifest.parse({
       formatVersion: bundleFormatVersion,
       name: options.name ?? modelName(path),

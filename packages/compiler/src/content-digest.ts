@@ -6,22 +6,31 @@ import type { Cut } from './cut.js';
 import { splitFiles } from './gguf/split-files.js';
 import type { WeightPrecision } from './graph/index.js';
 import { isModelFile } from './open-model.js';
-import { chatTemplateFile } from './tokenizer-files.js';
+import {
+  addedTokensFile,
+  chatTemplateFile,
+  chatTemplateFolder,
+  sentencePieceFile,
+  specialTokensFile,
+} from './tokenizer-files.js';
 
 /**
  * Raised whenever the same checkpoint would compile to something else, or is refused now: a bundle from before would be
  * served in its place. `npm run check` asks at every change of the compiler.
  */
-const compilerVersion = 6;
+const compilerVersion = 7;
 
 /** Files that a bundle is made from besides the weights; copied ones among them. */
 export const checkpointFiles: readonly string[] = [
+  addedTokensFile,
   chatTemplateFile,
   'config.json',
   'generation_config.json',
   'model.safetensors.index.json',
   'preprocessor_config.json',
+  specialTokensFile,
   'tokenizer.json',
+  sentencePieceFile,
   'tokenizer_config.json',
 ];
 
@@ -72,7 +81,12 @@ interface DigestedFile {
 async function folderFiles(dir: string): Promise<DigestedFile[]> {
   const large = await weightFiles(dir);
   const present = new Set(await readdir(dir));
-  const names = [...checkpointFiles.filter((file) => present.has(file)), ...large];
+  const templates = (await readdir(join(dir, chatTemplateFolder)).catch(() => [])).sort();
+  const small = [
+    ...checkpointFiles.filter((file) => present.has(file)),
+    ...templates.map((name) => join(chatTemplateFolder, name)),
+  ];
+  const names = [...small, ...large];
   return names.map((name) => ({ name, file: join(dir, name) }));
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { thisHost } from '@tessera/flow';
 import { captureOutput } from '@tessera/testing/processes/capture-output';
+import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { declaredParameters } from './count-parameters.js';
@@ -46,7 +47,7 @@ beforeEach(async () => {
   cache = join(root, 'cache');
   await mkdir(checkpoint);
   await writeFile(join(checkpoint, 'config.json'), JSON.stringify(config));
-  await writeFile(join(checkpoint, 'tokenizer.json'), '{"added_tokens":[{"id":7,"content":"<|tile|>"}]}');
+  await writeFile(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer([{ id: 7, content: '<|tile|>' }])));
   await writeFile(join(checkpoint, 'tokenizer_config.json'), '{}');
   const tensors = [...declaredParameters(planModel(config), 'llm')].map(
     ([name, shape]) => [name, ones(...shape)] as const,

@@ -3,7 +3,7 @@ import { TesseraError } from '@tessera/protocol';
 import { Checkpoint, readJson } from './checkpoint/checkpoint.js';
 import type { Parameter } from './checkpoint/parameters.js';
 import type { ConfigFile, PublishedModel, PublishedTensorInfo } from './checkpoint/published-model.js';
-import { copyTokenizer } from './tokenizer-files.js';
+import { type CheckpointTokenizer, readTokenizer } from './tokenizer-files.js';
 
 /** A model in a folder of Hugging Face's layout: its configs, its tokenizer's files and its weights, where there are any. */
 export class FolderModel implements PublishedModel {
@@ -33,8 +33,8 @@ export class FolderModel implements PublishedModel {
     return this.checkpoint.parameter(name, shape);
   }
 
-  writeTokenizer(outDir: string): Promise<void> {
-    return copyTokenizer(this.checkpoint.dir, outDir);
+  tokenizer(): Promise<CheckpointTokenizer> {
+    return readTokenizer(this.checkpoint.dir);
   }
 
   close(): Promise<void> {

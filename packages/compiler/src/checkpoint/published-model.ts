@@ -1,12 +1,8 @@
+import type { CheckpointTokenizer } from '../tokenizer-files.js';
 import type { ParameterSource } from './parameters.js';
 
 /** The small files that say what a model is. */
-export type ConfigFile =
-  | 'config.json'
-  | 'generation_config.json'
-  | 'preprocessor_config.json'
-  | 'tokenizer.json'
-  | 'tokenizer_config.json';
+export type ConfigFile = 'config.json' | 'generation_config.json' | 'preprocessor_config.json';
 
 /** A tensor that a model publishes. */
 export interface PublishedTensorInfo {
@@ -27,9 +23,9 @@ export interface PublishedModel extends ParameterSource {
   readonly hasWeights: boolean;
   tensors(): Iterable<PublishedTensorInfo>;
   /**
-   * Writes what prompts are built with into a bundle's folder.
+   * What prompts are built with.
    * @throws TesseraError CHECKPOINT_INVALID naming the file at fault
    */
-  writeTokenizer(outDir: string): Promise<void>;
+  tokenizer(): Promise<CheckpointTokenizer>;
   close(): Promise<void>;
 }

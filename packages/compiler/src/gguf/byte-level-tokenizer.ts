@@ -60,7 +60,14 @@ const wordsByPre: Readonly<Record<string, Words>> = {
 };
 
 /** model, normalizer, pre_tokenizer and decoder of a tokenizer.json: byte-level BPE. */
-export function byteLevelTokenizer(metadata: Metadata, vocab: Readonly<Record<string, number>>): Json {
+export function byteLevelTokenizer(
+  metadata: Metadata,
+  vocab: Readonly<Record<string, number>>,
+): {
+  /** Whether texts begin with a token of their own where a file does not say. */
+  readonly beginsTexts: boolean;
+  readonly [part: string]: unknown;
+} {
   const key = 'tokenizer.ggml.pre';
   const pre = metadata.text(key);
   if (pre === undefined) {
@@ -78,6 +85,7 @@ export function byteLevelTokenizer(metadata: Metadata, vocab: Readonly<Record<st
   }
   const mergesKey = 'tokenizer.ggml.merges';
   return {
+    beginsTexts: words.wholeWords === true,
     normalizer: words.normalizer ?? null,
     pre_tokenizer: { type: 'Sequence', pretokenizers: words.cut },
     decoder: byteLevel(true),

@@ -1,16 +1,14 @@
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { tokenizerFiles as tokenizerFileNames } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { type Parameter, parameterOfRows } from '../checkpoint/parameters.js';
 import type { ConfigFile, PublishedModel, PublishedTensorInfo } from '../checkpoint/published-model.js';
 import { planModel } from '../models/plan-model.js';
+import type { CheckpointTokenizer } from '../tokenizer-files.js';
 import { type Architecture, architectureOf } from './architecture.js';
 import { configOf } from './config.js';
 import { GgufFiles } from './gguf-files.js';
 import { type PlacedTensor, readRows, requireReadType, storedBlocks } from './gguf-tensors.js';
 import { publishedTensors, ropeDivisorsName } from './tensor-names.js';
-import { type TokenizerFiles, tokenizerOf } from './tokenizer.js';
+import { tokenizerOf } from './tokenizer.js';
 
 /**
  * A model in a GGUF file, seen as the checkpoint that it was made from: its config, its tokenizer, and its tensors under the
@@ -23,7 +21,8 @@ export class GgufCheckpoint implements PublishedModel {
     private readonly files: GgufFiles,
     private readonly config: Readonly<Record<string, unknown>>,
     private readonly placed: ReadonlyMap<string, PlacedTensor>,
-    private readonly tokenizer: TokenizerFiles,
+    private readonly tokenizerFiles: CheckpointTokenizer,
+    private readonly generation: Readonly<Record<string, unknown>>,
   ) {}
 
   /**
@@ -38,7 +37,8 @@ export class GgufCheckpoint implements PublishedModel {
       const config = configOf(metadata, architecture, tensors, await ropeDivisors(files));
       checkConfig(path, config);
       const placed = placeAll(files, architecture, config.head_dim as number);
-      return new GgufCheckpoint(files, config, placed, tokenizerOf(metadata, config.vocab_size as number));
+      const { tokenizer, generation } = tokenizerOf(metadata, config.vocab_size as number);
+      return new GgufCheckpoint(files, config, placed, tokenizer, generation);
     } catch (error) {
       await files.close();
       throw error;
@@ -48,9 +48,7 @@ export class GgufCheckpoint implements PublishedModel {
   json(name: ConfigFile): Promise<unknown> {
     const files: Partial<Record<ConfigFile, unknown>> = {
       'config.json': this.config,
-      'generation_config.json': this.tokenizer.generationConfig,
-      'tokenizer.json': this.tokenizer.tokenizer,
-      'tokenizer_config.json': this.tokenizer.tokenizerConfig,
+      'generation_config.json': this.generation,
     };
     return Promise.resolve(files[name]);
   }
@@ -81,10 +79,8 @@ export class GgufCheckpoint implements PublishedModel {
     });
   }
 
-  async writeTokenizer(outDir: string): Promise<void> {
-    for (const name of tokenizerFileNames) {
-      await writeFile(join(outDir, name), `${JSON.stringify(await this.json(name))}\n`);
-    }
+  tokenizer(): Promise<CheckpointTokenizer> {
+    return Promise.resolve(this.tokenizerFiles);
   }
 
   close(): Promise<void> {

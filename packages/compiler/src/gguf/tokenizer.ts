@@ -1,3 +1,5 @@
+import { type SentencePieceModel, sentencePieceJson } from '@tessera/tokenizer';
+import type { CheckpointTokenizer } from '../tokenizer-files.js';
 import { byteLevelTokenizer } from './byte-level-tokenizer.js';
 import type { Metadata } from './metadata.js';
 
@@ -15,13 +17,6 @@ const turnEnds: ReadonlySet<string> = new Set([
   '<end_of_turn>',
 ]);
 
-/** The files that a checkpoint has of its tokenizer and of how it is used. */
-export interface TokenizerFiles {
-  readonly tokenizer: Readonly<Record<string, unknown>>;
-  readonly tokenizerConfig: Readonly<Record<string, unknown>>;
-  readonly generationConfig: Readonly<Record<string, unknown>>;
-}
-
 interface Vocabulary {
   readonly tokens: readonly string[];
   readonly typeOf: (id: number) => number;
@@ -32,7 +27,14 @@ interface Vocabulary {
  * @param rows of the embedding, one for each token
  * @throws TesseraError CHECKPOINT_INVALID naming the value that is missing, wrong or of a kind that is not built
  */
-export function tokenizerOf(metadata: Metadata, rows: number): TokenizerFiles {
+export function tokenizerOf(
+  metadata: Metadata,
+  rows: number,
+): {
+  readonly tokenizer: CheckpointTokenizer;
+  /** Of generation_config.json. */
+  readonly generation: Readonly<Record<string, unknown>>;
+} {
   const vocabulary = readVocabulary(metadata, rows);
   const { tokens, typeOf } = vocabulary;
   const added = tokens.flatMap((content, id) => {
@@ -42,16 +44,18 @@ export function tokenizerOf(metadata: Metadata, rows: number): TokenizerFiles {
     return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }];
   });
   const special = specialTokens(metadata, tokens);
-  const generic = { version: '1.0', truncation: null, padding: null, added_tokens: added, post_processor: null };
   return {
-    tokenizer: { ...generic, ...modelOf(metadata, vocabulary) },
-    tokenizerConfig: {
-      tokenizer_class: 'PreTrainedTokenizerFast',
-      clean_up_tokenization_spaces: false,
-      ...special.texts,
-      ...chatTemplate(metadata),
+    tokenizer: {
+      path: metadata.path,
+      tokenizer: { version: '1.0', ...partsOf(metadata, vocabulary, special.texts), added_tokens: added },
+      config: {
+        tokenizer_class: 'PreTrainedTokenizerFast',
+        clean_up_tokenization_spaces: false,
+        ...special.texts,
+        ...chatTemplate(metadata),
+      },
     },
-    generationConfig: {
+    generation: {
       eos_token_id: [...new Set([...special.ends, ...added.filter(endsTurn).map(({ id }) => id)])],
       pad_token_id: special.pad,
     },
@@ -74,38 +78,79 @@ function readVocabulary(metadata: Metadata, rows: number): Vocabulary {
   return { tokens, typeOf: (id) => types?.[id] ?? 1 };
 }
 
-function modelOf(metadata: Metadata, { tokens, typeOf }: Vocabulary): Readonly<Record<string, unknown>> {
+/** Everything of a tokenizer.json but its added tokens, which byte-level and sentencepiece vocabularies have alike. */
+function partsOf(metadata: Metadata, vocabulary: Vocabulary, texts: SpecialTexts): object {
   const key = 'tokenizer.ggml.model';
   const model = metadata.required(key, metadata.text(key));
+  const ids = idsOf(metadata, vocabulary);
+  const begins = (byDefault: boolean): string | undefined =>
+    (metadata.flag('tokenizer.ggml.add_bos_token') ?? byDefault) ? texts.bos_token : undefined;
   switch (model) {
-    case 'gpt2':
-      return byteLevelTokenizer(
-        metadata,
-        idsOf(metadata, tokens, (id) => typeOf(id) !== tokenType.unused),
-      );
+    case 'gpt2': {
+      const { beginsTexts, ...parts } = byteLevelTokenizer(metadata, Object.fromEntries(ids));
+      const before = begins(beginsTexts);
+      return {
+        ...parts,
+        post_processor: before === undefined ? null : beginningWith(before, ids.get(before) as number),
+      };
+    }
+    case 'llama': {
+      const model = sentencePieceModel(metadata, vocabulary);
+      return sentencePieceJson(model, { where: metadata.path, legacy: true, before: begins(true) });
+    }
     default:
-      throw metadata.problem(key, `is ${model}, which is not supported; known is gpt2`);
+      throw metadata.problem(key, `is ${model}, which is not supported; known are gpt2 and llama`);
   }
 }
 
+/** What llama.cpp keeps of a vocabulary of sentencepiece; texts are not changed before they are cut. */
+function sentencePieceModel(metadata: Metadata, { tokens, typeOf }: Vocabulary): SentencePieceModel {
+  const key = 'tokenizer.ggml.scores';
+  const scores = metadata.required(key, metadata.numbers(key));
+  if (scores.length !== tokens.length) {
+    throw metadata.problem(key, `has ${scores.length} entries for ${tokens.length} tokens`);
+  }
+  return {
+    algorithm: 'bpe',
+    pieces: tokens.map((text, id) => ({ text, score: scores[id] as number, type: typeOf(id) })),
+    charsmap: new Uint8Array(0),
+    addDummyPrefix: metadata.flag('tokenizer.ggml.add_space_prefix') ?? true,
+    removeExtraWhitespaces: metadata.flag('tokenizer.ggml.remove_extra_whitespaces') ?? false,
+  };
+}
+
+/** Texts that are no conversation begin with a token of their own. */
+function beginningWith(text: string, id: number): object {
+  const before = { SpecialToken: { id: text, type_id: 0 } };
+  const sequence = (name: string): object => ({ Sequence: { id: name, type_id: 0 } });
+  return {
+    type: 'TemplateProcessing',
+    single: [before, sequence('A')],
+    pair: [before, sequence('A'), sequence('B')],
+    special_tokens: { [text]: { id: text, ids: [id], tokens: [text] } },
+  };
+}
+
 /** Ids by text, without what only fills up the vocabulary. */
-function idsOf(metadata: Metadata, tokens: readonly string[], isUsed: (id: number) => boolean): Record<string, number> {
+function idsOf(metadata: Metadata, { tokens, typeOf }: Vocabulary): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
-    if (!isUsed(id)) continue;
+    if (typeOf(id) === tokenType.unused) continue;
     const other = ids.get(token);
     if (other !== undefined) {
       throw metadata.problem('tokenizer.ggml.tokens', `has ${JSON.stringify(token)} twice, as ${other} and ${id}`);
     }
     ids.set(token, id);
   }
-  return Object.fromEntries(ids);
+  return ids;
 }
+
+type SpecialTexts = Readonly<Partial<Record<'bos_token' | 'eos_token' | 'unk_token' | 'pad_token', string>>>;
 
 function specialTokens(
   metadata: Metadata,
   tokens: readonly string[],
-): { texts: Record<string, string>; ends: number[]; pad: number | undefined } {
+): { texts: SpecialTexts; ends: number[]; pad: number | undefined } {
   const idOf = (kind: string): number | undefined => {
     const key = `tokenizer.ggml.${kind}_token_id`;
     const id = metadata.number(key);
@@ -122,7 +167,7 @@ function specialTokens(
   };
   const texts = Object.entries(named).flatMap(([name, id]) => (id === undefined ? [] : [[name, tokens[id] as string]]));
   return {
-    texts: Object.fromEntries(texts) as Record<string, string>,
+    texts: Object.fromEntries(texts) as SpecialTexts,
     ends: [named.eos_token, idOf('eot'), idOf('eom')].filter((id) => id !== undefined),
     pad: named.pad_token,
   };

@@ -1,6 +1,7 @@
 import { cpSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '@tessera/testing/repository';
+import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
 import { SafetensorsFile } from '../checkpoint/safetensors.js';
 import { layerOutput } from './layer-outputs.js';
 
@@ -45,6 +46,6 @@ export function copyCheckpoint(name: string, folder: string): string {
   const checkpoint = join(folder, name);
   const published = (path: string): boolean => !path.endsWith('reference.safetensors');
   cpSync(join(fixtures, name), checkpoint, { recursive: true, filter: published });
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) writeFileSync(join(checkpoint, file), '{}');
+  writeFileSync(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer()));
   return checkpoint;
 }

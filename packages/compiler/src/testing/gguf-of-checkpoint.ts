@@ -171,9 +171,11 @@ function lettersVocabulary(config: Config): Record<string, GgufValue> {
   return {
     'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.pre': 'gpt-2',
-    'tokenizer.ggml.tokens': Array.from({ length: size }, (_, id) => String.fromCodePoint(0x100 + id)),
+    'tokenizer.ggml.tokens': Array.from({ length: size }, (_, id) =>
+      id === size - 1 ? '\u0100\u0101' : String.fromCodePoint(0x100 + id),
+    ),
     'tokenizer.ggml.token_type': new Array<number>(size).fill(1),
-    'tokenizer.ggml.merges': ['\u0103 \u0104'],
+    'tokenizer.ggml.merges': ['\u0100 \u0101'],
     'tokenizer.ggml.eos_token_id': Number(config.eos_token_id),
     'tokenizer.ggml.bos_token_id': Number(config.bos_token_id ?? 1),
     'tokenizer.chat_template': '{{ messages[0].content }}',

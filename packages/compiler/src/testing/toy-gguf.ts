@@ -17,7 +17,7 @@ type TypeName = keyof typeof types;
 const scale = 0x2400;
 
 /** A LLaMA of two layers with weights of several types, whose bits are random. */
-export function toyGguf(changes: Readonly<Record<string, GgufValue | undefined>> = {}): GgufContent {
+export function toyGguf(changes: Readonly<Record<string, GgufValue | undefined>> = {}, vocab = 40): GgufContent {
   const random = seededRandom(7);
   const tensor = (name: string, type: TypeName, ...shape: number[]): GgufTensor => {
     const { id, values, bytes, scales } = types[type];
@@ -29,7 +29,7 @@ export function toyGguf(changes: Readonly<Record<string, GgufValue | undefined>>
     }
     return { name, type: id, shape, data };
   };
-  const [width, kvWidth, inner, vocab] = [32, 16, 64, 40];
+  const [width, kvWidth, inner] = [32, 16, 64];
   const layer = (index: number, type: TypeName): GgufTensor[] => [
     tensor(`blk.${index}.attn_norm.weight`, 'F32', width),
     tensor(`blk.${index}.attn_q.weight`, type, width, width),
@@ -54,7 +54,7 @@ export function toyGguf(changes: Readonly<Record<string, GgufValue | undefined>>
     'tokenizer.ggml.model': 'gpt2',
     'tokenizer.ggml.pre': 'gpt-2',
     'tokenizer.ggml.tokens': Array.from({ length: vocab }, (_, id) =>
-      id === 0 ? '<|end|>' : String.fromCharCode(64 + id),
+      id === 0 ? '<|end|>' : id === 39 ? 'AB' : String.fromCharCode(64 + id),
     ),
     'tokenizer.ggml.token_type': Array.from({ length: vocab }, (_, id) => (id === 0 ? 3 : 1)),
     'tokenizer.ggml.merges': ['A B'],

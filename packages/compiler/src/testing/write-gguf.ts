@@ -1,7 +1,14 @@
 import { writeFile } from 'node:fs/promises';
 
-/** A value of metadata: whole numbers become uint32, those in `f32` float32, lists of numbers int32. */
-export type GgufValue = string | number | boolean | { readonly f32: number } | readonly string[] | readonly number[];
+/** A value of metadata: whole numbers become uint32, those in `f32` and `f32s` float32, lists of numbers int32. */
+export type GgufValue =
+  | string
+  | number
+  | boolean
+  | { readonly f32: number }
+  | { readonly f32s: readonly number[] }
+  | readonly string[]
+  | readonly number[];
 
 export interface GgufTensor {
   readonly name: string;
@@ -41,6 +48,9 @@ function value(from: GgufValue): Buffer {
   if (typeof from === 'boolean') return Buffer.concat([u32(7), Buffer.of(from ? 1 : 0)]);
   if (typeof from === 'number') return Buffer.concat([u32(4), u32(from)]);
   if ('f32' in from) return Buffer.concat([u32(6), Buffer.from(Float32Array.of(from.f32).buffer)]);
+  if ('f32s' in from) {
+    return Buffer.concat([u32(9), u32(6), u64(from.f32s.length), Buffer.from(Float32Array.from(from.f32s).buffer)]);
+  }
   if (from.every((one) => typeof one === 'string')) {
     return Buffer.concat([u32(9), u32(8), u64(from.length), ...from.map(text)]);
   }

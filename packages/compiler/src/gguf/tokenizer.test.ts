@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Tokenizer } from '@tessera/tokenizer';
+import { expect, test } from 'vitest';
+import type { MetadataValue } from './header-reader.js';
+import { Metadata } from './metadata.js';
+import { tokenizerOf } from './tokenizer.js';
+
+interface Case {
+  readonly pre: string;
+  readonly tokens: readonly string[];
+  readonly types: readonly number[];
+  readonly merges: readonly string[];
+  readonly texts: readonly { readonly text: string; readonly ids: readonly number[] }[];
+}
+
+const path = fileURLToPath(new URL('../../fixtures/gguf/tokenizer-cases.json', import.meta.url));
+const cases = JSON.parse(readFileSync(path, 'utf8')) as Case[];
+
+const metadataOf = ({ pre, tokens, types, merges }: Case, more: Record<string, MetadataValue> = {}): Metadata =>
+  new Metadata(
+    'model.gguf',
+    new Map<string, MetadataValue>([
+      ['tokenizer.ggml.model', 'gpt2'],
+      ['tokenizer.ggml.pre', pre],
+      ['tokenizer.ggml.tokens', tokens],
+      ['tokenizer.ggml.token_type', Int32Array.from(types)],
+      ['tokenizer.ggml.merges', merges],
+      ['tokenizer.ggml.bos_token_id', 0],
+      ['tokenizer.ggml.eos_token_id', 1],
+      ...Object.entries(more),
+    ]),
+  );
+
+const built = (one: Case, more: Record<string, MetadataValue> = {}): Tokenizer =>
+  new Tokenizer(tokenizerOf(metadataOf(one, more), one.tokens.length).tokenizer.tokenizer);
+
+test.each(cases)('words are cut as $pre says: ids are those of the tokenizers library', (one) => {
+  const tokenizer = built(one);
+  for (const { text, ids } of one.texts) expect(tokenizer.encode(text), text).toEqual(ids);
+});
+
+test('ends of turns: those that are named, and those that are known by their texts', () => {
+  const [one] = cases as [Case];
+  const { generation, tokenizer } = tokenizerOf(metadataOf(one, { 'tokenizer.ggml.eot_token_id': 5 }), 1000);
+  expect(generation).toMatchObject({ eos_token_id: [1, 5, 0, 2] });
+  expect(tokenizer.config).toMatchObject({ bos_token: '<|endoftext|>', eos_token: '<|im_start|>' });
+});
+
+test('texts begin with a token of their own where the file says so, or its kind of tokenizer does', () => {
+  const prefix = (pre: string, more: Record<string, MetadataValue> = {}): number[] =>
+    built(cases.find((one) => one.pre === pre) as Case, more).prefix.map(({ id }) => id);
+  expect(prefix('gpt-2')).toEqual([]);
+  expect(prefix('gpt-2', { 'tokenizer.ggml.add_bos_token': true })).toEqual([0]);
+  expect(prefix('llama-bpe')).toEqual([0]);
+  expect(prefix('llama-bpe', { 'tokenizer.ggml.add_bos_token': false })).toEqual([]);
+});
+
+test('chat templates by name stand beside the one that is used', () => {
+  const more = {
+    'tokenizer.chat_template': 'first',
+    'tokenizer.chat_templates': ['tool_use', 'missing'],
+    'tokenizer.chat_template.tool_use': 'second',
+  };
+  const { config } = tokenizerOf(metadataOf(cases[0] as Case, more), 1000).tokenizer;
+  expect(config.chat_template).toEqual([
+    { name: 'default', template: 'first' },
+    { name: 'tool_use', template: 'second' },
+  ]);
+});
