@@ -5,6 +5,7 @@ import { type LlmSection, readBundle } from '@tessera/bundle';
 import { compileCheckpoint, SafetensorsFile } from '@tessera/compiler';
 import { layerOutput, writeWithLayerOutputs } from '@tessera/compiler/testing/layer-outputs';
 import { createSession, type Session } from '@tessera/inference';
+import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
 
 const fixtures = join(import.meta.dirname, 'fixtures');
 
@@ -49,7 +50,7 @@ export function copyCheckpoint(name: string, folder: string): string {
   const checkpoint = join(folder, name);
   const published = (path: string): boolean => !path.endsWith('reference.safetensors');
   cpSync(join(fixtures, name), checkpoint, { recursive: true, filter: published });
-  for (const file of ['tokenizer.json', 'tokenizer_config.json']) writeFileSync(join(checkpoint, file), '{}');
+  writeFileSync(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer()));
   return checkpoint;
 }
 

@@ -11,7 +11,7 @@ const layers: readonly (readonly string[])[] = [
   ['packages/testing'],
   ['packages/protocol'],
   ['packages/flow'],
-  ['packages/bundle', 'packages/grpc', 'packages/inference', 'packages/placement'],
+  ['packages/bundle', 'packages/grpc', 'packages/inference', 'packages/placement', 'packages/tokenizer'],
   ['packages/client', 'packages/service'],
   ['packages/compiler', 'packages/nats-server'],
   ['packages/bus', 'packages/media'],

@@ -21,7 +21,7 @@ import { graphFile, manifestSections, nullConditionFile } from './manifest-secti
 import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
 import { temporarySibling } from './temporary-sibling.js';
-import { copyTokenizer } from './tokenizer-files.js';
+import { readTokenizer, writeTokenizer } from './tokenizer-files.js';
 
 export interface CompileProgress {
   readonly stage: StageName;
@@ -76,8 +76,9 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
   if (plan.stages === undefined) {
     throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
   }
+  const tokenizer = await readTokenizer(dir);
   const configs = {
-    tokenizer: await readJson(dir, 'tokenizer.json'),
+    tokenizer,
     preprocessor: await readJson(dir, 'preprocessor_config.json'),
     generation: await readJson(dir, 'generation_config.json'),
   };
@@ -89,7 +90,7 @@ async function writeBundle(dir: string, work: string, options: CompileOptions): 
   } finally {
     await checkpoint.close();
   }
-  await copyTokenizer(dir, work);
+  await writeTokenizer(work, tokenizer);
   const manifest = bundleManifest.parse({
     formatVersion: bundleFormatVersion,
     name: basename(dir),

@@ -6,22 +6,31 @@ import { pipeline } from 'node:stream/promises';
 import { weightFiles } from './checkpoint/checkpoint.js';
 import type { Cut } from './cut.js';
 import type { WeightPrecision } from './graph/index.js';
-import { chatTemplateFile } from './tokenizer-files.js';
+import {
+  addedTokensFile,
+  chatTemplateFile,
+  chatTemplateFolder,
+  sentencePieceFile,
+  specialTokensFile,
+} from './tokenizer-files.js';
 
 /**
  * Raised whenever the same checkpoint would compile to something else, or is refused now: a bundle from before would be
  * served in its place. `npm run check` asks at every change of the compiler.
  */
-const compilerVersion = 6;
+const compilerVersion = 7;
 
 /** Configuration that a bundle is made from; copied files among it. */
 const configFiles = [
+  addedTokensFile,
   chatTemplateFile,
   'config.json',
   'generation_config.json',
   'model.safetensors.index.json',
   'preprocessor_config.json',
+  specialTokensFile,
   'tokenizer.json',
+  sentencePieceFile,
   'tokenizer_config.json',
 ];
 
@@ -45,7 +54,12 @@ export async function contentDigest(
   const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${variant}\n`);
   const large = await weightFiles(dir);
   const present = new Set(await readdir(dir));
-  for (const name of [...configFiles.filter((file) => present.has(file)), ...large]) {
+  const templates = (await readdir(join(dir, chatTemplateFolder)).catch(() => [])).sort();
+  const small = [
+    ...configFiles.filter((file) => present.has(file)),
+    ...templates.map((name) => join(chatTemplateFolder, name)),
+  ];
+  for (const name of [...small, ...large]) {
     hash.update(`${name} ${await digestOf(join(dir, name))}\n`);
   }
   return hash.digest('hex');

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { captureOutput } from '@tessera/testing/processes/capture-output';
+import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compileCheckpoint } from './compile-checkpoint.js';
 import { declaredParameters } from './count-parameters.js';
@@ -45,7 +46,7 @@ beforeEach(async () => {
   cache = join(root, 'cache');
   await mkdir(checkpoint);
   await writeFile(join(checkpoint, 'config.json'), JSON.stringify(config));
-  await writeFile(join(checkpoint, 'tokenizer.json'), '{"added_tokens":[{"id":7,"content":"<|tile|>"}]}');
+  await writeFile(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer([{ id: 7, content: '<|tile|>' }])));
   await writeFile(join(checkpoint, 'tokenizer_config.json'), '{}');
   const tensors = [...declaredParameters(planModel(config), 'llm')].map(
     ([name, shape]) => [name, ones(...shape)] as const,
@@ -167,7 +168,16 @@ test.each<[string, () => Promise<unknown>, RegExp]>([
   ['no such folder', () => rm(checkpoint, { recursive: true }), /config.json: is missing/],
   ['a missing shard', () => rm(join(checkpoint, 'model-00002-of-00002.safetensors')), /no file has the tensor/],
   ['a shard cut short', () => truncate(join(checkpoint, 'model-00001-of-00002.safetensors'), 500), /00001-of-00002/],
-  ['no tokenizer', () => rm(join(checkpoint, 'tokenizer.json')), /tokenizer.json/],
+  [
+    'no tokenizer',
+    () => rm(join(checkpoint, 'tokenizer.json')),
+    /tokenizer.json: is missing, and so is tokenizer.model/,
+  ],
+  [
+    'the tokenizer of a model with more words',
+    () => writeFile(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer([{ id: 32, content: '<x>' }]))),
+    /tokenizer.json: the token "<x>" has the id 32, but config.json's vocab_size is 32; it is the vocabulary of another/,
+  ],
   [
     'a config that asks for other shapes',
     () => writeFile(join(checkpoint, 'config.json'), JSON.stringify({ ...config, vocab_size: 33 })),

@@ -1,18 +1,17 @@
 import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import { z } from 'zod';
-import { parseConfig } from './config.js';
+import { ChatTemplates, type Tokenizer } from '@tessera/tokenizer';
 import { type Cut, piecesOf } from './cut.js';
 import { expertCut } from './expert-pieces.js';
 import { generationFromConfig } from './generation-config.js';
 import type { WeightPrecision } from './graph/index.js';
 import { layerCut } from './layer-cut.js';
 import type { ModelPlan, StagePieces } from './models/model-plan.js';
-import { tokenId } from './models/token-ids.js';
+import { type CheckpointTokenizer, checkTokenizer } from './tokenizer-files.js';
 
-/** The small files of a checkpoint, parsed; undefined where there is none. */
+/** The small files of a checkpoint, parsed; undefined where one is not there that need not be. */
 export interface CheckpointConfigs {
-  readonly tokenizer: unknown;
+  readonly tokenizer: CheckpointTokenizer;
   readonly preprocessor: unknown;
   readonly generation: unknown;
 }
@@ -26,19 +25,22 @@ export const graphFile: Readonly<Record<StageName, string>> = {
 
 export const nullConditionFile = 'condition-null.f32';
 
-const tokenizer = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })).default([]),
-});
-
 /** Special tokens that configs do not name, by the text that stands for them. */
 const tokenTexts = { thumbnail: '<|thumbnail|>', tile: '<|tile|>' } as const;
 
-function specialTokens(plan: ModelPlan, tokenizerFile: unknown): LlmSection['tokens'] {
-  const { added_tokens } = parseConfig(tokenizer, tokenizerFile, 'tokenizer.json');
-  const byText = new Map(added_tokens.map(({ content, id }) => [content, id]));
+function specialTokens(plan: ModelPlan, { addedTokens }: Tokenizer): LlmSection['tokens'] {
+  const byText = new Map(addedTokens.map(({ content, id }) => [content, id]));
   const found = Object.entries(tokenTexts).map(([name, text]) => [name, byText.get(text)]);
   const all = { ...Object.fromEntries(found), ...plan.tokens } as Record<string, number | undefined>;
   return Object.fromEntries(Object.entries(all).filter(([, id]) => id !== undefined));
+}
+
+/** Tokens that end an answer, as the tokenizer and its chat template say: configs of fine-tuned models often keep the old one. */
+function endsOfAnswers({ config }: CheckpointTokenizer, tokenizer: Tokenizer): number[] {
+  const templates = new ChatTemplates(config);
+  const end = templates.endText === undefined ? undefined : tokenizer.idOf(templates.endText);
+  const turn = templates.default()?.endOfTurn(tokenizer);
+  return [end, turn].filter((id) => id !== undefined);
 }
 
 /** What the manifest says of a model before any file of it is written: each family's section, and what is of no family. */
@@ -50,9 +52,12 @@ export function manifestSections(
 ): Pick<BundleManifest, StageName | 'preprocessing' | 'generation'> {
   const pieces = piecesOf(cut);
   const { generation, eosTokenIds } = generationFromConfig(configs.generation);
-  const allEosTokenIds = [...new Set([...plan.eosTokenIds, ...eosTokenIds])];
+  const tokenizer = checkTokenizer(configs.tokenizer, llm.pieces.section.vocabSize);
+  const ends = endsOfAnswers(configs.tokenizer, tokenizer);
+  const allEosTokenIds = [...new Set([...plan.eosTokenIds, ...eosTokenIds, ...ends])];
   if (allEosTokenIds.length === 0) {
-    const nowhere = 'neither config.json nor generation_config.json has eos_token_id';
+    const nowhere =
+      'neither config.json nor generation_config.json has eos_token_id, nor tokenizer_config.json an eos_token';
     throw new TesseraError('CHECKPOINT_INVALID', `${nowhere}: an answer would never end`);
   }
   return {
@@ -65,7 +70,7 @@ export function manifestSections(
       graph: graphFile.llm,
       ...llm.pieces.section,
       eosTokenIds: allEosTokenIds,
-      tokens: specialTokens(plan, configs.tokenizer),
+      tokens: specialTokens(plan, tokenizer),
       ...(cut === 'experts' && { experts: expertCut(llm, weights) }),
       ...(pieces !== undefined && { layerPieces: layerCut(llm, pieces, weights) }),
     },

@@ -63,6 +63,11 @@ export const llmSettings = {
     description:
       'Sequences taken over from other engines that wait for a slot, beside engine.maxWaiting and before it; the sum of what the other engines may have running and waiting is enough for all of them to die.',
   }),
+  'prompt.chatTemplate': setting(z.string().min(1).max(4096).optional(), {
+    description:
+      "The chat template that writes prompts: the name of one that the model has several of, chatml or plain, which every model can be given, or a file, with a / in it or ending in .jinja. By default the model's own; a base model has none, and the engine does not start before one is named here, or none, to take prompts as token ids only. What ends a turn in it ends an answer.",
+    example: '/etc/tessera/chat-template.jinja',
+  }),
   'kv.maxBytes': setting(positive.optional(), {
     description:
       "Bytes that the KV cache may take, in a layer shard those of all engines together. One token takes 8 x layers x KV heads x head width bytes, and all sequences that run take as much as the longest. By default half of what the weights in this process leave of the memory that it may use: the limit of its container, or the machine's. Where experts are placed, only those that the placement gives to engines count, as it is at the start; where layers are in shards, each process counts the weights and the cache of its own.",
@@ -214,6 +219,7 @@ export type LlmSettings = Settings<typeof llmSettings>;
 export function engineConfig(settings: LlmSettings, session: EngineConfig['session']): EngineConfig {
   return {
     modelDir: settings['model.dir'],
+    chatTemplate: settings['prompt.chatTemplate'],
     session: { ...session, backend: settings['engine.backend'] },
     experts: expertsConfig(settings),
     layers: layersConfig(settings),

@@ -63,7 +63,7 @@ async function expertsHere({ experts }: EngineConfig, bundle: Bundle): Promise<n
 async function prepareModel(config: EngineConfig) {
   const bundle = await engineBundle(config);
   const budget = engineBudget(bundle, config, await expertsHere(config, bundle));
-  const builder = await loadPromptBuilder(bundle, budget.contextTokens);
+  const builder = await loadPromptBuilder(bundle, budget.contextTokens, config.chatTemplate);
   const resolved: EngineConfig = { ...config, limits: { ...config.limits, kvBytes: budget.bytes } };
   return { bundle, builder, budget, resolved };
 }

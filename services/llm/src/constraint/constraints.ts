@@ -10,11 +10,23 @@ const leavingBytes = 200;
 /** Forms whose automatons are kept. */
 const mostForms = 16;
 
-/** What a tokenizer gives. */
-export interface ConstraintVocabulary {
+/** Tokens as texts. */
+interface WrittenTokens {
   readonly trie: TokenTrie;
   /** The bytes of a token; none where it is not written as text. */
   readonly bytesOf: (tokenId: number) => Uint8Array;
+}
+
+/** Tokens as a text begins with them. */
+interface FirstTokens extends WrittenTokens {
+  /** Those of which nothing is written there, though it is anywhere else: a text begins behind them. */
+  readonly silent: readonly number[];
+}
+
+/** What a tokenizer gives. */
+export interface ConstraintVocabulary extends WrittenTokens {
+  /** The tokens as a text begins with them, where any is written otherwise there: without the space before its word. */
+  readonly first?: FirstTokens | undefined;
   /** Tokens that end a text. */
   readonly endTokenIds: readonly number[];
 }
@@ -37,6 +49,8 @@ export interface Constraint {
 export class Constraints {
   readonly #automatons = new Map<string, ByteAutomaton>();
   readonly #masks = new KeptMasks<TokenMask>(mostMaskBytes, maskBytes);
+  /** Of texts that have not begun. */
+  readonly #firstMasks = new KeptMasks<TokenMask>(mostMaskBytes / 8, maskBytes);
   readonly #innerMasks = new KeptMasks<InnerMask>(mostMaskBytes, ({ bits, leavings }) =>
     leavings.reduce((sum, { path }) => sum + path.length + leavingBytes, bits.byteLength),
   );
@@ -47,11 +61,17 @@ export class Constraints {
   begin(program: ConstraintProgram): Constraint {
     const automaton = this.#automaton(program);
     let state: AutomatonState | null = automaton.start;
+    let { first } = this.vocabulary;
     return {
-      mask: () => (state === null ? nothing : this.#mask(automaton, state)),
+      mask: () => {
+        if (state === null) return nothing;
+        return first === undefined ? this.#mask(automaton, state) : this.#firstMask(automaton, state, first);
+      },
       write: (tokenId) => {
         automaton.allowWork();
-        for (const byte of this.vocabulary.bytesOf(tokenId)) state = state && automaton.step(state, byte);
+        const { bytesOf } = first ?? this.vocabulary;
+        for (const byte of bytesOf(tokenId)) state = state && automaton.step(state, byte);
+        if (first !== undefined && this.vocabulary.bytesOf(tokenId).length > 0) first = undefined;
       },
     };
   }
@@ -63,6 +83,13 @@ export class Constraints {
     this.#automatons.set(program.key, automaton);
     if (this.#automatons.size > mostForms) this.#automatons.delete(firstKey(this.#automatons));
     return automaton;
+  }
+
+  #firstMask(automaton: ByteAutomaton, state: AutomatonState, { trie, silent }: FirstTokens): TokenMask {
+    return this.#firstMasks.get(state, () => {
+      automaton.allowWork();
+      return tokenMask(automaton, state, trie, this.vocabulary.endTokenIds, (_, make) => make(), silent);
+    });
   }
 
   #mask(automaton: ByteAutomaton, state: AutomatonState): TokenMask {

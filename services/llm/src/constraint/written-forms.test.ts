@@ -9,8 +9,8 @@ import { Sampler } from '../sampling/sampler.js';
 import { hotSampling } from '../testing/hot-sampling.js';
 import { TokenBytes } from '../text/token-bytes.js';
 import { compileFormat } from './compile-format.js';
+import { constraintVocabulary } from './constraint-vocabulary.js';
 import { Constraints } from './constraints.js';
-import { TokenTrie } from './token-trie.js';
 
 /** The demo model's 2048 tokens. */
 let bytes: TokenBytes;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   bytes = new TokenBytes((await loadPromptBuilder(bundle)).tokenizer);
   endTokenIds = bundle.manifest.llm.eosTokenIds;
   const all = bytes.all(size);
-  constraints = new Constraints({ trie: new TokenTrie(all, endTokenIds), bytesOf: (id) => bytes.of(id), endTokenIds });
+  constraints = new Constraints(constraintVocabulary(bytes, size, endTokenIds));
   closing = new Set(all.flatMap((token, id) => (/["\]}]/.test(Buffer.from(token).toString('latin1')) ? [id] : [])));
 });
 

@@ -1,10 +1,9 @@
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
+import { constraintVocabulary } from '../constraint/constraint-vocabulary.js';
 import { Constraints } from '../constraint/constraints.js';
-import { TokenTrie } from '../constraint/token-trie.js';
 import { allLayers, type KvBudget, kvBudget, pieceOfModel } from '../kv/kv-budget.js';
-import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
-import type { PromptBuilder } from '../prompt/prompt-builder.js';
+import { loadWrittenTokens } from '../prompt/load-prompt-builder.js';
 import { TokenBytes } from '../text/token-bytes.js';
 import type { EngineLimits } from './engine.js';
 import type { Elsewhere, EngineConfig, OpenedBackend } from './engine-config.js';
@@ -48,9 +47,9 @@ export async function engineCoreOptions(
     throw new TesseraError('CONFIG_INVALID', message);
   }
   const bundle = await engineBundle(config);
-  const builder = await loadPromptBuilder(bundle);
+  const written = await loadWrittenTokens(bundle, config.chatTemplate);
   const budget = engineBudget(bundle, config);
-  const model = sequenceModel(bundle, builder, limits, budget);
+  const model = sequenceModel(bundle, written, limits, budget);
   const size = { slots: limits.maxRunning, maxPositions: budget.contextTokens };
   const { executor, opened } = await openExecutor(bundle, config, size, elsewhere);
   onOpened({ backend: opened.backend, fallbackReason: opened.fallbackReason });
@@ -59,24 +58,20 @@ export async function engineCoreOptions(
 
 function sequenceModel(
   { manifest }: Bundle,
-  builder: PromptBuilder,
+  { tokenizer, eosTokenIds }: Awaited<ReturnType<typeof loadWrittenTokens>>,
   limits: EngineLimits,
   { contextTokens }: KvBudget,
 ): EngineCoreOptions['model'] {
   const { llm, generator } = manifest;
   const startTokenId = llm.tokens.generationStart;
-  const bytes = new TokenBytes(builder.tokenizer);
+  const bytes = new TokenBytes(tokenizer);
   return {
     bytes,
     // Now: of a large vocabulary it takes a second, which no step should wait for.
-    constraints: new Constraints({
-      trie: new TokenTrie(bytes.all(llm.vocabSize), llm.eosTokenIds),
-      bytesOf: (id) => bytes.of(id),
-      endTokenIds: llm.eosTokenIds,
-    }),
+    constraints: new Constraints(constraintVocabulary(bytes, llm.vocabSize, eosTokenIds)),
     hiddenSize: llm.hiddenSize,
     maxPositions: contextTokens,
-    eosTokenIds: new Set(llm.eosTokenIds),
+    eosTokenIds: new Set(eosTokenIds),
     drawing:
       startTokenId === undefined || generator === undefined
         ? undefined

@@ -9,6 +9,8 @@ export interface EngineConfig {
   readonly modelDir: string;
   readonly session: BoundSessionOptions;
   readonly limits: EngineLimits;
+  /** The chat template that counts: a name, a file, or `none`; absent: the model's own. */
+  readonly chatTemplate?: string | undefined;
   /** Where experts are placed; absent: those of the model are here. */
   readonly experts?: ExpertsConfig;
   /** Where layers are in shards; absent: those of the model are here. */

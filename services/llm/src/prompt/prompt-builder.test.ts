@@ -2,9 +2,9 @@ import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { Modality, type PromptMedia, type PromptMessage, Role, SegmentRole } from '@tessera/protocol';
 import { goldenCases, goldenTokens } from '@tessera/testing/demo-model/goldens';
+import { ChatTemplates } from '@tessera/tokenizer';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { asked, assistant, message, pictureOf, user, wholePicture } from '../testing/demo-engine.js';
-import { ChatTemplate } from './chat-template.js';
 import { loadPromptBuilder } from './load-prompt-builder.js';
 import { PromptBuilder } from './prompt-builder.js';
 
@@ -21,6 +21,7 @@ beforeAll(async () => {
 
 const build = (messages: PromptMessage[], media: PromptMedia[], templateArguments?: Record<string, unknown>) =>
   builder.build({ messages, templateArguments }, media);
+const templateOf = (config: object) => new ChatTemplates(config).default();
 const plain = (text: string): number[] => builder.tokenizer.encode(text);
 const pads = (count: number): number[] => new Array<number>(count).fill(pad);
 const code = (make: () => unknown): unknown => {
@@ -93,19 +94,19 @@ test('text parts cannot make up a special token together, nor with what the temp
   const pieces = build([user('<|im_', 'end|>')], []);
   expect(pieces.tokenIds.filter((id) => id === imEnd)).toHaveLength(1);
 
-  const tight = new ChatTemplate({
+  const tight = templateOf({
     chat_template: '{% for m in messages %}<|im_{{ m.content }}_start|>{{ m.content }}end|>{% endfor %}',
   });
   const ids = new PromptBuilder(builder.tokenizer, tight, builder.model).build(asked(user('<|im_')).value, []).tokenIds;
   expect(ids.some((id) => id >= 2032)).toBe(false);
-  const spanned = new ChatTemplate({ chat_template: '{% for m in messages %}<|{{ m.content }}|>{% endfor %}' });
+  const spanned = templateOf({ chat_template: '{% for m in messages %}<|{{ m.content }}|>{% endfor %}' });
   const spannedIds = new PromptBuilder(builder.tokenizer, spanned, builder.model).build(
     asked(user('im_end')).value,
     [],
   ).tokenIds;
   expect(spannedIds).toEqual(plain('<|im_end|>'));
   // All but its last letter is the template's.
-  const ending = new ChatTemplate({ chat_template: '{% for m in messages %}<|im_end|{{ m.content }}{% endfor %}' });
+  const ending = templateOf({ chat_template: '{% for m in messages %}<|im_end|{{ m.content }}{% endfor %}' });
   const endingIds = new PromptBuilder(builder.tokenizer, ending, builder.model).build(
     asked(user('>')).value,
     [],
@@ -120,7 +121,7 @@ test('private-use characters in the text come through as they are', () => {
 });
 
 test('a template may trim: guards leave white space at the ends of a text', () => {
-  const trimming = new ChatTemplate({ chat_template: '{{ messages[0].content | trim }}!' });
+  const trimming = templateOf({ chat_template: '{{ messages[0].content | trim }}!' });
   const trimmed = new PromptBuilder(builder.tokenizer, trimming, builder.model).build(
     asked(user('  hello \n')).value,
     [],
@@ -144,11 +145,11 @@ test('conversations without a role or an item are refused with the field, empty 
 });
 
 test('a template that refuses is quoted, one that leaves media out is named', () => {
-  const strict = new ChatTemplate({ chat_template: "{{ raise_exception('roles must alternate') }}" });
+  const strict = templateOf({ chat_template: "{{ raise_exception('roles must alternate') }}" });
   const refuse = () => new PromptBuilder(builder.tokenizer, strict, builder.model).build(asked(user('a')).value, []);
   expect(code(refuse)).toBe('REQUEST_INVALID');
   expect(refuse).toThrow(/roles must alternate/);
-  const blind = new ChatTemplate({ chat_template: 'no pictures here' });
+  const blind = templateOf({ chat_template: 'no pictures here' });
   const omit = () =>
     new PromptBuilder(builder.tokenizer, blind, builder.model).build(asked(user(0)).value, [wholePicture]);
   expect(code(omit)).toBe('UNSUPPORTED');
@@ -192,12 +193,28 @@ test('who may speak when is for the template to say, every role among them', () 
   ]);
   const firstOnly =
     "{% for m in messages %}{% if m.role == 'system' and not loop.first %}{{ raise_exception('system comes first') }}{% endif %}{% endfor %}";
-  const strict = new PromptBuilder(builder.tokenizer, new ChatTemplate({ chat_template: firstOnly }), builder.model);
+  const strict = new PromptBuilder(builder.tokenizer, templateOf({ chat_template: firstOnly }), builder.model);
   expect(() => strict.build(asked(user('a'), message(Role.SYSTEM, 'b')).value, [])).toThrow('system comes first');
 });
 
+test('another chat template can be asked for; with none, conversations are not taken', async () => {
+  const bundle = await readBundle(await demoBundleDir());
+  const tokens = (await loadPromptBuilder(bundle, undefined, 'chatml')).build(asked(user('a')).value, []).tokenIds;
+  expect(tokens).toEqual(build([user('a')], []).tokenIds);
+  const none = await loadPromptBuilder(bundle, undefined, 'none');
+  expect(() => none.build(asked(user('a')).value, [])).toThrow(
+    expect.objectContaining({ code: 'UNSUPPORTED', options: { field: 'conversation' } }),
+  );
+  await expect(loadPromptBuilder(bundle, undefined, 'tool_use')).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(
+      /prompt.chatTemplate is tool_use, but the model has the chat templates default; set it to/,
+    ),
+  });
+});
+
 describe('template arguments', () => {
-  const think = new ChatTemplate({
+  const think = templateOf({
     chat_template:
       "{{ bos_token }}{% if effort == 'high' %}think{% endif %}{% if tags %}{{ tags[0].name }}{% endif %}{{ messages[0].content }}",
     bos_token: 'B',

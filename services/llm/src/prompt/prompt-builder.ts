@@ -9,11 +9,10 @@ import {
   SegmentRole,
   TesseraError,
 } from '@tessera/protocol';
-import type { ChatTemplate, TemplateMessage } from './chat-template.js';
+import type { ChatTemplate, TemplateMessage, Tokenizer } from '@tessera/tokenizer';
 import type { Prompt, TokenSpan } from './prompt.js';
 import { requireHarmless } from './template-arguments.js';
 import { TextGuard } from './text-guard.js';
-import type { TextTokenizer } from './text-tokenizer.js';
 
 export interface ModelLimits extends Pick<LlmSection, 'tokens'> {
   /** Of prompt and answer: the model's context, or less where the engine's KV cache holds less. */
@@ -39,8 +38,9 @@ const turnsField = 'conversation.messages';
 /** Turns a conversation with reserved media segments into token ids. */
 export class PromptBuilder {
   constructor(
-    readonly tokenizer: TextTokenizer,
-    readonly template: ChatTemplate,
+    readonly tokenizer: Tokenizer,
+    /** Absent where only prompts of token ids are taken. */
+    readonly template: ChatTemplate | undefined,
     readonly model: ModelLimits,
   ) {}
 
@@ -50,9 +50,14 @@ export class PromptBuilder {
    * @throws TesseraError PROMPT_EMPTY, PROMPT_TOO_LONG with the figures, REQUEST_INVALID, UNSUPPORTED
    */
   build({ messages, templateArguments = {} }: PromptConversation, media: readonly PromptMedia[]): Prompt {
+    const { template } = this;
+    if (template === undefined) {
+      const message = 'conversations are not taken, as prompt.chatTemplate is none; send token ids';
+      throw new TesseraError('UNSUPPORTED', message, { field: 'conversation' });
+    }
     this.#checkTurns(messages);
-    requireHarmless(templateArguments, this.tokenizer.addedTokens);
-    const taken = Object.keys(templateArguments).find((name) => !this.template.isFreeName(name));
+    requireHarmless(templateArguments, this.tokenizer.letters);
+    const taken = Object.keys(templateArguments).find((name) => !template.isFreeName(name));
     if (taken !== undefined) {
       throw TesseraError.invalidField(
         `conversation.template_arguments.${taken}`,
@@ -63,24 +68,24 @@ export class PromptBuilder {
       content.flatMap(({ part }) => (part?.$case === 'text' ? [part.value] : [])),
     );
     this.#checkTextSize(texts, media);
-    const guard = new TextGuard(this.tokenizer.addedTokens, [...texts, this.template.source]);
+    const guard = new TextGuard(this.tokenizer.letters, [...texts, template.source]);
     const items: number[] = [];
     const turns = messages.map((message, index) =>
       templateMessage(message, `${turnsField}[${index}]`, guard, media, items),
     );
-    const rendered = this.template.render(turns, templateArguments);
+    const rendered = template.render(turns, templateArguments);
 
     const tokenIds: number[] = [];
     const spans: TokenSpan[] = [];
     let placed = 0;
-    for (const section of this.tokenizer.splitter.split(rendered)) {
-      if (typeof section === 'string') {
-        for (const id of this.tokenizer.encode(guard.release(section))) tokenIds.push(id);
-      } else if (section.id === this.model.tokens.mediaPad && placed < items.length) {
+    for (const part of this.tokenizer.split(rendered, (text) => guard.release(text))) {
+      if (!('content' in part)) {
+        for (const id of part) tokenIds.push(id);
+      } else if (part.id === this.model.tokens.mediaPad && placed < items.length) {
         const item = items[placed++] as number;
         this.#placeItem(item, media[item] as PromptMedia, tokenIds, spans);
       } else {
-        tokenIds.push(section.id);
+        tokenIds.push(part.id);
       }
     }
     if (placed !== items.length) {

@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import type { AddedToken } from './added-tokens.js';
+import type { TokenLetters } from '@tessera/tokenizer';
 
 /** Letters of which no special token is made up. */
 const plainName = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -9,12 +9,11 @@ const plainName = /^[A-Za-z_][A-Za-z0-9_]*$/;
  * cannot be guarded as words are: one with a letter that begins or ends a special token is refused.
  * @throws TesseraError REQUEST_INVALID
  */
-export function requireHarmless(variables: object, tokens: readonly AddedToken[]): void {
+export function requireHarmless(variables: object, letters: TokenLetters): void {
   if (Object.keys(variables).length === 0) return;
-  const ends = new Set(tokens.flatMap(({ content }) => [[...content][0], [...content].at(-1)]));
   const check = (value: unknown, path: string): void => {
     if (typeof value === 'string') {
-      const letter = [...value].find((each) => ends.has(each));
+      const letter = [...value].find((each) => letters.begins(each) || letters.ends(each));
       if (letter !== undefined) {
         throw TesseraError.invalidField(path, `holds ${JSON.stringify(letter)}, which stands in special tokens`);
       }

@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import type { AddedToken } from './added-tokens.js';
+import type { TokenLetters } from '@tessera/tokenizer';
 
 /** Private-use code points: nobody's text needs them, and there are more of them than a prompt may have characters. */
 const sentinelRanges: readonly (readonly [number, number])[] = [
@@ -33,24 +33,23 @@ function unusedCharacter(texts: readonly string[]): string {
  */
 export class TextGuard {
   readonly #sentinel: string;
-  readonly #first: ReadonlySet<string>;
-  readonly #last: ReadonlySet<string>;
 
   /** @param texts everything that will be in the prompt, and the template itself */
-  constructor(tokens: readonly AddedToken[], texts: readonly string[]) {
+  constructor(
+    private readonly letters: TokenLetters,
+    texts: readonly string[],
+  ) {
     this.#sentinel = unusedCharacter(texts);
-    this.#first = new Set(tokens.map(({ content }) => [...content][0] as string));
-    this.#last = new Set(tokens.map(({ content }) => [...content].at(-1) as string));
   }
 
   guard(text: string): string {
     let guarded = '';
     let split = false;
     for (const character of text) {
-      if (this.#last.has(character)) guarded += this.#sentinel;
+      if (this.letters.ends(character)) guarded += this.#sentinel;
       guarded += character;
       const firstWord: boolean = !split && character.trim() !== '';
-      if (firstWord || this.#first.has(character)) guarded += this.#sentinel;
+      if (firstWord || this.letters.begins(character)) guarded += this.#sentinel;
       split ||= firstWord;
     }
     return guarded;

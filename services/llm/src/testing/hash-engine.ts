@@ -31,7 +31,7 @@ export function hashEngine(
     executor,
     kvBytes,
     model: {
-      bytes: { of: bytesOf } as unknown as TokenBytes,
+      bytes: { of: bytesOf, firstOf: bytesOf } as unknown as TokenBytes,
       constraints: new Constraints({ trie, bytesOf, endTokenIds: [hashTokens.end] }),
       hiddenSize: 1,
       maxPositions,

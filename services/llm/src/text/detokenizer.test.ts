@@ -1,13 +1,13 @@
 import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { goldenTokens } from '@tessera/testing/demo-model/goldens';
+import type { Tokenizer } from '@tessera/tokenizer';
 import { beforeAll, expect, test } from 'vitest';
 import { loadPromptBuilder } from '../prompt/load-prompt-builder.js';
-import type { TextTokenizer } from '../prompt/text-tokenizer.js';
 import { Detokenizer, type WrittenText } from './detokenizer.js';
 import { TokenBytes } from './token-bytes.js';
 
-let tokenizer: TextTokenizer;
+let tokenizer: Tokenizer;
 let bytes: TokenBytes;
 
 beforeAll(async () => {
@@ -77,6 +77,10 @@ test('whole text before a cut character comes with its token, at the end, before
       // "ab" and the first byte of 你; its second byte; its third and "c".
       const pieces: Record<number, number[]> = { 1: [0x61, 0x62, 0xe4], 2: [0xbd], 3: [0xa0, 0x63] };
       return Uint8Array.from(pieces[id] ?? []);
+    }
+
+    override firstOf(id: number): Uint8Array {
+      return this.of(id);
     }
   }
   const cut = new CutBytes(tokenizer);

@@ -32,6 +32,8 @@ export class Detokenizer {
   #openIds: number[] = [];
   #openText = '';
   #stopped = false;
+  /** Whether any token has shown as anything. */
+  #hasBegun = false;
 
   constructor(bytes: TokenBytes, stops: readonly string[] = []) {
     this.#bytes = bytes;
@@ -59,7 +61,7 @@ export class Detokenizer {
   }
 
   push(id: number): WrittenText {
-    const piece = this.#utf8.push(this.#bytes.of(id));
+    const piece = this.#utf8.push(this.#bytesOf(id));
     const stopAt = this.#stops.push(piece);
     this.#openIds.push(id);
     if (stopAt !== undefined) return this.#stop(piece, stopAt);
@@ -82,6 +84,13 @@ export class Detokenizer {
   finish(): WrittenText {
     const rest = this.#release(0);
     return { tokenIds: [...rest.tokenIds, ...this.#openIds], text: rest.text + this.#openText };
+  }
+
+  #bytesOf(id: number): Uint8Array {
+    const bytes = this.#bytes.of(id);
+    if (this.#hasBegun || bytes.length === 0) return bytes;
+    this.#hasBegun = true;
+    return this.#bytes.firstOf(id);
   }
 
   #release(keepLength: number): WrittenText {
