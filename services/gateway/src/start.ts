@@ -103,6 +103,7 @@ export const gateway: Service<typeof gatewaySettings> = {
           onFirstText,
         }),
       ],
+      sendsCallersOn: true,
       async stop() {
         await chat.idle();
         watch.abort();

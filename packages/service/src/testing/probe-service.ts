@@ -24,6 +24,7 @@ export interface ProbeRecord {
 export interface ProbeOptions {
   readonly ready?: Promise<void>;
   readonly onArrival?: GrpcService['onArrival'];
+  readonly sendsCallersOn?: boolean;
 }
 
 /**
@@ -73,10 +74,11 @@ export function probeService(records: ProbeRecord[] = [], options: ProbeOptions 
           }
         },
       };
-      const { onArrival } = options;
+      const { onArrival, sendsCallersOn } = options;
       return {
         services: [grpcService(LlmServiceDefinition, implementation, { onArrival })],
         ready: options.ready,
+        sendsCallersOn,
         async stop() {
           log.info('the probe stops');
           await Promise.all(running);
