@@ -103,7 +103,6 @@ export const gateway: Service<typeof gatewaySettings> = {
           onFirstText,
         }),
       ],
-      sendsCallersOn: true,
       async stop() {
         await chat.idle();
         watch.abort();

@@ -119,7 +119,7 @@ export class GrpcServer {
     return this.#observer.open.describe();
   }
 
-  /** Takes no connection any more, tells who is connected to make new calls by another one, and resolves when the last call has ended. */
+  /** Takes no connection any more and resolves when the last call has ended. */
   async shutdown(): Promise<void> {
     await this.#server.shutdown();
   }

@@ -1,5 +1,3 @@
-import { connect, createServer, type Socket } from 'node:net';
-import { LlmServiceDefinition } from '@tessera/protocol';
 import { deferred } from '@tessera/testing/async/deferred';
 import { createChannel, createClient, Status } from 'nice-grpc';
 import { HealthDefinition } from 'nice-grpc-server-health';
@@ -8,8 +6,7 @@ import { startService } from '../service/start-service.js';
 import { steadyPort } from '../steady-port.js';
 import { memoryLog } from '../testing/memory-log.js';
 import { probeService } from '../testing/probe-service.js';
-import { ask, type Probe, startProbe } from '../testing/start-probe.js';
-import { createClient as createTesseraClient } from './create-client.js';
+import { ask, startProbe } from '../testing/start-probe.js';
 
 const [serving, notServing, unknown] = [1, 2, 3];
 
@@ -81,56 +78,4 @@ test('a stream that heeds the drain ends by itself, with its own event', async (
   expect(events).toEqual(['tokens', 'drain']);
   await probe.service.stop();
   probe.client.close();
-});
-
-/** Takes each new connection to one of them, as a Service's address does. */
-async function serviceOver(target: () => Probe) {
-  const sockets = new Set<Socket>();
-  const server = createServer((caller) => {
-    const port = Number(target().service.grpcAddress.split(':').at(-1));
-    const replica = connect(port, '127.0.0.1');
-    for (const [one, other] of [[caller, replica] as const, [replica, caller] as const]) {
-      sockets.add(one);
-      one.pipe(other);
-      one.on('error', () => other.destroy()).on('close', () => other.destroy());
-    }
-  });
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-  });
-  return {
-    address: `127.0.0.1:${port}`,
-    [Symbol.dispose]() {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
-
-test('a service of several replicas sends its callers to another as it drains; what they have under way goes on', async () => {
-  await using first = await startProbe({}, { sendsCallersOn: true });
-  await using second = await startProbe();
-  let target = first;
-  using replicas = await serviceOver(() => target);
-  const client = createTesseraClient(LlmServiceDefinition, replicas.address);
-  const stream = client.generate(ask('wait'))[Symbol.asyncIterator]();
-  await stream.next();
-
-  target = second;
-  const stopped = first.service.stop();
-  // The caller hears of it a moment later; what it begins before that is refused, or is taken to the other at once.
-  await expect
-    .poll(() =>
-      client.describe({}).then(
-        () => 'answered',
-        () => 'refused',
-      ),
-    )
-    .toBe('answered');
-  expect(first.records[0]?.abortedFor).toBeUndefined();
-  for await (const event of client.generate(ask('text 1'))) expect(event).toBeDefined();
-  expect(second.records.map(({ requestId }) => requestId)).toEqual(['text 1']);
-  await stream.return?.();
-  await stopped;
-  client.close();
 });

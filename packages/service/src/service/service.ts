@@ -29,11 +29,6 @@ export interface ServiceParts {
   listening?(grpcAddress: string): void;
   /** The service takes work once this resolves; at once if absent. A rejection ends the service. */
   readonly ready?: Promise<void>;
-  /**
-   * Its callers come by a name that leads to other replicas, too: they are sent there as the drain begins, and what they have under way
-   * goes on. Else who is connected stays, and is told DRAINING, until all is done.
-   */
-  readonly sendsCallersOn?: boolean;
   /** Called after the drain signal: finish or hand over what is in flight, then free everything. */
   stop(): Promise<void>;
 }

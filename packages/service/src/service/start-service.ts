@@ -112,9 +112,9 @@ export async function startService<S extends ServiceSettings>(
       drain.abort(new TesseraError('DRAINING', `the ${name} is shutting down`));
       using grace = signalWithDeadline(undefined, Date.now() + common['drain.graceMs']);
       const stopped = parts.stop();
-      const left = parts.sendsCallersOn === true ? server.shutdown() : stopped.then(() => server.shutdown());
       try {
-        await abortable(Promise.all([stopped, left]), grace.signal);
+        await abortable(stopped, grace.signal);
+        await abortable(server.shutdown(), grace.signal);
       } catch (cause) {
         const open = server.openCalls();
         const left = open.length === 0 ? 'work outside of calls' : open.join(', ');

@@ -24,7 +24,6 @@ export interface ProbeRecord {
 export interface ProbeOptions {
   readonly ready?: Promise<void>;
   readonly onArrival?: GrpcService['onArrival'];
-  readonly sendsCallersOn?: boolean;
 }
 
 /**
@@ -74,11 +73,10 @@ export function probeService(records: ProbeRecord[] = [], options: ProbeOptions 
           }
         },
       };
-      const { onArrival, sendsCallersOn } = options;
+      const { onArrival } = options;
       return {
         services: [grpcService(LlmServiceDefinition, implementation, { onArrival })],
         ready: options.ready,
-        sendsCallersOn,
         async stop() {
           log.info('the probe stops');
           await Promise.all(running);
