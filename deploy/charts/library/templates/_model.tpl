@@ -124,6 +124,7 @@ where neither is. A node's scheduler sees only what is asked for, and its kubele
 {{- define "tessera.toolsContainer" -}}
 image: {{ include "tessera.image" (dict "part" .part "image" .image "repository" "tessera-tools" "cuda" false) }}
 imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" .part "image" .image) }}
+terminationMessagePolicy: FallbackToLogsOnError
 env:
   - name: HOME
     value: /tmp
