@@ -20,15 +20,17 @@ export async function weightFiles(dir: string): Promise<string[]> {
   const names = await readdir(dir).catch((cause: unknown) => {
     throw new TesseraError('CHECKPOINT_INVALID', `${dir}: is not a folder that can be read`, { cause });
   });
-  const indexed = names.includes(indexName) ? await filesOfIndex(dir) : undefined;
-  return names.filter((name) => name.endsWith('.safetensors') && (indexed?.has(name) ?? true)).sort();
+  const indexed = names.includes(indexName) ? await filesOfIndex(dir) : [];
+  // An index that names others says nothing; whoever opens the checkpoint says what is wrong with it.
+  const isSound = indexed.length > 0 && indexed.every((name) => names.includes(name as string));
+  return names.filter((name) => name.endsWith('.safetensors') && (!isSound || indexed.includes(name))).sort();
 }
 
-/** Undefined where it cannot be read: whoever opens the checkpoint says why. */
-async function filesOfIndex(dir: string): Promise<ReadonlySet<unknown> | undefined> {
+/** None where it cannot be read. */
+async function filesOfIndex(dir: string): Promise<unknown[]> {
   const index = (await readJson(dir, indexName).catch(() => undefined)) as { weight_map?: unknown } | undefined | null;
   const files = index?.weight_map;
-  return typeof files === 'object' && files !== null ? new Set(Object.values(files)) : undefined;
+  return typeof files === 'object' && files !== null ? [...new Set(Object.values(files))] : [];
 }
 
 /**
