@@ -133,7 +133,7 @@ async function compiled(file) {
 /** exp of the mean negative log-probability of each token but the first, all in one context, by the bundle's own graph. */
 async function perplexity(bundle, manifest, tokens) {
   const llm = manifest.llm;
-  const session = await createSession(bundle.file(llm.graph), { threads: 2, device: 'cpu' });
+  const session = await createSession(bundle.file(llm.graph), { threads: 1, device: 'cpu' });
   try {
     const decoder = new Decoder(session, llm, { sequences: 1, capacity: tokens.length });
     let loss = 0;
@@ -169,7 +169,7 @@ async function runLlama(file, { page: text, turns: asked, template }) {
     execFileSync('npm', ['install', ...flags, ...packages], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
   }
   const { getLlama } = await import(pathToFileURL(installed).href);
-  const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, maxThreads: 2 });
+  const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, maxThreads: 1 });
   const loaded = await llama.loadModel({ modelPath: file, gpuLayers: 0 });
   const context = await loaded.createContext({ contextSize: 2048, batchSize: 512, sequences: 1 });
   const sequence = context.getSequence();
