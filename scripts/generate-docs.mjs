@@ -22,6 +22,7 @@ import { apiMarkdown, publicFiles } from './api-reference.mjs';
 import { chartFiles } from './charts/chart-files.mjs';
 import { clientMarkdown } from './client-reference.mjs';
 import { contractMarkdown } from './contract-table.mjs';
+import { modelsMarkdown } from './models-document.mjs';
 import { dashboardJson } from './monitoring/dashboard.mjs';
 import { monitoringMarkdown } from './monitoring/document.mjs';
 import { prometheusRuleYaml, rulesTestYaml, rulesYaml } from './monitoring/rules.mjs';
@@ -185,6 +186,7 @@ complete and a drawing is not, and \`done\` with the last.
 };
 
 const files = {
+  'docs/models.md': `${made}\n${await modelsMarkdown()}`,
   'docs/monitoring.md': `${made}\n${monitoringMarkdown()}`,
   'deploy/monitoring/alerts.yaml': rulesYaml(),
   'deploy/monitoring/alerts.test.yaml': rulesTestYaml(),

@@ -6,7 +6,7 @@ import { TesseraError } from '@tessera/protocol';
 import { note, progress } from './terminal.js';
 
 /** How commands that take a model say what it may be. */
-export const modelForms = 'a folder, or ORG/NAME[@REVISION][:FILE] of a model on the hub';
+export const modelForms = 'a folder, a GGUF file, or ORG/NAME[@REVISION][:FILE] on the hub';
 
 /** What of a model is looked for on the hub, and how. */
 export interface PullChoices {

@@ -63,7 +63,7 @@ export class RepositoryCache {
     });
   }
 
-  /** @throws TesseraError CONFIG_INVALID where so many bytes have no room */
+  /** @throws TesseraError STORAGE_FULL where so many bytes have no room */
   async requireRoom(bytes: number): Promise<void> {
     const { bavail, bsize } = await statfs(this.dir);
     const free = bavail * bsize;
@@ -100,11 +100,9 @@ export async function removeQuietly(path: string): Promise<void> {
 }
 
 function noRoom(path: string, why: string, cause?: unknown): TesseraError {
-  return new TesseraError(
-    'CONFIG_INVALID',
-    `${path} has no room: ${why}; make some, or name another folder as HF_HOME`,
-    { cause },
-  );
+  return new TesseraError('STORAGE_FULL', `${path} has no room: ${why}; make some, or name another folder as HF_HOME`, {
+    cause,
+  });
 }
 
 function temporary(path: string): string {

@@ -48,7 +48,8 @@ const filesAtOnce = 4;
  * Brings what is needed of a model into the cache that Hugging Face's tools share, each file checked by its hash.
  * A snapshot that is complete is used without the hub where it is named by its commit, or the hub cannot be reached.
  * @throws TesseraError HUB_UNAVAILABLE, HUB_DENIED, HUB_NOT_FOUND; CHECKPOINT_INVALID where there is nothing to be read, or what
- *   comes is not what is listed; CONFIG_INVALID on a wrong variable, a full disk, a folder that cannot be written
+ *   comes is not what is listed; CONFIG_INVALID on a wrong variable or a folder that cannot be
+ *   written; STORAGE_FULL
  */
 export async function pullModel(id: ModelId, options: PullOptions): Promise<PulledModel> {
   const surroundings = options.surroundings ?? (await hubSurroundings());
