@@ -58,6 +58,8 @@ function chartValues(): Set<string> {
 }
 
 let helpFlags: Set<string>;
+/** What the command line reads of its surroundings, as its help texts say. */
+let helpVariables: readonly string[];
 
 /** Of programs that are named to operators and that nothing here asks: cosign, a builder of images, npm, the autoscaler of clusters. */
 const otherFlags = [
@@ -99,6 +101,7 @@ beforeAll(async () => {
   ]);
   const own = await tessera();
   expect(own.length).toBeGreaterThan(6);
+  helpVariables = own.flatMap((text) => [...text.matchAll(/\benv:\s+(TESSERA_[A-Z_]+)/g)].map(([, name = '']) => name));
   const healthCommand = readFileSync(join(root, 'packages/service/src/health/health-command.ts'), 'utf8');
   // Scripts say at their beginning what they take.
   helpFlags = new Set([...own, ...texts, ...filesOf('deploy/images', '.sh'), healthCommand].flatMap(flagsIn));
@@ -110,7 +113,10 @@ test('every flag in the documents is a setting or stands in a help text', () => 
 });
 
 test('every variable in the documents is a setting, or one of OpenTelemetry that the exporter reads', () => {
-  const known = new Set([...settings.map(({ environment }) => environment), 'TESSERA_CONFIG', ...scriptVariables()]);
+  const known = new Set([
+    ...settings.map(({ environment }) => environment),
+    ...['TESSERA_CONFIG', ...helpVariables, ...scriptVariables()],
+  ]);
   expect(unknown(/\b(TESSERA_[A-Z_]+)\b/g, (name) => known.has(name))).toEqual([]);
   const folder = join(root, 'node_modules/@opentelemetry');
   const libraries = ['sdk-trace-base', 'resources', 'otlp-exporter-base', 'exporter-trace-otlp-proto'];

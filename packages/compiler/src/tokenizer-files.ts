@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { tokenizerFiles } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Tokenizer } from '@tessera/tokenizer';
-import { readJson } from './checkpoint/checkpoint.js';
+import { readJson } from './checkpoint/read-json.js';
 import { sentencePieceTokenizer } from './sentencepiece-tokenizer.js';
 
 /** Where newer checkpoints have their chat template; it goes before the one of tokenizer_config.json. */

@@ -1,14 +1,12 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
 import { type Parameter, type ParameterSource, parameterOfRows, rowLength } from './parameters.js';
 import type { PublishedTensorInfo } from './published-model.js';
 import { type ScaledTile, scaledTileOf } from './quantization.js';
+import { readJson } from './read-json.js';
 import { SafetensorsFile, type TensorInfo } from './safetensors.js';
 import { besideScaled, checkScales, scaleGrid, scaleNames, scaleRows } from './scaled-rows.js';
-
-/** Configuration files are small; a larger one is not what it says it is. tokenizer.json of 250 000 words has 30 MB. */
-const maxJsonBytes = 256 * 1024 * 1024;
 
 const indexName = 'model.safetensors.index.json';
 
@@ -31,24 +29,6 @@ async function filesOfIndex(dir: string): Promise<unknown[]> {
   const index = (await readJson(dir, indexName).catch(() => undefined)) as { weight_map?: unknown } | undefined | null;
   const files = index?.weight_map;
   return typeof files === 'object' && files !== null ? [...new Set(Object.values(files))] : [];
-}
-
-/**
- * A JSON file of a checkpoint; undefined when it is not there.
- * @throws TesseraError CHECKPOINT_INVALID naming a file that is not JSON
- */
-export async function readJson(dir: string, name: string): Promise<unknown> {
-  const path = join(dir, name);
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined) return undefined;
-  if (found.size > maxJsonBytes) {
-    throw new TesseraError('CHECKPOINT_INVALID', `${path}: is larger than ${maxJsonBytes} bytes`);
-  }
-  try {
-    return JSON.parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    throw new TesseraError('CHECKPOINT_INVALID', `${path}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 const isFloat8 = ({ dtype }: TensorInfo): boolean => dtype === 'F8_E4M3';

@@ -1,4 +1,5 @@
-import { Checkpoint, readJson } from '../checkpoint/checkpoint.js';
+import { Checkpoint } from '../checkpoint/checkpoint.js';
+import { readJson } from '../checkpoint/read-json.js';
 import type { WeightPrecision } from '../graph/index.js';
 import { writeGraph } from '../graph/write-graph.js';
 import { modulePlaced } from '../models/model-plan.js';
