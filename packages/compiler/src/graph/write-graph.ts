@@ -189,7 +189,9 @@ async function writeGroup(
     for (const { bytes } of group.tensors) onWritten?.(bytes);
     return protos.map((proto, i) => ({ ...proto, ...outside(found[i] as Place) }));
   }
-  const targets = group.tensors.map((tensor) => new TensorTarget(tensor, file));
+  // All of a group or none: what lies in a graph cannot be found by another, which would write the group again.
+  const inline = group.tensors.every(({ bytes }) => bytes < inlineBytes);
+  const targets = group.tensors.map((tensor) => new TensorTarget(tensor, inline ? undefined : file));
   await group.load(async (index, offset, view) => {
     signal?.throwIfAborted();
     await (targets[index] as TensorTarget).put(offset, view);
@@ -212,9 +214,9 @@ class TensorTarget {
 
   constructor(
     private readonly tensor: WeightGroup['tensors'][number],
-    file: WeightFile,
+    file: WeightFile | undefined,
   ) {
-    if (tensor.bytes < inlineBytes) this.inline = new Uint8Array(tensor.bytes);
+    if (file === undefined) this.inline = new Uint8Array(tensor.bytes);
     else this.allotted = file.allot(tensor.bytes);
   }
 
