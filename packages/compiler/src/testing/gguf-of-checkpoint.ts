@@ -67,7 +67,7 @@ export type Store = (name: string, values: Values) => Pick<GgufTensor, 'type' | 
 const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-export const inFloat32: Store = (_, { data }) => ({ type: 0, data: bytesOf(data) });
+const inFloat32: Store = (_, { data }) => ({ type: 0, data: bytesOf(data) });
 
 /**
  * What llama.cpp's converter would write for a checkpoint in one safetensors file, with a vocabulary of single letters.
