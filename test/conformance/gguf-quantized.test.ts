@@ -46,7 +46,7 @@ function rounded(kind: Kind): Store {
 
 /**
  * The bound is on the logits in L2, over all positions of the prompt. What differs is that MatMulNBits rounds the activations to
- * eight bits, and the weights that stand beside those that are stored in blocks. Measured: 0.006 to 0.02.
+ * eight bits, and the weights that stand beside those that are stored in blocks. Measured: 0.011 to 0.025.
  */
 test.each<[string, Kind]>([
   ['llama-mha', 'Q8_0'],
@@ -73,6 +73,6 @@ test.each<[string, Kind]>([
   };
   const exact = await logits('float32');
   const error = relativeErrors(await logits('int8'), exact).l2;
-  expect(error).toBeLessThan(0.03);
+  expect(error).toBeLessThan(0.04);
   expect(error).toBeGreaterThan(1e-4);
 });
