@@ -3,6 +3,7 @@ import { helpText, readOptions } from './options.js';
 import { type Section, sectionJson, sectionText } from './report.js';
 import { advise } from './suites/advise.js';
 import { bus } from './suites/bus.js';
+import { compile } from './suites/compile.js';
 import { concurrency } from './suites/concurrency.js';
 import { decodeSteps } from './suites/decode-steps.js';
 import { expertLayer } from './suites/expert-layer.js';
@@ -35,6 +36,7 @@ const suites: readonly Suite[] = [
   expertShards,
   layerShards,
   expertLayer,
+  compile,
   weights,
   floor,
   workers,

@@ -1,58 +1,15 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LlmSection, readBundle, type WeightKind } from '@tessera/bundle';
-import { compileCheckpoint, SafetensorsFile } from '@tessera/compiler';
-import { layerOutput, writeWithLayerOutputs } from '@tessera/compiler/testing/layer-outputs';
+import { compileCheckpoint } from '@tessera/compiler';
+import { copyCheckpoint } from '@tessera/compiler/testing/conformance';
+import { writeWithLayerOutputs } from '@tessera/compiler/testing/layer-outputs';
 import { createSession, type Session } from '@tessera/inference';
-import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
 
-const fixtures = join(import.meta.dirname, 'fixtures');
-
-/** The cases that generate.py has written. */
-export const fixtureNames: readonly string[] = readdirSync(fixtures).sort();
+export { copyCheckpoint, fixtureNames, type Reference, readReference } from '@tessera/compiler/testing/conformance';
 
 type Weights = WeightKind;
-
-/** What transformers computes of a toy model: see generate.py. */
-export interface Reference {
-  readonly prompt: readonly number[];
-  readonly continuation: readonly number[];
-  /** [n, hidden] after each layer, before the last norm. */
-  readonly layers: readonly Float32Array[];
-  /** [n, hidden]. */
-  readonly hidden: Float32Array;
-  /** [n, vocab], at every position of the prompt. */
-  readonly logits: Float32Array;
-  /** [steps, vocab], after each token of the continuation. */
-  readonly stepLogits: Float32Array;
-}
-
-export async function readReference(name: string): Promise<Reference> {
-  const file = await SafetensorsFile.open(join(fixtures, name, 'reference.safetensors'));
-  try {
-    const layers = [...file.tensors.keys()].filter((tensor) => tensor.startsWith('layer.')).length;
-    return {
-      prompt: [...(await file.read('prompt'))],
-      continuation: [...(await file.read('continuation'))],
-      layers: await Promise.all(Array.from({ length: layers }, (_, layer) => file.read(layerOutput(layer)))),
-      hidden: await file.read('hidden'),
-      logits: await file.read('logits'),
-      stepLogits: await file.read('step_logits'),
-    };
-  } finally {
-    await file.close();
-  }
-}
-
-/** Puts a fixture's checkpoint into a folder, as one that can be compiled. Returns where it is. */
-export function copyCheckpoint(name: string, folder: string): string {
-  const checkpoint = join(folder, name);
-  const published = (path: string): boolean => !path.endsWith('reference.safetensors');
-  cpSync(join(fixtures, name), checkpoint, { recursive: true, filter: published });
-  writeFileSync(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer()));
-  return checkpoint;
-}
 
 /** A fixture's checkpoint, compiled: as it is served, and once more with the hidden state after each layer. */
 export class CompiledFixture implements AsyncDisposable {

@@ -4,22 +4,21 @@ import {
   type BundleManifest,
   bundleFormatVersion,
   bundleManifest,
-  type LlmSection,
   manifestFileName,
   type StageName,
 } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
+import { type BundleGraph, buildGraphs, bytesOnDisk } from './bundle-graphs.js';
 import type { ParameterSource } from './checkpoint/parameters.js';
 import { contentDigest, fileDigest } from './content-digest.js';
 import { countParameters } from './count-parameters.js';
 import type { Cut } from './cut.js';
-import { expertPieces } from './expert-pieces.js';
+import { requireFreeSpace } from './free-space.js';
 import type { WeightPrecision } from './graph/index.js';
 import { WeightFile, weightBytes, writeGraph } from './graph/write-graph.js';
-import { layerPieces } from './layer-cut.js';
-import { graphFile, manifestSections, nullConditionFile } from './manifest-sections.js';
+import { manifestSections, nullConditionFile } from './manifest-sections.js';
 import { modelName } from './model-name.js';
-import { modulePlaced, type StagePieces, stageGraphs } from './models/model-plan.js';
+import { modulePlaced, type StagePieces } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
 import { decideWeights, openModel, type WantedWeights } from './open-model.js';
 import { temporarySibling } from './temporary-sibling.js';
@@ -88,8 +87,12 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
       generation: await model.json('generation_config.json'),
     };
     const sections = manifestSections(plan, plan.stages, configs, { weights, cut });
+    const graphs = buildGraphs(model, plan.stages, sections.llm, weights);
+    // Before anything is read to its end: nobody waits for a digest to hear that the disk is full.
+    await requireFreeSpace(work, bytesOnDisk(graphs));
     const digest = options.digest ?? (await contentDigest(path, weights, (file) => fileDigest(file, signal), cut));
-    await writeStages(model, plan.stages, sections.llm, work, { ...options, weights });
+    await writeGraphs(graphs, work, options);
+    await writeNullCondition(model, plan.stages, work, signal);
     await writeTokenizer(work, tokenizer);
     const manifest = bundleManifest.parse({
       formatVersion: bundleFormatVersion,
@@ -107,35 +110,22 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
   }
 }
 
-async function writeStages(
-  checkpoint: ParameterSource,
-  stages: StagePieces,
-  llm: LlmSection,
+async function writeGraphs(
+  graphs: readonly BundleGraph[],
   work: string,
-  { weights, onProgress, signal }: CompileOptions & { readonly weights: WeightPrecision },
+  { onProgress, signal }: CompileOptions,
 ): Promise<void> {
-  const llmWeights = `${graphFile.llm}.data`;
-  const builds = Object.entries(stageGraphs(stages)) as [StageName, ReturnType<typeof stageGraphs>['llm']][];
-  const whole = builds.map(([stage, build]) => {
-    const file = graphFile[stage];
-    return { stage, file, weightsFile: `${file}.data`, graph: build(checkpoint, weights) };
-  });
-  const ofLlm = <Piece>(piece: Piece) => ({ stage: 'llm' as const, weightsFile: llmWeights, ...piece });
-  const layers =
-    llm.layerPieces === undefined ? [] : layerPieces(llm.layerPieces, stages.llm, checkpoint, weights).map(ofLlm);
-  const experts = llm.experts === undefined ? [] : expertPieces(stages.llm, checkpoint, weights).map(ofLlm);
-  // Pieces of layers come first: the whole graph finds their weights where they are, and has none of its own.
-  const graphs = [...layers, ...whole, ...experts];
   const totalBytes = graphs.reduce((sum, { graph }) => sum + weightBytes(graph), 0);
   let doneBytes = 0;
   const files = new Map<string, WeightFile>();
+  const apart = graphs.filter((piece) => piece.apart);
   try {
-    for (const { stage, file, weightsFile, graph } of graphs) {
+    for (const { stage, file, weightsFile, graph, apart: isApart } of graphs) {
       const onWritten = (bytes: number): void => {
         doneBytes += bytes;
         onProgress?.({ stage, doneBytes, totalBytes });
       };
-      const others = weightsFile === llmWeights ? layers.flatMap((piece) => files.get(piece.weightsFile) ?? []) : [];
+      const others = stage === 'llm' && !isApart ? apart.flatMap((piece) => files.get(piece.weightsFile) ?? []) : [];
       const into = files.get(weightsFile) ?? (await WeightFile.create(join(work, weightsFile), others));
       files.set(weightsFile, into);
       await writeGraph(graph, join(work, file), { signal, onWritten, weights: into });
@@ -143,11 +133,17 @@ async function writeStages(
   } finally {
     for (const file of files.values()) await file[Symbol.asyncDispose]();
   }
-  if (stages.generator) {
-    const { pieces } = stages.generator;
-    const values = await pieces.nullCondition(modulePlaced(checkpoint, stages.generator)).read(signal);
-    await writeFile(join(work, nullConditionFile), values);
-  }
+}
+
+async function writeNullCondition(
+  checkpoint: ParameterSource,
+  { generator }: StagePieces,
+  work: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (generator === undefined) return;
+  const values = await generator.pieces.nullCondition(modulePlaced(checkpoint, generator)).read(signal);
+  await writeFile(join(work, nullConditionFile), values);
 }
 
 async function describeFiles(dir: string, signal?: AbortSignal): Promise<BundleManifest['files']> {

@@ -184,6 +184,32 @@ test.each<[string, () => Promise<unknown>, RegExp]>([
       ),
     /model-00003-of-00003.safetensors: lm_head.weight is missing/,
   ],
+  ...['../tiny/model-00002-of-00002.safetensors', '/etc/passwd', './model-00002-of-00002.safetensors', 7].map(
+    (place): [string, () => Promise<unknown>, RegExp] => [
+      `an index that names ${place}`,
+      () =>
+        writeFile(
+          join(checkpoint, 'model.safetensors.index.json'),
+          JSON.stringify({ weight_map: { 'lm_head.weight': place } }),
+        ),
+      /index.json: says that lm_head.weight is in .*, which is no name of a file beside it/,
+    ],
+  ),
+  [
+    'a tensor that is in two files',
+    () => writeSafetensors(join(checkpoint, 'more.safetensors'), { 'model.norm.weight': ones(16) }),
+    /more.safetensors: model.norm.weight is in .*00002.safetensors too/,
+  ],
+  [
+    'a weight that is no number',
+    async () => {
+      const path = join(checkpoint, 'model-00002-of-00002.safetensors');
+      const bytes = await readFile(path);
+      bytes.writeFloatLE(Number.NaN, bytes.length - 4);
+      await writeFile(path, bytes);
+    },
+    /model-00002-of-00002.safetensors: element \d+ of \S+weight is NaN/,
+  ],
 ])('%s is an error that names the file, and leaves nothing', async (_, damage, why) => {
   await damage();
   await expect(ensureBundle(checkpoint, cache, { weights: 'int8' })).rejects.toMatchObject({

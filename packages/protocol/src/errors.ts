@@ -137,6 +137,13 @@ export const errorTable = {
     meaning: 'A checkpoint or bundle is incomplete, corrupt or of an unknown kind.',
     whatToDo: 'Fetch the model again; the message names the file and what is wrong with it.',
   },
+  STORAGE_FULL: {
+    grpc: 'FAILED_PRECONDITION',
+    http: 500,
+    retryable: false,
+    meaning: 'A disk has less room than what is to be written to it needs.',
+    whatToDo: 'Make room, or name a folder on another disk; the message says how much is needed.',
+  },
   CONFIG_INVALID: {
     grpc: 'FAILED_PRECONDITION',
     http: 500,

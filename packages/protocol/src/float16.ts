@@ -1,9 +1,5 @@
-const scratchFloat = new Float32Array(1);
-const scratchBits = new Uint32Array(scratchFloat.buffer);
-
-function halfBits(value: number): number {
-  scratchFloat[0] = value;
-  const bits = scratchBits[0] as number;
+/** Of a value and its bits as float32. */
+function halfBits(value: number, bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7e00;
@@ -44,7 +40,8 @@ function halfValues(): Float32Array {
 /** The bits of the nearest float16 of each value, ties to even; beyond 65504 it is infinity, as IEEE 754 says. */
 export function narrowToFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
   const bits = new Uint16Array(values.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = halfBits(values[i] as number);
+  const wide = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = halfBits(values[i] as number, wide[i] as number);
   return bits;
 }
 

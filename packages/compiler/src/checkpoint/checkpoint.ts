@@ -118,8 +118,9 @@ export class Checkpoint implements ParameterSource {
     let scales: Promise<Float32Array> | undefined;
     return async (first, target, signal) => {
       scales ??= owner.read(name).then((values) => checkScales(what, values));
+      const known = await scales;
       await readRows(first, target, signal);
-      scaleRows(target, first, rowLength(tensor.shape), await scales, grid);
+      scaleRows(target, first, rowLength(tensor.shape), known, grid);
     };
   }
 

@@ -18,7 +18,11 @@ const float8 = z.object({
   activation_scheme: ofNoMatter,
 });
 
-const nothing = z.union([z.null(), z.strictObject({})], 'is not supported').optional();
+/** Some files say at length that they ask for nothing. */
+const nothing = z
+  .unknown()
+  .refine((value) => Object.keys(Object(value)).length === 0 || Object(value).format === 'dense', 'is not supported')
+  .optional();
 
 const compressedTensors = z.object({
   format: z.enum(['float-quantized', 'naive-quantized'], 'is not read; float-quantized is'),

@@ -61,10 +61,12 @@ export const asFloat32 = (weight: Value, type: FloatType): Value =>
 function heldAs(type: FloatType, values: Float32Array, name: string): Float32Array | Uint16Array {
   if (type === 'float32') return values;
   const held = narrowToFloat16(values);
-  const beyond = held.findIndex((bits) => (bits & 0x7fff) === 0x7c00);
-  if (beyond < 0) return held;
-  const message = `${name} has ${values[beyond]}, and float16 ends at 65504; compile the model with other weights`;
-  throw new TesseraError('CHECKPOINT_INVALID', message);
+  for (let i = 0; i < held.length; i++) {
+    if (((held[i] as number) & 0x7fff) < 0x7c00) continue;
+    const message = `${name} has ${values[i]}, and float16 ends at 65504; compile the model with other weights`;
+    throw new TesseraError('CHECKPOINT_INVALID', message);
+  }
+  return held;
 }
 
 /** Side of the squares that are turned one after another, so that neither side of the copy leaves the processor's cache. */

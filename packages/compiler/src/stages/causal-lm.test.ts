@@ -22,7 +22,7 @@ interface Alone {
   readonly logits: readonly Float32Array[];
 }
 
-describe.each(['float32', 'int8', 'int4', 'int4-g128-zp'] as const)(
+describe.each(['float32', 'int8', 'int4', 'int4-zp'] as const)(
   'llm.onnx in %s gives each sequence what it gets alone',
   (weights) => {
     let root = '';
