@@ -14,7 +14,6 @@ import { contentDigest, fileDigest } from './content-digest.js';
 import { countParameters } from './count-parameters.js';
 import type { Cut } from './cut.js';
 import { requireFreeSpace } from './free-space.js';
-import type { WeightPrecision } from './graph/index.js';
 import { WeightFile, weightBytes, writeGraph } from './graph/write-graph.js';
 import { manifestSections, nullConditionFile } from './manifest-sections.js';
 import { modelName } from './model-name.js';
