@@ -26,7 +26,8 @@ let interrupted;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     interrupted ??= signal;
-    running?.kill('SIGTERM');
+    // The whole group: a shell passes on to those below it nothing that it is sent.
+    if (running?.pid !== undefined) process.kill(-running.pid, 'SIGTERM');
   });
 }
 

@@ -35,7 +35,7 @@ const model = closed('The model that is served.', {
     sizeLimit: text('Of the volume that they are copied to.'),
     resources: map('Of the init container.'),
   }),
-  source: closed('Where the bundle comes from: one of pvc, image and compile.', {
+  source: closed('Where the bundle comes from: one of pvc, image, compile and pull.', {
     pvc: orNull(claim),
     image: orNull(imageVolume),
     compile: orNull(
@@ -48,6 +48,23 @@ const model = closed('The model that is served.', {
         cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
         image,
         sizeLimit: text('Of the volume that the bundle is made in.'),
+        resources: map('Of the init container.'),
+      }),
+    ),
+    pull: orNull(
+      closed('A model of the hub that each pod fetches and compiles.', {
+        id: text('ORG/NAME.'),
+        revision: text('The commit, 40 hex digits in quotes.'),
+        file: text('Of GGUF files the one that is meant, by name or type.'),
+        endpoint: text('URL of the hub; by default https://huggingface.co.'),
+        token: closed('Who asks, for gated and private models.', {
+          existingSecret: text('Secret of the namespace with the token.'),
+          key: text('Its key; token by default.'),
+        }),
+        weights: choice('How the weights are stored.', ...weightKinds),
+        cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
+        image,
+        sizeLimit: text('Of the volume that checkpoint and bundle lie in.'),
         resources: map('Of the init container.'),
       }),
     ),
@@ -153,6 +170,7 @@ export const sharedProperties = {
     nats: list('Peers that are NATS.'),
     dns: list('Peers that are DNS.'),
     dnsPorts,
+    hub: list('Peers that are the hub, and hosts that it keeps files on.'),
     scrapers: list('Peers that may read /metrics.'),
     extraIngress: list('More rules.'),
     extraEgress: list('More rules.'),

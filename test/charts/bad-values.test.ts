@@ -40,16 +40,45 @@ const rows: readonly Row[] = [
   ['encoder', 'nats.tls.mutual=true', 'nats.tls.mutual is set, and nats.tls.existingSecret names no Secret'],
   ['gateway', 'tls.mutual=true', 'tls.mutual is set, and tls.existingSecret names no Secret'],
   ['gateway', 'engines.tls.mutual=true', 'engines.tls.mutual is set, and engines.tls.existingSecret names no Secret'],
-  ['encoder', 'model.source={"pvc": null}', 'model.source needs one of pvc, image and compile, and has none of them'],
+  [
+    'encoder',
+    'model.source={"pvc": null}',
+    'model.source needs one of pvc, image, compile and pull, and has none of them',
+  ],
   [
     'encoder',
     'model.source.image={"reference": "models:1"}',
-    'model.source needs one of pvc, image and compile, and has image and pvc',
+    'model.source needs one of pvc, image, compile and pull, and has image and pvc',
   ],
   [
     'encoder',
     'model.source={"pvc": null, "compile": {"weights": "int8"}}',
     'model.source.compile.checkpoint needs a claim',
+  ],
+  [
+    'encoder',
+    'model.source={"pvc": null, "pull": {"revision": "main"}}',
+    'model.source.pull.id is ""; it is a model\'s id on the hub',
+  ],
+  [
+    'encoder',
+    'model.source={"pvc": null, "pull": {"id": "acme/small:Q8_0"}}',
+    'model.source.pull.id is "acme/small:Q8_0"; it is a model\'s id on the hub',
+  ],
+  [
+    'encoder',
+    'model.source={"pvc": null, "pull": {"id": "acme/small", "revision": "main"}}',
+    'model.source.pull.revision is "main"; give the commit, 40 hex digits in quotes',
+  ],
+  [
+    'encoder',
+    `model.source={"pvc": null, "pull": {"id": "acme/small", "revision": "${'a'.repeat(40)}", "token": {"key": "k"}}}`,
+    'model.source.pull.token.key names a key of a Secret',
+  ],
+  [
+    'encoder',
+    `model.copy.enabled=true,model.source={"pvc": null, "pull": {"id": "acme/small", "revision": "${'a'.repeat(40)}"}}`,
+    'model.copy.enabled is set, and model.source.pull makes the bundle',
   ],
   ['encoder', 'model.revision="main"', 'model.revision is "main", and a revision is twelve hex digits'],
   ['encoder', `autoscaling={${keda}}`, 'model.revision is missing: KEDA reads the lag of the revision'],
@@ -157,7 +186,7 @@ const rows: readonly Row[] = [
   [
     'tessera',
     'global.model.source={"pvc": null}',
-    'model.source needs one of pvc, image and compile, and has none of them',
+    'model.source needs one of pvc, image, compile and pull, and has none of them',
   ],
 ];
 

@@ -85,6 +85,10 @@ function buildProgram(signal: AbortSignal): Command {
     .option('--cache <dir>', 'where compiled models are kept', defaultCacheDir())
     .option('--nats-url <url>', 'use this NATS server instead of starting one')
     .option('--nats-port <n>', 'port of the NATS server; 0 takes any free one', wholeNumber(0, 65535), 0)
+    .option(
+      '--chat-template <name>',
+      'chat template: one that the model has by this name, chatml, plain, a file, or none; a base model needs one',
+    )
     .addOption(
       new Option('--prefix <word>', 'first word of every NATS subject, so that several deployments can share one NATS')
         .argParser(natsPrefix)

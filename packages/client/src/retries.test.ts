@@ -1,7 +1,9 @@
 import { TesseraError } from '@tessera/protocol';
+import { deferred } from '@tessera/testing/async/deferred';
 import { expect, test } from 'vitest';
 import { connect } from './connect.js';
 import { accepted, type ChatCall, end, scriptedGateway, words } from './testing/scripted-gateway.js';
+import { serviceAddress } from './testing/service-address.js';
 
 const request = {
   messages: [{ role: 'user', content: [{ image: { bytes: Buffer.from('picture') } }, 'Hello!'] }],
@@ -34,6 +36,37 @@ test('a retryable failure is tried again with all of the request, and told', asy
   ]);
   expect(sent).toEqual([2, 2, 2]);
   expect((await stream.answer()).text).toBe('Hello!');
+});
+
+test('a gateway that drains is left: the next attempt makes a connection of its own, and what is under way goes on', async () => {
+  const { promise: written, resolve: write } = deferred();
+  await using draining = await scriptedGateway({
+    async *chat({ attempt }: ChatCall) {
+      if (attempt > 1) throw new TesseraError('DRAINING', 'elsewhere, please');
+      yield accepted;
+      yield* words(0, 'One');
+      await written;
+      yield* end;
+    },
+  });
+  await using other = await scriptedGateway({
+    async *chat() {
+      yield accepted;
+      yield* words(0, 'Another');
+      yield* end;
+    },
+  });
+  let replica = draining.address;
+  await using service = await serviceAddress(() => replica);
+  using client = connect(service.address, { retry });
+  const first = client.chat(request)[Symbol.asyncIterator]();
+  await first.next();
+  replica = other.address;
+  expect((await client.chat(request).answer()).text).toBe('Another');
+  write();
+  let last: unknown;
+  for (let next = await first.next(); next.done !== true; next = await first.next()) last = next.value.type;
+  expect(last).toBe('finished');
 });
 
 test.each([

@@ -1,11 +1,11 @@
-import { callOpener, createGrpcClient, type GrpcClient, tlsChannel } from '@tessera/grpc';
-import { ChatServiceDefinition, TesseraError } from '@tessera/protocol';
+import { TesseraError } from '@tessera/protocol';
 import { Metadata } from 'nice-grpc-common';
 import { Call } from './call.js';
 import { chatEvents } from './chat-events.js';
 import type { CallOptions, ChatRequest } from './chat-request.js';
 import { ChatStream } from './chat-stream.js';
 import type { ConnectOptions } from './connect-options.js';
+import { Connections } from './connections.js';
 import type { LocalMediaSource } from './conversation.js';
 import { type RequestStream, uploadStream } from './encode-request.js';
 import { loadMedia, mediaName } from './load-media.js';
@@ -28,7 +28,7 @@ export interface UploadedMedia {
 
 /** A connection to a gateway. Get one from `connect`; `close` it, or declare it with `using`. */
 export class TesseraClient implements Disposable {
-  private readonly grpc: GrpcClient<typeof ChatServiceDefinition>;
+  private readonly grpc: Connections;
   private readonly retry: RetryPolicy;
   private readonly closed = new AbortController();
 
@@ -38,7 +38,7 @@ export class TesseraClient implements Disposable {
     private readonly options: ConnectOptions,
   ) {
     this.retry = new RetryPolicy(options.retry);
-    this.grpc = openGrpc(address, options);
+    this.grpc = new Connections(address, options, defaultTimeoutMs);
   }
 
   /**
@@ -99,7 +99,7 @@ export class TesseraClient implements Disposable {
   /** Ends the connection, and the calls that are under way. */
   close(): void {
     this.closed.abort(new TesseraError('CANCELLED', 'the client was closed'));
-    this.grpc.channel.close();
+    this.grpc.close();
   }
 
   /** Closes. */
@@ -113,19 +113,5 @@ export class TesseraClient implements Disposable {
 
   private terms({ signal, deadlineMs }: Call) {
     return { signal, deadlineMs, metadata: Metadata(this.options.metadata) };
-  }
-}
-
-function openGrpc(address: string, { tls, timeoutMs }: ConnectOptions) {
-  try {
-    const settings = tls === undefined ? {} : tlsChannel(tls === true ? {} : tls);
-    return createGrpcClient(
-      ChatServiceDefinition,
-      address,
-      settings,
-      callOpener(address, timeoutMs ?? defaultTimeoutMs),
-    );
-  } catch (cause) {
-    throw new TesseraError('CONFIG_INVALID', `no client for ${address}: ${(cause as Error).message}`, { cause });
   }
 }

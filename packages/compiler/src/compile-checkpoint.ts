@@ -22,6 +22,7 @@ import { planModel } from './models/plan-model.js';
 import { decideWeights, openModel, type WantedWeights } from './open-model.js';
 import { temporarySibling } from './temporary-sibling.js';
 import { writeTokenizer } from './tokenizer-files.js';
+import { requireUsed } from './unused-tensors.js';
 
 export interface CompileProgress {
   readonly stage: StageName;
@@ -79,6 +80,7 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
     if (plan.stages === undefined) {
       throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
     }
+    requireUsed(model, plan);
     const tokenizer = await model.tokenizer();
     const configs = {
       tokenizer,

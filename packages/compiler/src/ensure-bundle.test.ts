@@ -169,7 +169,16 @@ test.each<[string, () => Promise<unknown>, RegExp]>([
   ['no such folder', () => rm(checkpoint, { recursive: true }), /config.json: is missing/],
   ['a missing shard', () => rm(join(checkpoint, 'model-00002-of-00002.safetensors')), /no file has the tensor/],
   ['a shard cut short', () => truncate(join(checkpoint, 'model-00001-of-00002.safetensors'), 500), /00001-of-00002/],
-  ['no tokenizer', () => rm(join(checkpoint, 'tokenizer.json')), /tokenizer.json/],
+  [
+    'no tokenizer',
+    () => rm(join(checkpoint, 'tokenizer.json')),
+    /tokenizer.json: is missing, and so is tokenizer.model/,
+  ],
+  [
+    'the tokenizer of a model with more words',
+    () => writeFile(join(checkpoint, 'tokenizer.json'), JSON.stringify(toyTokenizer([{ id: 32, content: '<x>' }]))),
+    /tokenizer.json: the token "<x>" has the id 32, but config.json's vocab_size is 32; it is the vocabulary of another/,
+  ],
   [
     'a config that asks for other shapes',
     () => writeFile(join(checkpoint, 'config.json'), JSON.stringify({ ...config, vocab_size: 33 })),

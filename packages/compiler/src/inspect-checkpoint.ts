@@ -1,10 +1,12 @@
 import { resolve } from 'node:path';
 import { type StageName, stageNames } from '@tessera/bundle';
 import { elementCount } from '@tessera/protocol';
-import type { PublishedModel, PublishedTensorInfo } from './checkpoint/published-model.js';
+import type { PublishedModel } from './checkpoint/published-model.js';
 import { declaredParameters } from './count-parameters.js';
+import type { ModelPlan } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
 import { openModel } from './open-model.js';
+import { isInteger, unusedTensors } from './unused-tensors.js';
 
 export interface StageInspection {
   readonly stage: StageName;
@@ -32,9 +34,6 @@ export interface CheckpointInspection {
   /** Empty where there are no weights to compare. */
   readonly differences: readonly ParameterDifference[];
 }
-
-/** Integers are counters and indices, which some frameworks save along; they are no parameters. */
-const isParameter = ({ dtype }: PublishedTensorInfo): boolean => !/^(BOOL|[IU]\d+)$/.test(dtype);
 
 /**
  * Counts a model's parameters stage by stage without reading its weights: from the headers of its files, or, where
@@ -64,7 +63,7 @@ async function inspect(model: PublishedModel): Promise<CheckpointInspection> {
     compilable: plan.stages !== undefined,
     parameters,
     stages: counts.map((stage) => ({ ...stage, share: parameters === 0 ? 0 : stage.parameters / parameters })),
-    differences: found ? compare(new Map(declared.flatMap(({ shapes }) => [...shapes])), found) : [],
+    differences: found ? compare(new Map(declared.flatMap(({ shapes }) => [...shapes])), found, model, plan) : [],
   };
 }
 
@@ -72,7 +71,7 @@ type Shapes = ReadonlyMap<string, readonly number[]>;
 
 function tensorShapes(model: PublishedModel): Shapes | undefined {
   if (!model.hasWeights) return undefined;
-  return new Map([...model.tensors()].filter(isParameter).map(({ name, shape }) => [name, shape]));
+  return new Map([...model.tensors()].filter((tensor) => !isInteger(tensor)).map(({ name, shape }) => [name, shape]));
 }
 
 function countElements(declared: Shapes, found: Shapes | undefined): number {
@@ -81,9 +80,10 @@ function countElements(declared: Shapes, found: Shapes | undefined): number {
   return sum;
 }
 
-function compare(declared: Shapes, found: Shapes): ParameterDifference[] {
-  const names = [...new Set([...declared.keys(), ...found.keys()])].sort();
-  return names
-    .map((name) => ({ name, declared: declared.get(name), found: found.get(name) }))
-    .filter((one) => one.declared?.join() !== one.found?.join());
+function compare(declared: Shapes, found: Shapes, model: PublishedModel, plan: ModelPlan): ParameterDifference[] {
+  const wrong = [...declared].map(([name, shape]) => ({ name, declared: shape, found: found.get(name) }));
+  const unused = unusedTensors(model, plan).map(({ name, shape }) => ({ name, declared: undefined, found: shape }));
+  return [...wrong.filter((one) => one.declared.join() !== one.found?.join()), ...unused].sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
 }

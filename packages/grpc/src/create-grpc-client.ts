@@ -11,6 +11,8 @@ export interface ChannelSettings {
   readonly credentials?: ChannelCredentials;
   /** The name in the server's certificate where it is not that of the address. */
   readonly serverName?: string;
+  /** Whether it has a connection of its own; else all channels of this process to an address share one. */
+  readonly apart?: boolean;
 }
 
 /** A client and the channel that its calls go over, which whoever made it closes. */
@@ -27,7 +29,7 @@ export interface GrpcClient<Definition extends CompatServiceDefinition> {
 export function createGrpcClient<Definition extends CompatServiceDefinition>(
   definition: Definition,
   address: string,
-  { maxMessageBytes = 4 * 1024 * 1024, credentials, serverName }: ChannelSettings,
+  { maxMessageBytes = 4 * 1024 * 1024, credentials, serverName, apart = false }: ChannelSettings,
   open: CallOpener,
 ): GrpcClient<Definition> {
   const channel = createChannel(address, credentials, {
@@ -38,6 +40,7 @@ export function createGrpcClient<Definition extends CompatServiceDefinition>(
     // A service that comes back is found soon, not after gRPC's default of up to two minutes.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 5_000,
+    'grpc.use_local_subchannel_pool': apart ? 1 : 0,
     ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
   });
   const client = createClientFactory().use(errorDetailsClientMiddleware).use(opening(open)).create(definition, channel);

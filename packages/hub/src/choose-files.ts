@@ -1,4 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
+import { type ChosenGguf, chooseGguf, ggufModels } from './choose-gguf.js';
 import type { ModelId } from './model-id.js';
 
 /** Not asked for beside tokenizer.json, which says the same and more. */
@@ -6,8 +7,6 @@ const tokenizerModel = 'tokenizer.model';
 const indexFile = 'model.safetensors.index.json';
 const wholeFile = 'model.safetensors';
 
-/** GGUF types, the one that is taken first where none is named; 8 bits lose nearly nothing and are held as they are. */
-const ggufOrder = ['Q8_0', 'Q4_K_M', 'Q4_0', 'Q5_K_M', 'Q6_K', 'Q4_K_S', 'Q5_0', 'Q5_1', 'Q4_1', 'F16', 'BF16', 'F32'];
 /** Pickles run code when they are read; the others are other frameworks' own. */
 const foreignWeights = /\.(bin|pt|pth|ckpt|pkl|h5|msgpack|onnx|npz|tflite|nemo)$/i;
 
@@ -19,7 +18,7 @@ export type ChosenFiles =
       readonly index?: string;
       readonly weights: readonly string[];
     }
-  | { readonly kind: 'gguf'; readonly file: string; readonly others: readonly string[] };
+  | ({ readonly kind: 'gguf' } & ChosenGguf);
 
 /**
  * What is needed of the files in a repository's root, or in the folder of the file that is named.
@@ -27,7 +26,7 @@ export type ChosenFiles =
  * @throws TesseraError CHECKPOINT_INVALID where nothing can be read of them; HUB_NOT_FOUND where the named file is none of them
  */
 export function chooseFiles(id: ModelId, paths: readonly string[], wanted: readonly string[]): ChosenFiles {
-  if (id.file !== undefined) return gguf(named(id, id.file, paths), paths);
+  if (id.file !== undefined) return { kind: 'gguf', ...chooseGguf(id, paths) };
   const has = new Set(paths);
   const safetensors = paths.filter((path) => path.endsWith('.safetensors'));
   if (safetensors.length > 0) {
@@ -37,8 +36,7 @@ export function chooseFiles(id: ModelId, paths: readonly string[], wanted: reado
     if (has.has(indexFile)) return { kind: 'safetensors', small, index: indexFile, weights: [] };
     return { kind: 'safetensors', small, weights: has.has(wholeFile) ? [wholeFile] : safetensors };
   }
-  const models = ggufModels(paths);
-  if (models.length > 0) return gguf(preferred(id, models), paths);
+  if (ggufModels(paths).length > 0) return { kind: 'gguf', ...chooseGguf(id, paths) };
   const foreign = paths.filter((path) => foreignWeights.test(path));
   if (foreign.length > 0) {
     const pickles = foreign.every((path) => /\.(bin|pt|pth|ckpt|pkl)$/i.test(path));
@@ -68,51 +66,6 @@ export function filesOfIndex(id: ModelId, text: string, paths: readonly string[]
     throw lacks(id, `${JSON.stringify(missing ?? 'any file')}, which its ${indexFile} names`);
   }
   return names;
-}
-
-function gguf(file: string, paths: readonly string[]): ChosenFiles {
-  return { kind: 'gguf', file, others: ggufModels(paths).filter((path) => path !== file) };
-}
-
-/** Whole models: no projectors of pictures, no tables of a quantisation's importance, no parts of a file that is split. */
-function ggufModels(paths: readonly string[]): string[] {
-  return paths.filter((path) => /\.gguf$/i.test(path) && !/mmproj|imatrix|-\d{5}-of-\d{5}\.gguf$/i.test(path)).sort();
-}
-
-function named(id: ModelId, file: string, paths: readonly string[]): string {
-  if (/-\d{5}-of-\d{5}\.gguf$/i.test(file)) {
-    throw new TesseraError('UNSUPPORTED', `${file} is a part of a GGUF file that is split; only whole ones are read`);
-  }
-  if (/\.gguf$/i.test(file)) {
-    if (paths.includes(file)) return file;
-    throw new TesseraError('HUB_NOT_FOUND', `${id.repository}@${id.revision} has no file ${file}${offered(paths)}`);
-  }
-  const found = ggufModels(paths).filter((path) => isOfType(path, file));
-  if (found.length === 1) return found[0] as string;
-  const problem =
-    found.length === 0 ? `no GGUF file of type ${file}` : `${found.length} GGUF files of type ${file}; name one`;
-  throw new TesseraError('HUB_NOT_FOUND', `${id.repository}@${id.revision} has ${problem}${offered(paths)}`);
-}
-
-function preferred(id: ModelId, models: readonly string[]): string {
-  if (models.length === 1) return models[0] as string;
-  for (const type of ggufOrder) {
-    const found = models.filter((path) => isOfType(path, type));
-    if (found.length === 1) return found[0] as string;
-  }
-  throw new TesseraError(
-    'REQUEST_INVALID',
-    `${id.repository} has ${models.length} GGUF files; name one behind a colon${offered(models)}`,
-  );
-}
-
-const isOfType = (path: string, type: string): boolean =>
-  new RegExp(`(^|[-._])${type.replaceAll(/[^A-Za-z0-9_]/g, '.')}[-.]`, 'i').test(path.replace(/^.*\//, ''));
-
-function offered(paths: readonly string[]): string {
-  const models = ggufModels(paths);
-  if (models.length === 0) return '';
-  return `: it has ${models.slice(0, 12).join(', ')}${models.length > 12 ? ', …' : ''}`;
 }
 
 function lacks(id: ModelId, what: string): TesseraError {

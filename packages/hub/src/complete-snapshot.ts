@@ -26,7 +26,7 @@ export async function completeSnapshot(
     }
     const paths = [...sizes.keys()];
     const chosen = chooseFiles(id, paths, wanted);
-    const files = chosen.kind === 'gguf' ? [chosen.file] : [...chosen.small, ...chosen.weights];
+    const files = chosen.kind === 'gguf' ? [...chosen.files] : [...chosen.small, ...chosen.weights];
     if (chosen.kind === 'safetensors') {
       if (!chosen.small.some((name) => /^tokenizer\.(json|model)$/.test(name))) return undefined;
       if (chosen.index !== undefined) {
@@ -35,7 +35,7 @@ export async function completeSnapshot(
       }
     }
     const bytes = files.reduce((sum, name) => sum + (sizes.get(name) ?? 0), 0);
-    const path = chosen.kind === 'gguf' ? join(dir, chosen.file) : dir;
+    const path = chosen.kind === 'gguf' ? join(dir, chosen.files[0] as string) : dir;
     return { id, commit, dir, path, files, bytes, fetchedBytes: 0, from: 'cache' };
   } catch {
     return undefined;

@@ -370,10 +370,10 @@ test('two pulls at once fetch each file once', async () => {
 
 test('of GGUF files the one that is named comes, by name or type, or the one that is preferred', async () => {
   const models = Object.fromEntries(
-    ['small-Q4_0.gguf', 'small-Q8_0.gguf', 'small-Q4_K_M.gguf', 'mmproj-small-F16.gguf'].map((name, i) => [
-      name,
-      bytesOf(10 + i, 2000),
-    ]),
+    [
+      ...['small-Q4_0.gguf', 'small-Q8_0.gguf', 'small-Q4_K_M.gguf', 'mmproj-small-F16.gguf'],
+      ...['small-F16-00001-of-00002.gguf', 'small-F16-00002-of-00002.gguf', 'small-F32-00001-of-00002.gguf'],
+    ].map((name, i) => [name, bytesOf(10 + i, 2000)]),
   );
   await using hub = await serve({
     files: { ...models, 'config.json': files['config.json'], 'bf16/small-BF16.gguf': bytesOf(20, 2000) },
@@ -381,8 +381,13 @@ test('of GGUF files the one that is named comes, by name or type, or the one tha
   const notes: string[] = [];
   const byDefault = await pull(hub.endpoint, { onNote: (text) => notes.push(text) });
   expect(byDefault.path).toBe(join(byDefault.dir, 'small-Q8_0.gguf'));
-  expect(notes.join()).toMatch(/of 3 GGUF files small-Q8_0\.gguf is taken/);
+  expect(notes.join()).toMatch(/of 4 GGUF models small-Q8_0\.gguf is taken/);
   expect((await pull(hub.endpoint, { id: `${repository}:q4_k_m` })).files).toEqual(['small-Q4_K_M.gguf']);
+  const split = await pull(hub.endpoint, { id: `${repository}:F16` });
+  expect(split.files).toEqual(['small-F16-00001-of-00002.gguf', 'small-F16-00002-of-00002.gguf']);
+  expect(split.path).toBe(join(split.dir, 'small-F16-00001-of-00002.gguf'));
+  const named = await pull(hub.endpoint, { id: `${repository}:small-F16-00002-of-00002.gguf`, offline: true });
+  expect(named.files).toEqual(split.files);
   const nested = await pull(hub.endpoint, { id: `${repository}:bf16/small-BF16.gguf` });
   expect(readFileSync(nested.path).equals(bytesOf(20, 2000))).toBe(true);
   expect(await pull(hub.endpoint, { id: `${repository}:bf16/small-BF16.gguf`, offline: true })).toMatchObject({
@@ -390,6 +395,6 @@ test('of GGUF files the one that is named comes, by name or type, or the one tha
   });
   await expect(pull(hub.endpoint, { id: `${repository}:Q2_K` })).rejects.toMatchObject({
     code: 'HUB_NOT_FOUND',
-    message: /no GGUF file of type Q2_K: it has small-Q4_0/,
+    message: /no GGUF file of type Q2_K: it has small-/,
   });
 });

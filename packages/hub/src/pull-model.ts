@@ -124,7 +124,7 @@ class Pull {
       id,
       commit,
       dir,
-      path: chosen.kind === 'gguf' ? join(dir, chosen.file) : dir,
+      path: chosen.kind === 'gguf' ? join(dir, chosen.files[0] as string) : dir,
       files,
       bytes: this.totalBytes,
       fetchedBytes: this.fetchedBytes,
@@ -140,13 +140,13 @@ class Pull {
     take: (names: readonly string[]) => Promise<string[]>,
   ): Promise<string[]> {
     if (chosen.kind === 'gguf') {
-      const { file, others } = chosen;
+      const { files, others } = chosen;
       if (others.length > 0 && this.id.file === undefined) {
         this.options.onNote?.(
-          `of ${others.length + 1} GGUF files ${file} is taken; another is named behind a colon, such as :${others[0]}`,
+          `of ${others.length + 1} GGUF models ${files[0]} is taken; another is named behind a colon, such as :${others[0]}`,
         );
       }
-      return take([file]);
+      return take(files);
     }
     const small = await take([...chosen.small, ...(chosen.index === undefined ? [] : [chosen.index])]);
     if (this.options.withoutWeights === true) return small;

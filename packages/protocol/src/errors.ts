@@ -199,7 +199,7 @@ export const errorTable = {
     http: 503,
     retryable: true,
     meaning: 'The process is shutting down and takes no new work.',
-    whatToDo: 'Try again: another replica will answer.',
+    whatToDo: 'Try again by a new connection: another replica will answer.',
   },
   DEADLINE_EXCEEDED: {
     grpc: 'DEADLINE_EXCEEDED',

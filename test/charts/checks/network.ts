@@ -83,19 +83,23 @@ export const edgesAreTheArchitectures: Check = (release) => {
     compare(end, { name: 'NATS', ip: '10.0.3.3' }, nats.port, true);
     // As a policy sees it, behind the Service: DNS of OpenShift has pods at the second one.
     for (const port of [53, 5353]) compare(end, { name: 'DNS', ip: '10.0.3.4' }, port, true, 'UDP');
-    compare(end, outside, 443, false);
+    // The hub is outside: anywhere, where no peers are named that it is.
+    const pulls = settings.pulls && end.component !== 'streams';
+    if (!pulls || !settings.hub) compare(end, outside, 443, pulls);
     compare(end, outside, ports.grpc, false);
   }
   return faults;
 };
 
 /** What the values say of the policies' open ends. */
-function policySettings(values: unknown): { clients: boolean; scrapers: boolean; more: boolean } {
+function policySettings(values: unknown): Readonly<Record<'clients' | 'scrapers' | 'more' | 'pulls' | 'hub', boolean>> {
   const found = new Set<string>();
+  let pulls = false;
   const visit = (node: unknown): void => {
     if (node === null || typeof node !== 'object') return;
     for (const [key, value] of Object.entries(node)) {
       if (key === 'networkPolicy' && value !== null) for (const name of Object.keys(value as object)) found.add(name);
+      if (key === 'pull' && value !== null) pulls = true;
       visit(value);
     }
   };
@@ -103,6 +107,8 @@ function policySettings(values: unknown): { clients: boolean; scrapers: boolean;
   return {
     clients: found.has('clients') || found.has('anyClient'),
     scrapers: found.has('scrapers'),
+    pulls,
+    hub: found.has('hub'),
     more: found.has('extraEgress') || found.has('nats') || found.has('dns'),
   };
 }

@@ -51,8 +51,13 @@ export interface KubernetesObject {
 interface ContainerStatus {
   readonly containerID?: string;
   readonly restartCount: number;
-  readonly state?: { readonly waiting?: { readonly reason?: string } };
-  readonly lastState?: { readonly terminated?: { readonly reason?: string; readonly exitCode: number } };
+  readonly state?: ContainerState;
+  /** Of the one before. */
+  readonly lastState?: ContainerState;
+}
+
+interface ContainerState {
+  readonly terminated?: { readonly reason?: string; readonly message?: string };
 }
 
 /** The objects that `kubectl get` finds. */

@@ -7,6 +7,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- include "tessera.checkConfig" . -}}
 {{- include "tessera.checkNats" . -}}
 {{- include "tessera.checkModel" . -}}
+{{- include "tessera.checkPull" . -}}
 {{- include "tessera.checkScaling" . -}}
 {{- include "tessera.checkBudget" . -}}
 {{- include "tessera.checkGpu" . -}}
@@ -95,7 +96,7 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- $kinds := keys $model.source | sortAlpha -}}
 {{- if ne (len $kinds) 1 -}}
 {{- $found := empty $kinds | ternary "none of them" (join " and " $kinds) -}}
-{{- include "tessera.fail" (dict "part" . "text" (printf "model.source needs one of pvc, image and compile, and has %s; set it, or global.model.source for all stages" $found)) -}}
+{{- include "tessera.fail" (dict "part" . "text" (printf "model.source needs one of pvc, image, compile and pull, and has %s; set it, or global.model.source for all stages" $found)) -}}
 {{- end -}}
 {{- $pvc := $model.source.pvc -}}
 {{- if and $pvc (not $pvc.claimName) -}}
@@ -119,6 +120,28 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- end -}}
 {{- if ($model.copy | default dict).enabled -}}
 {{- include "tessera.fail" (dict "part" $part "text" "model.copy.enabled is set, and model.source.compile makes the bundle on the node's disk already; remove one of them") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "tessera.checkPull" -}}
+{{- $part := . -}}
+{{- $model := include "tessera.model" . | fromJson -}}
+{{- with $model.source.pull -}}
+{{- if not (regexMatch "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$" (toString .id)) -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "model.source.pull.id is %q; it is a model's id on the hub, ORG/NAME, with the revision in model.source.pull.revision and a file in model.source.pull.file" (toString (.id | default "")))) -}}
+{{- end -}}
+{{- if not (regexMatch "^[0-9a-f]{40}$" (toString .revision)) -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "model.source.pull.revision is %q; give the commit, 40 hex digits in quotes, which `tessera pull %s --json` prints: a branch moves, and pods that start later would serve another model" (toString (.revision | default "")) .id)) -}}
+{{- end -}}
+{{- if and (.token | default dict).key (not .token.existingSecret) -}}
+{{- include "tessera.fail" (dict "part" $part "text" "model.source.pull.token.key names a key of a Secret, and model.source.pull.token.existingSecret no Secret") -}}
+{{- end -}}
+{{- if and .endpoint (not (regexMatch "^https?://[^/@]+" .endpoint)) -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "model.source.pull.endpoint is %q; it is a URL, such as https://hub.example" .endpoint)) -}}
+{{- end -}}
+{{- if ($model.copy | default dict).enabled -}}
+{{- include "tessera.fail" (dict "part" $part "text" "model.copy.enabled is set, and model.source.pull makes the bundle on the node's disk already; remove one of them") -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -243,7 +266,8 @@ Where the chart is installed by helm itself, a Secret that is named and not ther
 {{- if $natsTls.mutual }}{{ $ca = append (append $ca (default "tls.crt" $natsTls.certKey)) (default "tls.key" $natsTls.keyKey) }}{{ end -}}
 {{- $pair := list (default "tls.crt" $tls.certKey) (default "tls.key" $tls.keyKey) -}}
 {{- if $tls.mutual }}{{ $pair = append $pair (default "ca.crt" $tls.caKey) }}{{ end -}}
-{{- toJson (dict "nats.existingSecret" (include "tessera.natsFiles" $nats | fromJson | values) "nats.tls.existingSecret" $ca "tls.existingSecret" $pair) -}}
+{{- $token := list (default "token" (((include "tessera.model" . | fromJson).source.pull | default dict).token | default dict).key) -}}
+{{- toJson (dict "nats.existingSecret" (include "tessera.natsFiles" $nats | fromJson | values) "nats.tls.existingSecret" $ca "tls.existingSecret" $pair "model.source.pull.token.existingSecret" $token) -}}
 {{- end -}}
 
 {{/* The Secrets that the values name, by the value that does, as JSON. A part may have more in `secrets` (a map). */}}
@@ -253,6 +277,9 @@ Where the chart is installed by helm itself, a Secret that is named and not ther
 {{- with $nats.existingSecret }}{{ $_ := set $names "nats.existingSecret" . }}{{ end -}}
 {{- with ($nats.tls | default dict).existingSecret }}{{ $_ := set $names "nats.tls.existingSecret" . }}{{ end -}}
 {{- with (include "tessera.tls" . | fromJson).existingSecret }}{{ $_ := set $names "tls.existingSecret" . }}{{ end -}}
+{{- with (((include "tessera.model" . | fromJson).source.pull | default dict).token | default dict).existingSecret -}}
+{{- $_ := set $names "model.source.pull.token.existingSecret" . -}}
+{{- end -}}
 {{- if and .queue (eq (include "tessera.scaling" .) "keda") -}}
 {{- with (include "tessera.natsMonitoring" . | fromJson).existingSecret -}}
 {{- $_ := set $names "autoscaling.keda.natsMonitoring.existingSecret" . -}}

@@ -3,6 +3,7 @@ Where the model comes from: exactly one of
   pvc      a claim that holds a bundle
   image    an OCI image that holds one, as a volume
   compile  a checkpoint, of a claim or an image, that an init container compiles before the service starts
+  pull     a model of the hub, which an init container fetches and compiles
 and with model.copy an init container first copies the part's files of a claim or image to the node's disk. In each case
 the folder of bundle.json is /models.
 */}}
@@ -14,12 +15,17 @@ the folder of bundle.json is /models.
   emptyDir: {{ toJson (empty .sizeLimit | ternary dict (dict "sizeLimit" .sizeLimit)) }}
 {{- include "tessera.sourceVolume" (dict "name" "checkpoint" "source" .checkpoint) }}
 {{- else }}
+{{- with $source.pull }}
+- name: model
+  emptyDir: {{ toJson (empty .sizeLimit | ternary dict (dict "sizeLimit" .sizeLimit)) }}
+{{- else }}
 {{- if ($model.copy | default dict).enabled }}
 - name: model
   emptyDir: {{ toJson (empty $model.copy.sizeLimit | ternary dict (dict "sizeLimit" $model.copy.sizeLimit)) }}
 {{- include "tessera.sourceVolume" (dict "name" "bundle" "source" $source) }}
 {{- else }}
 {{- include "tessera.sourceVolume" (dict "name" "model" "source" $source) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -54,7 +60,7 @@ the folder of bundle.json is /models.
 
 {{- define "tessera.modelMount" -}}
 {{- $model := include "tessera.model" . | fromJson -}}
-{{- if $model.source.compile -}}
+{{- if or $model.source.compile $model.source.pull -}}
 - name: model
   mountPath: /models
   subPath: bundle
@@ -87,6 +93,16 @@ they made when a pod's containers are started anew; so nothing looks whole that 
       mountPath: /tmp
     {{- include "tessera.sourceMount" (dict "name" "checkpoint" "path" "/checkpoint" "source" (.checkpoint | default dict)) | nindent 4 }}
 {{- else }}
+{{- with $model.source.pull }}
+- name: pull
+  {{- include "tessera.toolsContainer" (dict "part" $ "image" .image "resources" .resources "env" (include "tessera.pullEnv" . | fromYamlArray)) | nindent 2 }}
+  args: [compile, --out, /work/bundle, --keep, --weights, {{ .weights | default "int8" }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}, {{ printf "%s@%s%s" .id .revision (empty .file | ternary "" (printf ":%s" .file)) | quote }}]
+  volumeMounts:
+    - name: model
+      mountPath: /work
+    - name: tmp
+      mountPath: /tmp
+{{- else }}
 {{- if $copy.enabled }}
 - name: copy
   {{- include "tessera.toolsContainer" (dict "part" $ "image" $copy.image "resources" $copy.resources) | nindent 2 }}
@@ -105,15 +121,33 @@ they made when a pod's containers are started anew; so nothing looks whole that 
     {{- include "tessera.sourceMount" (dict "name" "bundle" "path" "/bundle" "source" $model.source) | nindent 4 }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What the init container that pulls is told of the hub: what comes lies beside the bundle, and a pod that begins anew goes on. */}}
+{{- define "tessera.pullEnv" -}}
+- name: HF_HOME
+  value: /work/hub
+{{- with .endpoint }}
+- name: HF_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- with (.token | default dict).existingSecret }}
+- name: HF_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.token.key | default "token" }}
+{{- end }}
 {{- end -}}
 
 {{/*
-What of the node's disk the model takes where it is copied or compiled: the volume's limit, else the bytes that are said; nothing
+What of the node's disk the model takes where it is copied, compiled or pulled: the volume's limit, else the bytes that are said; nothing
 where neither is. A node's scheduler sees only what is asked for, and its kubelet evicts by what is there.
 */}}
 {{- define "tessera.modelDisk" -}}
 {{- $model := include "tessera.model" . | fromJson -}}
-{{- $compile := $model.source.compile | default dict -}}
+{{- $compile := or $model.source.compile $model.source.pull | default dict -}}
 {{- $copy := $model.copy | default dict -}}
 {{- if or $compile $copy.enabled -}}
 {{- $limit := empty $compile | ternary $copy.sizeLimit $compile.sizeLimit -}}
@@ -124,9 +158,13 @@ where neither is. A node's scheduler sees only what is asked for, and its kubele
 {{- define "tessera.toolsContainer" -}}
 image: {{ include "tessera.image" (dict "part" .part "image" .image "repository" "tessera-tools" "cuda" false) }}
 imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" .part "image" .image) }}
+terminationMessagePolicy: FallbackToLogsOnError
 env:
   - name: HOME
     value: /tmp
+  {{- with .env }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   {{- with .part.extractEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

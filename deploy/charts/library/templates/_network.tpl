@@ -92,7 +92,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* Out to DNS and NATS, which everything of Tessera needs. A policy sees the ports of the pods behind a Service, not its own. */}}
+{{/* Out to DNS and NATS, which everything of Tessera needs, and to the hub where the part's model comes from there. A policy sees the ports of the pods behind a Service, not its own. */}}
 {{- define "tessera.egress" -}}
 {{- $policy := .values.networkPolicy | default dict -}}
 - ports:
@@ -115,6 +115,26 @@ spec:
   to:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- /* The Job of the streams loads no model. */}}
+{{- with (eq .component "streams" | ternary dict (include "tessera.model" . | fromJson).source).pull }}
+- ports:
+    {{- range include "tessera.hubPorts" . | fromJsonArray }}
+    - port: {{ int . }}
+      protocol: TCP
+    {{- end }}
+  {{- with $policy.hub }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The port of the hub, and 443, where the hosts are that it keeps files on; as JSON. */}}
+{{- define "tessera.hubPorts" -}}
+{{- $endpoint := .endpoint | default "https://huggingface.co" -}}
+{{- $port := regexFind ":[0-9]+(/|$)" (trimPrefix "https:" (trimPrefix "http:" $endpoint)) | trimPrefix ":" | trimSuffix "/" -}}
+{{- $own := default (hasPrefix "http:" $endpoint | ternary "80" "443") $port -}}
+{{- list (int $own) 443 | uniq | toJson -}}
 {{- end -}}
 
 {{/* The ports in nats.url, each once, as JSON: 4222 where it names none. */}}

@@ -60,6 +60,8 @@ containers:
   - name: {{ .service }}
     image: {{ include "tessera.image" (dict "part" . "image" $values.image "repository" (printf "tessera-%s" .service) "cuda" $cuda) }}
     imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" . "image" $values.image) }}
+    # What it said last stands in the pod's status, where kubectl describe tells why it ended.
+    terminationMessagePolicy: FallbackToLogsOnError
     {{- with .args }}
     args:
       {{- toYaml . | nindent 6 }}

@@ -21,6 +21,7 @@ containers:
   - name: streams
     image: {{ include "tessera.image" (dict "part" $part "image" $values.image "repository" "tessera-tools" "cuda" false) }}
     imagePullPolicy: {{ include "tessera.pullPolicy" (dict "part" $part "image" $values.image) }}
+    terminationMessagePolicy: FallbackToLogsOnError
     args:
       - streams
       - apply

@@ -9,6 +9,7 @@ import { awaitWork } from '../up/await-work.js';
 import { planLocalShards } from '../up/local-shards.js';
 import { OwnNats } from '../up/own-nats.js';
 import { requireFreePort } from '../up/require-free-port.js';
+import { requireTemplate, templateFlags } from '../up/require-template.js';
 import { Stack, servicesOf } from '../up/stack.js';
 
 export interface UpOptions {
@@ -21,6 +22,8 @@ export interface UpOptions {
   readonly natsUrl?: string;
   /** The client port of the NATS server that is started; 0 takes any free one. */
   readonly natsPort: number;
+  /** As the setting prompt.chatTemplate of the LLM; by default the model's own. */
+  readonly chatTemplate?: string;
   /** First word of every stream and subject. */
   readonly prefix: string;
   /** The gateway's gRPC port; 0 takes any free one. */
@@ -41,6 +44,8 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
   if (options.natsUrl === undefined) await requireFreePort(options.natsPort, 'NATS', '--nats-port');
   const bundle = await readBundle(await compiledBundle(options, signal));
   const { manifest, dir } = bundle;
+  // Before anything is started: a base model has no template, and its engine would not start.
+  await requireTemplate(bundle, options.chatTemplate);
   await using experts = options.experts === undefined ? undefined : await planLocalShards(bundle, options.experts);
   const nats = options.natsUrl === undefined ? await startNats(options) : undefined;
   const natsUrl = options.natsUrl ?? (nats as OwnNats).url;
@@ -55,7 +60,7 @@ export async function up(options: UpOptions, signal: AbortSignal): Promise<void>
       services: servicesOf(manifest),
       shards: experts?.shards ?? [],
       flags: {
-        llm: experts?.engineFlags ?? [],
+        llm: [...(experts?.engineFlags ?? []), ...templateFlags(options.chatTemplate)],
         gateway: options.port === 0 ? [] : ['--grpc-port', String(options.port)],
       },
       graceMs: options.graceMs,

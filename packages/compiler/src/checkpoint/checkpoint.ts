@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
 import { type Parameter, type ParameterSource, parameterOfRows, rowLength } from './parameters.js';
+import type { PublishedTensorInfo } from './published-model.js';
 import { type ScaledTile, scaledTileOf } from './quantization.js';
 import { SafetensorsFile, type TensorInfo } from './safetensors.js';
 import { besideScaled, checkScales, scaleGrid, scaleNames, scaleRows } from './scaled-rows.js';
@@ -9,12 +10,27 @@ import { besideScaled, checkScales, scaleGrid, scaleNames, scaleRows } from './s
 /** Configuration files are small; a larger one is not what it says it is. tokenizer.json of 250 000 words has 30 MB. */
 const maxJsonBytes = 256 * 1024 * 1024;
 
-/** The files of a checkpoint that hold weights, in order of name. */
+const indexName = 'model.safetensors.index.json';
+
+/**
+ * The files of a checkpoint that hold weights, in order of name: those that its index names, where there is one. Beside them
+ * some publish the same weights under other names.
+ */
 export async function weightFiles(dir: string): Promise<string[]> {
   const names = await readdir(dir).catch((cause: unknown) => {
     throw new TesseraError('CHECKPOINT_INVALID', `${dir}: is not a folder that can be read`, { cause });
   });
-  return names.filter((name) => name.endsWith('.safetensors')).sort();
+  const indexed = names.includes(indexName) ? await filesOfIndex(dir) : [];
+  // An index that names others says nothing; whoever opens the checkpoint says what is wrong with it.
+  const isSound = indexed.length > 0 && indexed.every((name) => names.includes(name as string));
+  return names.filter((name) => name.endsWith('.safetensors') && (!isSound || indexed.includes(name))).sort();
+}
+
+/** None where it cannot be read. */
+async function filesOfIndex(dir: string): Promise<unknown[]> {
+  const index = (await readJson(dir, indexName).catch(() => undefined)) as { weight_map?: unknown } | undefined | null;
+  const files = index?.weight_map;
+  return typeof files === 'object' && files !== null ? [...new Set(Object.values(files))] : [];
 }
 
 /**
@@ -48,8 +64,8 @@ export class Checkpoint implements ParameterSource {
   ) {}
 
   /**
-   * Opens every *.safetensors of the folder, none being allowed: a config.json alone can be inspected. Beside weights,
-   * a model.safetensors.index.json must name the file that each tensor is in.
+   * Opens every *.safetensors of the folder, or those that model.safetensors.index.json names, which must say then in which
+   * of them each tensor is. None is allowed: a config.json alone can be inspected.
    * @throws TesseraError CHECKPOINT_INVALID naming the file at fault
    */
   static async open(dir: string): Promise<Checkpoint> {
@@ -79,8 +95,10 @@ export class Checkpoint implements ParameterSource {
   }
 
   /** Every tensor of every file, but for what belongs to a float8 tensor. */
-  *tensors(): Iterable<TensorInfo> {
-    const all = this.files.flatMap((file) => [...file.tensors.values()]);
+  *tensors(): Iterable<PublishedTensorInfo> {
+    const all = this.files.flatMap(({ path, tensors }) =>
+      [...tensors.values()].map((tensor) => ({ ...tensor, file: path })),
+    );
     const beside = new Set(all.filter(isFloat8).flatMap(({ name }) => besideScaled(name)));
     for (const tensor of all) if (!beside.has(tensor.name)) yield tensor;
   }
@@ -130,7 +148,7 @@ export class Checkpoint implements ParameterSource {
 }
 
 async function checkIndex(dir: string, owners: ReadonlyMap<string, SafetensorsFile>): Promise<void> {
-  const name = 'model.safetensors.index.json';
+  const name = indexName;
   const index = (await readJson(dir, name)) as { weight_map?: unknown } | undefined;
   if (index === undefined) return;
   if (typeof index?.weight_map !== 'object' || index.weight_map === null) {

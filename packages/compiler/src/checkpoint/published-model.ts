@@ -10,6 +10,8 @@ export interface PublishedTensorInfo {
   /** As the file calls it. */
   readonly dtype: string;
   readonly shape: readonly number[];
+  /** The path of the file that has it. */
+  readonly file: string;
 }
 
 /** A model as somebody publishes it, in whatever files: what is compiled is read through here. */

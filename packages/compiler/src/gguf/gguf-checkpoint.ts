@@ -54,7 +54,9 @@ export class GgufCheckpoint implements PublishedModel {
   }
 
   *tensors(): Iterable<PublishedTensorInfo> {
-    for (const { name, shape, stored } of this.placed.values()) yield { name, shape, dtype: stored.type.name };
+    for (const { name, shape, stored, file } of this.placed.values()) {
+      yield { name, shape, dtype: stored.type.name, file: file.path };
+    }
   }
 
   parameter(name: string, shape: readonly number[]): Parameter {

@@ -29,11 +29,18 @@ export interface ModelPlan {
   /** Ids of special tokens that the config names; others are found in tokenizer.json. */
   readonly tokens: Readonly<Record<string, number | undefined>>;
   readonly eosTokenIds: readonly number[];
+  /** Names of tensors that may be there and say nothing. */
+  readonly unread: readonly string[];
 }
 
 export function modulePlaced(source: ParameterSource, { prefix }: Placed<unknown>): Module {
   const root = new Module(source);
   return prefix === '' ? root : root.at(prefix);
+}
+
+/** Names of tensors that may be there though the stages do not read them. */
+export function unreadTensors({ llm: { pieces, prefix } }: StagePieces): string[] {
+  return pieces.unread.map((name) => (prefix === '' ? name : `${prefix}.${name}`));
 }
 
 type Build = (source: ParameterSource, precision: WeightPrecision) => GraphBuilder;

@@ -108,5 +108,5 @@ export function qwenVl(config: unknown): ModelPlan {
     declareUnder(source, '')('lm_head.weight', options.vocab_size, hidden);
   }
 
-  return { modelType: 'qwen', declare: { encoder, connector, llm }, tokens: {}, eosTokenIds: [] };
+  return { modelType: 'qwen', declare: { encoder, connector, llm }, tokens: {}, eosTokenIds: [], unread: [] };
 }

@@ -4,7 +4,7 @@ import { notBuilt, parseConfig } from '../config.js';
 import { byModelType } from '../families/family.js';
 import { pretrainedFields } from '../families/pretrained-fields.js';
 import { families } from '../families/registry.js';
-import { declareByGraphs, type ModelPlan, type StagePieces } from './model-plan.js';
+import { declareByGraphs, type ModelPlan, type StagePieces, unreadTensors } from './model-plan.js';
 import { tokenId, tokenIds } from './token-ids.js';
 
 const tesseraConfig = z
@@ -48,6 +48,7 @@ export function tessera(config: unknown): ModelPlan {
     modelType: 'tessera',
     stages,
     declare: declareByGraphs(stages),
+    unread: unreadTensors(stages),
     tokens: {
       mediaPad: options.image_token_id,
       visionStart: options.vision_start_token_id,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseConfig } from '../config.js';
 import { byModelType } from '../families/family.js';
 import { families } from '../families/registry.js';
-import { declareByGraphs, type ModelPlan } from './model-plan.js';
+import { declareByGraphs, type ModelPlan, unreadTensors } from './model-plan.js';
 import { tokenIds } from './token-ids.js';
 
 const textConfig = z.looseObject({ model_type: z.string(), eos_token_id: tokenIds.nullish() });
@@ -16,6 +16,7 @@ export function textOnly(config: unknown): ModelPlan {
     modelType: model_type,
     stages,
     declare: declareByGraphs(stages),
+    unread: unreadTensors(stages),
     tokens: {},
     eosTokenIds: eos_token_id ?? [],
   };

@@ -43,6 +43,8 @@ export interface CausalLm {
   finalNorm(hidden: Value, weights: Module): Value;
   /** rows [n, hiddenSize], normed -> [n, vocabSize]. */
   logits(rows: Value, weights: Module): Value;
+  /** Names of tensors that may be published and are not read: a head of its own where it is tied to the embedding. */
+  readonly unread: readonly string[];
 }
 
 /**

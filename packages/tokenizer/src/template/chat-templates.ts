@@ -25,7 +25,7 @@ const builtIn: Readonly<Record<string, string>> = {
   chatml:
     '{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}',
   plain:
-    '{{ prefix }}{% for message in messages %}{% if not loop.first %}\n\n{% endif %}{{ message.content }}{% endfor %}',
+    "{{ prefix }}{% for message in messages %}{% if not loop.first %}{{ '\\n\\n' }}{% endif %}{{ message.content }}{% endfor %}",
 };
 const marksOfChatMl = ['<|im_start|>', '<|im_end|>'];
 

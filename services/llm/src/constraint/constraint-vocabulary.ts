@@ -11,10 +11,15 @@ export function constraintVocabulary(
   const within = bytes.all(vocabSize);
   const first = within.map((token, id) => (token.length === 0 ? token : bytes.firstOf(id)));
   const differs = first.some((token, id) => token.length !== (within[id] as Uint8Array).length);
+  const silent = first.flatMap((token, id) =>
+    token.length === 0 && (within[id] as Uint8Array).length > 0 ? [id] : [],
+  );
   return {
     trie: new TokenTrie(within, endTokenIds),
     bytesOf: (id) => bytes.of(id),
-    first: differs ? { trie: new TokenTrie(first, endTokenIds), bytesOf: (id) => bytes.firstOf(id) } : undefined,
+    first: differs
+      ? { trie: new TokenTrie(first, endTokenIds), bytesOf: (id) => bytes.firstOf(id), silent }
+      : undefined,
     endTokenIds,
   };
 }

@@ -17,10 +17,16 @@ interface WrittenTokens {
   readonly bytesOf: (tokenId: number) => Uint8Array;
 }
 
+/** Tokens as a text begins with them. */
+interface FirstTokens extends WrittenTokens {
+  /** Those of which nothing is written there, though it is anywhere else: a text begins behind them. */
+  readonly silent: readonly number[];
+}
+
 /** What a tokenizer gives. */
 export interface ConstraintVocabulary extends WrittenTokens {
   /** The tokens as a text begins with them, where any is written otherwise there: without the space before its word. */
-  readonly first?: WrittenTokens | undefined;
+  readonly first?: FirstTokens | undefined;
   /** Tokens that end a text. */
   readonly endTokenIds: readonly number[];
 }
@@ -59,7 +65,7 @@ export class Constraints {
     return {
       mask: () => {
         if (state === null) return nothing;
-        return first === undefined ? this.#mask(automaton, state) : this.#firstMask(automaton, state, first.trie);
+        return first === undefined ? this.#mask(automaton, state) : this.#firstMask(automaton, state, first);
       },
       write: (tokenId) => {
         automaton.allowWork();
@@ -79,10 +85,10 @@ export class Constraints {
     return automaton;
   }
 
-  #firstMask(automaton: ByteAutomaton, state: AutomatonState, trie: TokenTrie): TokenMask {
+  #firstMask(automaton: ByteAutomaton, state: AutomatonState, { trie, silent }: FirstTokens): TokenMask {
     return this.#firstMasks.get(state, () => {
       automaton.allowWork();
-      return tokenMask(automaton, state, trie, this.vocabulary.endTokenIds, (_, make) => make());
+      return tokenMask(automaton, state, trie, this.vocabulary.endTokenIds, (_, make) => make(), silent);
     });
   }
 

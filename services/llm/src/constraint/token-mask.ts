@@ -29,6 +29,7 @@ type InnerMasks = (inner: AutomatonState, make: () => InnerMask) => InnerMask;
  * that begins as nothing may. What stays within the call that the text is in, a string say, is the same wherever that
  * stands, and found out once; only tokens that may leave it are gone through for each place.
  * @param endTokenIds tokens that end a text: allowed where it may end
+ * @param silent tokens that are allowed in any case, as they write nothing
  */
 export function tokenMask(
   automaton: ByteAutomaton,
@@ -36,6 +37,7 @@ export function tokenMask(
   trie: TokenTrie,
   endTokenIds: readonly number[],
   innerMasks: InnerMasks,
+  silent: readonly number[] = [],
 ): TokenMask {
   const inner = automaton.innermost(state);
   let bits: Uint32Array;
@@ -54,6 +56,7 @@ export function tokenMask(
     }
   }
   if (state.isAccepting) for (const id of endTokenIds) allow(bits, id);
+  for (const id of silent) allow(bits, id);
   const allowed = countOf(bits);
   return allowed <= trie.vocabularySize * fewShare
     ? { type: 'few', ids: idsOf(bits, allowed) }

@@ -197,6 +197,22 @@ test('who may speak when is for the template to say, every role among them', () 
   expect(() => strict.build(asked(user('a'), message(Role.SYSTEM, 'b')).value, [])).toThrow('system comes first');
 });
 
+test('another chat template can be asked for; with none, conversations are not taken', async () => {
+  const bundle = await readBundle(await demoBundleDir());
+  const tokens = (await loadPromptBuilder(bundle, undefined, 'chatml')).build(asked(user('a')).value, []).tokenIds;
+  expect(tokens).toEqual(build([user('a')], []).tokenIds);
+  const none = await loadPromptBuilder(bundle, undefined, 'none');
+  expect(() => none.build(asked(user('a')).value, [])).toThrow(
+    expect.objectContaining({ code: 'UNSUPPORTED', options: { field: 'conversation' } }),
+  );
+  await expect(loadPromptBuilder(bundle, undefined, 'tool_use')).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(
+      /prompt.chatTemplate is tool_use, but the model has the chat templates default; set it to/,
+    ),
+  });
+});
+
 describe('template arguments', () => {
   const think = templateOf({
     chat_template:

@@ -108,5 +108,6 @@ export function decoderParts(config: DecoderConfig, options: DecoderOptions): De
       config.tie_word_embeddings
         ? tiedHead(rows, weights.at(names.embedding), vocabSize, width)
         : head(rows, weights.at(names.head), vocabSize, width),
+    unread: config.tie_word_embeddings ? [`${names.head}.weight`] : [],
   };
 }

@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { seededRandom } from '@tessera/testing/numbers/seeded-random';
+import { root } from '@tessera/testing/repository';
+import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
+import { expect, test } from 'vitest';
+import { readSentencePiece } from './sentencepiece/read-sentencepiece.js';
+import { sentencePieceJson } from './sentencepiece/sentencepiece-json.js';
+import { Tokenizer } from './tokenizer.js';
+
+const fixtures = join(root, 'test/tokenizers/fixtures');
+const toy = toyTokenizer() as Record<string, unknown>;
+const bpe = toy.model as Record<string, unknown>;
+
+test.each<[string, unknown, RegExp]>([
+  ['no object', [], /^x\.json: is not a JSON object$/],
+  ['nothing', {}, /^x\.json: (decoder|model): is missing/],
+  ['no model', { ...toy, model: undefined }, /^x\.json: model: is missing$/],
+  [
+    'WordPiece',
+    { ...toy, model: { type: 'WordPiece', vocab: {} } },
+    /model\.type: WordPiece is not supported; BPE and Unigram are/,
+  ],
+  ['a vocabulary that is none', { ...toy, model: { ...bpe, vocab: 7 } }, /model\.vocab: is not an object/],
+  ['an id that is none', { ...toy, model: { ...bpe, vocab: { a: -1 } } }, /the id of "a" is -1/],
+  [
+    'an id that is absurd',
+    { ...toy, model: { ...bpe, vocab: { a: 4e9 } } },
+    /the id of "a" is 4000000000, not one from 0/,
+  ],
+  ['merges that are none', { ...toy, model: { ...bpe, merges: {} } }, /model\.merges: is not a list/],
+  ['a merge of what is no token', { ...toy, model: { ...bpe, merges: ['a c'] } }, /merges\[0\]: "a c" are no tokens/],
+  ['a merge of one', { ...toy, model: { ...bpe, merges: [['a']] } }, /merges\[0\]: \["a"\] is no pair of tokens/],
+  ['dropout', { ...toy, model: { ...bpe, dropout: 0.1 } }, /model\.dropout: is not supported/],
+  ['an unknown normalizer', { ...toy, normalizer: { type: 'Magic' } }, /normalizer\.type: Magic is not supported/],
+  [
+    'an unknown step within others',
+    { ...toy, pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'toString' }] } },
+    /pre_tokenizer\.pretokenizers\[0\]\.type: toString is not supported/,
+  ],
+  ['no decoder', { ...toy, decoder: null }, /decoder: is missing: nothing says how tokens are written/],
+  [
+    'a decoder of whole texts',
+    {
+      ...toy,
+      decoder: { type: 'Sequence', decoders: [{ type: 'Fuse' }, { type: 'Strip', content: ' ', start: 0, stop: 1 }] },
+    },
+    /decoders\[1\]: of whole texts only a space/,
+  ],
+  [
+    'an expression that is none',
+    { ...toy, pre_tokenizer: { type: 'Split', pattern: { Regex: '(' }, behavior: 'Isolated' } },
+    /pattern: the expression is not taken/,
+  ],
+  [
+    'a map that is none',
+    { ...toy, normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAAA' } },
+    /is not a map of characters/,
+  ],
+  ['an added token without text', { ...toy, added_tokens: [{ id: 3, content: '' }] }, /added_tokens/],
+  [
+    'Unigram without likelihoods',
+    { ...toy, model: { type: 'Unigram', vocab: [['a', 'b']] } },
+    /vocab\[0\]: has no likelihood/,
+  ],
+  [
+    'Unigram of an unknown token',
+    { ...toy, model: { type: 'Unigram', vocab: [['a', 0]], unk_id: 4 } },
+    /unk_id: 4 is no token/,
+  ],
+])('a tokenizer.json with %s is refused by the part that is wrong', (_, json, message) => {
+  expect(() => new Tokenizer(json, 'x.json')).toThrow(
+    expect.objectContaining({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(message) }),
+  );
+});
+
+test('ids without a token, and special ones, show as nothing', () => {
+  const tokenizer = new Tokenizer({ ...toy, model: { ...bpe, vocab: { a: 0, b: 5 } }, ...special });
+  expect([0, 1, 4, 5, 9, 10].map((id) => Buffer.from(tokenizer.bytesOf(id)).toString())).toEqual([
+    'a',
+    '',
+    '',
+    'b',
+    '',
+    '',
+  ]);
+  expect(tokenizer.size).toBe(10);
+});
+
+const special = { added_tokens: [{ id: 9, content: '<s>', special: true }] };
+
+test('words never become special tokens, by merges, whole words or likelihoods', () => {
+  const vocab = { '<': 0, s: 1, '>': 2, 's>': 3, '<s>': 9 };
+  const merges = [
+    ['s', '>'],
+    ['<', 's>'],
+  ];
+  for (const ignore_merges of [false, true]) {
+    const tokenizer = new Tokenizer({ ...toy, ...special, model: { type: 'BPE', vocab, merges, ignore_merges } });
+    expect(tokenizer.encode('<s>')).toEqual([0, 3]);
+    expect([...tokenizer.split('<s>')]).toEqual([expect.objectContaining({ id: 9 })]);
+  }
+  const pieces = ['<', 's', '>', 's>', 'a', 'b', 'c', 'd', 'e', '<s>'].map((text) => [text, -1]);
+  const unigram = new Tokenizer({ ...toy, ...special, model: { type: 'Unigram', vocab: pieces, unk_id: 4 } });
+  expect(unigram.encode('<s>')).toEqual([0, 3]);
+});
+
+test('long words and long white space take time in proportion', () => {
+  const tokenizer = new Tokenizer(JSON.parse(readFileSync(join(fixtures, 'llama-legacy/tokenizer.json'), 'utf8')));
+  expect(tokenizer.encode('the dog'.repeat(40_000)).length).toBeGreaterThan(40_000);
+  const stripping = new Tokenizer({ ...toy, normalizer: { type: 'Strip', strip_left: true, strip_right: true } });
+  expect(stripping.encode(`a${' '.repeat(300_000)}b`).length).toBe(2);
+});
+
+test('a damaged tokenizer.model is refused or read, whatever is wrong with it', () => {
+  const bytes = readFileSync(join(fixtures, 'llama-legacy/tokenizer.model'));
+  const random = seededRandom(5);
+  let refused = 0;
+  for (let round = 0; round < 400; round++) {
+    const damaged = Buffer.from(
+      bytes.subarray(0, round % 4 === 0 ? Math.floor(random() * bytes.length) : bytes.length),
+    );
+    // Most of a file are texts, which may be any; what comes before them is length and type.
+    for (let change = 0; change < 1 + (round % 5) && damaged.length > 0; change++) {
+      damaged[Math.floor(random() * damaged.length)] = Math.floor(random() * 256);
+    }
+    try {
+      new Tokenizer(sentencePieceJson(readSentencePiece(damaged, 'tokenizer.model'), { where: 'tokenizer.model' }));
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'CHECKPOINT_INVALID' });
+      refused++;
+    }
+  }
+  expect(refused).toBeGreaterThan(100);
+  for (const none of ['', 'not a model', '{"model": {}}']) {
+    expect(() => readSentencePiece(Buffer.from(none), 'tokenizer.model')).toThrow(
+      /^tokenizer.model: is no sentencepiece model/,
+    );
+  }
+});
