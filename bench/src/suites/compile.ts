@@ -14,7 +14,7 @@ const kinds = ['int4', 'int4-g128-zp', 'int8', 'float16', 'float32'] as const;
 const rounds = 5;
 
 /** Layers of LLaMA 7B's shape, with a vocabulary that is as small beside them as it is beside 32. */
-const filled: SparseLlamaOptions = { vocabulary: 2000, hidden: 4096, inner: 11008, layers: 1, tied: true };
+const filled: SparseLlamaOptions = { vocabulary: 4096, hidden: 4096, inner: 11008, layers: 1, tied: true };
 /** Llama 3's table of embeddings, of 2.1 GB in float32, and layers of its width up to 8 GB. */
 const large: SparseLlamaOptions = { vocabulary: 128256, hidden: 4096, inner: 14336, layers: 7, tied: true };
 

@@ -14,6 +14,7 @@ import { ensureBundle } from './ensure-bundle.js';
 import { planModel } from './models/plan-model.js';
 import { temporarySibling } from './temporary-sibling.js';
 import { ones, writeSafetensors } from './testing/write-safetensors.js';
+import { writeSparseLlama } from './testing/write-sparse-llama.js';
 
 let root = '';
 let checkpoint = '';
@@ -143,6 +144,27 @@ test('what a killed process left behind is removed, and its lock broken; what a 
   await writeFile(`${dir}.lock`, `${thisHost} ${child.pid}`);
   expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir, compiled: true });
   expect((await bundles()).map((name) => join(cache, name)).sort()).toEqual([dir, alive].sort());
+});
+
+test('a process that is killed while it compiles leaves nothing that looks finished, and the next one compiles', async () => {
+  // Large enough that there is a while between the first weights and the last.
+  const large = join(root, 'large');
+  await writeSparseLlama(large, { vocabulary: 16_384, hidden: 1024, inner: 64, layers: 1, tied: true });
+  const script = `
+    const { ensureBundle } = await import('@tessera/compiler');
+    await ensureBundle(${JSON.stringify(large)}, ${JSON.stringify(cache)}, {
+      weights: 'int4',
+      onProgress: () => process.kill(process.pid, 'SIGKILL'),
+    });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { cwd: import.meta.dirname });
+  await once(child, 'exit');
+  expect(child.signalCode).toBe('SIGKILL');
+  const left = await bundles();
+  expect(left.toSorted()).toEqual([expect.stringMatching(/\.lock$/), expect.stringMatching(/\.part-/)]);
+  const { dir, compiled } = await ensureBundle(large, cache, { weights: 'int4' });
+  expect(compiled).toBe(true);
+  await (await readBundle(dir)).verify();
+  expect((await bundles()).map((name) => join(cache, name))).toEqual([dir]);
 });
 
 test('a cancelled compilation leaves nothing', async () => {

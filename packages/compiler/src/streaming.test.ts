@@ -73,7 +73,7 @@ test('a disk without room for the bundle is said before anything is written or r
 
 test.each([undefined, 'layers=2'] as const)('a bundle takes as much as was asked for before: cut %s', async (cut) => {
   const checkpoint = join(root, 'sparse');
-  await writeSparseLlama(checkpoint, { vocabulary: 512, hidden: 128, inner: 512, layers: 3, tied: true });
+  await writeSparseLlama(checkpoint, { vocabulary: 2048, hidden: 128, inner: 512, layers: 3, tied: true });
   const out = join(root, 'bundle');
   await compileCheckpoint(checkpoint, out, { weights: 'int4', cut });
   const files = (await readdir(out)).filter((name) => name.endsWith('.data'));
@@ -82,7 +82,7 @@ test.each([undefined, 'layers=2'] as const)('a bundle takes as much as was asked
   const { llm } = (await readBundle(out)).manifest;
   const { stages } = planModel(JSON.parse(await readFile(join(checkpoint, 'config.json'), 'utf8')));
   const asked = bytesOnDisk(buildGraphs(new DeclaredParameters(), stages as StagePieces, llm, 'int4'));
-  // Tensors begin on pages, and the smallest are in the graph: 2 % here, where the table counted twice would be 25.
+  // Tensors begin on pages, and the smallest are in the graph: some percent here, where the table counted twice would be 40.
   expect(written / asked).toBeGreaterThan(0.98);
   expect(written / asked).toBeLessThan(1.1);
 });

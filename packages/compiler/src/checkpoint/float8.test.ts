@@ -1,9 +1,14 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readBundle } from '@tessera/bundle';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { compileCheckpoint } from '../compile-checkpoint.js';
+import { inspectCheckpoint } from '../inspect-checkpoint.js';
+import { writeSmallLlama } from '../testing/small-llama.js';
 import { type TensorContent, writeSafetensors } from '../testing/write-safetensors.js';
 import { Checkpoint } from './checkpoint.js';
+import { SafetensorsFile } from './safetensors.js';
 
 let dir = '';
 
@@ -136,4 +141,29 @@ test.each<[string, Record<string, TensorContent>, unknown, RegExp]>([
     code: 'CHECKPOINT_INVALID',
     message: expect.stringMatching(message),
   });
+});
+
+test('a model of which some layers are in float8 is compiled, and its scales are no tensors too many', async () => {
+  const folder = join(dir, 'small');
+  await writeSmallLlama(folder, { layers: 1 });
+  const path = join(folder, 'model.safetensors');
+  const file = await SafetensorsFile.open(path);
+  const tensors: Record<string, TensorContent> = {};
+  for (const { name, shape } of file.tensors.values()) {
+    const [rows = 0, columns = 0] = shape;
+    if (name.endsWith('_proj.weight')) {
+      tensors[name] = weight(rows, columns);
+      tensors[`${name}_scale_inv`] = floats([Math.ceil(rows / 128), Math.ceil(columns / 128)], 0.01);
+    } else {
+      tensors[name] = { dtype: 'F32', shape, data: new Uint8Array((await file.read(name)).buffer) };
+    }
+  }
+  await file.close();
+  await writeSafetensors(path, tensors);
+  const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8'));
+  const quantization_config = { quant_method: 'fp8', activation_scheme: 'dynamic', weight_block_size: [128, 128] };
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, quantization_config }));
+  await compileCheckpoint(folder, join(dir, 'bundle'), { weights: 'int8' });
+  await (await readBundle(join(dir, 'bundle'))).verify();
+  expect((await inspectCheckpoint(folder)).differences).toEqual([]);
 });

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { type FileHandle, open, writeFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { DType } from '@tessera/protocol';
@@ -11,6 +12,8 @@ const { onnx } = onnxProto;
 const pageBytes = 4096;
 /** Smaller tensors stay in the graph file: shape operands must be there for shape inference. */
 const inlineBytes = 1024;
+/** To hand so little to another thread takes longer than to write it: the pieces of a matrix that is turned are such. */
+const smallBytes = 64 * 1024;
 
 const dataType: Readonly<Record<DType, number>> = {
   float32: 1,
@@ -108,6 +111,12 @@ export class WeightFile implements AsyncDisposable {
   }
 
   private async write(position: number, bytes: Uint8Array): Promise<void> {
+    if (bytes.length <= smallBytes) {
+      for (let done = 0; done < bytes.length; ) {
+        done += writeSync(this.handle.fd, bytes, done, bytes.length - done, position + done);
+      }
+      return;
+    }
     for (let done = 0; done < bytes.length; ) {
       done += (await this.handle.write(bytes, done, Math.min(bytes.length - done, 1 << 28), position + done))
         .bytesWritten;

@@ -1,7 +1,7 @@
 import type { Blocks, Parameter, StoredBlocks } from '../checkpoint/parameters.js';
 import { rowBlocks, rowsAtOnce } from '../checkpoint/row-blocks.js';
 import { microsoft, type Value, type WeightPrecision } from '../graph/index.js';
-import { quantizeBlocks, type RoundedLayout } from './quantize.js';
+import { quantizeBlocks, type RoundedLayout, roundingRoom } from './quantize.js';
 
 /** The blocks that a precision rounds to; undefined where it does not round. */
 export function blocksOf(precision: WeightPrecision): RoundedLayout | undefined {
@@ -52,7 +52,10 @@ export function projectByBlocks(x: Value, weight: Parameter, precision: WeightPr
 
 async function* roundedRows(weight: Parameter, layout: RoundedLayout, signal?: AbortSignal): AsyncGenerator<Blocks> {
   const columns = weight.shape[1] as number;
-  for await (const { rows, values } of rowBlocks(weight, signal)) yield quantizeBlocks(values, rows, columns, layout);
+  const room = roundingRoom(rowsAtOnce(weight.shape), columns, layout);
+  for await (const { rows, values } of rowBlocks(weight, signal)) {
+    yield quantizeBlocks(values, rows, columns, layout, room);
+  }
 }
 
 async function* storedRows({ shape }: Parameter, stored: StoredBlocks, signal?: AbortSignal): AsyncGenerator<Blocks> {

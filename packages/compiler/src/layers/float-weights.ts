@@ -10,8 +10,6 @@ export const floatTypeOf = (precision: WeightPrecision): FloatType => (precision
 
 /** Of float32, what is transposed at once: each column of it is a piece of a row in the file, and is to be no small one. */
 const transposedBytes = 32 * 1024 * 1024;
-/** Pieces that are written side by side. */
-const piecesAtOnce = 256;
 
 const nameOf = (name: string, type: FloatType): string => (type === 'float32' ? name : `${name}:${type}`);
 
@@ -41,13 +39,9 @@ export function transposedWeight(g: GraphBuilder, weight: Parameter, type: Float
         await put(0, 0, held);
         continue;
       }
-      for (let column = 0; column < from; column += piecesAtOnce) {
-        const pieces = Array.from({ length: Math.min(piecesAtOnce, from - column) }, (_, n) => column + n);
-        await Promise.all(
-          pieces.map((at) =>
-            put(0, (at * to + first) * bytesPerElement[type], held.subarray(at * rows, (at + 1) * rows)),
-          ),
-        );
+      for (let column = 0; column < from; column++) {
+        const offset = (column * to + first) * bytesPerElement[type];
+        await put(0, offset, held.subarray(column * rows, (column + 1) * rows));
       }
     }
   });

@@ -3,22 +3,44 @@ import type { BlockLayout, Blocks } from '../checkpoint/parameters.js';
 /** Blocks that this file makes: the zero points of others are of their checkpoints. */
 export type RoundedLayout = BlockLayout & { readonly zeroPoints: 'none' | 'uint8' };
 
+/** Arrays that rounded rows are put into: made anew for each few rows, they would be gigabytes of garbage in a large model. */
+interface RoundingRoom {
+  readonly values: Uint8Array;
+  readonly scales: Float32Array;
+  readonly zeros: Uint8Array;
+}
+
+export function roundingRoom(rows: number, columns: number, { bits, blockSize }: RoundedLayout): RoundingRoom {
+  const blocks = rows * Math.ceil(columns / blockSize);
+  return {
+    values: new Uint8Array((blocks * blockSize * bits) / 8),
+    scales: new Float32Array(blocks),
+    zeros: new Uint8Array(blocks),
+  };
+}
+
 /**
- * Rounds rows of a weight [rows, columns] to blocks. Each row is on its own: rows one after another give what all at once do.
+ * Rounds rows of a weight [rows, columns] to blocks, which lie in `room` where that is given. Each row is on its own: rows one after another give what all at once do.
  *
  * Without zero points the weight of the largest magnitude in a block decides its scale: of 8 bits it is 127 or -127; of 4 bits it
  * is -8, the end of the range that has one value more, whatever its own sign, as GGUF's Q4_0 has it. Of normally distributed
  * weights in blocks of 32 the L2 error is then 8.6 %, against 9.7 % with a scale of peak / 7. With zero points the range
  * reaches from the least to the largest weight, zero included, which stays exact.
  */
-export function quantizeBlocks(source: Float32Array, rows: number, columns: number, layout: RoundedLayout): Blocks {
+export function quantizeBlocks(
+  source: Float32Array,
+  rows: number,
+  columns: number,
+  layout: RoundedLayout,
+  room: RoundingRoom = roundingRoom(rows, columns, layout),
+): Blocks {
   const { bits, blockSize } = layout;
   const blocks = Math.ceil(columns / blockSize);
-  const scales = new Float32Array(rows * blocks);
-  const zeros = new Uint8Array(rows * blocks).fill(1 << (bits - 1));
+  const scales = room.scales.subarray(0, rows * blocks).fill(0);
+  const zeros = room.zeros.subarray(0, rows * blocks).fill(1 << (bits - 1));
   if (layout.zeroPoints === 'none') scaleByPeak(source, columns, layout, scales);
   else scaleByRange(source, columns, layout, scales, zeros);
-  const values = new Uint8Array((rows * blocks * blockSize * bits) / 8);
+  const values = room.values.subarray(0, (rows * blocks * blockSize * bits) / 8);
   (bits === 4 ? putNibbles : putBytes)(source, columns, blockSize, scales, zeros, values);
   if (layout.zeroPoints === 'none') return { values, scales };
   return { values, scales, zeroPoints: bits === 8 ? zeros : packedNibbles(zeros, rows, blocks) };

@@ -27,6 +27,8 @@ describe.each([
   ['small', 'int8', 2],
   ['tied', 'float32', 2],
   ['tied', 'int4', 5],
+  ['tied', 'float16', 2],
+  ['small', 'int4-g128-zp', 2],
 ] as const)('the %s model in %s, cut into %i pieces', (model, weights, pieces) => {
   let bundle: Bundle;
 
