@@ -16,7 +16,9 @@ const names = [
   'llama-mqa-biases',
   'llama-yarn',
   'mistral-window',
+  'mixtral-top-2',
   'qwen2',
+  'qwen2-moe',
   'qwen3',
   'qwen3-moe',
 ];
@@ -28,9 +30,14 @@ const digests = (bundle: string): string[] =>
       .digest('hex'),
   );
 
-test.each(names)('%s from a GGUF file in float32 is what it is from its safetensors, byte for byte', async (name) => {
+const newFolder = (): string => {
   const folder = mkdtempSync(join(tmpdir(), 'tessera-gguf-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+};
+
+test.each(names)('%s from a GGUF file in float32 is what it is from its safetensors, byte for byte', async (name) => {
+  const folder = newFolder();
   const checkpoint = copyCheckpoint(name, folder);
   const file = join(folder, 'model.gguf');
   await writeGguf(file, await ggufOf(checkpoint));
@@ -38,5 +45,17 @@ test.each(names)('%s from a GGUF file in float32 is what it is from its safetens
   const actual = await compileCheckpoint(file, join(folder, 'actual'), { weights: 'auto' });
   expect({ ...actual.llm, tokens: {} }).toEqual(expected.llm);
   expect(actual.weights).toBe('float32');
+  expect(digests(join(folder, 'actual'))).toEqual(digests(join(folder, 'expected')));
+});
+
+test('internlm2, whose projections are apart in a GGUF file, is a LLaMA', async () => {
+  const folder = newFolder();
+  const checkpoint = copyCheckpoint('llama-mha', folder);
+  const file = join(folder, 'model.gguf');
+  const { metadata, tensors } = await ggufOf(checkpoint);
+  const renamed = Object.entries(metadata).map(([key, value]) => [key.replace(/^llama\./, 'internlm2.'), value]);
+  await writeGguf(file, { metadata: { ...Object.fromEntries(renamed), 'general.architecture': 'internlm2' }, tensors });
+  await compileCheckpoint(checkpoint, join(folder, 'expected'), { weights: 'float32' });
+  await compileCheckpoint(file, join(folder, 'actual'), { weights: 'float32' });
   expect(digests(join(folder, 'actual'))).toEqual(digests(join(folder, 'expected')));
 });

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
 import { Checkpoint } from './checkpoint/checkpoint.js';
+import type { CheckpointTokenizer } from './checkpoint/checkpoint-tokenizer.js';
 import type { Parameter } from './checkpoint/parameters.js';
 import type { ConfigFile, PublishedModel, PublishedTensorInfo } from './checkpoint/published-model.js';
 import { readJson } from './checkpoint/read-json.js';
-import { type CheckpointTokenizer, readTokenizer } from './tokenizer-files.js';
+import { readTokenizer } from './tokenizer-files.js';
 
 /** A model in a folder of Hugging Face's layout: its configs, its tokenizer's files and its weights, where there are any. */
 export class FolderModel implements PublishedModel {

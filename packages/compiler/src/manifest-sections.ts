@@ -1,13 +1,14 @@
 import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { ChatTemplates, type Tokenizer } from '@tessera/tokenizer';
+import type { CheckpointTokenizer } from './checkpoint/checkpoint-tokenizer.js';
 import { type Cut, piecesOf } from './cut.js';
 import { expertCut } from './expert-pieces.js';
 import { generationFromConfig } from './generation-config.js';
 import type { WeightPrecision } from './graph/index.js';
 import { layerCut } from './layer-cut.js';
 import type { ModelPlan, StagePieces } from './models/model-plan.js';
-import { type CheckpointTokenizer, checkTokenizer } from './tokenizer-files.js';
+import { checkTokenizer } from './tokenizer-files.js';
 
 /** The small files of a checkpoint, parsed; undefined where one is not there that need not be. */
 export interface CheckpointConfigs {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { tokenizerFiles } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { Tokenizer } from '@tessera/tokenizer';
+import type { CheckpointTokenizer } from './checkpoint/checkpoint-tokenizer.js';
 import { readJson } from './checkpoint/read-json.js';
 import { sentencePieceTokenizer } from './sentencepiece-tokenizer.js';
 
@@ -21,16 +22,6 @@ const [tokenizerFile, configFile] = tokenizerFiles;
 /** Chat templates of published models have up to 30 kB. */
 const maxTemplateBytes = 1024 * 1024;
 const maxTemplates = 64;
-
-/** What prompts are built with, as a bundle has it. */
-export interface CheckpointTokenizer {
-  /** The file that it is from, in errors. */
-  readonly path: string;
-  /** tokenizer.json, parsed. */
-  readonly tokenizer: object;
-  /** tokenizer_config.json with the chat templates that the checkpoint has in files of their own. */
-  readonly config: Readonly<Record<string, unknown>>;
-}
 
 /**
  * Reads the tokenizer of a checkpoint: tokenizer.json, or else what tokenizer.model becomes as one.

@@ -1,4 +1,4 @@
-import type { CheckpointTokenizer } from '../tokenizer-files.js';
+import type { CheckpointTokenizer } from './checkpoint-tokenizer.js';
 import type { ParameterSource } from './parameters.js';
 
 /** The small files that say what a model is. */

@@ -1,8 +1,8 @@
 import { TesseraError } from '@tessera/protocol';
+import type { CheckpointTokenizer } from '../checkpoint/checkpoint-tokenizer.js';
 import { type Parameter, parameterOfRows } from '../checkpoint/parameters.js';
 import type { ConfigFile, PublishedModel, PublishedTensorInfo } from '../checkpoint/published-model.js';
 import { planModel } from '../models/plan-model.js';
-import type { CheckpointTokenizer } from '../tokenizer-files.js';
 import { type Architecture, architectureOf } from './architecture.js';
 import { configOf } from './config.js';
 import { GgufFiles } from './gguf-files.js';

@@ -1,5 +1,5 @@
 import { type SentencePieceModel, sentencePieceJson } from '@tessera/tokenizer';
-import type { CheckpointTokenizer } from '../tokenizer-files.js';
+import type { CheckpointTokenizer } from '../checkpoint/checkpoint-tokenizer.js';
 import { byteLevelTokenizer } from './byte-level-tokenizer.js';
 import type { Metadata } from './metadata.js';
 

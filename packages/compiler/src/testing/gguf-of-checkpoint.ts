@@ -155,7 +155,7 @@ function metadataOf(config: Config, architecture: string, headDim: number): Reco
     'attention.value_length': headDim,
     'rope.dimension_count': headDim,
     'attention.layer_norm_rms_epsilon': { f32: Number(config.rms_norm_eps ?? 1e-6) },
-    'rope.freq_base': { f32: Number(config.rope_theta ?? 10_000) },
+    'rope.freq_base': { f32: Number(config.rope_theta ?? (config.model_type === 'mixtral' ? 1_000_000 : 10_000)) },
     ...((kind === 'linear' || kind === 'yarn') && {
       'rope.scaling.type': kind,
       'rope.scaling.factor': { f32: rope.factor as number },
