@@ -96,6 +96,15 @@ test('Ctrl-C ends it with 130 and keeps what came; two processes then fetch the 
   expect(fromStore().map(({ range }) => range)).toEqual([undefined, `bytes=${half}-`]);
 });
 
+test('weights that are kept only in part are told, not taken for whole', async () => {
+  // As a full disk does, the limit takes a part of the last write and says how much.
+  const blocks = Math.floor((weightBytes - 1) / 512);
+  const end = await tessera(['pull', repository], env, ['/bin/sh', '-c', `ulimit -f ${blocks}; exec "$0" "$@"`]);
+  expect(end.stderr).toMatch(/STORAGE_FULL/);
+  expect(end).toMatchObject({ status: 1, stdout: '' });
+  expect(await tessera(['pull', repository], env)).toMatchObject({ status: 0 });
+});
+
 test.each([
   ['a word that is no id', ['pull', '../model'], {}, 2, /is no id of a model/],
   ['a model that is not there', ['pull', 'acme/other'], {}, 1, /no model acme\/other at http.*HUB_NOT_FOUND/],

@@ -20,9 +20,17 @@ export interface Running {
   readonly ended: Promise<CommandEnd>;
 }
 
-/** Starts one `tessera` command line, as a shell would. */
-export function startTessera(args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
-  const child = spawn(process.execPath, [...command, ...args], {
+/**
+ * Starts one `tessera` command line, as a shell would.
+ * @param under a command that is given Node and its arguments, and becomes it
+ */
+export function startTessera(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  under: readonly string[] = [],
+): Running {
+  const [file, ...rest] = [...under, process.execPath, ...command, ...args];
+  const child = spawn(file as string, rest, {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, ...env },
   });
@@ -31,8 +39,12 @@ export function startTessera(args: readonly string[], env: NodeJS.ProcessEnv = {
 }
 
 /** Runs one `tessera` command line to its end. */
-export function tessera(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<CommandEnd> {
-  return startTessera(args, env).ended;
+export function tessera(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  under: readonly string[] = [],
+): Promise<CommandEnd> {
+  return startTessera(args, env, under).ended;
 }
 
 /** `tessera up --json` in the foreground of a process of its own. */

@@ -85,6 +85,7 @@ export async function writing<T>(path: string, work: () => Promise<T>): Promise<
     return await work();
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'EFBIG') throw noRoom(path, 'a file may not be so large there (EFBIG)', cause);
     if (code === 'ENOSPC' || code === 'EDQUOT') throw noRoom(path, 'the disk is full', cause);
     if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR') {
       throw new TesseraError('CONFIG_INVALID', `${path} cannot be written (${code}); HF_HOME names another folder`, {
@@ -99,7 +100,7 @@ export async function removeQuietly(path: string): Promise<void> {
   await rm(path, { force: true }).catch(() => undefined);
 }
 
-function noRoom(path: string, why: string, cause?: unknown): TesseraError {
+export function noRoom(path: string, why: string, cause?: unknown): TesseraError {
   return new TesseraError('STORAGE_FULL', `${path} has no room: ${why}; make some, or name another folder as HF_HOME`, {
     cause,
   });

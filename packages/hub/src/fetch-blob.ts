@@ -2,7 +2,7 @@ import type { Hash } from 'node:crypto';
 import { constants, type FileHandle, open, rename } from 'node:fs/promises';
 import { withFileLock } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { removeQuietly, sizeOf, writing } from './cache.js';
+import { noRoom, removeQuietly, sizeOf, writing } from './cache.js';
 import { hashFile, startHash } from './content-check.js';
 import type { HubClient } from './hub-client.js';
 import { notAHub } from './hub-errors.js';
@@ -62,6 +62,11 @@ export class BlobFetch {
         throw this.wrong(`its ${this.file.hash.algorithm} is ${found}, not ${this.file.hash.hex}`);
       }
       await handle.sync();
+      // What was hashed is what came; what is kept must be all of it.
+      const { size } = await handle.stat();
+      if (size !== this.file.bytes) {
+        throw noRoom(this.part, `${size} of ${this.file.bytes} bytes were kept`);
+      }
       await rename(this.part, this.blob);
       return this.file.bytes - from;
     } finally {
@@ -90,14 +95,15 @@ export class BlobFetch {
     await handle.truncate(0);
   }
 
-  /** Until all bytes are there, whatever is cut between. Failures count anew after each that got further. */
+  /** Until all bytes are there, whatever is cut between. Failures count anew after each that got further than any before. */
   private async receive(handle: FileHandle): Promise<void> {
+    let furthest = this.done;
     for (let failures = 1; this.done < this.file.bytes; failures++) {
-      const before = this.done;
       try {
         await this.receiveOnce(handle);
       } catch (reason) {
-        if (this.done > before) failures = 1;
+        if (this.done > furthest) failures = 1;
+        furthest = Math.max(furthest, this.done);
         await this.client.pauseAfter(reason, failures);
       }
     }
@@ -109,12 +115,14 @@ export class BlobFetch {
     const range = this.done > 0 ? { range: `bytes=${this.done}-` } : undefined;
     using answer = await this.client.get(`${endpoint}/${id.repository}/resolve/${this.commit}/${path}`, range);
     this.checkHubHeaders(answer.hubHeaders);
-    // A server that knows no ranges sends all of it again.
-    if (answer.status !== 206 && this.done > 0) await this.startAgain(handle);
-    this.checkLength(answer.status, answer.headers);
+    this.checkAnswer(answer.status, answer.headers);
+    // A server that knows no ranges sends all of it again; what there is goes when the first of it comes, and not for less.
+    let isAnew = answer.status !== 206 && this.done > 0;
     for await (const part of answer.body()) {
+      if (isAnew) await this.startAgain(handle);
+      isAnew = false;
       if (this.done + part.length > this.file.bytes) throw this.wrong(`more than ${this.file.bytes} bytes come`);
-      await handle.write(part, 0, part.length, this.done);
+      await this.write(handle, part);
       this.hash?.update(part);
       this.done += part.length;
       this.onBytes(part.length);
@@ -124,6 +132,15 @@ export class BlobFetch {
         'HUB_UNAVAILABLE',
         `${this.file.path} ended after ${this.done} of ${this.file.bytes} bytes`,
       );
+    }
+  }
+
+  /** All of it: a disk that is nearly full takes less than it is given, and says no more than how much. */
+  private async write(handle: FileHandle, part: Uint8Array): Promise<void> {
+    for (let from = 0; from < part.length; ) {
+      const { bytesWritten } = await handle.write(part, from, part.length - from, this.done + from);
+      if (bytesWritten === 0) throw noRoom(this.part, 'the disk takes no more');
+      from += bytesWritten;
     }
   }
 
@@ -138,7 +155,7 @@ export class BlobFetch {
     if (commit !== null && commit !== this.commit) throw this.wrong(`the hub offers it of commit ${commit}`);
   }
 
-  private checkLength(status: number, headers: Headers): void {
+  private checkAnswer(status: number, headers: Headers): void {
     const { bytes } = this.file;
     if (status === 206) {
       const [, first, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get('content-range') ?? '') ?? [];
@@ -147,7 +164,13 @@ export class BlobFetch {
       if (Number(total) !== bytes) throw this.wrong(`it has ${total} bytes there, not ${bytes}`);
       return;
     }
+    const { endpoint } = this.client.options;
+    if (status !== 200) throw notAHub(endpoint, `status ${status} for ${this.file.path}`);
     const length = headers.get('content-length');
+    // Of a page that a proxy puts in the file's place the length may not be told.
+    if (length === null && this.done > 0 && /^text\/html\b/i.test(headers.get('content-type') ?? '')) {
+      throw notAHub(endpoint, `a page of HTML in place of ${this.file.path}`);
+    }
     if (length !== null && Number(length) !== bytes) throw this.wrong(`it has ${length} bytes there, not ${bytes}`);
   }
 

@@ -128,18 +128,41 @@ test('a store that knows no ranges sends the whole again', async () => {
   expect(sent).toBe(2);
 });
 
+const part = (): string => join(repositoryDir(), 'blobs', `${sha256(weights)}.tessera.incomplete`);
+
+test.each([
+  ['another length', { 'content-length': '28' }, 'CHECKPOINT_INVALID', /it has 28 bytes there/],
+  ['a page of HTML', { 'content-type': 'text/html; charset=utf-8' }, 'CONFIG_INVALID', /a page of HTML in place of/],
+])('what came before stays where %s comes in place of the rest', async (_, headers, code, message) => {
+  await using hub = await serve({
+    fault: ({ server, range }) => (server === 'store' && range ? { status: 200, headers } : undefined),
+  });
+  mkdirSync(join(repositoryDir(), 'blobs'), { recursive: true });
+  writeFileSync(part(), weights.subarray(0, 120_000));
+  await expect(pull(hub.endpoint)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  expect(readFileSync(part()).equals(weights.subarray(0, 120_000))).toBe(true);
+});
+
+test('a store that begins anew each time, and never gets further, is left', async () => {
+  let cuts = 0;
+  await using hub = await serve({
+    fault: ({ path }) =>
+      path === `/${sha256(weights)}` ? { cutAfter: 30_000 + 10_000 * (cuts++ % 2), noRange: true } : undefined,
+  });
+  await expect(pull(hub.endpoint, { retries: 2 })).rejects.toMatchObject({ code: 'HUB_UNAVAILABLE' });
+});
+
 test('a part of an earlier run is gone on with, in a run that a signal ends too', async () => {
   const stop = new AbortController();
   await using hub = await serve({
     fault: ({ path }) => (path === `/${sha256(weights)}` && !stop.signal.aborted ? { stallAfter: 120_000 } : undefined),
   });
-  const part = join(repositoryDir(), 'blobs', `${sha256(weights)}.tessera.incomplete`);
   const pulling = pull(hub.endpoint, { signal: stop.signal });
-  await eventually(() => existsSync(part) && readFileSync(part).length === 120_000, 'a part is there');
+  await eventually(() => existsSync(part()) && readFileSync(part()).length === 120_000, 'a part is there');
   const why = new Error('told to stop');
   stop.abort(why);
   await expect(pulling).rejects.toBe(why);
-  expect(readFileSync(part).equals(weights.subarray(0, 120_000))).toBe(true);
+  expect(readFileSync(part()).equals(weights.subarray(0, 120_000))).toBe(true);
   expect(existsSync(join(repositoryDir(), 'refs', 'main'))).toBe(false);
   const pulled = await pull(hub.endpoint);
   expect(pulled.fetchedBytes).toBe(pulled.bytes - (pulled.bytes - 80_000));
