@@ -1,5 +1,5 @@
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import {
   type BundleManifest,
   bundleFormatVersion,
@@ -20,7 +20,7 @@ import { modelName } from './model-name.js';
 import { modulePlaced, type StagePieces } from './models/model-plan.js';
 import { planModel } from './models/plan-model.js';
 import { decideWeights, openModel, type WantedWeights } from './open-model.js';
-import { temporarySibling } from './temporary-sibling.js';
+import { removeAbandoned, temporarySibling } from './temporary-sibling.js';
 import { writeTokenizer } from './tokenizer-files.js';
 import { requireUsed } from './unused-tensors.js';
 
@@ -45,7 +45,7 @@ export interface CompileOptions {
 
 /**
  * Compiles a published checkpoint, a folder or a GGUF file, to a bundle in `outDir`, which must not exist yet. The bundle is written beside it and
- * renamed when whole, so `outDir` is complete or absent, whatever happens.
+ * renamed when whole, so `outDir` is complete or absent, whatever happens; what compilations to it left that were killed is removed.
  * @throws TesseraError CHECKPOINT_INVALID naming the file at fault; UNSUPPORTED for a model that can only be inspected, or not be
  *   cut so
  */
@@ -59,6 +59,7 @@ export async function compileCheckpoint(
     throw new TesseraError('REQUEST_INVALID', `${target} exists already; name a folder that does not`);
   }
   await mkdir(dirname(target), { recursive: true });
+  await removeAbandoned(dirname(target), basename(target));
   const work = temporarySibling(target);
   await mkdir(work);
   try {

@@ -146,6 +146,31 @@ test('what a killed process left behind is removed, and its lock broken; what a 
   expect((await bundles()).map((name) => join(cache, name)).sort()).toEqual([dir, alive].sort());
 });
 
+test('a killed process that had the id of this one, as in a container, or a living one long ago, is no living one', async () => {
+  const { dir } = await ensureBundle(checkpoint, cache, { weights: 'float32' });
+  await rm(dir, { recursive: true });
+  const dead = `${dir}.part-${thisHost}-${process.pid}-00000000`;
+  const old = `${dir}.part-${thisHost}-${process.ppid}-00000000`;
+  const anothers = `${dir}.part-${thisHost}-${process.ppid}-11111111`;
+  const notOurs = `${dir}.part-one-1-two`;
+  const longAgo = new Date(Date.now() - 48 * 60 * 60 * 1000);
+  for (const each of [dead, old, anothers, notOurs]) await mkdir(each);
+  await writeFile(join(anothers, 'llm.onnx.data'), 'on its way');
+  for (const each of [old, anothers, notOurs]) await utimes(each, longAgo, longAgo);
+  await writeFile(`${dir}.lock`, `${thisHost} ${process.pid}`);
+  expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir, compiled: true });
+  expect((await bundles()).map((name) => join(cache, name)).sort()).toEqual([dir, anothers, notOurs].sort());
+});
+
+test('compiling to a folder removes what killed processes left of it, and nothing of others', async () => {
+  const out = join(root, 'bundle');
+  const dead = `${out}.part-${thisHost}-${process.pid}-00000000`;
+  const ofAnother = `${out}-2.part-${thisHost}-${process.pid}-00000000`;
+  for (const each of [dead, ofAnother]) await mkdir(each);
+  await compileCheckpoint(checkpoint, out, { weights: 'float32' });
+  expect((await readdir(root)).map((name) => join(root, name)).sort()).toEqual([out, ofAnother, checkpoint].sort());
+});
+
 test('a process that is killed while it compiles leaves nothing that looks finished, and the next one compiles', async () => {
   // Large enough that there is a while between the first weights and the last.
   const large = join(root, 'large');

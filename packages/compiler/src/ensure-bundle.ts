@@ -17,6 +17,11 @@ export interface EnsuredBundle {
   readonly compiled: boolean;
 }
 
+export interface EnsureOptions extends Omit<CompileOptions, 'digest'> {
+  /** Told what takes long beside the work itself. */
+  readonly onNote?: (text: string) => void;
+}
+
 async function isWhole(dir: string): Promise<boolean> {
   if (!(await stat(dir).catch(() => undefined))) return false;
   return readBundle(dir).then(
@@ -33,7 +38,7 @@ async function isWhole(dir: string): Promise<boolean> {
 export async function ensureBundle(
   checkpointDir: string,
   cacheDir: string,
-  options: Omit<CompileOptions, 'digest'>,
+  options: EnsureOptions,
 ): Promise<EnsuredBundle> {
   const { cut, signal } = options;
   const checkpoint = resolve(checkpointDir);
@@ -49,7 +54,7 @@ export async function ensureBundle(
   const variant = cut === undefined ? weights : `${weights}-${cut}`;
   const dir = join(cache, `${options.name ?? modelName(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
   if (await isWhole(dir)) return { dir, compiled: false };
-  return withFileLock(`${dir}.lock`, signal, async () => {
+  const compileOnce = async (): Promise<EnsuredBundle> => {
     if (await isWhole(dir)) return { dir, compiled: false };
     await removeAbandoned(cache);
     await rm(dir, { recursive: true, force: true });
@@ -61,5 +66,8 @@ export async function ensureBundle(
       if (await isWhole(dir)) return { dir, compiled: false };
       throw error;
     }
-  });
+  };
+  return withFileLock(`${dir}.lock`, signal, compileOnce, (path) =>
+    options.onNote?.(`waiting for another process that compiles this model and holds ${path}`),
+  );
 }

@@ -1,26 +1,51 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isAlive, thisHost } from '@tessera/flow';
 
 const marker = '.part-';
+/** As temporarySibling ends its names: writer's host and process. Nothing else in a folder is ours to remove. */
+const writer = /\.part-([A-Za-z0-9]*)-(\d+)-[0-9a-f]{8}$/;
 /** Of another machine's leftovers nothing is known but their age; no compilation goes this long without writing. */
 const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
+/** The names this process gave. Another's may have its id: in a container, that of the one that was killed before it. */
+const own = new Set<string>();
+
 /** Where to write what shall appear as `path` when it is whole: on the same file system, and telling who writes. */
 export function temporarySibling(path: string): string {
-  return `${path}${marker}${thisHost}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  const sibling = `${path}${marker}${thisHost}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  own.add(basename(sibling));
+  return sibling;
 }
 
-/** Removes what writers that were killed left in a folder. */
-export async function removeAbandoned(dir: string): Promise<void> {
-  for (const name of await readdir(dir)) {
-    const [writerHost, pid] = name.split(marker)[1]?.split('-') ?? [];
-    if (writerHost === undefined || pid === undefined) continue;
-    const path = join(dir, name);
-    const found = await stat(path).catch(() => undefined);
-    const abandoned =
-      writerHost === thisHost ? !isAlive(Number(pid)) : found && Date.now() - found.mtimeMs > abandonedAfterMs;
-    if (abandoned) await rm(path, { recursive: true, force: true });
+/** Removes what writers that were killed left in a folder: of everything, or of one `name` that they were to make. */
+export async function removeAbandoned(dir: string, name?: string): Promise<void> {
+  for (const found of await readdir(dir)) {
+    if (name !== undefined && !found.startsWith(`${name}${marker}`)) continue;
+    const path = join(dir, found);
+    // What cannot be removed, as another user's, is in nobody's way.
+    if (await isAbandoned(path)) await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
+}
+
+async function isAbandoned(path: string): Promise<boolean> {
+  const name = basename(path);
+  const [, host, pid] = writer.exec(name) ?? [];
+  if (pid === undefined || own.has(name)) return false;
+  if (host === thisHost && (Number(pid) === process.pid || !isAlive(Number(pid)))) return true;
+  // That a process of that id lives is not enough: after a start of the machine it may be any.
+  return Date.now() - (await lastWritten(path)) > abandonedAfterMs;
+}
+
+/** A folder's own time says only when a file of it was made. */
+async function lastWritten(path: string): Promise<number> {
+  const files = await readdir(path).catch(() => []);
+  const times = [path, ...files.map((file) => join(path, file))].map((each) =>
+    stat(each).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => 0,
+    ),
+  );
+  return Math.max(...(await Promise.all(times)));
 }

@@ -1,4 +1,5 @@
 import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, thisHost } from './host.js';
 
@@ -6,37 +7,70 @@ const pollMs = 100;
 /** A holder says this often that it lives; silent for much longer, it is taken for dead. */
 const heartbeatMs = 5_000;
 const silentMs = 60_000;
+/** Who waits longer than this is told for what. */
+const noteMs = 3_000;
 
-async function isHeld(path: string): Promise<boolean> {
+/**
+ * What this process holds, or is about to take. Its own id in a file says nothing: in a container each process that is started
+ * anew has the id, and the host's name, of the one that was killed.
+ */
+const own = new Set<string>();
+
+async function isAnothers(path: string): Promise<boolean> {
   try {
     const [host, pid] = (await readFile(path, 'utf8')).split(' ');
     // An empty file is one whose holder is just writing its name.
-    if (host === thisHost && pid !== undefined) return isAlive(Number(pid));
+    if (host === thisHost && pid !== undefined && (Number(pid) === process.pid || !isAlive(Number(pid)))) return false;
+    // That a process of that id lives is not enough: after a start of the machine it may be any.
     return Date.now() - (await stat(path)).mtimeMs < silentMs;
   } catch {
     return false;
   }
 }
 
+/** Takes the lock, or breaks that of a dead holder and takes it. */
+async function taken(path: string): Promise<boolean> {
+  if (own.has(path)) return false;
+  own.add(path);
+  let isTaken = false;
+  try {
+    while (!isTaken) {
+      try {
+        await writeFile(path, `${thisHost} ${process.pid}`, { flag: 'wx' });
+        isTaken = true;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+        if (await isAnothers(path)) break;
+        await rm(path, { force: true });
+      }
+    }
+  } finally {
+    if (!isTaken) own.delete(path);
+  }
+  return isTaken;
+}
+
 /**
  * Runs `body` while holding a lock file, so that two processes do not do the same long work at once. It saves work and
  * guards nothing: where a dead holder's lock is broken by two at the same instant, both go on.
+ * @param onWait told once, after a few seconds of waiting, which file is waited for
  */
 export async function withFileLock<T>(
-  path: string,
+  lockFile: string,
   signal: AbortSignal | undefined,
   body: () => Promise<T>,
+  onWait?: (path: string) => void,
 ): Promise<T> {
-  for (;;) {
-    signal?.throwIfAborted();
-    try {
-      await writeFile(path, `${thisHost} ${process.pid}`, { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      if (await isHeld(path)) await sleep(pollMs, undefined, { signal });
-      else await rm(path, { force: true });
+  const path = resolve(lockFile);
+  const startedAt = performance.now();
+  let isTold = false;
+  signal?.throwIfAborted();
+  while (!(await taken(path))) {
+    if (!isTold && performance.now() - startedAt > noteMs) {
+      isTold = true;
+      onWait?.(path);
     }
+    await sleep(pollMs, undefined, { signal });
   }
   const heartbeat = setInterval(() => {
     const now = new Date();
@@ -49,5 +83,6 @@ export async function withFileLock<T>(
   } finally {
     clearInterval(heartbeat);
     await rm(path, { force: true });
+    own.delete(path);
   }
 }

@@ -107,6 +107,7 @@ async function compiledBundle(options: UpOptions, signal: AbortSignal): Promise<
       weights: options.weights,
       cut: options.experts === undefined ? undefined : 'experts',
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
+      onNote: note,
       signal,
     });
     return dir;
