@@ -40,18 +40,18 @@ type Entry = readonly [key: string, type: keyof typeof valueTypes, value: Buffer
 const arrayOf = (type: keyof typeof valueTypes, items: readonly Buffer[]): Buffer =>
   Buffer.concat([uint32(valueTypes[type]), uint64(items.length), ...items]);
 
-/** A vocabulary that llama.cpp takes: the 256 letters of byte-level BPE, then words that no text has. */
+/** A vocabulary that llama.cpp and the compiler take: the 256 letters of byte-level BPE, what they merge to, then words that no text has. */
 function vocabulary(): Entry[] {
   const printable = (byte: number): boolean => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
   let hidden = 0;
   const letters = Array.from({ length: 256 }, (_, byte) =>
     String.fromCodePoint(printable(byte) ? byte : 256 + hidden++),
   );
-  const words = Array.from({ length: smolLm2.vocab_size - 257 }, (_, i) => `word${i}`);
-  const tokens = ['<|endoftext|>', ...letters, ...words];
+  const words = Array.from({ length: smolLm2.vocab_size - 259 }, (_, i) => `word${i}`);
+  const tokens = ['<|endoftext|>', ...letters, 'th', 'in', ...words];
   return [
     ['tokenizer.ggml.model', 'string', text('gpt2')],
-    ['tokenizer.ggml.pre', 'string', text('default')],
+    ['tokenizer.ggml.pre', 'string', text('gpt-2')],
     ['tokenizer.ggml.tokens', 'array', arrayOf('string', tokens.map(text))],
     [
       'tokenizer.ggml.token_type',
