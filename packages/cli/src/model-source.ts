@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { checkpointFiles } from '@tessera/compiler';
+import { chatTemplateFolder, checkpointFiles } from '@tessera/compiler';
 import type { ModelId, PulledModel } from '@tessera/hub';
 import { TesseraError } from '@tessera/protocol';
 import { note, progress } from './terminal.js';
@@ -51,7 +51,7 @@ export async function pulledModel(id: ModelId, signal: AbortSignal, choices: Pul
   try {
     return await pullModel(id, {
       ...choices,
-      wanted: checkpointFiles,
+      wanted: [...checkpointFiles, `${chatTemplateFolder}/*.jinja`],
       signal,
       onProgress: ({ doneBytes, totalBytes, file }) => bar.update(doneBytes, totalBytes, file),
       onNote: note,

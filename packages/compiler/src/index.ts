@@ -10,3 +10,4 @@ export {
   type StageInspection,
 } from './inspect-checkpoint.js';
 export type { WantedWeights } from './open-model.js';
+export { chatTemplateFolder } from './tokenizer-files.js';

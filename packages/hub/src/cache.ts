@@ -1,8 +1,20 @@
-import { randomBytes } from 'node:crypto';
-import { copyFile, mkdir, readFile, readlink, rename, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  copyFile,
+  lstat,
+  mkdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  statfs,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
-import type { ContentHash } from './listing.js';
+import type { ContentHash, HubFile } from './listing.js';
 
 /** Of a file system that is full, nothing works well. */
 const spareBytes = 64 * 1024 * 1024;
@@ -26,6 +38,12 @@ export class RepositoryCache {
     return join(this.dir, 'snapshots', commit);
   }
 
+  /** Where our own note of a folder's listing is: what is beside `blobs`, `snapshots` and `refs` other tools pass over. */
+  listing(commit: string, folder: string): string {
+    const which = folder === '' ? '' : `-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`;
+    return join(this.dir, '.tessera', `${commit}${which}.json`);
+  }
+
   /** @throws TesseraError CONFIG_INVALID where nothing can be written */
   async create(): Promise<void> {
     await writing(this.dir, () => mkdir(join(this.dir, 'blobs'), { recursive: true }));
@@ -40,27 +58,59 @@ export class RepositoryCache {
 
   async keepRef(revision: string, commit: string): Promise<void> {
     if (isCommit(revision)) return;
-    const path = join(this.dir, 'refs', revision);
+    await this.replace(join(this.dir, 'refs', revision), commit);
+  }
+
+  /** Writes a small file, at once; one that says the same already is left, and may be one that cannot be written. */
+  async replace(path: string, text: string): Promise<void> {
+    if ((await readFile(path, 'utf8').catch(() => undefined)) === text) return;
     const draft = temporary(path);
     await writing(path, async () => {
       await mkdir(dirname(path), { recursive: true });
-      await writeFile(draft, commit);
+      await writeFile(draft, text);
       await rename(draft, path);
     });
+  }
+
+  /** Whether a snapshot has a file: a link to its blob, or, where no links can be made, a file of its size. */
+  async isLinked(commit: string, { path, bytes, hash }: HubFile): Promise<boolean> {
+    const at = join(this.snapshot(commit), path);
+    const found = await lstat(at).catch(() => undefined);
+    if (found?.isFile()) return found.size === bytes;
+    return (await readlink(at).catch(() => undefined)) === relative(dirname(at), this.blob(hash));
   }
 
   /** Puts a blob into a snapshot under its name. */
   async link(commit: string, path: string, hash: ContentHash): Promise<void> {
     const at = join(this.snapshot(commit), path);
     const target = relative(dirname(at), this.blob(hash));
-    if ((await readlink(at).catch(() => undefined)) === target) return;
     const draft = temporary(at);
-    await writing(at, async () => {
-      await mkdir(dirname(at), { recursive: true });
-      // File systems without links get a copy, as with Hugging Face's own tools.
-      await symlink(target, draft).catch(() => copyFile(this.blob(hash), draft));
-      await rename(draft, at);
-    });
+    try {
+      await writing(at, async () => {
+        await mkdir(dirname(at), { recursive: true });
+        await symlink(target, draft).catch((cause) => {
+          if (!isWithoutLinks(cause)) throw cause;
+          // As Hugging Face's own tools do it.
+          return copyFile(this.blob(hash), draft);
+        });
+        await rename(draft, at);
+      });
+    } catch (reason) {
+      await removeQuietly(draft);
+      throw reason;
+    }
+  }
+
+  /** Whether the file system has links; on one that has none, each file of a snapshot takes its room twice. */
+  async hasLinks(): Promise<boolean> {
+    const draft = temporary(join(this.dir, 'blobs', 'link'));
+    try {
+      await symlink('nothing', draft);
+      await removeQuietly(draft);
+      return true;
+    } catch (cause) {
+      return !isWithoutLinks(cause);
+    }
   }
 
   /** @throws TesseraError STORAGE_FULL where so many bytes have no room */
@@ -77,6 +127,16 @@ export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);
 /** The size of a file; undefined where none is there. */
 export async function sizeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.size;
+}
+
+/** Whether a file of a snapshot is one of its own, and no link to a blob. */
+export async function isCopy(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined))?.isFile() ?? false;
+}
+
+/** FAT has no links, nor have some network shares; Windows has them for those who may make them. */
+function isWithoutLinks(cause: unknown): boolean {
+  return ['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes((cause as NodeJS.ErrnoException).code ?? '');
 }
 
 /** Says of what cannot be written which folder that is. */

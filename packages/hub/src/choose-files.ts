@@ -1,5 +1,6 @@
 import { TesseraError } from '@tessera/protocol';
 import { type ChosenGguf, chooseGguf, ggufModels } from './choose-gguf.js';
+import type { Listing } from './listing.js';
 import type { ModelId } from './model-id.js';
 
 /** Not asked for beside tokenizer.json, which says the same and more. */
@@ -9,6 +10,36 @@ const wholeFile = 'model.safetensors';
 
 /** Pickles run code when they are read; the others are other frameworks' own. */
 const foreignWeights = /\.(bin|pt|pth|ckpt|pkl|h5|msgpack|onnx|npz|tflite|nemo)$/i;
+
+/** What an entry of `wanted` such as FOLDER/*.END says; undefined for one that is a file's name. */
+function wantedFolder(entry: string): { readonly folder: string; readonly end: string } | undefined {
+  const [, folder, end] = /^(.+)\/\*(\.\w+)$/.exec(entry) ?? [];
+  return folder === undefined || end === undefined ? undefined : { folder, end };
+}
+
+/**
+ * The files among which those of a model are chosen, by path: of the root, or of the folder of the file that is named, and
+ * those that are wanted of other folders.
+ * @param list what is in a folder; undefined where that is not known, and then nothing is
+ */
+export async function filesInQuestion<F extends { readonly path: string }>(
+  id: ModelId,
+  wanted: readonly string[],
+  list: (folder: string) => Promise<Listing<F> | undefined>,
+): Promise<ReadonlyMap<string, F> | undefined> {
+  const folder = id.file?.includes('/') ? id.file.slice(0, id.file.lastIndexOf('/')) : '';
+  const root = await list(folder);
+  if (root === undefined) return undefined;
+  const files = [...root.files];
+  for (const entry of id.file === undefined ? wanted : []) {
+    const other = wantedFolder(entry);
+    if (other === undefined || !root.folders.includes(other.folder)) continue;
+    const below = await list(other.folder);
+    if (below === undefined) return undefined;
+    files.push(...below.files.filter(({ path }) => path.endsWith(other.end)));
+  }
+  return new Map(files.map((file) => [file.path, file]));
+}
 
 export type ChosenFiles =
   | {
@@ -22,7 +53,7 @@ export type ChosenFiles =
 
 /**
  * What is needed of the files in a repository's root, or in the folder of the file that is named.
- * @param wanted small files that are taken where they are there
+ * @param wanted small files that are taken where they are there, as PullOptions has them
  * @throws TesseraError CHECKPOINT_INVALID where nothing can be read of them; HUB_NOT_FOUND where the named file is none of them
  */
 export function chooseFiles(id: ModelId, paths: readonly string[], wanted: readonly string[]): ChosenFiles {
@@ -32,7 +63,12 @@ export function chooseFiles(id: ModelId, paths: readonly string[], wanted: reado
   if (safetensors.length > 0) {
     if (!has.has('config.json')) throw lacks(id, 'config.json, without which its weights say nothing');
     const isSaidElsewhere = (name: string): boolean => name === tokenizerModel && has.has('tokenizer.json');
-    const small = wanted.filter((name) => has.has(name) && name !== indexFile && !isSaidElsewhere(name));
+    const named = wanted.flatMap((entry) => {
+      const other = wantedFolder(entry);
+      if (other === undefined) return has.has(entry) ? [entry] : [];
+      return paths.filter((path) => path.startsWith(`${other.folder}/`) && path.endsWith(other.end));
+    });
+    const small = named.filter((name) => name !== indexFile && !isSaidElsewhere(name));
     if (has.has(indexFile)) return { kind: 'safetensors', small, index: indexFile, weights: [] };
     return { kind: 'safetensors', small, weights: has.has(wholeFile) ? [wholeFile] : safetensors };
   }

@@ -2,8 +2,8 @@ import type { Hash } from 'node:crypto';
 import { constants, type FileHandle, open, rename } from 'node:fs/promises';
 import { withFileLock } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { noRoom, removeQuietly, sizeOf, writing } from './cache.js';
-import { hashFile, startHash } from './content-check.js';
+import { noRoom, removeQuietly, writing } from './cache.js';
+import { hashFile, isRight, startHash } from './content-check.js';
 import type { HubClient } from './hub-client.js';
 import { notAHub } from './hub-errors.js';
 import type { HubFile } from './listing.js';
@@ -21,13 +21,17 @@ export class BlobFetch {
   /** Bytes of the part, which `hash` has seen. */
   private done = 0;
 
-  /** @param onBytes called with how many came, or fewer than none where a part was thrown away */
+  /**
+   * @param onBytes called with how many came, or fewer than none where a part was thrown away
+   * @param verify whether a blob that is there is read, too
+   */
   constructor(
     private readonly client: HubClient,
     private readonly commit: string,
     private readonly file: HubFile,
     private readonly blob: string,
     private readonly onBytes: (bytes: number) => void,
+    private readonly verify: boolean,
   ) {
     this.part = `${blob}${partSuffix}`;
   }
@@ -41,10 +45,14 @@ export class BlobFetch {
   async run(): Promise<number> {
     const { signal } = this.client.options;
     let fetched = 0;
-    await withFileLock(`${this.part}.lock`, signal, async () => {
-      if ((await sizeOf(this.blob)) === this.file.bytes) return this.onBytes(this.file.bytes);
-      fetched = await writing(this.part, () => this.fetch());
-    });
+    await writing(this.part, () =>
+      withFileLock(`${this.part}.lock`, signal, async () => {
+        if (await isRight(this.blob, this.file, this.verify, signal)) return this.onBytes(this.file.bytes);
+        // Whoever puts a blob there has this lock: what is wrong now is nobody's new one.
+        await removeQuietly(this.blob);
+        fetched = await this.fetch();
+      }),
+    );
     return fetched;
   }
 

@@ -1,5 +1,6 @@
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { TesseraError } from '@tessera/protocol';
+import { isCommit } from './cache.js';
 import type { HubClient } from './hub-client.js';
 import { notAHub } from './hub-errors.js';
 import { isSafePath } from './model-id.js';
@@ -18,12 +19,21 @@ export interface HubFile {
   readonly hash: ContentHash;
 }
 
+/** What is in one folder, without what is below it. */
+export interface Listing<F extends { readonly path: string } = HubFile> {
+  readonly files: readonly F[];
+  /** From the repository's root on. */
+  readonly folders: readonly string[];
+}
+
 /** Repositories of many checkpoints have some thousand files in a folder. */
 const maxEntries = 20_000;
+/** A page has 50 entries and more; one that has none may lead to itself. */
+const maxPages = 500;
 
 /**
  * The commit that a revision is now.
- * @throws TesseraError as HubClient.fetchJson
+ * @throws TesseraError as HubClient.fetchJson; CONFIG_INVALID where another commit comes than the one that is asked for
  */
 export async function commitOf(client: HubClient): Promise<string> {
   const { endpoint, id } = client.options;
@@ -36,25 +46,31 @@ export async function commitOf(client: HubClient): Promise<string> {
       fetch: client.fetchJson,
     }),
   );
-  if (!/^[0-9a-f]{40}$/.test(sha ?? '')) throw notAHub(endpoint, `it names "${sha}" as a commit`);
+  if (!isCommit(sha ?? '')) throw notAHub(endpoint, `it names "${sha}" as a commit`);
+  if (isCommit(id.revision) && sha !== id.revision) throw notAHub(endpoint, `it gives ${sha} for ${id.revision}`);
   return sha as string;
 }
 
 /**
- * The files of one folder of a commit, without those below it.
+ * What one folder of a commit has, without what is below it.
  * @throws TesseraError as HubClient.fetchJson; CHECKPOINT_INVALID naming an entry that no honest listing has
  */
-export async function filesOf(client: HubClient, commit: string, folder: string): Promise<HubFile[]> {
+export async function filesOf(client: HubClient, commit: string, folder: string): Promise<Listing> {
   const { endpoint, id } = client.options;
   return asking(client, async () => {
     const files: HubFile[] = [];
+    const folders: string[] = [];
     let entries = 0;
+    let pages = 0;
     const listing = listFiles({
       repo: { type: 'model', name: id.repository },
       revision: commit,
       path: folder === '' ? undefined : folder,
       hubUrl: endpoint,
-      fetch: client.fetchJson,
+      fetch: (input: string | URL | Request): Promise<Response> => {
+        if (++pages > maxPages) throw refused(client, `more than ${maxPages} pages of a folder`);
+        return client.fetchJson(input);
+      },
     });
     for await (const entry of listing) {
       if (++entries > maxEntries) throw refused(client, `more than ${maxEntries} files in a folder`);
@@ -62,8 +78,9 @@ export async function filesOf(client: HubClient, commit: string, folder: string)
         throw refused(client, `a file named ${JSON.stringify(entry.path)}, which is no path inside it`);
       }
       if (entry.type === 'file') files.push(fileOf(client, entry));
+      if (entry.type === 'directory') folders.push(entry.path);
     }
-    return files;
+    return { files, folders };
   });
 }
 
@@ -75,11 +92,17 @@ function fileOf(
   const bytes = lfs?.size ?? entry.size;
   const hex = String(lfs?.oid ?? entry.oid).replace(/^sha256:/, '');
   const algorithm = lfs === undefined ? 'git-sha1' : 'sha256';
-  if (!Number.isSafeInteger(bytes) || bytes < 0) throw refused(client, `${path} of ${bytes} bytes`);
-  if (!(algorithm === 'sha256' ? /^[0-9a-f]{64}$/ : /^[0-9a-f]{40}$/).test(hex)) {
-    throw refused(client, `${path} without a hash to check it by`);
-  }
+  if (!isSize(bytes)) throw refused(client, `${path} of ${bytes} bytes`);
+  if (contentHash(hex)?.algorithm !== algorithm) throw refused(client, `${path} without a hash to check it by`);
   return { path, bytes, hash: { algorithm, hex } };
+}
+
+export const isSize = (bytes: unknown): bytes is number => Number.isSafeInteger(bytes) && Number(bytes) >= 0;
+
+/** The hash that a blob's name is; undefined for what is none. */
+export function contentHash(hex: unknown): ContentHash | undefined {
+  if (typeof hex !== 'string' || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hex)) return undefined;
+  return { algorithm: hex.length === 64 ? 'sha256' : 'git-sha1', hex };
 }
 
 function refused(client: HubClient, what: string): TesseraError {

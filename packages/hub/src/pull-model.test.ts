@@ -276,6 +276,18 @@ test.each([
     /without a hash/,
   ],
   [
+    'another commit than the one that is named',
+    {
+      fault: ({ path }: { path: string }) =>
+        path.includes('/revision/')
+          ? { status: 200, body: JSON.stringify({ _id: '1', id: repository, sha: 'b'.repeat(40) }) }
+          : undefined,
+    },
+    { id: `${repository}@${'a'.repeat(40)}` },
+    'CONFIG_INVALID',
+    /it gives b{40} for a{40}/,
+  ],
+  [
     'a page that is no listing',
     { fault: ({ path }: { path: string }) => (path.includes('/tree/') ? { status: 200 } : undefined) },
     {},
@@ -286,6 +298,19 @@ test.each([
   await using hub = await serve(options as Partial<HubServerOptions>);
   await expect(pull(hub.endpoint, pulling)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   expect(readdirSync(folder).every((name) => name === 'models--acme--small-model')).toBe(true);
+});
+
+test('a listing of empty pages, each of which leads to itself, has an end', async () => {
+  let self = '';
+  await using hub = await serve({
+    fault: ({ path }) =>
+      path.includes('/tree/') ? { status: 200, headers: { link: `<${self}>; rel="next"` }, body: '[]' } : undefined,
+  });
+  self = `${hub.endpoint}/api/models/${repository}/tree/main`;
+  await expect(pull(hub.endpoint)).rejects.toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: /lists more than 500 pages/,
+  });
 });
 
 test('a hub that asks for fewer requests gets them, as long as it says; one that asks for too much is left', async () => {

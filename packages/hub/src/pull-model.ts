@@ -2,13 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mapOrdered } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { isCommit, RepositoryCache, removeQuietly, sizeOf } from './cache.js';
-import { type ChosenFiles, chooseFiles, filesOfIndex } from './choose-files.js';
-import { completeSnapshot } from './complete-snapshot.js';
-import { hashFile, startHash } from './content-check.js';
+import { isCommit, isCopy, RepositoryCache, sizeOf } from './cache.js';
+import { type ChosenFiles, chooseFiles, filesInQuestion, filesOfIndex } from './choose-files.js';
+import { type CompleteSnapshot, completeSnapshot } from './complete-snapshot.js';
+import { isRight } from './content-check.js';
 import { BlobFetch, partSuffix } from './fetch-blob.js';
 import { HubClient } from './hub-client.js';
-import { commitOf, filesOf, type HubFile } from './listing.js';
+import { keepListing } from './kept-listing.js';
+import { commitOf, filesOf, type HubFile, type Listing } from './listing.js';
 import type { ModelId } from './model-id.js';
 import type { PulledModel } from './pulled-model.js';
 import { type HubSurroundings, hubSurroundings } from './surroundings.js';
@@ -22,7 +23,7 @@ interface PullProgress {
 }
 
 export interface PullOptions {
-  /** Small files that are needed beside weights in safetensors where the repository has them, such as config.json. */
+  /** Small files that are needed beside weights in safetensors where the repository has them: config.json, FOLDER/*.END. */
   readonly wanted: readonly string[];
   /** By default those of the process's environment. */
   readonly surroundings?: HubSurroundings;
@@ -46,7 +47,8 @@ const filesAtOnce = 4;
 
 /**
  * Brings what is needed of a model into the cache that Hugging Face's tools share, each file checked by its hash.
- * A snapshot that is complete is used without the hub where it is named by its commit, or the hub cannot be reached.
+ * A snapshot that is complete is used without the hub where it is named by its commit and a listing of it was kept, or the hub
+ * cannot be asked.
  * @throws TesseraError HUB_UNAVAILABLE, HUB_DENIED, HUB_NOT_FOUND; CHECKPOINT_INVALID where there is nothing to be read, or what
  *   comes is not what is listed; CONFIG_INVALID on a wrong variable or a folder that cannot be
  *   written; STORAGE_FULL
@@ -55,24 +57,49 @@ export async function pullModel(id: ModelId, options: PullOptions): Promise<Pull
   const surroundings = options.surroundings ?? (await hubSurroundings());
   const cache = new RepositoryCache(surroundings.cacheDir, id.repository);
   const known = await cache.commitOf(id.revision);
-  const found = known === undefined ? undefined : await completeSnapshot(cache, id, known, options.wanted);
+  const found = known === undefined ? undefined : await completeSnapshot(cache, id, known, options);
   if (surroundings.offline) {
-    if (found !== undefined) return found;
+    if (found !== undefined) return withoutHub(found, options);
     throw new TesseraError(
       'HUB_UNAVAILABLE',
       `${id.repository}@${id.revision} is not complete in ${cache.dir}, and HF_HUB_OFFLINE is set`,
     );
   }
-  if (found !== undefined && isCommit(id.revision) && options.verify !== true) return found;
+  if (found?.isListed && isCommit(id.revision) && options.verify !== true) return found.model;
   try {
     return await new Pull(cache, id, surroundings, options).run();
   } catch (reason) {
     if (found === undefined || !(reason instanceof TesseraError) || reason.code !== 'HUB_UNAVAILABLE') throw reason;
     options.onNote?.(
-      `${reason.message}; the snapshot of ${id.repository} that is there is used (${found.commit.slice(0, 12)})`,
+      `${reason.message}; the snapshot of ${id.repository} that is there is used (${found.model.commit.slice(0, 12)})`,
     );
-    return found;
+    return withoutHub(found, options);
   }
+}
+
+/** What is there, as far as it can be trusted when nobody can be asked. */
+async function withoutHub(
+  { model, files, isListed, kind }: CompleteSnapshot,
+  { verify, signal, onNote }: PullOptions,
+): Promise<PulledModel> {
+  const { id, dir } = model;
+  if (!isListed && kind === 'gguf' && id.file === undefined) {
+    onNote?.(`${model.files[0]} is taken, which is there; what else ${id.repository} has is not known without the hub`);
+  }
+  for (const { path, bytes, hash } of verify === true ? files : []) {
+    if (hash === undefined) {
+      throw new TesseraError(
+        'HUB_UNAVAILABLE',
+        `${join(dir, path)} is no link to a blob, so that its hash is not known`,
+      );
+    }
+    if (await isRight(join(dir, path), { bytes, hash }, true, signal)) continue;
+    throw new TesseraError(
+      'CHECKPOINT_INVALID',
+      `${join(dir, path)} is damaged: its ${hash.algorithm} is not ${hash.hex}; a pull that verifies and can ask the hub fetches it again`,
+    );
+  }
+  return model;
 }
 
 class Pull {
@@ -105,11 +132,17 @@ class Pull {
   async run(): Promise<PulledModel> {
     const { id, cache } = this;
     const commit = await commitOf(this.client);
-    const folder = id.file?.includes('/') ? id.file.slice(0, id.file.lastIndexOf('/')) : '';
-    const listing = new Map((await filesOf(this.client, commit, folder)).map((file) => [file.path, file]));
+    const { wanted, withoutWeights } = this.options;
+    const listings = new Map<string, Listing>();
+    const listing = (await filesInQuestion(id, wanted, async (folder) => {
+      const found = await filesOf(this.client, commit, folder);
+      listings.set(folder, found);
+      return found;
+    })) as ReadonlyMap<string, HubFile>;
     const paths = [...listing.keys()];
-    const chosen = chooseFiles(id, paths, this.options.wanted);
+    const chosen = chooseFiles(id, paths, wanted);
     await cache.create();
+    for (const [folder, found] of listings) await keepListing(cache, commit, folder, found);
     const take = async (names: readonly string[]): Promise<string[]> => {
       await this.fetchAll(
         commit,
@@ -119,7 +152,7 @@ class Pull {
     };
     const files = await this.takeChosen(chosen, commit, paths, take);
     // What other tools find by the branch's name is whole.
-    await cache.keepRef(id.revision, commit);
+    if (withoutWeights !== true || chosen.kind === 'gguf') await cache.keepRef(id.revision, commit);
     const dir = cache.snapshot(commit);
     return {
       id,
@@ -157,7 +190,7 @@ class Pull {
   }
 
   private async fetchAll(commit: string, files: readonly HubFile[]): Promise<void> {
-    this.totalBytes += files.reduce((sum, { bytes }) => sum + bytes, 0);
+    this.totalBytes += sumOf(files);
     const missing: HubFile[] = [];
     let toCome = 0;
     for (const file of files) {
@@ -165,6 +198,9 @@ class Pull {
       missing.push(file);
       toCome += file.bytes - ((await sizeOf(`${this.cache.blob(file.hash)}${partSuffix}`)) ?? 0);
     }
+    const unlinked: HubFile[] = [];
+    for (const file of files) if (!(await this.isLinked(commit, file))) unlinked.push(file);
+    if (unlinked.length > 0 && !(await this.cache.hasLinks())) toCome += sumOf(unlinked);
     await this.cache.requireRoom(toCome);
     const fetches: Promise<void>[] = [];
     const results = mapOrdered(missing, filesAtOnce, this.signal, (file, signal) => {
@@ -178,34 +214,37 @@ class Pull {
       // Those that another's failure ends let go of their parts first.
       await Promise.allSettled(fetches);
     }
-    for (const { path, hash } of files) await this.cache.link(commit, path, hash);
+    for (const { path, hash } of unlinked) await this.cache.link(commit, path, hash);
   }
 
   private async fetchOne(commit: string, file: HubFile, signal: AbortSignal): Promise<void> {
     const client = new HubClient({ ...this.client.options, signal });
     const onBytes = (bytes: number): void => this.count(bytes, file.path);
-    const fetched = await new BlobFetch(client, commit, file, this.cache.blob(file.hash), onBytes).run();
+    const fetched = await new BlobFetch(client, commit, file, this.cache.blob(file.hash), onBytes, this.verify).run();
     this.fetchedBytes += fetched;
   }
 
-  /** A blob is named by its hash, and is put there when it is whole. */
+  private get verify(): boolean {
+    return this.options.verify === true;
+  }
+
   private async isThere(file: HubFile): Promise<boolean> {
     const blob = this.cache.blob(file.hash);
-    if ((await sizeOf(blob)) !== file.bytes) {
-      await removeQuietly(blob);
-      return false;
+    if (await isRight(blob, file, this.verify, this.signal)) {
+      this.count(file.bytes, file.path);
+      return true;
     }
-    if (this.options.verify === true) {
-      const hash = startHash(file);
-      await hashFile(hash, blob, file.bytes, this.signal);
-      if (hash.digest('hex') !== file.hash.hex) {
-        this.options.onNote?.(`${file.path} in the cache is damaged; it is fetched again`);
-        await removeQuietly(blob);
-        return false;
-      }
+    if ((await sizeOf(blob)) !== undefined) {
+      this.options.onNote?.(`${file.path} in the cache is damaged; it is fetched again`);
     }
-    this.count(file.bytes, file.path);
-    return true;
+    return false;
+  }
+
+  /** Of a copy, which is what is read, the content is looked at as that of its blob is. */
+  private async isLinked(commit: string, file: HubFile): Promise<boolean> {
+    if (!(await this.cache.isLinked(commit, file))) return false;
+    const at = join(this.cache.snapshot(commit), file.path);
+    return !this.verify || !(await isCopy(at)) || (await isRight(at, file, true, this.signal));
   }
 
   private count(bytes: number, file: string): void {
@@ -213,3 +252,5 @@ class Pull {
     this.options.onProgress?.({ doneBytes: this.doneBytes, totalBytes: this.totalBytes, file });
   }
 }
+
+const sumOf = (files: readonly HubFile[]): number => files.reduce((sum, { bytes }) => sum + bytes, 0);

@@ -7,6 +7,8 @@ export interface Fault {
   /** Answers so, and nothing else. */
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What it answers with beside a status. */
+  readonly body?: string;
   /** The connection is cut after so many bytes of the body. */
   readonly cutAfter?: number;
   /** So many bytes of the body are sent, and nothing more, until the server stops; -1 holds back the headers, too. */
@@ -119,7 +121,7 @@ export class HubServer implements AsyncDisposable {
     const fault = this.options.fault?.(seen) ?? {};
     if (fault.stallAfter === -1) return;
     if (fault.status !== undefined) {
-      response.writeHead(fault.status, fault.headers).end('{"error":"as the test asks"}');
+      response.writeHead(fault.status, fault.headers).end(fault.body ?? '{"error":"as the test asks"}');
       return;
     }
     if (server === 'store') this.fromStore(seen, response, fault);
@@ -217,7 +219,17 @@ export class HubServer implements AsyncDisposable {
           ? { lfs: { oid: sha('sha256', content), size: content.length, pointerSize: 134 } }
           : {}),
       }));
-    return [...files, ...(this.options.entries ?? [])];
+    const below = Object.keys(this.options.files).flatMap((path) => {
+      const inside = folder === '' ? path : path.startsWith(`${folder}/`) ? path.slice(folder.length + 1) : '';
+      return inside.includes('/') ? [path.slice(0, path.length - inside.length + inside.indexOf('/'))] : [];
+    });
+    const folders = [...new Set(below)].map((path) => ({
+      type: 'directory',
+      path,
+      size: 0,
+      oid: gitHash(Buffer.from(path)),
+    }));
+    return [...folders, ...files, ...(this.options.entries ?? [])];
   }
 }
 
