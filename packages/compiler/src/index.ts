@@ -9,4 +9,5 @@ export {
   type ParameterDifference,
   type StageInspection,
 } from './inspect-checkpoint.js';
+export { requireMadeFrom, requireMadeFromId } from './made-from.js';
 export type { WantedWeights } from './open-model.js';
