@@ -77,6 +77,11 @@ const rows: readonly Row[] = [
   ],
   [
     'encoder',
+    `model.source={"pvc": null, "pull": {"id": "a/b", "revision": "${'a'.repeat(40)}", "extraEnv": [{"name": "HF_HOME"}]}}`,
+    'model.source.pull.extraEnv has HF_HOME, which the chart sets',
+  ],
+  [
+    'encoder',
     `model.copy.enabled=true,model.source={"pvc": null, "pull": {"id": "acme/small", "revision": "${'a'.repeat(40)}"}}`,
     'model.copy.enabled is set, and model.source.pull makes the bundle',
   ],

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
@@ -132,10 +132,12 @@ test.each(['float32', 'float16', 'int8', 'int4-g128-zp'])(
   },
 );
 
-test('compile --keep leaves the bundle that is there, and refuses one of other weights', async () => {
+test('compile --keep leaves the bundle that is there, and refuses one of other weights, another cut or other contents', async () => {
   const out = join(folder, 'kept');
-  const compile = (weights: string) =>
-    tessera(['compile', demoModelDir, '--out', out, '--weights', weights, '--keep', '--json']);
+  const checkpoint = join(folder, 'checkpoint');
+  cpSync(demoModelDir, checkpoint, { recursive: true });
+  const compile = (weights: string, ...more: string[]) =>
+    tessera(['compile', checkpoint, '--out', out, '--weights', weights, '--keep', '--json', ...more]);
   expect((await compile('int8')).status).toBe(0);
   const written = statSync(join(out, 'bundle.json'));
   const second = await compile('int8');
@@ -144,4 +146,16 @@ test('compile --keep leaves the bundle that is there, and refuses one of other w
   const other = await compile('int4');
   expect(other.status).toBe(2);
   expect(other.stderr).toContain('has a bundle of weights int8, not int4');
+  expect((await compile('auto')).stderr).toContain('has a bundle of weights int8, not float32');
+  expect((await compile('int8', '--cut', 'layers=2')).stderr).toContain('made without --cut, not with --cut layers=2');
+  // Its digests are remembered, and believed: with those of another file it is another model's.
+  const memo = join(out, 'checkpoint-digests.json');
+  const digests = readFileSync(memo, 'utf8');
+  writeFileSync(memo, digests.replaceAll(/"sha256":"[0-9a-f]{64}"/g, `"sha256":"${'0'.repeat(64)}"`));
+  expect((await compile('int8')).stderr).toContain(`was made from other files than ${checkpoint} has`);
+  rmSync(memo);
+  expect(await compile('int8')).toMatchObject({ status: 0 });
+  expect(JSON.parse(readFileSync(memo, 'utf8'))).toEqual(JSON.parse(digests));
+  writeFileSync(join(checkpoint, 'generation_config.json'), '{"max_new_tokens": 5}');
+  expect(await compile('int8')).toMatchObject({ status: 2 });
 });

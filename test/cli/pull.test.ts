@@ -166,5 +166,20 @@ test('compile of an id pulls it, and with --keep asks nobody when the bundle is 
   expect((await readBundle(join(folder, 'bundle'))).manifest).toMatchObject({ name: 'text-only', weights: 'int8' });
   hub.requests.length = 0;
   expect(JSON.parse((await tessera(args, env)).stdout)).toMatchObject({ kept: true });
+  const asked = (id: string, weights = 'int8') =>
+    tessera(['compile', id, '--out', join(folder, 'bundle'), '--weights', weights, '--keep', '--json'], env);
+  expect(await asked(`${repository}@${hub.commit}`)).toMatchObject({ status: 0 });
+  for (const [id, weights, says] of [
+    [`${repository}@${'0'.repeat(40)}`, 'int8', `of ${repository}@${hub.commit}, not of ${repository}@000`],
+    ['acme/other', 'int8', 'not of acme/other@main'],
+    [repository, 'auto', 'of weights int8, not auto'],
+  ] as const) {
+    const { status, stderr } = await asked(id, weights);
+    expect({ status, stderr }).toEqual({ status: 2, stderr: expect.stringContaining(says) });
+  }
   expect(hub.requests).toEqual([]);
+  // A folder is compared by its contents, wherever it came from.
+  expect(await asked(snapshot())).toMatchObject({ status: 0 });
+  rmSync(join(folder, 'bundle/made-from.json'));
+  expect((await asked(repository)).stderr).toContain('does not say whether it was made from');
 });

@@ -68,10 +68,21 @@ test.each([
 test.each([
   ['a certificate without its key', () => ['--tls-cert', own.certFile], '--tls-key'],
   ['a file that is not there', () => ['--tls-ca', '/no/such.pem'], '--tls-ca /no/such.pem'],
+  ['no certificate in the file', () => ['--tls-ca', own.keyFile], /--tls-ca \S+ has no block BEGIN CERTIFICATE/],
+  [
+    'no certificate of its own in the file',
+    () => ['--tls-cert', own.keyFile, '--tls-key', own.keyFile],
+    /--tls-cert \S+ has no block BEGIN CERTIFICATE/,
+  ],
+  [
+    'no key in the file',
+    () => ['--tls-cert', own.certFile, '--tls-key', own.certFile],
+    /--tls-key \S+ has no block BEGIN PRIVATE KEY/,
+  ],
 ])('with %s it calls nobody', async (_, flags, said) => {
   const { status, stderr } = await tessera(asking(...flags()));
   expect(status).toBe(2);
-  expect(stderr).toContain(said);
+  expect(stderr).toMatch(said);
 });
 
 test('the stages are measured over it too', async () => {

@@ -168,7 +168,7 @@ export const bundleManifest = z
     weights: z.enum(weightKinds),
     /** Parameters of each stage as the checkpoint publishes them; 0 where the model lacks the stage. */
     parameters: z.record(z.enum(stageNames), z.number().int().nonnegative()),
-    /** Every other file of the folder. */
+    /** Every other file that is served from. */
     files: z.record(
       fileName,
       z.strictObject({ bytes: z.number().int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) }),

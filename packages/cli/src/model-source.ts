@@ -21,6 +21,8 @@ export interface LocalModel {
   readonly path: string;
   /** What it is called where its folder has another name. */
   readonly name?: string;
+  /** Of one of the hub: the ids that mean it, as it was asked for and by its commit. */
+  readonly ids?: readonly string[];
 }
 
 /**
@@ -37,12 +39,27 @@ export async function localModel(text: string, signal: AbortSignal, choices: Pul
   if (id === undefined) return { path };
   try {
     const pulled = await pulledModel(id, signal, choices);
-    return { path: pulled.path, name: pulled.path === pulled.dir ? basename(id.repository) : undefined };
+    return {
+      path: pulled.path,
+      name: pulled.path === pulled.dir ? basename(id.repository) : undefined,
+      ids: [idText(id), idText({ ...id, revision: pulled.commit })],
+    };
   } catch (reason) {
     if (!(reason instanceof TesseraError) || !reason.code.startsWith('HUB_')) throw reason;
     throw new TesseraError(reason.code, `nothing is at ${path}, and ${reason.message}`, reason.options);
   }
 }
+
+/** The id that a text means where nothing is at that path: always with the revision; undefined where it means none. */
+export async function hubId(text: string): Promise<string | undefined> {
+  if (await stat(resolve(text)).catch(() => undefined)) return undefined;
+  const { parseModelId } = await import('@tessera/hub');
+  const id = parseModelId(text);
+  return id === undefined ? undefined : idText(id);
+}
+
+const idText = ({ repository, revision, file }: ModelId): string =>
+  `${repository}@${revision}${file === undefined ? '' : `:${file}`}`;
 
 /** Pulls a model, with progress on stderr. */
 export async function pulledModel(id: ModelId, signal: AbortSignal, choices: PullChoices): Promise<PulledModel> {

@@ -148,7 +148,11 @@ function buildProgram(signal: AbortSignal): Command {
         'also write the LLM in pieces that other processes can hold: experts of a mixture, or layers=N for N pieces of layers',
       ).argParser(cutOption),
     )
-    .option('--keep', 'leave a bundle that is there already as it is, as a container that is started anew needs', false)
+    .option(
+      '--keep',
+      'leave a bundle that is there already and was made from the same, as a container that is started anew needs',
+      false,
+    )
     .option('--json', 'the result as JSON', false)
     .action((model: string, options: CompileCommandOptions) => compile(model, options, signal));
 

@@ -48,17 +48,22 @@ export async function readTls(flags: TlsFlags): Promise<TlsOptions | undefined> 
       'a certificate and its key go together: give both --tls-cert and --tls-key',
     );
   }
-  const ca = await pemOf('--tls-ca', tlsCa);
-  const cert = await pemOf('--tls-cert', tlsCert);
-  const key = await pemOf('--tls-key', tlsKey);
+  const ca = await pemOf('--tls-ca', tlsCa, 'CERTIFICATE');
+  const cert = await pemOf('--tls-cert', tlsCert, 'CERTIFICATE');
+  const key = await pemOf('--tls-key', tlsKey, 'PRIVATE KEY');
   return { ca, cert, key, serverName };
 }
 
-async function pemOf(flag: string, file: string | undefined): Promise<Buffer | undefined> {
+/** Node takes a file without a certificate for one that trusts nobody, and says so only of the server. */
+async function pemOf(flag: string, file: string | undefined, block: string): Promise<Buffer | undefined> {
   if (file === undefined) return undefined;
+  let bytes: Buffer;
   try {
-    return await readFile(resolve(file));
+    bytes = await readFile(resolve(file));
   } catch (cause) {
     throw new TesseraError('CONFIG_INVALID', `${flag} ${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
+  // RSA PRIVATE KEY and TRUSTED CERTIFICATE are such blocks, too.
+  if (new RegExp(`^-----BEGIN ([A-Z0-9]+ )?${block}-----`, 'm').test(bytes.toString('latin1'))) return bytes;
+  throw new TesseraError('CONFIG_INVALID', `${flag} ${file} has no block BEGIN ${block}, as a PEM file has`);
 }

@@ -15,6 +15,7 @@ import { countParameters } from './count-parameters.js';
 import type { Cut } from './cut.js';
 import { requireFreeSpace } from './free-space.js';
 import { WeightFile, weightBytes, writeGraph } from './graph/write-graph.js';
+import { checkpointDigests, writeIds } from './made-from.js';
 import { manifestSections, nullConditionFile } from './manifest-sections.js';
 import { modelName } from './model-name.js';
 import { modulePlaced, type StagePieces } from './models/model-plan.js';
@@ -41,6 +42,10 @@ export interface CompileOptions {
   readonly name?: string;
   /** The checkpoint's content digest, where the caller has it already. */
   readonly digest?: string;
+  /** What the model is called on a hub, ORG/NAME@REVISION, for `requireMadeFromId`. */
+  readonly ids?: readonly string[];
+  /** Whether the digests of the checkpoint's files are kept in the bundle's folder, so that `requireMadeFrom` reads none again. */
+  readonly remembers?: boolean;
 }
 
 /**
@@ -92,7 +97,9 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
     const graphs = buildGraphs(model, plan.stages, sections.llm, weights);
     // Before anything is read to its end: nobody waits for a digest to hear that the disk is full.
     await requireFreeSpace(work, bytesOnDisk(graphs));
-    const digest = options.digest ?? (await contentDigest(path, weights, (file) => fileDigest(file, signal), cut));
+    const memo = options.remembers ? await checkpointDigests(work) : undefined;
+    const digestOf = (file: string): Promise<string> => memo?.digest(file, signal) ?? fileDigest(file, signal);
+    const digest = options.digest ?? (await contentDigest(path, weights, digestOf, cut));
     await writeGraphs(graphs, work, options);
     await writeNullCondition(model, plan.stages, work, signal);
     await writeTokenizer(work, tokenizer);
@@ -105,6 +112,8 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
       files: await describeFiles(work, signal),
       ...sections,
     });
+    await memo?.save();
+    if (options.ids !== undefined) await writeIds(work, options.ids, options.weights);
     await writeFile(join(work, manifestFileName), `${JSON.stringify(manifest, null, 2)}\n`);
     return manifest;
   } finally {

@@ -2,12 +2,11 @@ import { mkdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { withFileLock } from '@tessera/flow';
-import { TesseraError } from '@tessera/protocol';
 import { type CompileOptions, compileCheckpoint } from './compile-checkpoint.js';
 import { contentDigest } from './content-digest.js';
 import { DigestMemo } from './digest-memo.js';
 import { modelName } from './model-name.js';
-import { decideWeights, isModelFile } from './open-model.js';
+import { decideWeights, requireModel } from './open-model.js';
 import { removeAbandoned } from './temporary-sibling.js';
 
 export interface EnsuredBundle {
@@ -17,7 +16,7 @@ export interface EnsuredBundle {
   readonly compiled: boolean;
 }
 
-export interface EnsureOptions extends Omit<CompileOptions, 'digest'> {
+export interface EnsureOptions extends Omit<CompileOptions, 'digest' | 'ids' | 'remembers'> {
   /** Told what takes long beside the work itself. */
   readonly onNote?: (text: string) => void;
 }
@@ -43,9 +42,7 @@ export async function ensureBundle(
   const { cut, signal } = options;
   const checkpoint = resolve(checkpointDir);
   const cache = resolve(cacheDir);
-  if (!((await isModelFile(checkpoint)) || (await stat(join(checkpoint, 'config.json')).catch(() => undefined)))) {
-    throw new TesseraError('CHECKPOINT_INVALID', `${join(checkpoint, 'config.json')}: is missing`);
-  }
+  await requireModel(checkpoint);
   const weights = await decideWeights(checkpoint, options.weights);
   await mkdir(cache, { recursive: true });
   const memo = await DigestMemo.open(join(cache, 'digests.json'));

@@ -9,5 +9,6 @@ export {
   type ParameterDifference,
   type StageInspection,
 } from './inspect-checkpoint.js';
+export { requireMadeFrom, requireMadeFromId } from './made-from.js';
 export type { WantedWeights } from './open-model.js';
 export { chatTemplateFolder } from './tokenizer-files.js';

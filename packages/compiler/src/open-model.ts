@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
 import type { PublishedModel } from './checkpoint/published-model.js';
 import { FolderModel } from './folder-model.js';
@@ -21,6 +22,13 @@ export async function openModel(path: string): Promise<PublishedModel> {
   if (await isModelFile(path)) return GgufCheckpoint.open(path);
   if (path.endsWith('.gguf')) throw new TesseraError('CHECKPOINT_INVALID', `${path}: is no file that can be read`);
   return FolderModel.open(path);
+}
+
+/** @throws TesseraError CHECKPOINT_INVALID where a path is neither a file nor a folder with a config.json */
+export async function requireModel(path: string): Promise<void> {
+  const config = join(path, 'config.json');
+  if ((await isModelFile(path)) || (await stat(config).catch(() => undefined))) return;
+  throw new TesseraError('CHECKPOINT_INVALID', `${config}: is missing`);
 }
 
 /** How weights are to be held: `auto` is float32, and of a GGUF file what comes nearest to what it stores. */

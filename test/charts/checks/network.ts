@@ -85,21 +85,31 @@ export const edgesAreTheArchitectures: Check = (release) => {
     for (const port of [53, 5353]) compare(end, { name: 'DNS', ip: '10.0.3.4' }, port, true, 'UDP');
     // The hub is outside: anywhere, where no peers are named that it is.
     const pulls = settings.pulls && end.component !== 'streams';
-    if (!pulls || !settings.hub) compare(end, outside, 443, pulls);
+    if (!pulls || !settings.hub) for (const port of settings.hubPorts) compare(end, outside, port, pulls);
     compare(end, outside, ports.grpc, false);
   }
   return faults;
 };
 
+interface PolicySettings extends Readonly<Record<'clients' | 'scrapers' | 'more' | 'pulls' | 'hub', boolean>> {
+  /** The hub's own, and that of the hosts that keep its files. */
+  readonly hubPorts: ReadonlySet<number>;
+}
+
 /** What the values say of the policies' open ends. */
-function policySettings(values: unknown): Readonly<Record<'clients' | 'scrapers' | 'more' | 'pulls' | 'hub', boolean>> {
+function policySettings(values: unknown): PolicySettings {
   const found = new Set<string>();
+  const hubPorts = new Set([443]);
   let pulls = false;
   const visit = (node: unknown): void => {
     if (node === null || typeof node !== 'object') return;
     for (const [key, value] of Object.entries(node)) {
       if (key === 'networkPolicy' && value !== null) for (const name of Object.keys(value as object)) found.add(name);
-      if (key === 'pull' && value !== null) pulls = true;
+      if (key === 'pull' && value !== null) {
+        pulls = true;
+        const { endpoint } = value as { endpoint?: string };
+        if (endpoint) hubPorts.add(portOf(new URL(endpoint)));
+      }
       visit(value);
     }
   };
@@ -109,6 +119,12 @@ function policySettings(values: unknown): Readonly<Record<'clients' | 'scrapers'
     scrapers: found.has('scrapers'),
     pulls,
     hub: found.has('hub'),
+    hubPorts,
     more: found.has('extraEgress') || found.has('nats') || found.has('dns'),
   };
+}
+
+function portOf({ port, protocol }: URL): number {
+  if (port !== '') return Number(port);
+  return protocol === 'http:' ? 80 : 443;
 }

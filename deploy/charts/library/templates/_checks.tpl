@@ -128,7 +128,9 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- $part := . -}}
 {{- $model := include "tessera.model" . | fromJson -}}
 {{- with $model.source.pull -}}
-{{- if not (regexMatch "^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)?$" (toString .id)) -}}
+{{- /* As parseModelId of packages/hub, which the container asks. */ -}}
+{{- $name := "[A-Za-z0-9_]([A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?" -}}
+{{- if or (not (regexMatch (printf "^%s(/%s)?$" $name $name) (toString .id))) (contains "--" .id) (contains ".." .id) -}}
 {{- include "tessera.fail" (dict "part" $part "text" (printf "model.source.pull.id is %q; it is a model's id on the hub, ORG/NAME, with the revision in model.source.pull.revision and a file in model.source.pull.file" (toString (.id | default "")))) -}}
 {{- end -}}
 {{- if not (regexMatch "^[0-9a-f]{40}$" (toString .revision)) -}}
@@ -136,6 +138,13 @@ What a schema cannot say, each with a sentence that names the value and what to 
 {{- end -}}
 {{- if and (.token | default dict).key (not .token.existingSecret) -}}
 {{- include "tessera.fail" (dict "part" $part "text" "model.source.pull.token.key names a key of a Secret, and model.source.pull.token.existingSecret no Secret") -}}
+{{- end -}}
+{{- $own := list "HOME" -}}
+{{- range include "tessera.pullEnv" (omit . "extraEnv") | fromYamlArray }}{{ $own = append $own .name }}{{ end -}}
+{{- range .extraEnv -}}
+{{- if has .name $own -}}
+{{- include "tessera.fail" (dict "part" $part "text" (printf "model.source.pull.extraEnv has %s, which the chart sets; remove it there" .name)) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .endpoint (not (regexMatch "^https?://[^/@]+" .endpoint)) -}}
 {{- include "tessera.fail" (dict "part" $part "text" (printf "model.source.pull.endpoint is %q; it is a URL, such as https://hub.example" .endpoint)) -}}

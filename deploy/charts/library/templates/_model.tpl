@@ -96,12 +96,15 @@ they made when a pod's containers are started anew; so nothing looks whole that 
 {{- with $model.source.pull }}
 - name: pull
   {{- include "tessera.toolsContainer" (dict "part" $ "image" .image "resources" .resources "env" (include "tessera.pullEnv" . | fromYamlArray)) | nindent 2 }}
-  args: [compile, --out, /work/bundle, --keep, --weights, {{ .weights | default "int8" }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}, {{ printf "%s@%s%s" .id .revision (empty .file | ternary "" (printf ":%s" .file)) | quote }}]
+  args: [compile, --out, /work/bundle, --keep, --weights, {{ .weights | default (empty .file | ternary "int8" "auto") }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}, {{ printf "%s@%s%s" .id .revision (empty .file | ternary "" (printf ":%s" .file)) | quote }}]
   volumeMounts:
     - name: model
       mountPath: /work
     - name: tmp
       mountPath: /tmp
+    {{- with .extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- else }}
 {{- if $copy.enabled }}
 - name: copy
@@ -138,6 +141,9 @@ they made when a pod's containers are started anew; so nothing looks whole that 
     secretKeyRef:
       name: {{ . }}
       key: {{ $.token.key | default "token" }}
+{{- end }}
+{{- with .extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
