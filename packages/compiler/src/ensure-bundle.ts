@@ -1,13 +1,13 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { withFileLock } from '@tessera/flow';
-import { TesseraError } from '@tessera/protocol';
+import { requireCompilable } from './bundle-plan.js';
 import { type CompileOptions, compileCheckpoint } from './compile-checkpoint.js';
 import { contentDigest } from './content-digest.js';
 import { DigestMemo } from './digest-memo.js';
 import { modelName } from './model-name.js';
-import { decideWeights, isModelFile } from './open-model.js';
+import { decideWeights, requireModel } from './open-model.js';
 import { removeAbandoned } from './temporary-sibling.js';
 
 export interface EnsuredBundle {
@@ -38,16 +38,24 @@ export async function ensureBundle(
   const { cut, signal } = options;
   const checkpoint = resolve(checkpointDir);
   const cache = resolve(cacheDir);
-  if (!((await isModelFile(checkpoint)) || (await stat(join(checkpoint, 'config.json')).catch(() => undefined)))) {
-    throw new TesseraError('CHECKPOINT_INVALID', `${join(checkpoint, 'config.json')}: is missing`);
-  }
+  await requireModel(checkpoint);
   const weights = await decideWeights(checkpoint, options.weights);
+  const variant = cut === undefined ? weights : `${weights}-${cut}`;
+  const stem = `${options.name ?? modelName(checkpoint)}-${variant}-`;
   await mkdir(cache, { recursive: true });
   const memo = await DigestMemo.open(join(cache, 'digests.json'));
-  const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal), cut);
+  let checked: Promise<void> | undefined;
+  // Gigabytes are hashed only of what would be compiled. Where a bundle of that name is, this may be the one: it needs no room.
+  const check = async (): Promise<void> => {
+    const isNew = !(await readdir(cache)).some((name) => name.startsWith(stem));
+    if (isNew) await removeAbandoned(cache);
+    await requireCompilable(checkpoint, { weights, cut }, isNew ? cache : undefined);
+  };
+  const digestOf = (path: string): Promise<string> =>
+    memo.digest(path, { signal, before: () => (checked ??= check()) });
+  const digest = await contentDigest(checkpoint, weights, digestOf, cut);
   await memo.save();
-  const variant = cut === undefined ? weights : `${weights}-${cut}`;
-  const dir = join(cache, `${options.name ?? modelName(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
+  const dir = join(cache, `${stem}${digest.slice(0, 12)}`);
   if (await isWhole(dir)) return { dir, compiled: false };
   return withFileLock(`${dir}.lock`, signal, async () => {
     if (await isWhole(dir)) return { dir, compiled: false };
