@@ -1,5 +1,5 @@
 import { TesseraError } from '@tessera/protocol';
-import { type ExtraToken, readSentencePiece, sentencePieceJson } from '@tessera/tokenizer';
+import { type ExtraToken, pieceTypes, readSentencePiece, sentencePieceJson } from '@tessera/tokenizer';
 import { z } from 'zod';
 import { parseConfig, withoutNulls } from './config.js';
 import { tokenId } from './models/token-ids.js';
@@ -28,6 +28,9 @@ const tokenizerConfig = z.object({
   legacy: z.boolean().optional(),
 });
 
+/** Pieces whose place no added token takes. */
+const fixed: ReadonlySet<number> = new Set([pieceTypes.byte, pieceTypes.unknown, pieceTypes.control]);
+
 const addedFile = z.record(z.string().min(1), tokenId);
 
 /**
@@ -48,11 +51,11 @@ export function sentencePieceTokenizer(bytes: Uint8Array, config: object, added:
   for (const [id, one] of Object.entries(options.added_tokens_decoder)) {
     extra.set(Number(id), { ...one, id: Number(id), special: one.special || special.has(one.content) });
   }
-  const size = model.pieces.length;
   for (const { id, content } of extra.values()) {
-    const piece = model.pieces[id]?.text;
-    if (id < size && piece !== content) {
-      const what = `has ${JSON.stringify(content)} at the id ${id}, where ${path} has ${JSON.stringify(piece)}`;
+    const piece = model.pieces[id];
+    // Placeholders are kept for such tokens; what bytes and marks of the model stand for is another vocabulary's.
+    if (piece !== undefined && piece.text !== content && fixed.has(piece.type)) {
+      const what = `has ${JSON.stringify(content)} at the id ${id}, where ${path} has ${JSON.stringify(piece.text)}`;
       throw new TesseraError('CHECKPOINT_INVALID', `tokenizer_config.json: ${what}`);
     }
   }

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '@tessera/testing/repository';
@@ -92,7 +92,33 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   await expect(built()).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(message) });
 });
 
-test('a config that puts other tokens on the pieces’ ids is of another vocabulary', async () => {
+test('an added token takes the place of a placeholder of tokenizer.model, and no words become it', async () => {
+  const field = (value: string | Buffer): Buffer => Buffer.concat([Buffer.of(10, value.length), Buffer.from(value)]);
+  // A field of the file, and in it the text: both of bytes behind a number and their length.
+  const placeholder = field(field('[UNUSED_TOKEN_1]'));
+  await put('tokenizer_config.json', {});
+  await copyFile(join(fixture, 'tokenizer.model'), join(dir, 'tokenizer.model'));
+  const { size } = await built();
+  await appendFile(join(dir, 'tokenizer.model'), placeholder);
+  await put('tokenizer_config.json', {
+    add_bos_token: false,
+    added_tokens_decoder: { [size]: { content: '<|im_start|>', special: true } },
+  });
+  const tokenizer = await built();
+  expect(tokenizer.size).toBe(size + 1);
+  expect(tokenizer.textOf(size)).toBe('<|im_start|>');
+  expect(tokenizer.idOf('[UNUSED_TOKEN_1]')).toBeUndefined();
+  expect(tokenizer.addedTokens.find(({ id }) => id === size)).toMatchObject({ content: '<|im_start|>', special: true });
+  expect(idsOf(tokenizer, 'a<|im_start|>b')).toContain(size);
+  expect(tokenizer.encode('a<|im_start|>[UNUSED_TOKEN_1]')).not.toContain(size);
+  await put('tokenizer_config.json', { added_tokens_decoder: { [size]: { content: '▁the' } } });
+  await expect(readTokenizer(dir)).rejects.toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: expect.stringMatching(/tokenizer.model: has "▁the" at the id \d+, where an added token has it at \d+/),
+  });
+});
+
+test('a config that puts other tokens on the ids of bytes and marks is of another vocabulary', async () => {
   await copyFile(join(fixture, 'tokenizer.model'), join(dir, 'tokenizer.model'));
   await put('tokenizer_config.json', { added_tokens_decoder: { 5: { content: '<|im_start|>' } } });
   await expect(readTokenizer(dir)).rejects.toMatchObject({

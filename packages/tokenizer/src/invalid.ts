@@ -23,6 +23,17 @@ export function partList(value: unknown, where: string): readonly unknown[] {
   return value;
 }
 
+/**
+ * How deep a part lies in others of its kind, for the one within it.
+ * @throws TesseraError CHECKPOINT_INVALID where it lies too deep
+ */
+export function deeper(depth: number, where: string): number {
+  if (depth === deepest) throw invalid(where, `lies within more than ${deepest} others of its kind`);
+  return depth + 1;
+}
+
+/** Sequences within sequences; published files have two. */
+const deepest = 16;
 /** Of a sequence of steps; published ones have fewer than ten. */
 const mostParts = 64;
 

@@ -74,6 +74,28 @@ test.each<[string, unknown, RegExp]>([
   );
 });
 
+test.each([
+  ['normalizer', 'normalizers', { type: 'NFC' }],
+  ['pre_tokenizer', 'pretokenizers', { type: 'WhitespaceSplit' }],
+  ['decoder', 'decoders', { type: 'Fuse' }],
+  ['post_processor', 'processors', { type: 'ByteLevel' }],
+])('a %s of sequences within sequences is taken, or refused where they have no end', (part, list, innermost) => {
+  const nested = (depth: number): object => {
+    let within: object = innermost;
+    for (let level = 0; level < depth; level++) within = { type: 'Sequence', [list]: [within] };
+    return new Tokenizer({ ...toy, [part]: within }, 'x.json');
+  };
+  expect(nested(16)).toBeInstanceOf(Tokenizer);
+  for (const depth of [17, 20_000]) {
+    expect(() => nested(depth)).toThrow(
+      expect.objectContaining({
+        code: 'CHECKPOINT_INVALID',
+        message: expect.stringMatching(new RegExp(`^x.json: ${part}.*: lies within more than 16 others of its kind$`)),
+      }),
+    );
+  }
+});
+
 test('ids without a token, and special ones, show as nothing', () => {
   const tokenizer = new Tokenizer({ ...toy, model: { ...bpe, vocab: { a: 0, b: 5 } }, ...special });
   expect([0, 1, 4, 5, 9, 10].map((id) => Buffer.from(tokenizer.bytesOf(id)).toString())).toEqual([
@@ -110,6 +132,34 @@ test('long words and long white space take time in proportion', () => {
   expect(tokenizer.encode('the dog'.repeat(40_000)).length).toBeGreaterThan(40_000);
   const stripping = new Tokenizer({ ...toy, normalizer: { type: 'Strip', strip_left: true, strip_right: true } });
   expect(stripping.encode(`a${' '.repeat(300_000)}b`).length).toBe(2);
+});
+
+test('pieces whose merges grow with the square of their count are refused, and so is one that is too long', () => {
+  const json = (texts: readonly string[]): object =>
+    sentencePieceJson(
+      {
+        algorithm: 'bpe',
+        pieces: texts.map((text, id) => ({ text, score: -id, type: 1 })),
+        charsmap: new Uint8Array(0),
+        addDummyPrefix: true,
+        removeExtraWhitespaces: false,
+      },
+      { where: 'tokenizer.model' },
+    );
+  const rows = (letters: number): string[] =>
+    Array.from({ length: letters * 64 }, (_, at) => String.fromCharCode(0x4e00 + (at >> 6)).repeat((at & 63) + 1));
+  expect((json(rows(8)) as { model: { merges: unknown[] } }).model.merges).toHaveLength((8 * 64 * 63) / 2);
+  expect(() => json(rows(1100))).toThrow(/^tokenizer.model: its pieces make more than 2097152 merges$/);
+  expect(() => json(['a', 'a'.repeat(513)])).toThrow(/^tokenizer.model: the piece 1 has more than 512 characters$/);
+});
+
+test('a text of unknown characters alone, however long, has its bytes', () => {
+  const bytes = Array.from({ length: 256 }, (_, byte) => [
+    `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
+    -5,
+  ]);
+  const model = { type: 'Unigram', vocab: [['<unk>', 0], ...bytes], unk_id: 0, byte_fallback: true };
+  expect(new Tokenizer({ ...toy, pre_tokenizer: null, model }).encode('é'.repeat(200_000))).toHaveLength(400_000);
 });
 
 test('a damaged tokenizer.model is refused or read, whatever is wrong with it', () => {

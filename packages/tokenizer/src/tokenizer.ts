@@ -1,5 +1,5 @@
 import { type AddedToken, AddedTokenSplitter, isWhiteSpace, readAddedTokens } from './added-tokens.js';
-import { invalid, partList, typedPart } from './invalid.js';
+import { deeper, invalid, partList, typedPart } from './invalid.js';
 import { Bpe } from './model/bpe.js';
 import { Unigram } from './model/unigram.js';
 import type { TokenModel } from './model/vocabulary.js';
@@ -149,11 +149,13 @@ function modelOf(value: unknown, marks: ReadonlySet<number>, where: string): Tok
 }
 
 /** The tokens that the post-processor writes before a text. */
-function prefixOf(value: unknown, tokens: readonly AddedToken[], where: string): AddedToken[] {
+function prefixOf(value: unknown, tokens: readonly AddedToken[], where: string, depth = 0): AddedToken[] {
   if (value === null || value === undefined) return [];
   const part = typedPart(value, where);
   if (part.type === 'Sequence') {
-    return partList(part.processors, `${where}.processors`).flatMap((processor) => prefixOf(processor, tokens, where));
+    return partList(part.processors, `${where}.processors`).flatMap((processor) =>
+      prefixOf(processor, tokens, where, deeper(depth, where)),
+    );
   }
   if (part.type !== 'TemplateProcessing') return [];
   const found: AddedToken[] = [];

@@ -84,7 +84,7 @@ export class Unigram implements TokenModel {
       } else {
         // What is unknown side by side is one unknown word.
         while (from > 0 && (ids[from] === unknownToken || ids[from] === this.#unknown)) from = froms[from] as number;
-        found.push(...this.#unknownWord(word.slice(from, end)));
+        for (const id of this.#unknownWord(word.slice(from, end))) found.push(id);
       }
       end = from;
     }

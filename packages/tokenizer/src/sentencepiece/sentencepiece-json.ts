@@ -3,6 +3,10 @@ import { byteToken } from '../model/vocabulary.js';
 import { type Piece, pieceTypes, type SentencePieceModel } from './sentencepiece-model.js';
 
 const mark = '▁';
+/** UTF-16 units of a piece; sentencepiece trains none that are longer. */
+const longestPiece = 512;
+/** Pairs that make up pieces; the largest published vocabularies have 0.6 million. */
+const mostMerges = 2 * 1024 * 1024;
 
 /** A token besides the pieces, or a piece that stands outside the merges: an entry of `added_tokens`. */
 export interface ExtraToken {
@@ -34,8 +38,11 @@ export interface SentencePieceOptions {
  * @throws TesseraError CHECKPOINT_INVALID
  */
 export function sentencePieceJson(model: SentencePieceModel, options: SentencePieceOptions): object {
-  const { algorithm, pieces, charsmap, removeExtraWhitespaces, addDummyPrefix } = model;
+  const { algorithm, charsmap, removeExtraWhitespaces, addDummyPrefix } = model;
   const { addPrefixSpace = addDummyPrefix, legacy = true, where } = options;
+  const long = model.pieces.findIndex(({ text }) => text.length > longestPiece);
+  if (long >= 0) throw invalid(where, `the piece ${long} has more than ${longestPiece} characters`);
+  const pieces = withTokens(model.pieces, options);
   const bytes = pieces.filter(({ type }) => type === pieceTypes.byte);
   const byteFallback = bytes.length > 0;
   if (byteFallback && new Set(bytes.map(({ text }) => text)).size !== 256) {
@@ -57,7 +64,7 @@ export function sentencePieceJson(model: SentencePieceModel, options: SentencePi
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: addedTokens(pieces, options),
+    added_tokens: addedTokens(model.pieces, options),
     normalizer: normalizers.length === 0 ? null : { type: 'Sequence', normalizers },
     pre_tokenizer: isFirst ? { type: 'Metaspace', replacement: mark, prepend_scheme: 'first', split: false } : null,
     post_processor: postProcessor(pieces, options),
@@ -70,8 +77,25 @@ export function sentencePieceJson(model: SentencePieceModel, options: SentencePi
         ...(addPrefixSpace ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
       ],
     },
-    model: algorithm === 'bpe' ? bpe(pieces, byteFallback) : unigram(pieces, byteFallback),
+    model: algorithm === 'bpe' ? bpe(pieces, byteFallback, where) : unigram(pieces, byteFallback),
   };
+}
+
+/** The pieces, with added tokens of another text in the places that they take. */
+function withTokens(pieces: readonly Piece[], { extraTokens = [], where }: SentencePieceOptions): readonly Piece[] {
+  const taken = extraTokens.filter(({ id, content }) => id < pieces.length && pieces[id]?.text !== content);
+  if (taken.length === 0) return pieces;
+  const ids = new Map(pieces.map(({ text }, id) => [text, id]));
+  const result = [...pieces];
+  for (const { id, content } of taken) {
+    const other = ids.get(content);
+    if (other !== undefined) {
+      throw invalid(where, `has ${JSON.stringify(content)} at the id ${other}, where an added token has it at ${id}`);
+    }
+    // No letters come together to it.
+    result[id] = { ...(pieces[id] as Piece), text: content, type: pieceTypes.control };
+  }
+  return result;
 }
 
 function replace(pattern: object, content: string): object {
@@ -88,7 +112,7 @@ function unigram(pieces: readonly Piece[], byteFallback: boolean): object {
   };
 }
 
-function bpe(pieces: readonly Piece[], byteFallback: boolean): object {
+function bpe(pieces: readonly Piece[], byteFallback: boolean, where: string): object {
   const unknown = pieces.find(({ type }) => type === pieceTypes.unknown);
   return {
     type: 'BPE',
@@ -100,7 +124,7 @@ function bpe(pieces: readonly Piece[], byteFallback: boolean): object {
     byte_fallback: byteFallback,
     ignore_merges: false,
     vocab: Object.fromEntries(pieces.map(({ text }, id) => [text, id])),
-    merges: mergesOf(pieces),
+    merges: mergesOf(pieces, where),
   };
 }
 
@@ -111,7 +135,7 @@ const written: ReadonlySet<number> = new Set([pieceTypes.normal, pieceTypes.user
  * All pairs of pieces that make up a piece. The likeliest come first, and of those that make up the same one the one whose
  * first part is longer, as transformers orders them.
  */
-function mergesOf(pieces: readonly Piece[]): [string, string][] {
+function mergesOf(pieces: readonly Piece[], where: string): [string, string][] {
   const ids = new Map<string, number>();
   for (const [id, { text, type }] of pieces.entries()) if (written.has(type)) ids.set(text, id);
   const merges: { readonly left: string; readonly right: string; readonly score: number; readonly length: number }[] =
@@ -123,7 +147,9 @@ function mergesOf(pieces: readonly Piece[]): [string, string][] {
     for (let length = characters.length - 1, at = text.length; length > 0; length--) {
       at -= (characters[length] as string).length;
       const [left, right] = [text.slice(0, at), text.slice(at)];
-      if (ids.has(left) && ids.has(right)) merges.push({ left, right, score, length });
+      if (!ids.has(left) || !ids.has(right)) continue;
+      if (merges.length === mostMerges) throw invalid(where, `its pieces make more than ${mostMerges} merges`);
+      merges.push({ left, right, score, length });
     }
   }
   merges.sort((a, b) => b.score - a.score || b.length - a.length || [...b.right].length - [...a.right].length);
@@ -137,7 +163,10 @@ function addedTokens(pieces: readonly Piece[], { extraTokens = [] }: SentencePie
     if (outside.has(type) && text !== '')
       tokens.set(id, { id, content: text, special: type !== pieceTypes.userDefined });
   }
-  for (const token of extraTokens) tokens.set(token.id, { ...tokens.get(token.id), ...token });
+  for (const token of extraTokens) {
+    const piece = tokens.get(token.id);
+    tokens.set(token.id, piece?.content === token.content ? { ...piece, ...token } : token);
+  }
   return [...tokens.values()]
     .sort((a, b) => a.id - b.id)
     .map(

@@ -1,4 +1,4 @@
-import { invalid, partList, textOf, typedPart } from '../invalid.js';
+import { deeper, invalid, partList, textOf, typedPart } from '../invalid.js';
 import { byteLevelBytes } from './byte-alphabet.js';
 import { patternOf, singleCharacter } from './patterns.js';
 
@@ -38,10 +38,10 @@ function both(steps: Steps, step: (written: Written) => Written): void {
   steps.first.push(step);
 }
 
-const kinds: Readonly<Record<string, (part: Part, where: string, steps: Steps) => void>> = {
-  Sequence: ({ decoders }, where, steps) => {
+const kinds: Readonly<Record<string, (part: Part, where: string, steps: Steps, depth: number) => void>> = {
+  Sequence: ({ decoders }, where, steps, depth) => {
     for (const [at, decoder] of partList(decoders, `${where}.decoders`).entries()) {
-      addDecoder(decoder, `${where}.decoders[${at}]`, steps);
+      addDecoder(decoder, `${where}.decoders[${at}]`, steps, deeper(depth, where));
     }
   },
   ByteLevel: (_, __, steps) => both(steps, onText(byteLevelBytes)),
@@ -90,11 +90,11 @@ const kinds: Readonly<Record<string, (part: Part, where: string, steps: Steps) =
   },
 };
 
-function addDecoder(value: unknown, where: string, steps: Steps): void {
+function addDecoder(value: unknown, where: string, steps: Steps, depth = 0): void {
   const part = typedPart(value, where);
   const add = Object.hasOwn(kinds, part.type) ? kinds[part.type] : undefined;
   if (add === undefined) throw invalid(`${where}.type`, `${part.type} is not supported`);
-  add(part, where, steps);
+  add(part, where, steps, depth);
 }
 
 /** @throws TesseraError CHECKPOINT_INVALID naming a kind that is not built */

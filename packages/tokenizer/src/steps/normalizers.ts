@@ -1,4 +1,4 @@
-import { invalid, partList, textOf, typedPart } from '../invalid.js';
+import { deeper, invalid, partList, textOf, typedPart } from '../invalid.js';
 import { byteLevelText } from './byte-alphabet.js';
 import { Charsmap } from './charsmap.js';
 import { patternOf, whiteSpaceAfter, whiteSpaceBefore } from './patterns.js';
@@ -10,10 +10,12 @@ export type Normalizer = (text: string) => string;
 const nmtNothing = /[\x01-\x08\x0b\x0e-\x1f\x7f\x8f\x9f]/g;
 const nmtSpace = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
 
-const kinds: Readonly<Record<string, (part: Readonly<Record<string, unknown>>, where: string) => Normalizer>> = {
-  Sequence: ({ normalizers }, where) => {
+const kinds: Readonly<
+  Record<string, (part: Readonly<Record<string, unknown>>, where: string, depth: number) => Normalizer>
+> = {
+  Sequence: ({ normalizers }, where, depth) => {
     const steps = partList(normalizers, `${where}.normalizers`).map((step, at) =>
-      normalizerOf(step, `${where}.normalizers[${at}]`),
+      normalizerOf(step, `${where}.normalizers[${at}]`, deeper(depth, where)),
     );
     return (text) => steps.reduce((changed, step) => step(changed), text);
   },
@@ -54,10 +56,10 @@ const kinds: Readonly<Record<string, (part: Readonly<Record<string, unknown>>, w
 };
 
 /** @throws TesseraError CHECKPOINT_INVALID naming a kind that is not built */
-export function normalizerOf(value: unknown, where: string): Normalizer {
+export function normalizerOf(value: unknown, where: string, depth = 0): Normalizer {
   if (value === null || value === undefined) return (text) => text;
   const part = typedPart(value, where);
   const make = Object.hasOwn(kinds, part.type) ? kinds[part.type] : undefined;
   if (make === undefined) throw invalid(`${where}.type`, `${part.type} is not supported`);
-  return make(part, where);
+  return make(part, where, depth);
 }

@@ -1,4 +1,4 @@
-import { invalid, partList, textOf, typedPart } from '../invalid.js';
+import { deeper, invalid, partList, textOf, typedPart } from '../invalid.js';
 import { byteLevelText } from './byte-alphabet.js';
 import { escaped, patternOf, whiteSpace } from './patterns.js';
 
@@ -17,10 +17,12 @@ const gpt2Words = new RegExp(
 const behaviors = ['Isolated', 'Removed', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const;
 type Behavior = (typeof behaviors)[number];
 
-const kinds: Readonly<Record<string, (part: Readonly<Record<string, unknown>>, where: string) => PreTokenizer>> = {
-  Sequence: ({ pretokenizers }, where) => {
+const kinds: Readonly<
+  Record<string, (part: Readonly<Record<string, unknown>>, where: string, depth: number) => PreTokenizer>
+> = {
+  Sequence: ({ pretokenizers }, where, depth) => {
     const steps = partList(pretokenizers, `${where}.pretokenizers`).map((step, at) =>
-      preTokenizerOf(step, `${where}.pretokenizers[${at}]`),
+      preTokenizerOf(step, `${where}.pretokenizers[${at}]`, deeper(depth, where)),
     );
     return (text, isFirst) =>
       steps.reduce((words, step) => words.flatMap((word, at) => step(word, isFirst && at === 0)), [text]);
@@ -67,12 +69,12 @@ const kinds: Readonly<Record<string, (part: Readonly<Record<string, unknown>>, w
 };
 
 /** @throws TesseraError CHECKPOINT_INVALID naming a kind that is not built */
-export function preTokenizerOf(value: unknown, where: string): PreTokenizer {
+export function preTokenizerOf(value: unknown, where: string, depth = 0): PreTokenizer {
   if (value === null || value === undefined) return (text) => [text];
   const part = typedPart(value, where);
   const make = Object.hasOwn(kinds, part.type) ? kinds[part.type] : undefined;
   if (make === undefined) throw invalid(`${where}.type`, `${part.type} is not supported`);
-  return make(part, where);
+  return make(part, where, depth);
 }
 
 /** @param isInverted whether the expression finds what lies between the places */

@@ -1,6 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root } from '@tessera/testing/repository';
 import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
 import { expect, test } from 'vitest';
 import { Tokenizer } from '../tokenizer.js';
@@ -66,6 +69,93 @@ test.each([
       .default()
       ?.render([said('user', 'a')]),
   ).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID', message: expect.stringMatching(message) }));
+});
+
+const doubled = (times: number, rest: string): string =>
+  `{% set ns = namespace(s='a') %}${'{% set ns.s = ns.s + ns.s %}'.repeat(times)}${rest}`;
+const nested = (times: number, rest: string): string =>
+  `{% set ns = namespace(s=['a']) %}${'{% set ns.s = [ns.s, ns.s] %}'.repeat(times)}${rest}`;
+
+const hostile: readonly (readonly [string, string])[] = [
+  ['a text that is doubled', doubled(40, '')],
+  ['a replacement in a long text', doubled(26, "{{ ns.s.replace('a', 'bbbbbbbb') }}")],
+  ['a replacement by a long text', doubled(20, "{{ ns.s | replace('a', ns.s) }}")],
+  ['a replacement of nothing', doubled(24, "{{ ns.s | replace('', 'b') }}")],
+  [
+    'capitals',
+    doubled(24, '{% set x = (ns.s ~ " ").title() %}{{ x.replace("A", " a") | title | title | title | title }}'),
+  ],
+  ['a list of pieces', doubled(24, "{{ ns.s.split('a') | length }}")],
+  ['words', doubled(20, "{{ ns.s.replace('a', 'a ').split() | length }}")],
+  ['an indent', doubled(20, "{{ ns.s.replace('a', '\\n\\n') | indent(1000, true, true) }}")],
+  ['a list that is joined', doubled(20, '{{ range(1000) | join(ns.s) }}')],
+  ['letters that are joined', doubled(20, '{{ ns.s | join(ns.s) }}')],
+  ['a list that is doubled', doubled(1, `{% set ns.s = [1] %}${'{% set ns.s = ns.s + ns.s %}'.repeat(40)}`)],
+  ['a list that is written', nested(40, '{{ ns.s }}')],
+  ['a list that is written as JSON', nested(40, '{{ ns.s | tojson }}')],
+  ['a list beside a text', nested(40, "{{ ns.s ~ 'a' }}")],
+  ['a list that is compared', nested(40, "{{ ns.s == 'a' }}")],
+  ['a list that is joined of lists', nested(40, "{{ ns.s | join('a') }}")],
+  ['a list that is counted to', nested(40, '{{ range(ns.s) }}')],
+  ['a list that is a reason', nested(40, '{{ raise_exception(ns.s) }}')],
+  ['JSON that is set far in', '{{ [[[1]]] | tojson(indent=100000000) }}'],
+  ['letters of JSON', doubled(24, "{{ ns.s.replace('a', 'é') | tojson(ensure_ascii=true) }}")],
+  ['a time', doubled(25, "{{ strftime_now(ns.s.replace('a', '%%')) }}")],
+  ['a slice', doubled(25, '{{ ns.s[1:] | length }}')],
+  ['a block', doubled(26, '{% set x %}{{ ns.s }}{{ ns.s }}{{ ns.s }}{% endset %}{{ x | length }}')],
+  [
+    'lists that are kept',
+    '{% set ns = namespace(s=[]) %}{% for a in range(1000) %}{% set ns.s = [ns.s, range(100000)] %}{% endfor %}',
+  ],
+  [
+    'arguments that are kept',
+    '{% macro f() %}{{ f(*varargs) }}{% endmacro %}{% set ns = namespace(s=range(100000)) %}{{ f(*ns.s) }}',
+  ],
+];
+
+test('no template ends the process, whatever it makes', () => {
+  // In a process of its own, as a failure would end the one that runs the tests.
+  const module = pathToFileURL(join(root, 'packages/tokenizer/dist/index.js')).href;
+  const code = `
+    import { ChatTemplates } from ${JSON.stringify(module)};
+    import { readFileSync } from 'node:fs';
+    for (const chat_template of JSON.parse(readFileSync(0, 'utf8'))) {
+      let told = 'it is rendered';
+      try {
+        new ChatTemplates({ chat_template }).default().render([{ role: 'user', content: 'a' }]);
+      } catch (error) {
+        told = error.code + ' ' + error.message;
+      }
+      console.log(told);
+    }`;
+  const options = ['--max-old-space-size=1024', '--input-type=module', '-e', code];
+  const input = JSON.stringify(hostile.map(([, source]) => source));
+  const { status, stdout } = spawnSync(process.execPath, options, { input, encoding: 'utf8' });
+  const told = stdout.trimEnd().split('\n');
+  for (const [at, [what]] of hostile.entries()) {
+    expect(told[at], what).toMatch(
+      /^REQUEST_INVALID the chat template (cannot be rendered|takes more than 2000 ms|refuses)/,
+    );
+  }
+  expect(status).toBe(0);
+});
+
+test('what templates do with texts and lists they do', () => {
+  const render = (source: string): string | undefined =>
+    of(source)
+      .default()
+      ?.render([said('user', 'a b a')]);
+  const content = 'messages[0].content';
+  expect(render(`{{ ${content}.replace('a', 'c') }}{{ ${content} | replace('a', 'd', count=1) }}`)).toBe('c b cd b a');
+  expect(render(`{{ ${content}.split(' ')[-1] }}{{ ${content}.split() | join('-') }}{{ ${content}[1:3] }}`)).toBe(
+    'aa-b-a b',
+  );
+  expect(render(`{{ (${content} ~ '\nx') | indent(2) }}{{ ${content} | title }}`)).toBe('a b a\n  xA B A');
+  expect(render("{{ ([1] + [2]) | tojson }}{{ {'a': [1]} | tojson(indent=1) }}{{ [1, 2] ~ '' }}")).toBe(
+    '[1, 2]{\n "a": [\n  1\n ]\n}1,2',
+  );
+  expect(render("{% for a in [1, 2, 3] if a != 2 %}{{ a }}{% else %}x{% endfor %}{{ [1] == 'b' }}")).toBe('13false');
+  expect(render("{% macro f(a, b='y') %}{{ a }}{{ b }}{% endmacro %}{{ f('x') }}{{ f('x', b='z') }}")).toBe('xyxz');
 });
 
 test('one that does not parse, or is too long, is refused as the file’s', () => {

@@ -1,9 +1,10 @@
-import { Environment, Interpreter, parse, Template, tokenize } from '@huggingface/jinja';
+import { Environment, parse, Template, tokenize } from '@huggingface/jinja';
 import { TesseraError } from '@tessera/protocol';
 import { isWhiteSpace } from '../added-tokens.js';
 import { invalid } from '../invalid.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { withinTime } from './bounded.js';
+import { BoundedInterpreter } from './bounded-interpreter.js';
 
 /** A message as chat templates expect it. */
 export interface TemplateMessage {
@@ -13,10 +14,12 @@ export interface TemplateMessage {
 
 /** Characters of a template; published ones have up to 30,000. */
 export const longestSource = 1024 * 1024;
-/** Characters that a conversation may become. */
-const longestPrompt = 64 * 1024 * 1024;
 /** A conversation of a thousand turns takes a tenth of it. */
 const mostMs = 2000;
+/** Characters of what a template says of a conversation that it does not take. */
+const longestReason = 4096;
+/** Of a form in which a template asks for the time. */
+const longestForm = 1024;
 /** Numbers of one `range`. */
 const mostNumbers = 100_000;
 
@@ -74,12 +77,11 @@ export class ChatTemplate {
     try {
       rendered = this.#render(messages, { ...variables, add_generation_prompt: true });
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = (cause instanceof Error ? cause.message : String(cause)).slice(0, longestReason);
       if (cause instanceof Refusal) throw refused(`refuses the conversation: ${why}`, cause);
       throw refused(`cannot be rendered with the conversation: ${why}`, cause);
     }
     if (rendered === undefined) throw refused(`takes more than ${mostMs} ms over the conversation`);
-    if (rendered.value.length > longestPrompt) throw refused(`writes more than ${longestPrompt} characters`);
     return rendered.value;
   }
 
@@ -111,7 +113,7 @@ export class ChatTemplate {
       // transformers gives these two to every template.
       const all = { tools: null, documents: null, ...variables, ...this.constants, messages };
       for (const [name, value] of [...Object.entries(globals), ...Object.entries(all)]) environment.set(name, value);
-      return String((new Interpreter(environment).run(this.#program) as { value: unknown }).value);
+      return String(new BoundedInterpreter(environment).run(this.#program).value);
     });
   }
 }
@@ -125,14 +127,20 @@ const globals: Readonly<Record<string, unknown>> = {
   False: false,
   None: null,
   raise_exception: (sentence: unknown) => {
-    throw new Refusal(String(sentence));
+    throw new Refusal(typeof sentence === 'string' ? sentence : 'it does not say why');
   },
   range: (first: number, end?: number, step = 1) => {
     const [from, to] = end === undefined ? [0, first] : [first, end];
+    // A list would be written as text, however long, to be read as a number.
+    if ([from, to, step].some((one) => typeof one !== 'number')) throw new Error('range has a limit that is no number');
     if (step === 0) throw new Error('range has a step of 0');
     const count = Math.max(0, Math.ceil((to - from) / step));
     if (!(count <= mostNumbers)) throw new Error(`range has more than ${mostNumbers} numbers`);
     return Array.from({ length: count }, (_, at) => from + at * step);
   },
-  strftime_now: (format: string) => time.render({ format }),
+  strftime_now: (format: unknown) => {
+    if (typeof format !== 'string' || format.length > longestForm)
+      throw new Error('strftime_now has no form that it takes');
+    return time.render({ format });
+  },
 };
