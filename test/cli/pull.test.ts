@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBundle } from '@tessera/bundle';
@@ -103,6 +103,31 @@ test('weights that are kept only in part are told, not taken for whole', async (
   expect(end.stderr).toMatch(/STORAGE_FULL/);
   expect(end).toMatchObject({ status: 1, stdout: '' });
   expect(await tessera(['pull', repository], env)).toMatchObject({ status: 0 });
+});
+
+test('a cache that cannot be written serves what is complete; else that is said', async () => {
+  expect(await tessera(['pull', repository], env)).toMatchObject({ status: 0 });
+  const dir = join(folder, 'hf/hub/models--acme--text-only');
+  const folders = [dir, ...readdirSync(dir, { recursive: true }).map((name) => join(dir, String(name)))].filter(
+    (path) => lstatSync(path).isDirectory(),
+  );
+  const allow = (mode: number): void => {
+    for (const path of folders) chmodSync(path, mode);
+  };
+  // Root may write everywhere, but for this.
+  const under = process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override'] : [];
+  try {
+    allow(0o555);
+    expect(await tessera(['pull', repository], env, under)).toMatchObject({ status: 0, stdout: `${snapshot()}\n` });
+    allow(0o755);
+    for (const name of readdirSync(join(dir, 'blobs'))) rmSync(join(dir, 'blobs', name));
+    allow(0o555);
+    const end = await tessera(['pull', repository], env, under);
+    expect(end.stderr).toMatch(/cannot be written \(EACCES\); HF_HOME names another folder \[CONFIG_INVALID\]/);
+    expect(end).toMatchObject({ status: 2, stdout: '' });
+  } finally {
+    allow(0o755);
+  }
 });
 
 test.each([

@@ -19,6 +19,7 @@ import { modelForms } from './model-source.js';
 import { placeCommands } from './place-program.js';
 import { bold } from './terminal.js';
 import { tlsFlags } from './tls-flags.js';
+import { version } from './version.js';
 
 /** The port that `tessera up` listens on and `tessera ask` calls, unless told otherwise. */
 const defaultGatewayPort = 7070;
@@ -67,7 +68,7 @@ function isCommanderExit(reason: unknown): reason is { exitCode: number } {
 function buildProgram(signal: AbortSignal): Command {
   const program = new Command('tessera')
     .description('Serves a multimodal large language model as separate services, and talks to it.')
-    .version('0.1.0')
+    .version(version)
     .exitOverride()
     .showHelpAfterError('(--help says what can be asked)')
     .addHelpText('after', exitCodeHelp());
@@ -128,8 +129,8 @@ function buildProgram(signal: AbortSignal): Command {
     .option('--verify', 'compare what is in the cache already with its hash, too', false)
     .option(
       '--timeout-ms <n>',
-      'how long a server may be silent; else HF_HUB_DOWNLOAD_TIMEOUT (seconds), else 30000',
-      wholeNumber(1, 3_600_000),
+      'how long a server may be silent, 300000 at most; else HF_HUB_DOWNLOAD_TIMEOUT (seconds), else 30000',
+      wholeNumber(1, 300_000),
     )
     .option('--retries <n>', 'failures in a row that are tried again', wholeNumber(0, 1000), 5)
     .option('--json', 'the result as JSON', false)

@@ -1,6 +1,7 @@
 import { linkedAbort, sleep } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { type Asked, elsewhere, maxRetryAfterMs, notAHub, refusalOf, unreachable } from './hub-errors.js';
+import { type Asked, elsewhere, maxRetryAfterMs, movedAway, notAHub, refusalOf, unreachable } from './hub-errors.js';
+import { userAgent } from './user-agent.js';
 
 export interface HubClientOptions extends Asked {
   readonly token?: string;
@@ -94,6 +95,8 @@ export class HubClient {
   /** One GET, redirects followed, without a retry. */
   async get(url: string, more: Readonly<Record<string, string>> = {}): Promise<HubAnswer> {
     let at = new URL(url);
+    // Files are kept elsewhere; what is known of a model is not.
+    const isOfApi = url.startsWith(`${this.options.endpoint}/api/`);
     let hubHeaders: Headers | undefined;
     for (let hops = 0; hops <= maxRedirects; hops++) {
       const hop = new Hop(this.options.timeoutMs, this.options.signal, at.host);
@@ -101,10 +104,11 @@ export class HubClient {
       hubHeaders ??= response.headers;
       const location = response.headers.get('location');
       if (response.status < 300 || response.status >= 400 || location === null) {
-        if (response.ok) return answerOf(response, hubHeaders, hop, this.options.endpoint);
+        if (response.ok) return answerOf(response, hubHeaders, hop, this.placeOf(at));
         hop.end();
-        throw at.origin === this.origin
-          ? refusalOf(response, this.options, at.pathname.slice(1))
+        if (at.origin === this.origin) throw refusalOf(response, this.options, at.pathname.slice(1));
+        throw isOfApi && [401, 403, 404].includes(response.status)
+          ? movedAway(this.options.endpoint, at, response.status)
           : elsewhere(response, at.host);
       }
       hop.end();
@@ -114,13 +118,13 @@ export class HubClient {
   }
 
   private async send(url: URL, more: Readonly<Record<string, string>>, hop: Hop): Promise<Response> {
-    const { token, endpoint } = this.options;
+    const { token } = this.options;
     try {
       return await fetch(url, {
         redirect: 'manual',
         signal: hop.signal,
         headers: {
-          'user-agent': 'tessera/0.1.0',
+          'user-agent': userAgent,
           // Hashes, lengths and ranges are of a file's own bytes.
           'accept-encoding': 'identity',
           ...(token !== undefined && url.origin === this.origin ? { authorization: `Bearer ${token}` } : {}),
@@ -129,10 +133,14 @@ export class HubClient {
       });
     } catch (cause) {
       hop.end();
-      throw cause instanceof TesseraError
-        ? cause
-        : unreachable(url.origin === this.origin ? endpoint : url.origin, cause);
+      throw cause instanceof TesseraError ? cause : unreachable(this.placeOf(url), cause);
     }
+  }
+
+  private placeOf(url: URL): string {
+    return url.origin === this.origin
+      ? `the hub at ${this.options.endpoint}`
+      : `${url.host}, where the hub sends for it,`;
   }
 
   private redirected(from: URL, location: string): URL {
@@ -178,7 +186,7 @@ class Hop {
   }
 }
 
-function answerOf(response: Response, hubHeaders: Headers, hop: Hop, endpoint: string): HubAnswer {
+function answerOf(response: Response, hubHeaders: Headers, hop: Hop, place: string): HubAnswer {
   return {
     status: response.status,
     headers: response.headers,
@@ -190,7 +198,7 @@ function answerOf(response: Response, hubHeaders: Headers, hop: Hop, endpoint: s
           yield part as Uint8Array;
         }
       } catch (cause) {
-        throw cause instanceof TesseraError ? cause : unreachable(endpoint, cause);
+        throw cause instanceof TesseraError ? cause : unreachable(place, cause);
       } finally {
         hop.end();
       }

@@ -60,12 +60,34 @@ export function notAHub(endpoint: string, problem: string, cause?: unknown): Tes
   });
 }
 
-/** What a request that got no answer says. */
-export function unreachable(endpoint: string, cause: unknown): TesseraError {
+/** What a hub's API says that is now elsewhere, and that wants the token there, which it does not get. */
+export function movedAway(endpoint: string, to: URL, status: number): TesseraError {
+  return new TesseraError(
+    'HUB_DENIED',
+    `${endpoint} redirects to ${to.origin}, which answers with status ${status}: a token goes to HF_ENDPOINT alone; if ${to.origin} is the hub, set HF_ENDPOINT to it`,
+  );
+}
+
+/** Node's codes of certificates that are not trusted: names of OpenSSL, and one of its own. */
+const untrusted = /^(CERT_|UNABLE_TO_|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_|ERR_TLS_CERT_)/;
+
+/**
+ * What a request says that got no answer, or not all of it.
+ * @param place who was asked, as the beginning of a sentence
+ */
+export function unreachable(place: string, cause: unknown): TesseraError {
   const inner = cause instanceof Error ? cause.cause : undefined;
-  const why =
-    (inner as { code?: string } | undefined)?.code ?? (inner instanceof Error ? inner.message : String(cause));
-  return new TesseraError('HUB_UNAVAILABLE', `the hub at ${endpoint} cannot be reached: ${why}`, { cause });
+  const code = (inner as { code?: string } | undefined)?.code;
+  const why = code ?? (inner instanceof Error ? inner.message : String(cause));
+  if (code !== undefined && untrusted.test(code)) {
+    // It will be no other in a moment.
+    return new TesseraError(
+      'CONFIG_INVALID',
+      `${place} has a certificate that is not trusted (${code}); NODE_EXTRA_CA_CERTS names a file of certificates that are, such as a proxy's own`,
+      { cause },
+    );
+  }
+  return new TesseraError('HUB_UNAVAILABLE', `${place} cannot be reached: ${why}`, { cause });
 }
 
 /** Seconds or a date (RFC 9110), as milliseconds from now. */

@@ -58,6 +58,10 @@ test.each([
   });
 });
 
+test('more than 300 s of silence, which other tools may allow, are taken for 300', async () => {
+  expect(await hubSurroundings({ HF_HUB_DOWNLOAD_TIMEOUT: '600' })).toMatchObject({ timeoutMs: 300_000 });
+});
+
 test('an endpoint has no slash at its end, and seconds may be fractions', async () => {
   expect(
     await hubSurroundings({ HF_ENDPOINT: 'http://mirror.example/hf/', HF_HUB_DOWNLOAD_TIMEOUT: '0.5' }),
