@@ -15,6 +15,7 @@ import {
 import { dirname, join, relative } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
 import type { ContentHash, HubFile } from './listing.js';
+import { isCommit } from './model-id.js';
 
 /** Of a file system that is full, nothing works well. */
 const spareBytes = 64 * 1024 * 1024;
@@ -121,8 +122,6 @@ export class RepositoryCache {
       throw noRoom(this.dir, `${mebibytes(bytes)} are to come and ${mebibytes(free)} are free`);
   }
 }
-
-export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);
 
 /** The size of a file; undefined where none is there. */
 export async function sizeOf(path: string): Promise<number | undefined> {

@@ -1,9 +1,8 @@
 import { listFiles, modelInfo } from '@huggingface/hub';
 import { TesseraError } from '@tessera/protocol';
-import { isCommit } from './cache.js';
 import type { HubClient } from './hub-client.js';
 import { notAHub } from './hub-errors.js';
-import { isSafePath } from './model-id.js';
+import { isCommit, isSafePath } from './model-id.js';
 
 /** How the hub names a file's content: SHA-256 of large files (LFS), the SHA-1 of git's blob of the others. */
 export interface ContentHash {

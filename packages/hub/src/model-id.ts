@@ -11,6 +11,9 @@ export interface ModelId {
 const defaultRevision = 'main';
 const part = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?$/;
 
+/** A revision that is one commit for ever, by its whole name. */
+export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text);
+
 /** Git takes no such names, and each becomes a path below the cache's folder. */
 export function isSafePath(path: string): boolean {
   if (path.length === 0 || path.length > 1024) return false;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { mapOrdered } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
-import { isCommit, isCopy, RepositoryCache, sizeOf } from './cache.js';
+import { isCopy, RepositoryCache, sizeOf } from './cache.js';
 import { type ChosenFiles, chooseFiles, filesInQuestion, filesOfIndex } from './choose-files.js';
 import { type CompleteSnapshot, completeSnapshot } from './complete-snapshot.js';
 import { isRight } from './content-check.js';
@@ -10,7 +10,7 @@ import { BlobFetch, partSuffix } from './fetch-blob.js';
 import { HubClient } from './hub-client.js';
 import { keepListing } from './kept-listing.js';
 import { commitOf, filesOf, type HubFile, type Listing } from './listing.js';
-import type { ModelId } from './model-id.js';
+import { isCommit, type ModelId } from './model-id.js';
 import type { PulledModel } from './pulled-model.js';
 import { type HubSurroundings, hubSurroundings } from './surroundings.js';
 
