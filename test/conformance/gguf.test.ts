@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { compileCheckpoint } from '@tessera/compiler';
+import { compileCheckpoint, inspectCheckpoint } from '@tessera/compiler';
 import { ggufOf } from '@tessera/compiler/testing/gguf-of-checkpoint';
 import { writeGguf } from '@tessera/compiler/testing/write-gguf';
 import { expect, onTestFinished, test } from 'vitest';
@@ -58,4 +58,18 @@ test('internlm2, whose projections are apart in a GGUF file, is a LLaMA', async 
   await compileCheckpoint(checkpoint, join(folder, 'expected'), { weights: 'float32' });
   await compileCheckpoint(file, join(folder, 'actual'), { weights: 'float32' });
   expect(digests(join(folder, 'actual'))).toEqual(digests(join(folder, 'expected')));
+});
+
+test('qwen2moe without biases is compiled as it is', async () => {
+  const folder = newFolder();
+  const checkpoint = copyCheckpoint('qwen2-moe', folder);
+  const file = join(folder, 'model.gguf');
+  const { metadata, tensors } = await ggufOf(checkpoint);
+  await writeGguf(file, { metadata, tensors: tensors.filter(({ name }) => !name.endsWith('.bias')) });
+  const manifest = await compileCheckpoint(file, join(folder, 'bundle'), { weights: 'float32' });
+  const biases = tensors.filter(({ name }) => name.endsWith('.bias'));
+  const values = biases.reduce((sum, { shape }) => sum + (shape[0] as number), 0);
+  const whole = await inspectCheckpoint(checkpoint);
+  expect(biases.length).toBeGreaterThan(0);
+  expect(manifest.parameters.llm).toBe(whole.parameters - values);
 });

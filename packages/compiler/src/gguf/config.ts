@@ -52,7 +52,7 @@ export function configOf(
     rope_theta: theta,
     rope_scaling: ropeScaling(values, ropeDivisors, headDim, theta),
     tie_word_embeddings: !tensors.has('output.weight'),
-    ...biasFields(modelType, tensors),
+    ...biasFields(metadata, modelType, tensors),
     ...windowFields(values, modelType),
     ...expertFields(values, modelType, layers, tensors),
     eos_token_id: metadata.number('tokenizer.ggml.eos_token_id'),
@@ -76,11 +76,32 @@ function headDimOf(values: ArchitectureValues, divided: number): number {
   return headDim;
 }
 
-/** Whether there are biases nothing but the tensors says. */
-function biasFields(modelType: string, tensors: ReadonlyMap<string, StoredTensor>): Record<string, boolean> {
-  const has = (name: string): boolean => tensors.has(`blk.0.${name}.bias`);
-  if (modelType === 'llama') return { attention_bias: has('attn_q'), mlp_bias: has('ffn_gate') };
-  return modelType.startsWith('qwen3') ? { attention_bias: has('attn_q') } : {};
+/** Whether there are biases nothing but the tensors says. Those of layers that a config names together are all there, or none is. */
+function biasFields(
+  metadata: Metadata,
+  modelType: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): Record<string, boolean> {
+  const has = (...layers: readonly string[]): boolean => {
+    const biases = layers.map((layer) => `blk.0.${layer}.bias`);
+    const [there] = biases.filter((name) => tensors.has(name));
+    const missing = biases.find((name) => !tensors.has(name));
+    if (there === undefined || missing === undefined) return there !== undefined;
+    const what = `is missing, but ${there} is there: models of type ${modelType} have both or none`;
+    throw metadata.problem(missing, what);
+  };
+  const inputs = ['attn_q', 'attn_k', 'attn_v'];
+  switch (modelType) {
+    case 'llama':
+      return { attention_bias: has(...inputs, 'attn_output'), mlp_bias: has('ffn_gate', 'ffn_up', 'ffn_down') };
+    case 'qwen3':
+    case 'qwen3_moe':
+      return { attention_bias: has(...inputs, 'attn_output') };
+    case 'qwen2_moe':
+      return { qkv_bias: has(...inputs) };
+    default:
+      return {};
+  }
 }
 
 function windowFields(values: ArchitectureValues, modelType: string): Record<string, unknown> {

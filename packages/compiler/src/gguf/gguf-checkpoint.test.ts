@@ -176,7 +176,29 @@ test.each<[string, GgufContent, RegExp]>([
   [
     'a tensor is not known',
     withTensors(only('blk.0.attn_norm.weight', { name: 'blk.0.attn_sinks.weight' })),
-    /blk.0.attn_sinks.weight is no tensor that models of llama/,
+    /blk.0.attn_sinks.weight of shape \[32\] is no tensor that models of llama with 2 layers and 0 experts/,
+  ],
+  [
+    'queries alone have a bias',
+    {
+      ...toyGguf(),
+      tensors: [...toyGguf().tensors, { name: 'blk.0.attn_q.bias', type: 0, shape: [32], data: Buffer.alloc(128) }],
+    },
+    /blk.0.attn_k.bias is missing, but blk.0.attn_q.bias is there: models of type llama have both or none/,
+  ],
+  [
+    'all that goes into attention has biases, and what comes out has none',
+    {
+      ...toyGguf(),
+      tensors: [
+        ...toyGguf().tensors,
+        ...['q', 'k', 'v'].map((layer) => {
+          const size = layer === 'q' ? 32 : 16;
+          return { name: `blk.0.attn_${layer}.bias`, type: 0, shape: [size], data: Buffer.alloc(4 * size) };
+        }),
+      ],
+    },
+    /blk.0.attn_output.bias is missing, but blk.0.attn_q.bias is there: models of type llama have both or none/,
   ],
   [
     'a shape is another',
@@ -209,6 +231,49 @@ test.each<[string, GgufContent, RegExp]>([
     await expect(compiled).rejects.toThrow(path);
   }
   expect(await readdir(dir)).toEqual(['toy.gguf']);
+});
+
+/** The toy model, and tensors of one value each beside it. */
+const beside = (shape: readonly number[], ...names: readonly string[]): GgufContent => {
+  const { metadata, tensors } = toyGguf({ 'llama.expert_count': 2, 'llama.expert_used_count': 1 });
+  const data = Buffer.alloc(4 * shape.reduce((product, size) => product * size, 1));
+  return { metadata, tensors: [...tensors, ...names.map((name) => ({ name, type: 0, shape, data }))] };
+};
+
+test.each<[string, GgufContent, RegExp]>([
+  [
+    'experts without a byte',
+    beside([4096, 0, 32], ...Array.from({ length: 400 }, (_, layer) => `blk.${layer}.ffn_gate_exps.weight`)),
+    /blk.0.ffn_gate_exps.weight is of shape \[4096, 0, 32\]: a dimension of 0 holds nothing/,
+  ],
+  [
+    'more experts than its metadata says',
+    beside([4096, 1, 1], 'blk.0.ffn_gate_exps.weight'),
+    /blk.0.ffn_gate_exps.weight of shape \[4096, 1, 1\] is no tensor .* with 2 layers and 2 experts/,
+  ],
+  [
+    'an expert behind the last',
+    beside([1, 1], 'blk.0.ffn_gate.2.weight'),
+    /ffn_gate.2.weight of shape .* is no tensor/,
+  ],
+  ['a layer behind the last', beside([1], 'blk.2.attn_norm.weight'), /blk.2.attn_norm.weight of shape .* is no tensor/],
+  ['a layer written another way', beside([1], 'blk.00.attn_norm.weight'), /blk.00.attn_norm.weight .* is no tensor/],
+  [
+    'an expert alone and among all',
+    {
+      ...beside([2, 1, 1], 'blk.0.ffn_gate_exps.weight'),
+      tensors: [
+        ...beside([2, 1, 1], 'blk.0.ffn_gate_exps.weight').tensors,
+        { name: 'blk.0.ffn_gate.0.weight', type: 0, shape: [1, 1], data: Buffer.alloc(4) },
+      ],
+    },
+    /blk.0.ffn_gate.0.weight and blk.0.ffn_gate_exps.weight are both model.layers.0.block_sparse_moe.experts.0.w1.weight/,
+  ],
+])('%s: refused by name', async (_, content, message) => {
+  await writeGguf(path, content);
+  const opened = GgufCheckpoint.open(path);
+  await expect(opened).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(message) });
+  await expect(opened).rejects.toThrow(path);
 });
 
 test('a file that is none, and a path where there is none', async () => {

@@ -5,9 +5,10 @@ import type { ConfigFile, PublishedModel, PublishedTensorInfo } from '../checkpo
 import { planModel } from '../models/plan-model.js';
 import { type Architecture, architectureOf } from './architecture.js';
 import { configOf } from './config.js';
+import { maxTensors } from './gguf-file.js';
 import { GgufFiles } from './gguf-files.js';
 import { type PlacedTensor, readRows, requireReadType, storedBlocks } from './gguf-tensors.js';
-import { publishedTensors, ropeDivisorsName } from './tensor-names.js';
+import { type ModelSizes, publishedTensors, ropeDivisorsName } from './tensor-names.js';
 import { tokenizerOf } from './tokenizer.js';
 
 /**
@@ -36,7 +37,11 @@ export class GgufCheckpoint implements PublishedModel {
       const architecture = architectureOf(metadata);
       const config = configOf(metadata, architecture, tensors, await ropeDivisors(files));
       checkConfig(path, config);
-      const placed = placeAll(files, architecture, config.head_dim as number);
+      const placed = placeAll(files, architecture, {
+        layers: config.num_hidden_layers as number,
+        experts: metadata.number(`${architecture.name}.expert_count`) ?? 0,
+        headDim: config.head_dim as number,
+      });
       const { tokenizer, generation } = tokenizerOf(metadata, config.vocab_size as number);
       return new GgufCheckpoint(files, config, placed, tokenizer, generation);
     } catch (error) {
@@ -112,18 +117,33 @@ async function ropeDivisors(files: GgufFiles): Promise<Float32Array | undefined>
   return values;
 }
 
-/** Every tensor under its name in a checkpoint. One that is not known is something that would not be computed. */
-function placeAll(files: GgufFiles, architecture: Architecture, headDim: number): Map<string, PlacedTensor> {
+/**
+ * Every tensor under its name in a checkpoint. One that such a model does not have is something that would not be computed, and of
+ * two of the same name one would not.
+ */
+function placeAll(files: GgufFiles, architecture: Architecture, sizes: ModelSizes): Map<string, PlacedTensor> {
   const placed = new Map<string, PlacedTensor>();
   for (const stored of files.tensors.values()) {
     if (stored.name === ropeDivisorsName) continue;
-    const published = publishedTensors(stored, architecture, headDim);
+    const published = publishedTensors(stored, architecture, sizes);
     const file = files.of(stored);
     if (published.length === 0) {
-      const what = `${stored.name} is no tensor that models of ${architecture.name} are known to have`;
+      const model = `models of ${architecture.name} with ${sizes.layers} layers and ${sizes.experts} experts`;
+      const what = `${stored.name} of shape [${stored.shape.join(', ')}] is no tensor that ${model} are known to have`;
       throw new TesseraError('CHECKPOINT_INVALID', `${file.path}: ${what}`);
     }
-    for (const tensor of published) placed.set(tensor.name, { ...tensor, file });
+    if (placed.size + published.length > maxTensors) {
+      const what = `its experts, each with tensors of its own, make more than ${maxTensors} tensors`;
+      throw new TesseraError('CHECKPOINT_INVALID', `${file.path}: ${what}`);
+    }
+    for (const tensor of published) {
+      const other = placed.get(tensor.name)?.stored.name;
+      if (other !== undefined) {
+        const both = `${stored.name} and ${other} are both ${tensor.name}; which one counts is not known`;
+        throw new TesseraError('CHECKPOINT_INVALID', `${file.path}: ${both}`);
+      }
+      placed.set(tensor.name, { ...tensor, file });
+    }
   }
   return placed;
 }

@@ -90,6 +90,7 @@ test.each<[string, Buffer, RegExp]>([
   ['a value beyond the file', changed(valueLength, u64(1n << 40n)), /key needs 1099511627776 more bytes/],
   ['no dimensions', changed(table + 9, u32(0)), /a has 0 dimensions/],
   ['five dimensions', changed(table + 9, u32(5)), /a has 5 dimensions/],
+  ['a dimension of 0', changed(table + 13, u64(0n)), /a is of shape \[2, 0\]: a dimension of 0 holds nothing/],
   ['a dimension beyond counting', changed(table + 13, u64(2n ** 63n)), /a is of shape .* beyond counting/],
   ['a dimension beyond the file', changed(table + 21, u64(2n ** 20n)), /is cut short: a ends at byte/],
   ['an unknown type of tensor', changed(table + 29, u32(99)), /a is of the unknown type 99/],

@@ -4,7 +4,7 @@ import { HeaderReader, type MetadataValue } from './header-reader.js';
 import { type StoredType, storedTypes } from './tensor-types.js';
 
 /** More than any model has: layers of experts that are stored one by one have tens of thousands. */
-const maxTensors = 1 << 18;
+export const maxTensors = 1 << 18;
 const maxPairs = 1 << 16;
 const maxDimensions = 4;
 const defaultAlignment = 32;
@@ -139,6 +139,8 @@ async function readEntry(reader: HeaderReader, name: string): Promise<Listed> {
     throw new Error(`has ${dimensions} dimensions, not 1 to ${maxDimensions}`);
   const shape: number[] = [];
   for (let i = 0; i < dimensions; i++) shape.unshift(await reader.u64());
+  // No values are no tensor: of such ones a file could name any number without growing.
+  if (shape.includes(0)) throw new Error(`is of shape [${shape.join(', ')}]: a dimension of 0 holds nothing`);
   const typeNumber = await reader.u32();
   const type = storedTypes.get(typeNumber);
   if (type === undefined) throw new Error(`is of the unknown type ${typeNumber}`);

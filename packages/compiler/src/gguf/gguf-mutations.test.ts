@@ -5,12 +5,16 @@ import { TesseraError } from '@tessera/protocol';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { expect, onTestFinished, test } from 'vitest';
 import { toyGguf } from '../testing/toy-gguf.js';
-import { ggufBytes } from '../testing/write-gguf.js';
+import { type GgufContent, ggufBytes } from '../testing/write-gguf.js';
 import { GgufCheckpoint } from './gguf-checkpoint.js';
 
-const mutants = 10_000;
+/** Of each file. */
+const mutants = 5000;
 /** What reading one may hold at a time, of a file of 20 kB. */
 const maxBytes = 64 * 1024 * 1024;
+/** Of objects, and of the process in all, beside what there was before the first: what is not collected yet among them. */
+const maxHeapBytes = 256 * 1024 * 1024;
+const maxGrowthBytes = 512 * 1024 * 1024;
 
 /** What lengths, counts and places go wrong at. */
 const absurd = [0n, 1n, 31n, 255n, 2n ** 16n, 2n ** 31n - 1n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
@@ -47,6 +51,41 @@ const mutations: readonly ((bytes: Buffer, at: number, random: Random) => Buffer
   },
 ];
 
+/** A dimension of a tensor that is named so. */
+const mutateDimension =
+  (names: readonly string[]) =>
+  (bytes: Buffer, _: number, random: Random): Buffer => {
+    const name = names[random(names.length)] as string;
+    const found = bytes.indexOf(name);
+    const at = found + name.length + 4 + 8 * random(3);
+    if (found >= 0 && at + 8 <= bytes.length) {
+      bytes.writeBigUInt64LE(absurd[random(absurd.length)] as bigint, at);
+    }
+    return bytes;
+  };
+
+/** The toy model with two experts for each MLP, packed in one tensor. */
+function withExperts(): GgufContent {
+  const { metadata, tensors } = toyGguf({ 'llama.expert_count': 2, 'llama.expert_used_count': 1 });
+  const packed = tensors.map((tensor) => {
+    if (!/ffn_(gate|up|down)/.test(tensor.name)) return tensor;
+    const { name, shape, data } = tensor;
+    return {
+      ...tensor,
+      name: name.replace('.weight', '_exps.weight'),
+      shape: [2, ...shape],
+      data: Buffer.concat([data, data]),
+    };
+  });
+  const routers = [0, 1].map((layer) => ({
+    name: `blk.${layer}.ffn_gate_inp.weight`,
+    type: 0,
+    shape: [2, 32],
+    data: Buffer.alloc(4 * 2 * 32),
+  }));
+  return { metadata, tensors: [...packed, ...routers] };
+}
+
 /** Everything that compiling reads of a file. */
 async function readAll(path: string): Promise<void> {
   const model = await GgufCheckpoint.open(path);
@@ -61,20 +100,26 @@ async function readAll(path: string): Promise<void> {
   }
 }
 
-test(`${mutants} damaged files are read, or refused by an error that names the file`, async () => {
+test.each([
+  ['a LLaMA', toyGguf()],
+  ['one with experts', withExperts()],
+])(`${mutants} damaged files of %s are read, or refused by an error that names the file`, async (_, content) => {
   const dir = mkdtempSync(join(tmpdir(), 'tessera-gguf-mutations-'));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
   const path = join(dir, 'model.gguf');
-  const content = toyGguf();
   const whole = ggufBytes(content);
+  writeFileSync(path, whole);
+  await readAll(path);
   const header = ggufBytes({ ...content, tensors: [] }).length + 60 * content.tensors.length;
+  const all = [...mutations, mutateDimension(content.tensors.map(({ name }) => name))];
   const next = seededRandom(2611);
   const random: Random = (below) => Math.floor(next() * below);
+  const before = process.memoryUsage();
   let refused = 0;
   for (let mutant = 0; mutant < mutants; mutant++) {
     let bytes: Buffer = Buffer.from(whole);
     for (let count = 1 + random(3); count > 0; count--) {
-      const mutate = mutations[random(mutations.length)] as (typeof mutations)[number];
+      const mutate = all[random(all.length)] as (typeof mutations)[number];
       if (bytes.length > 0) bytes = mutate(bytes, place(bytes, header, random), random);
     }
     writeFileSync(path, bytes);
@@ -82,8 +127,10 @@ test(`${mutants} damaged files are read, or refused by an error that names the f
       () => undefined,
       (reason: unknown) => reason,
     );
-    const { arrayBuffers } = process.memoryUsage();
+    const { arrayBuffers, heapUsed, rss } = process.memoryUsage();
     if (arrayBuffers > maxBytes) throw new Error(`mutant ${mutant} holds ${arrayBuffers} bytes`);
+    if (heapUsed > before.heapUsed + maxHeapBytes) throw new Error(`mutant ${mutant}: objects of ${heapUsed} bytes`);
+    if (rss > before.rss + maxGrowthBytes) throw new Error(`mutant ${mutant}: a process of ${rss} bytes`);
     if (error === undefined) continue;
     refused++;
     const isNamed =

@@ -44,24 +44,29 @@ const expertNames = {
 
 const sharedGate = 'mlp.shared_expert_gate';
 
-/** A layer's number, what it is, an expert's number, and which of both. */
-const tensorName = /^(?:blk\.(\d{1,6})\.)?([a-z_]+)(?:\.(\d{1,6}))?\.(weight|bias)$/;
+/** A layer's number, what it is, an expert's number, and which of both. Numbers are written in one way: 7, not 07. */
+const tensorName = /^(?:blk\.(0|[1-9]\d{0,5})\.)?([a-z_]+)(?:\.(0|[1-9]\d{0,5}))?\.(weight|bias)$/;
 
 /** What is no parameter of a checkpoint: the config says it. */
 export const ropeDivisorsName = 'rope_freqs.weight';
 
-/** The most experts of a layer; a file that says more lies. */
-const maxExperts = 4096;
+/** What a file's metadata says of the sizes that tensors are taken apart by. */
+export interface ModelSizes {
+  readonly layers: number;
+  /** Of each layer that has them; 0 where none has. */
+  readonly experts: number;
+  /** Rows of a head. */
+  readonly headDim: number;
+}
 
 /**
- * What a stored tensor is called in a checkpoint of the family, and how it lies there; empty for a name that is not known. Experts
- * that lie in one tensor become one each.
- * @param headDim rows of a head
+ * What a stored tensor is called in a checkpoint of the family, and how it lies there; empty for one that such a model does not
+ * have. Experts that lie in one tensor become one each: of as many as the model has, since each is an object here.
  */
 export function publishedTensors(
   stored: StoredTensor,
   { modelType, turnsNeighbours }: Architecture,
-  headDim: number,
+  { layers, experts, headDim }: ModelSizes,
 ): PublishedTensor[] {
   const as = (name: string, more: Partial<PublishedTensor> = {}): PublishedTensor => {
     return { name, shape: stored.shape, stored, firstRow: 0, rows: stored.rows, ...more };
@@ -71,6 +76,7 @@ export function publishedTensors(
     const name = wholeModel[base];
     return name === undefined || expert !== undefined ? [] : [as(`${name}.${kind}`)];
   }
+  if (Number(layer) >= layers) return [];
   const names = modelType === 'mixtral' ? expertNames.mixtral : expertNames.others;
   const inLayer = (name: string): string => `model.layers.${layer}.${name}.${kind}`;
   const ofExpert = (part: string, index: number | string): string =>
@@ -78,14 +84,16 @@ export function publishedTensors(
 
   const [, part, isPacked] = /^ffn_(gate|up|down)(_exps)?$/.exec(base) ?? [];
   if (part !== undefined && isPacked !== undefined) {
-    const [experts = 0, rows = 0, columns = 0] = stored.shape;
-    if (stored.shape.length !== 3 || experts > maxExperts || expert !== undefined) return [];
+    const [count, rows = 0, columns = 0] = stored.shape;
+    if (stored.shape.length !== 3 || count !== experts || expert !== undefined) return [];
     return Array.from({ length: experts }, (_, index) =>
       as(ofExpert(part, index), { shape: [rows, columns], firstRow: index * rows, rows }),
     );
   }
   // As older files have them: one by one.
-  if (expert !== undefined) return part === undefined ? [] : [as(ofExpert(part, Number(expert)))];
+  if (expert !== undefined) {
+    return part === undefined || Number(expert) >= experts ? [] : [as(ofExpert(part, Number(expert)))];
+  }
   if (base === 'ffn_gate_inp') return [as(inLayer(names.router))];
   // One row, which the file has without its dimension.
   if (base === 'ffn_gate_inp_shexp') return [as(inLayer(sharedGate), { shape: [1, stored.shape.at(-1) as number] })];
