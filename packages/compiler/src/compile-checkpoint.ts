@@ -8,7 +8,8 @@ import {
   type StageName,
 } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import { type BundleGraph, buildGraphs, bytesOnDisk } from './bundle-graphs.js';
+import { type BundleGraph, bytesOnDisk } from './bundle-graphs.js';
+import { planBundle } from './bundle-plan.js';
 import type { ParameterSource } from './checkpoint/parameters.js';
 import { contentDigest, fileDigest } from './content-digest.js';
 import { countParameters } from './count-parameters.js';
@@ -16,14 +17,12 @@ import type { Cut } from './cut.js';
 import { requireFreeSpace } from './free-space.js';
 import { WeightFile, weightBytes, writeGraph } from './graph/write-graph.js';
 import { checkpointDigests, writeIds } from './made-from.js';
-import { manifestSections, nullConditionFile } from './manifest-sections.js';
+import { nullConditionFile } from './manifest-sections.js';
 import { modelName } from './model-name.js';
 import { modulePlaced, type StagePieces } from './models/model-plan.js';
-import { planModel } from './models/plan-model.js';
 import { decideWeights, openModel, type WantedWeights } from './open-model.js';
 import { removeAbandoned, temporarySibling } from './temporary-sibling.js';
 import { writeTokenizer } from './tokenizer-files.js';
-import { requireUsed } from './unused-tensors.js';
 
 export interface CompileProgress {
   readonly stage: StageName;
@@ -82,26 +81,14 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
   const weights = await decideWeights(path, options.weights);
   const model = await openModel(path);
   try {
-    const plan = planModel(await model.json('config.json'));
-    if (plan.stages === undefined) {
-      throw new TesseraError('UNSUPPORTED', `models of type ${plan.modelType} can be inspected, not compiled yet`);
-    }
-    requireUsed(model, plan);
-    const tokenizer = await model.tokenizer();
-    const configs = {
-      tokenizer,
-      preprocessor: await model.json('preprocessor_config.json'),
-      generation: await model.json('generation_config.json'),
-    };
-    const sections = manifestSections(plan, plan.stages, configs, { weights, cut });
-    const graphs = buildGraphs(model, plan.stages, sections.llm, weights);
+    const { plan, stages, tokenizer, sections, graphs } = await planBundle(model, { weights, cut });
     // Before anything is read to its end: nobody waits for a digest to hear that the disk is full.
     await requireFreeSpace(work, bytesOnDisk(graphs));
     const memo = options.remembers ? await checkpointDigests(work) : undefined;
     const digestOf = (file: string): Promise<string> => memo?.digest(file, signal) ?? fileDigest(file, signal);
     const digest = options.digest ?? (await contentDigest(path, weights, digestOf, cut));
     await writeGraphs(graphs, work, options);
-    await writeNullCondition(model, plan.stages, work, signal);
+    await writeNullCondition(model, stages, work, signal);
     await writeTokenizer(work, tokenizer);
     const manifest = bundleManifest.parse({
       formatVersion: bundleFormatVersion,

@@ -45,6 +45,8 @@ test('how weights are held, and which shard has which content, is part of it; ot
   const before = await digest();
   expect(await digest('int8')).not.toBe(before);
   await writeFile(join(dir, 'README.md'), 'of no matter');
+  await writeFile(join(dir, 'additional_chat_templates', 'README.md'), 'of no matter');
+  await mkdir(join(dir, 'additional_chat_templates', 'older'));
   await writeFile(join(dir, 'model.bin'), 'the same weights again');
   expect(await digest()).toBe(before);
   const [one, other] = shards.map((name) => join(dir, name)) as [string, string];
@@ -53,6 +55,22 @@ test('how weights are held, and which shard has which content, is part of it; ot
   await rename(`${one}.away`, other);
   expect(await digest()).not.toBe(before);
 });
+
+test.each(['model-00001-of-00002.gguf', 'model.safetensors'])(
+  '%s: a file that cannot be read is named',
+  async (name) => {
+    const path = join(dir, name);
+    if (name.endsWith('.gguf')) await writeFile(path, 'the second one is missing');
+    else await mkdir(path);
+    const given = name.endsWith('.gguf') ? path : dir;
+    await expect(contentDigest(given, 'int8', fileDigest)).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: expect.stringMatching(
+        /(model-00002-of-00002.gguf: cannot be read: ENOENT|model.safetensors: cannot be read: EISDIR)/,
+      ),
+    });
+  },
+);
 
 test('the same checkpoint has the same digest in every release, until the compiler makes something else of it', async () => {
   // To be changed together with `compilerVersion` only: by another digest a fleet compiles all its models again.

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { TesseraError } from '@tessera/protocol';
 import { weightFiles } from './checkpoint/checkpoint.js';
 import type { Cut } from './cut.js';
 import { splitFiles } from './gguf/split-files.js';
@@ -57,6 +58,7 @@ export async function fileDigest(path: string, signal?: AbortSignal): Promise<st
 /**
  * SHA-256 (hex) of everything that decides a bundle's content: the compiler, how weights are held, and the checkpoint's
  * files. `digestOf` lets a caller remember the digests of large files.
+ * @throws TesseraError CHECKPOINT_INVALID naming a file that cannot be read
  */
 export async function contentDigest(
   path: string,
@@ -67,9 +69,15 @@ export async function contentDigest(
   const variant = cut === undefined ? weights : `${weights} ${cut}`;
   const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${variant}\n`);
   for (const { name, file } of (await isModelFile(path)) ? ggufFiles(path) : await folderFiles(path)) {
-    hash.update(`${name} ${await digestOf(file)}\n`);
+    hash.update(`${name} ${await digestOf(file).catch((error: unknown) => unreadable(file, error))}\n`);
   }
   return hash.digest('hex');
+}
+
+/** What the system says of a file becomes an error of the checkpoint; all else is thrown as it is. */
+function unreadable(file: string, error: unknown): never {
+  if (!(error instanceof Error && 'syscall' in error)) throw error;
+  throw new TesseraError('CHECKPOINT_INVALID', `${file}: cannot be read: ${error.message}`, { cause: error });
 }
 
 interface DigestedFile {
@@ -81,7 +89,8 @@ interface DigestedFile {
 async function folderFiles(dir: string): Promise<DigestedFile[]> {
   const large = await weightFiles(dir);
   const present = new Set(await readdir(dir));
-  const templates = (await readdir(join(dir, chatTemplateFolder)).catch(() => [])).sort();
+  const beside = await readdir(join(dir, chatTemplateFolder)).catch(() => [] as string[]);
+  const templates = beside.filter((name) => name.endsWith('.jinja')).sort();
   const small = [
     ...checkpointFiles.filter((file) => present.has(file)),
     ...templates.map((name) => join(chatTemplateFolder, name)),

@@ -30,11 +30,15 @@ export class DigestMemo {
     }
   }
 
-  /** SHA-256 (hex) of a file. */
-  async digest(path: string, signal?: AbortSignal): Promise<string> {
+  /**
+   * SHA-256 (hex) of a file.
+   * @param before called where the file must be read, and waited for
+   */
+  async digest(path: string, signal?: AbortSignal, before?: () => Promise<void>): Promise<string> {
     const { size: bytes, mtimeMs: modifiedMs } = await stat(path);
     const known = this.entries[path];
     if (known?.bytes === bytes && known.modifiedMs === modifiedMs) return known.sha256;
+    await before?.();
     const sha256 = await fileDigest(path, signal);
     this.entries[path] = { bytes, modifiedMs, sha256 };
     this.changed = true;

@@ -275,6 +275,30 @@ test.each<[string, () => Promise<unknown>, RegExp]>([
   expect(await bundles().catch(() => [])).toEqual([]);
 });
 
+test('a GGUF file that is not there is named', async () => {
+  const path = join(root, 'nowhere.gguf');
+  for (const weights of ['int8', 'auto'] as const) {
+    await expect(ensureBundle(path, cache, { weights })).rejects.toMatchObject({
+      code: 'CHECKPOINT_INVALID',
+      message: `${path}: is no file that can be read`,
+    });
+  }
+});
+
+test('what would be refused is refused before its gigabytes are hashed', async () => {
+  // Eight terabytes: to read them would take longer than any test may.
+  const shape = { vocabulary: 2 ** 30, hidden: 2048, inner: 64, layers: 1, tied: true };
+  const large = join(root, 'large');
+  await writeSparseLlama(large, shape);
+  await expect(ensureBundle(large, cache, { weights: 'int4' })).rejects.toMatchObject({ code: 'STORAGE_FULL' });
+  const config = JSON.parse(await readFile(join(large, 'config.json'), 'utf8'));
+  await writeFile(join(large, 'config.json'), JSON.stringify({ ...config, num_hidden_layers: 2 }));
+  await expect(ensureBundle(large, cache, { weights: 'int4' })).rejects.toThrow(/no file has the tensor/);
+  await writeFile(join(large, 'config.json'), JSON.stringify({ ...config, attention_bias: 'yes' }));
+  await expect(ensureBundle(large, cache, { weights: 'int4' })).rejects.toThrow(/config.json.attention_bias/);
+  expect(await bundles()).toEqual([]);
+});
+
 test('compiling to a folder that exists is refused, and the folder left as it is', async () => {
   const out = join(root, 'out');
   await mkdir(out);

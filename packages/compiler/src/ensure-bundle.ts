@@ -1,7 +1,8 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { withFileLock } from '@tessera/flow';
+import { requireCompilable } from './bundle-plan.js';
 import { type CompileOptions, compileCheckpoint } from './compile-checkpoint.js';
 import { contentDigest } from './content-digest.js';
 import { DigestMemo } from './digest-memo.js';
@@ -44,12 +45,21 @@ export async function ensureBundle(
   const cache = resolve(cacheDir);
   await requireModel(checkpoint);
   const weights = await decideWeights(checkpoint, options.weights);
+  const variant = cut === undefined ? weights : `${weights}-${cut}`;
+  const stem = `${options.name ?? modelName(checkpoint)}-${variant}-`;
   await mkdir(cache, { recursive: true });
   const memo = await DigestMemo.open(join(cache, 'digests.json'));
-  const digest = await contentDigest(checkpoint, weights, (path) => memo.digest(path, signal), cut);
+  let checked: Promise<void> | undefined;
+  // Gigabytes are hashed only of what would be compiled. Where a bundle of that name is, this may be the one: it needs no room.
+  const check = async (): Promise<void> => {
+    const isNew = !(await readdir(cache)).some((name) => name.startsWith(stem));
+    if (isNew) await removeAbandoned(cache);
+    await requireCompilable(checkpoint, { weights, cut }, isNew ? cache : undefined);
+  };
+  const digestOf = (path: string): Promise<string> => memo.digest(path, signal, () => (checked ??= check()));
+  const digest = await contentDigest(checkpoint, weights, digestOf, cut);
   await memo.save();
-  const variant = cut === undefined ? weights : `${weights}-${cut}`;
-  const dir = join(cache, `${options.name ?? modelName(checkpoint)}-${variant}-${digest.slice(0, 12)}`);
+  const dir = join(cache, `${stem}${digest.slice(0, 12)}`);
   if (await isWhole(dir)) return { dir, compiled: false };
   const compileOnce = async (): Promise<EnsuredBundle> => {
     if (await isWhole(dir)) return { dir, compiled: false };

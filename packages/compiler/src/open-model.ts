@@ -14,21 +14,28 @@ export async function isModelFile(path: string): Promise<boolean> {
   return found?.isFile() === true;
 }
 
+const noFile = (path: string): TesseraError =>
+  new TesseraError('CHECKPOINT_INVALID', `${path}: is no file that can be read`);
+
+/**
+ * That a path is a file, or a folder with a config.
+ * @throws TesseraError CHECKPOINT_INVALID naming what is missing
+ */
+export async function requireModel(path: string): Promise<void> {
+  if (await isModelFile(path)) return;
+  if (path.endsWith('.gguf')) throw noFile(path);
+  const config = join(path, 'config.json');
+  if (!(await isModelFile(config))) throw new TesseraError('CHECKPOINT_INVALID', `${config}: is missing`);
+}
+
 /**
  * Opens a model as it is published: a folder, or a GGUF file. Of a GGUF model in several files any will do.
  * @throws TesseraError CHECKPOINT_INVALID naming the file at fault
  */
 export async function openModel(path: string): Promise<PublishedModel> {
   if (await isModelFile(path)) return GgufCheckpoint.open(path);
-  if (path.endsWith('.gguf')) throw new TesseraError('CHECKPOINT_INVALID', `${path}: is no file that can be read`);
+  if (path.endsWith('.gguf')) throw noFile(path);
   return FolderModel.open(path);
-}
-
-/** @throws TesseraError CHECKPOINT_INVALID where a path is neither a file nor a folder with a config.json */
-export async function requireModel(path: string): Promise<void> {
-  const config = join(path, 'config.json');
-  if ((await isModelFile(path)) || (await stat(config).catch(() => undefined))) return;
-  throw new TesseraError('CHECKPOINT_INVALID', `${config}: is missing`);
 }
 
 /** How weights are to be held: `auto` is float32, and of a GGUF file what comes nearest to what it stores. */

@@ -194,6 +194,18 @@ test.each<[string, Buffer, RegExp]>([
   expect(failure).toMatchObject({ message: expect.stringContaining(path) });
 });
 
+test.each([
+  ['a hundred thousand faults', Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`tensor${i}`, 1]))],
+  ['a name of a megabyte', { ['a'.repeat(1 << 20)]: entry('F32', [1], 4, 8) }],
+])('%s: an error that can be read, of a few of them', async (_, header) => {
+  await writeFile(path, withHeader(JSON.stringify(header), Buffer.alloc(8)));
+  const failure = await SafetensorsFile.open(path).catch((error: unknown) => error as Error);
+  expect(failure).toMatchObject({ code: 'CHECKPOINT_INVALID' });
+  const { message } = failure as Error;
+  expect(message.length).toBeLessThan(6000);
+  if ('tensor0' in header) expect(message).toMatch(/tensor0: .*; tensor4: .*; and 99995 more$/);
+});
+
 test('what is asked for in vain: no such tensor, integers, a file that shrank', async () => {
   await writeSafetensors(path, {
     counter: { dtype: 'I64', shape: [1], data: new Uint8Array(8) },

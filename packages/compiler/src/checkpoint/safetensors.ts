@@ -1,6 +1,7 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
+import { clipped, fewProblems } from '../config.js';
 import { doubledKey } from './doubled-key.js';
 import { firstNotFinite, isReadType, rawPart, readBytes, widen } from './widen.js';
 
@@ -8,6 +9,9 @@ import { firstNotFinite, isReadType, rawPart, readBytes, widen } from './widen.j
 const maxHeaderBytes = 100_000_000;
 /** Of float32, what is made at once where a tensor is read whole: a reading that is cancelled ends this soon. */
 const chunkValues = 4 * 1024 * 1024;
+
+/** Of an error: a tensor's name can be as long as the header. */
+const maxMessage = 4000;
 
 const elementBytes = {
   BOOL: 1,
@@ -27,14 +31,28 @@ const elementBytes = {
   U64: 8,
 } as const;
 
-const header = z.record(
-  z.string(),
-  z.object({
-    dtype: z.enum(Object.keys(elementBytes) as [keyof typeof elementBytes]),
-    shape: z.array(z.number().int().nonnegative()).max(8),
-    data_offsets: z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]),
-  }),
-);
+const tensorEntry = z.object({
+  dtype: z.enum(Object.keys(elementBytes) as [keyof typeof elementBytes]),
+  shape: z.array(z.number().int().nonnegative()).max(8),
+  data_offsets: z.tuple([z.number().int().nonnegative(), z.number().int().nonnegative()]),
+});
+
+type Entries = Map<string, z.infer<typeof tensorEntry>>;
+
+/** Tensor by tensor: of a header of none but faults, only those that are told are kept. */
+function checkEntries(header: object): Entries {
+  const entries: Entries = new Map();
+  function* problems(): Generator<string> {
+    for (const [name, value] of Object.entries(header)) {
+      const parsed = tensorEntry.safeParse(value);
+      if (parsed.success) entries.set(name, parsed.data);
+      else yield `${name}: ${parsed.error.issues.map(({ path, message }) => [...path, message].join(' ')).join(', ')}`;
+    }
+  }
+  const told = fewProblems(problems());
+  if (told !== '') throw new Error(`its header is malformed: ${told}`);
+  return entries;
+}
 
 export interface TensorInfo {
   readonly name: string;
@@ -46,8 +64,8 @@ export interface TensorInfo {
 }
 
 /** Checks that tensors fill the data section exactly, one after another, and places them in the file. */
-function placeTensors(entries: z.infer<typeof header>, dataStart: number, fileBytes: number): TensorInfo[] {
-  const tensors = Object.entries(entries).map(([name, entry]): TensorInfo => {
+function placeTensors(entries: Entries, dataStart: number, fileBytes: number): TensorInfo[] {
+  const tensors = [...entries].map(([name, entry]): TensorInfo => {
     const [begin, end] = entry.data_offsets;
     const bytes = entry.shape.reduce((product, size) => product * size, elementBytes[entry.dtype]);
     if (end - begin !== bytes)
@@ -99,13 +117,11 @@ export class SafetensorsFile {
       const { __metadata__: _, ...entries } = JSON.parse(json) as Record<string, unknown>;
       const doubled = doubledKey(json);
       if (doubled !== undefined) throw new Error(`its header has ${JSON.stringify(doubled)} twice`);
-      const parsed = header.safeParse(entries);
-      if (!parsed.success) throw new Error(`its header is malformed: ${z.prettifyError(parsed.error)}`);
-      const tensors = placeTensors(parsed.data, 8 + text.length, fileBytes);
+      const tensors = placeTensors(checkEntries(entries), 8 + text.length, fileBytes);
       return new SafetensorsFile(path, handle, new Map(tensors.map((tensor) => [tensor.name, tensor])));
     } catch (cause) {
       await handle?.close();
-      throw new TesseraError('CHECKPOINT_INVALID', `${path}: ${(cause as Error).message}`, { cause });
+      throw new TesseraError('CHECKPOINT_INVALID', `${path}: ${clipped((cause as Error).message, maxMessage)}`);
     }
   }
 

@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { TesseraError } from '@tessera/protocol';
+import { clipped } from '../config.js';
 import { HeaderReader, type MetadataValue } from './header-reader.js';
 import { type StoredType, storedTypes } from './tensor-types.js';
 
@@ -9,6 +10,8 @@ const maxPairs = 1 << 16;
 const maxDimensions = 4;
 const defaultAlignment = 32;
 const maxAlignment = 1 << 20;
+/** Of an error: a tensor's name can be as long as the header. */
+const maxMessage = 4000;
 
 /** A tensor as the file stores it: rows of blocks, one after another. */
 export interface StoredTensor {
@@ -54,7 +57,7 @@ export class GgufFile {
       return new GgufFile(path, handle, metadata, tensors);
     } catch (cause) {
       await handle?.close();
-      throw new TesseraError('CHECKPOINT_INVALID', `${path}: ${(cause as Error).message}`, { cause });
+      throw new TesseraError('CHECKPOINT_INVALID', `${path}: ${clipped((cause as Error).message, maxMessage)}`);
     }
   }
 
