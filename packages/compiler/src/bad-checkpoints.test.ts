@@ -126,6 +126,19 @@ test.each<[string, string, Parameters<typeof changed>[1], RegExp]>([
   expect(await readdir(join(dir, '..'))).toEqual([name]);
 });
 
+test('a weight beyond float16 is named with its file', async () => {
+  const name = 'model.layers.1.self_attn.o_proj.weight';
+  const large = (tensors: Tensors): void => {
+    const { data } = tensors[name] as TensorContent;
+    new DataView(data.buffer, data.byteOffset).setFloat32(8, 70_000, true);
+  };
+  const dir = await changed('llama-mha', { change: large });
+  await expect(compileCheckpoint(dir, join(dir, '..', 'bundle'), { weights: 'float16' })).rejects.toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: `${join(dir, 'model.safetensors')}: ${name} has 70000, and float16 ends at 65504; compile the model with other weights`,
+  });
+});
+
 test('buffers that say nothing are let be: angles, integers, a head that is tied to the embedding', async () => {
   const buffers: Tensors = {
     'model.layers.0.self_attn.rotary_emb.inv_freq': ones(12),

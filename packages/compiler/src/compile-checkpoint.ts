@@ -85,7 +85,7 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
     // Before anything is read to its end: nobody waits for a digest to hear that the disk is full.
     await requireFreeSpace(work, bytesOnDisk(graphs));
     const memo = options.remembers ? await checkpointDigests(work) : undefined;
-    const digestOf = (file: string): Promise<string> => memo?.digest(file, { signal }) ?? fileDigest(file, signal);
+    const digestOf = (file: string): Promise<string> => memo?.digest(file, signal) ?? fileDigest(file, signal);
     const digest = options.digest ?? (await contentDigest(path, weights, digestOf, cut));
     await writeGraphs(graphs, work, options);
     await writeNullCondition(model, stages, work, signal);

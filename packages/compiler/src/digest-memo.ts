@@ -34,10 +34,7 @@ export class DigestMemo {
    * SHA-256 (hex) of a file.
    * @param before called where the file must be read, and waited for
    */
-  async digest(
-    path: string,
-    { signal, before }: { signal?: AbortSignal | undefined; before?: () => Promise<void> } = {},
-  ): Promise<string> {
+  async digest(path: string, signal?: AbortSignal, before?: () => Promise<void>): Promise<string> {
     const { size: bytes, mtimeMs: modifiedMs } = await stat(path);
     const known = this.entries[path];
     if (known?.bytes === bytes && known.modifiedMs === modifiedMs) return known.sha256;

@@ -56,8 +56,7 @@ export async function ensureBundle(
     if (isNew) await removeAbandoned(cache);
     await requireCompilable(checkpoint, { weights, cut }, isNew ? cache : undefined);
   };
-  const digestOf = (path: string): Promise<string> =>
-    memo.digest(path, { signal, before: () => (checked ??= check()) });
+  const digestOf = (path: string): Promise<string> => memo.digest(path, signal, () => (checked ??= check()));
   const digest = await contentDigest(checkpoint, weights, digestOf, cut);
   await memo.save();
   const dir = join(cache, `${stem}${digest.slice(0, 12)}`);

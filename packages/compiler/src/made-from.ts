@@ -66,7 +66,7 @@ export async function requireMadeFrom({ dir, manifest }: Bundle, model: string, 
   if (manifest.weights !== weights) throw otherwise(dir, `of weights ${manifest.weights}, not ${weights}`);
   requireCut(dir, manifest, wanted.cut);
   const memo = await checkpointDigests(dir);
-  const digest = await contentDigest(path, weights, (file) => memo.digest(file, { signal: wanted.signal }), wanted.cut);
+  const digest = await contentDigest(path, weights, (file) => memo.digest(file, wanted.signal), wanted.cut);
   // A folder that is read only costs the time that the memo would have saved.
   await memo.save().catch(() => undefined);
   if (manifest.revision !== digest.slice(0, manifest.revision.length)) {

@@ -96,7 +96,8 @@ export class Checkpoint implements ParameterSource {
     const length = rowLength(shape);
     const readRows: Parameter['readRows'] = (first, target, signal) =>
       file.readInto(name, first * length, target, signal);
-    return parameterOfRows({ name, shape, readRows: isFloat8(found) ? this.scaled(found, file, readRows) : readRows });
+    const rows = isFloat8(found) ? this.scaled(found, file, readRows) : readRows;
+    return parameterOfRows({ name, shape, file: file.path, readRows: rows });
   }
 
   /** Rows of a float8 tensor by its scales, which are read at the first of them. */

@@ -89,8 +89,20 @@ describe('weights of float8 are multiplied by their scales', () => {
     expect(await read(3, 2)).toEqual(expected);
   });
 
+  test('one for each row, beside a bound of activations, as fbgemm has it', async () => {
+    const tensors = { 'fc.weight': weight(3, 2), 'fc.weight_scale': floats([3, 1], 1, 10, 100) };
+    const method = { quant_method: 'fbgemm_fp8', activation_scale_ub: 1200, modules_to_not_convert: ['lm_head'] };
+    await write({ ...tensors, 'fc.input_scale_ub': floats([1], 1200) }, method);
+    expect(await read(3, 2)).toEqual([1, 1, 20, 20, 400, 400]);
+  });
+
   test('what belongs to them is no parameter of its own', async () => {
-    const beside = { 'fc.weight_scale_inv': floats([1], 1), 'fc.input_scale': floats([1], 1), scale: floats([1], 1) };
+    const beside = {
+      'fc.weight_scale_inv': floats([1], 1),
+      'fc.input_scale': floats([1], 1),
+      'fc.input_scale_ub': floats([1], 1200),
+      scale: floats([1], 1),
+    };
     await write({ 'fc.weight': weight(2, 2), ...beside }, fp8);
     const checkpoint = await Checkpoint.open(dir);
     expect([...checkpoint.tensors()].map(({ name }) => name).toSorted()).toEqual(['fc.weight', 'scale']);

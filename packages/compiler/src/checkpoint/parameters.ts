@@ -4,6 +4,8 @@ import { elementCount } from '@tessera/protocol';
 export interface Parameter {
   readonly name: string;
   readonly shape: readonly number[];
+  /** The path of the file that has it, where there is one: for errors. */
+  readonly file?: string;
   /**
    * Fills `target` with rows from `first` on, in float32. A row is what one index of the first axis holds: of [a, b, c] b * c
    * values, of [] the one. `target` holds a whole number of rows, all of them there.

@@ -8,6 +8,7 @@ export const scaleNames = (name: string): readonly string[] => [`${name}_scale_i
 export const besideScaled = (name: string): readonly string[] => [
   ...scaleNames(name),
   `${name.replace(/weight$/, '')}input_scale`,
+  `${name.replace(/weight$/, '')}input_scale_ub`,
 ];
 
 /** A scale that would take the largest float8 beyond float32 is none. */

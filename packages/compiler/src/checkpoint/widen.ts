@@ -22,12 +22,16 @@ export function widen(dtype: ReadType, target: Float32Array): void {
   if (dtype === 'F16') {
     widenFloat16(new Uint16Array(raw.buffer, raw.byteOffset, target.length), target);
   } else if (dtype === 'BF16') {
-    const from = new Uint16Array(raw.buffer, raw.byteOffset, target.length);
-    const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
-    for (let i = 0; i < bits.length; i++) bits[i] = (from[i] as number) << 16;
+    widenBFloat16(new Uint16Array(raw.buffer, raw.byteOffset, target.length), target);
   } else if (dtype === 'F8_E4M3') {
     for (let i = 0; i < raw.length; i++) target[i] = float8Values[raw[i] as number] as number;
   }
+}
+
+/** What `from` holds in bfloat16, which may lie at the end of `target`. */
+export function widenBFloat16(from: Uint16Array, target: Float32Array): void {
+  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
+  for (let i = 0; i < bits.length; i++) bits[i] = (from[i] as number) << 16;
 }
 
 /** A sign, four bits of exponent (bias 7), three of mantissa; all ones is no number. */

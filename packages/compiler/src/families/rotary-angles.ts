@@ -7,17 +7,23 @@ type Yarn = Extract<RopeScaling, { rope_type: 'yarn' }>;
 type Llama3 = Extract<RopeScaling, { rope_type: 'llama3' }>;
 
 /**
- * The angles of a config, as transformers' modeling_rope_utils.py computes them, and for how many positions.
- *
- * `dynamic` changes its base with the sequence's length, from max_position_embeddings on: a key in the cache would be one of
+ * How many positions a config has angles for. `dynamic` changes its base with the sequence's length, from max_position_embeddings on: a key in the cache would be one of
  * another base than the query that meets it. It is served up to there, where it is plain. YaRN reaches as far as its
  * factor says; the others as far as max_position_embeddings says, which already counts their factor.
  */
+export function positionsOf(config: Config): number {
+  const { scaling } = ropeOf(config);
+  const positions = config.max_position_embeddings;
+  if (scaling.rope_type !== 'yarn') return positions;
+  return Math.max(positions, Math.floor((scaling.original_max_position_embeddings ?? positions) * scaling.factor));
+}
+
+/** The angles of a config, as transformers' modeling_rope_utils.py computes them. */
 export function rotaryAngles(config: Config, headDim: number): RotaryAngles {
   const { theta, scaling } = ropeOf(config);
   const half = headDim / 2;
   const plain = Array.from({ length: half }, (_, i) => theta ** (-i / half));
-  const positions = config.max_position_embeddings;
+  const positions = positionsOf(config);
   switch (scaling.rope_type) {
     case 'default':
     case 'dynamic':
@@ -27,9 +33,9 @@ export function rotaryAngles(config: Config, headDim: number): RotaryAngles {
     case 'llama3':
       return { positions, frequencies: plain.map((frequency) => llama3Frequency(frequency, scaling)), scale: 1 };
     case 'yarn': {
-      const original = scaling.original_max_position_embeddings ?? positions;
+      const original = scaling.original_max_position_embeddings ?? config.max_position_embeddings;
       return {
-        positions: Math.max(positions, Math.floor(original * scaling.factor)),
+        positions,
         frequencies: yarnFrequencies(plain, theta, original, scaling),
         scale: yarnScale(scaling),
       };

@@ -1,4 +1,5 @@
 import { widenFloat16 } from '@tessera/protocol';
+import { widenBFloat16 } from '../checkpoint/widen.js';
 import { halves } from './halves.js';
 import { type SymmetricType, symmetricTypes } from './symmetric-blocks.js';
 
@@ -21,9 +22,7 @@ function f16(source: Uint8Array, target: Float32Array): void {
 
 function bf16(source: Uint8Array, target: Float32Array): void {
   const { buffer, byteOffset, length } = source;
-  const from = new Uint16Array(buffer, byteOffset, length / 2);
-  const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
-  for (let i = 0; i < bits.length; i++) bits[i] = (from[i] as number) << 16;
+  widenBFloat16(new Uint16Array(buffer, byteOffset, length / 2), target);
 }
 
 /** A scale, what is added, then 32 nibbles: the low ones are the first half. */

@@ -78,6 +78,7 @@ export class GgufCheckpoint implements PublishedModel {
     return parameterOfRows({
       name,
       shape,
+      file: tensor.file.path,
       readRows: async (first, target, signal) => {
         signal?.throwIfAborted();
         await readRows(tensor, first, target);

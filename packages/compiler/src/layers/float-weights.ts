@@ -19,7 +19,7 @@ export function plainWeight(g: GraphBuilder, weight: Parameter, type: FloatType)
   const [value] = g.streamedWeights([nameOf(weight.name, type)], [spec], async (put, signal) => {
     let offset = 0;
     for await (const { values } of rowBlocks(weight, signal)) {
-      const held = heldAs(type, values, weight.name);
+      const held = heldAs(type, values, weight);
       await put(0, offset, held);
       offset += held.byteLength;
     }
@@ -34,7 +34,7 @@ export function transposedWeight(g: GraphBuilder, weight: Parameter, type: Float
   const name = nameOf(`${weight.name}:transposed`, type);
   const [value] = g.streamedWeights([name], [spec], async (put, signal) => {
     for await (const { first, rows, values } of rowBlocks(weight, signal, transposedBytes)) {
-      const held = heldAs(type, transposed(values, rows, from), weight.name);
+      const held = heldAs(type, transposed(values, rows, from), weight);
       if (rows === to) {
         await put(0, 0, held);
         continue;
@@ -52,12 +52,13 @@ export function transposedWeight(g: GraphBuilder, weight: Parameter, type: Float
 export const asFloat32 = (weight: Value, type: FloatType): Value =>
   type === 'float32' ? weight : cast(weight, 'float32');
 
-function heldAs(type: FloatType, values: Float32Array, name: string): Float32Array | Uint16Array {
+function heldAs(type: FloatType, values: Float32Array, { name, file }: Parameter): Float32Array | Uint16Array {
   if (type === 'float32') return values;
   const held = narrowToFloat16(values);
   for (let i = 0; i < held.length; i++) {
     if (((held[i] as number) & 0x7fff) < 0x7c00) continue;
-    const message = `${name} has ${values[i]}, and float16 ends at 65504; compile the model with other weights`;
+    const where = file === undefined ? '' : `${file}: `;
+    const message = `${where}${name} has ${values[i]}, and float16 ends at 65504; compile the model with other weights`;
     throw new TesseraError('CHECKPOINT_INVALID', message);
   }
   return held;

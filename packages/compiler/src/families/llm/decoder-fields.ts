@@ -3,6 +3,7 @@ import { ofNoMatter, pieces, positive } from '../../config.js';
 import { activationName, headDimStep } from '../../layers/index.js';
 import { pretrainedFields } from '../pretrained-fields.js';
 import { oneRope, ropeFields } from '../rope-fields.js';
+import { positionsOf } from '../rotary-angles.js';
 
 /**
  * What the config of every decoder of LLaMA's kind has. Sizes must be there; a family overrides the defaults in which
@@ -32,6 +33,14 @@ export type DenseDecoderConfig = z.infer<z.ZodObject<typeof decoderFields>>;
 /** What all decoders have, also those in which no layer has an MLP of its own. */
 export type DecoderConfig = Omit<DenseDecoderConfig, 'intermediate_size'>;
 
+/** The widest heads of published models have 512. */
+const maxHeadDim = 4096;
+/**
+ * Published models have up to 10,485,760 positions. The angles of each are in a table of the graph, of headDim / 2 numbers for sines and
+ * as many for cosines: 4 GB each for this many and heads of 128.
+ */
+const maxPositions = 2 ** 24;
+
 /** How a config divides a hidden state into heads. */
 export function headsOf(config: DecoderConfig): { heads: number; kvHeads: number; headDim: number } {
   const { hidden_size, num_attention_heads: heads, num_key_value_heads, head_dim } = config;
@@ -47,6 +56,12 @@ export function fittingDecoder(config: DecoderConfig, context: z.RefinementCtx):
   if (!Number.isInteger(headDim)) problem(sizes, 'is no multiple of num_attention_heads');
   else if (headDim % headDimStep !== 0) {
     problem(sizes, `gives heads of size ${headDim}; only multiples of ${headDimStep} are supported`);
+  } else if (headDim > maxHeadDim)
+    problem(sizes, `gives heads of size ${headDim}; at most ${maxHeadDim} are supported`);
+  const positions = positionsOf(config);
+  if (positions > maxPositions) {
+    const what = `gives ${positions} positions, each with its angles in a table; at most ${maxPositions} are supported`;
+    problem('max_position_embeddings', what);
   }
   oneRope(config, context);
 }

@@ -51,6 +51,7 @@ class PackedPart implements ParameterSource {
     return parameterOfRows({
       name: `${packed.name}:${part.name}`,
       shape,
+      ...(packed.file !== undefined && { file: packed.file }),
       readRows: async (first, target, signal) => {
         const end = first + target.length / length;
         for (let row = first; row < end; ) {

@@ -135,6 +135,15 @@ test.each([
   [{ hidden_size: 50 }, /config.json.hidden_size: is no multiple of num_attention_heads/],
   [{ hidden_size: 72 }, /config.json.hidden_size: gives heads of size 12; only multiples of 8 are supported/],
   [{ head_dim: 100 }, /config.json.head_dim: gives heads of size 100; only multiples of 8 are supported/],
+  [{ head_dim: 2 ** 30 }, /config.json.head_dim: gives heads of size 1073741824; at most 4096 are supported/],
+  [
+    { max_position_embeddings: 2 ** 31 - 1 },
+    /config.json.max_position_embeddings: gives 2147483647 positions, each with its angles in a table; at most 16777216/,
+  ],
+  [
+    { max_position_embeddings: 2 ** 20, rope_scaling: { type: 'yarn', factor: 32 } },
+    /config.json.max_position_embeddings: gives 33554432 positions/,
+  ],
   [{ hidden_act: 'swish2' }, /config.json.hidden_act/],
   [{ sliding_window: 64 }, /config.json.sliding_window: is not supported/],
   [{ rope_scaling: { type: 'longrope' } }, /config.json.rope_scaling.rope_type: is not supported/],
