@@ -6,6 +6,7 @@ import type { TokenModel } from './model/vocabulary.js';
 import { decoderOf, type TokenDecoder } from './steps/decoder.js';
 import { type Normalizer, normalizerOf } from './steps/normalizers.js';
 import { type PreTokenizer, preTokenizerOf } from './steps/pre-tokenizers.js';
+import { withinTime } from './template/bounded.js';
 import { TokenLetters } from './token-letters.js';
 
 /**
@@ -45,8 +46,17 @@ export class Tokenizer {
     this.#byId = new Map(this.addedTokens.map((token) => [token.id, token]));
     const normalized = this.addedTokens.filter((token) => token.normalized);
     this.#rawSplitter = new AddedTokenSplitter(this.addedTokens.filter((token) => !token.normalized));
-    if (normalized.length > 0) this.#normalizedSplitter = new AddedTokenSplitter(normalized, this.#normalize);
+    if (normalized.length > 0) {
+      this.#normalizedSplitter = tried(() => new AddedTokenSplitter(normalized, this.#normalize), file);
+    }
     const { texts } = this.#model.vocabulary;
+    if (this.#decoder.isCostly) {
+      tried(() => {
+        for (const text of [...this.addedTokens.map(({ content }) => content), ...texts]) {
+          if (text !== undefined) this.#decoder.bytesOf(text);
+        }
+      }, file);
+    }
     this.longestToken = texts.reduce((most, text) => Math.max(most, text?.length ?? 0), 1);
     this.size = this.addedTokens.reduce((most, { id }) => Math.max(most, id + 1), texts.length);
     this.prefix = prefixOf(parts.post_processor, this.addedTokens, `${file}: post_processor`);
@@ -131,6 +141,21 @@ export class Tokenizer {
 }
 
 const nothing = new Uint8Array(0);
+
+/** What the steps of a file may take over its own tokens. A vocabulary of 256,000 takes a hundredth. */
+const mostMs = 5000;
+
+/** Has the steps of a file change its own tokens. @throws TesseraError CHECKPOINT_INVALID where they make or take too much */
+function tried<T>(run: () => T, file: string): T {
+  let done: { readonly value: T } | undefined;
+  try {
+    done = withinTime(mostMs, run);
+  } catch (cause) {
+    throw invalid(file, `its steps fail with its own tokens: ${(cause as Error).message}`, cause);
+  }
+  if (done === undefined) throw invalid(file, `its steps take more than ${mostMs} ms over its own tokens`);
+  return done.value;
+}
 
 /** Tokens that words may not become, however they are spelled: only who writes a prompt may place them. */
 function marksOf(tokens: readonly AddedToken[]): ReadonlySet<number> {
