@@ -177,6 +177,32 @@ test('words never become special tokens, by merges, whole words or likelihoods',
   expect(unigram.encode('<s>')).toEqual([0, 3]);
 });
 
+test('what keeps marks from being found in somebody’s words is not between letters that the normalizer takes together', () => {
+  const vocab = { e: 0, é: 1, x: 2, '\u0301': 5, '<': 6, t: 7, '>': 8 };
+  const tokenizer = new Tokenizer({
+    ...toy,
+    normalizer: { type: 'NFC' },
+    pre_tokenizer: null,
+    model: { type: 'BPE', vocab, merges: [] },
+    added_tokens: [{ id: 3, content: '<t>', normalized: true, special: true }],
+  });
+  const release = (text: string): string => text.replaceAll('\ue000', '');
+  const ids = (text: string): number[] =>
+    [...tokenizer.split(text, release)].flatMap((part) => ('id' in part ? [part.id] : [...part]));
+  expect(ids('e\ue000\u0301x<t>')).toEqual([1, 2, 3]);
+  expect(ids('<\ue000t>e\ue000\u0301x<t>')).toEqual([6, 7, 8, 0, 5, 2, 3]);
+});
+
+test('a user-defined piece of white space is a word', () => {
+  const texts = ['<unk>', '▁▁', '▁', 'a', 'b', '<s>'];
+  const pieces = texts.map((text, id) => ({ text, score: -id, type: [2, 4, 1, 1, 1, 3][id] as number }));
+  const model = { pieces, charsmap: new Uint8Array(0), addDummyPrefix: false, removeExtraWhitespaces: false };
+  for (const algorithm of ['bpe', 'unigram'] as const) {
+    const tokenizer = new Tokenizer(sentencePieceJson({ ...model, algorithm }, { where: 'tokenizer.model' }));
+    expect(tokenizer.encode('a  b')).toEqual([3, 1, 4]);
+  }
+});
+
 test('long words and long white space take time in proportion', () => {
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(join(fixtures, 'llama-legacy/tokenizer.json'), 'utf8')));
   expect(tokenizer.encode('the dog'.repeat(40_000)).length).toBeGreaterThan(40_000);

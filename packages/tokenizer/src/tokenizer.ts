@@ -1,4 +1,4 @@
-import { type AddedToken, AddedTokenSplitter, isWhiteSpace, readAddedTokens } from './added-tokens.js';
+import { type AddedToken, AddedTokenSplitter, isWhiteSpace, readAddedTokens, type Section } from './added-tokens.js';
 import { deeper, invalid, partList, typedPart } from './invalid.js';
 import { Bpe } from './model/bpe.js';
 import { Unigram } from './model/unigram.js';
@@ -127,15 +127,24 @@ export class Tokenizer {
     release: (text: string) => string,
   ): Iterable<AddedToken | readonly number[]> {
     const normalized = this.#normalize(release(part));
-    const splitter = this.#normalizedSplitter;
-    if (splitter === undefined || splitter.split(normalized).every((one) => typeof one.part === 'string')) {
+    const whole = this.#normalizedSplitter?.split(normalized) ?? [];
+    if (whole.every((one) => typeof one.part === 'string')) {
       yield this.#ids(normalized, isFirst);
       return;
     }
-    // What keeps tokens from being found counts after the normalizer, too.
-    for (const section of splitter.split(this.#normalize(part))) {
-      if (typeof section.part !== 'string') yield section.part;
-      else yield this.#ids(release(section.part), isFirst && section.at === 0);
+    // What keeps tokens from being found counts after the normalizer, too. It also stands between letters that the normalizer
+    // takes together; so where it kept nothing from being found, the text without it is cut.
+    const guarded = this.#normalizedSplitter?.split(this.#normalize(part)) ?? [];
+    const isSame =
+      guarded.length === whole.length &&
+      guarded.every(({ part: one }, at) => {
+        const other = (whole[at] as Section).part;
+        if (typeof one !== 'string' || typeof other !== 'string') return one === other;
+        return this.#normalize(release(one)) === this.#normalize(other);
+      });
+    for (const { at, part: one } of isSame ? whole : guarded) {
+      if (typeof one !== 'string') yield one;
+      else yield this.#ids(isSame ? one : release(one), isFirst && at === 0);
     }
   }
 }
