@@ -50,24 +50,31 @@ describe.each(fixtureNames)('prompts in the tokens of %s', (name) => {
   const id = (text: string): number => tokenizer.idOf(text) as number;
   const model = { tokens: {}, maxPositions: 100_000 };
 
-  test('a prompt that is put together of sections is what the whole text would be', () => {
-    const random = seededRandom(7);
-    const words = (): string =>
-      Array.from(
-        { length: 1 + Math.floor(random() * 6) },
-        () => fragments[Math.floor(random() * fragments.length)],
-      ).join('');
-    for (const source of [chat, bare]) {
-      const template = templateOf(source);
-      const builder = new PromptBuilder(tokenizer, template, model);
-      for (let round = 0; round < 60; round++) {
-        const said = [words(), `x${words()}`];
-        const whole = template?.render(said.map((content) => ({ role: 'user', content }))) as string;
-        const { tokenIds } = builder.build(asked(...said.map((text) => user(text))).value, []);
-        expect(tokenIds, whole).toEqual(wholeIds(tokenizer, whole));
+  // Where the normalizer begins each text with a space, it looks for marks behind one: a person's space would be part of them.
+  const begins = JSON.stringify(fixtureJson(name, 'tokenizer.json').normalizer ?? '').includes('"Prepend"');
+
+  test.each(begins ? [false] : [false, true])(
+    'a prompt of sections is what the whole text would be (normalized: %s)',
+    (on) => {
+      const tokenizer = withMarks(name, on);
+      const random = seededRandom(7);
+      const words = (): string =>
+        Array.from(
+          { length: 1 + Math.floor(random() * 6) },
+          () => fragments[Math.floor(random() * fragments.length)],
+        ).join('');
+      for (const source of [chat, bare]) {
+        const template = templateOf(source);
+        const builder = new PromptBuilder(tokenizer, template, model);
+        for (let round = 0; round < 60; round++) {
+          const said = [words(), `x${words()}`];
+          const whole = template?.render(said.map((content) => ({ role: 'user', content }))) as string;
+          const { tokenIds } = builder.build(asked(...said.map((text) => user(text))).value, []);
+          expect(tokenIds, whole).toEqual(wholeIds(tokenizer, whole));
+        }
       }
-    }
-  });
+    },
+  );
 
   test('pictures between words have their places, and words beside them are what they were', () => {
     const image = "{% for p in messages[0].content %}{{ p.text if p.type == 'text' else '<|turn|>' }}{% endfor %}";

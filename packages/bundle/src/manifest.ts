@@ -9,6 +9,8 @@ export const manifestFileName = 'bundle.json';
 
 /** What prompts are built with: the checkpoint's own files, in every bundle under these names. */
 export const tokenizerFiles = ['tokenizer.json', 'tokenizer_config.json'] as const;
+/** Of a JSON file of a checkpoint or its bundle: tokenizer.json of 256,000 words has 35 MB. */
+export const maxJsonBytes = 256 * 1024 * 1024;
 
 /**
  * How linear layers hold their weights; other tensors are as fine or finer. int8 and int4 have a scale for each block of 32

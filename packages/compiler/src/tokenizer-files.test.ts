@@ -72,6 +72,21 @@ test('chat templates in files of their own go into the config: the default, and 
   });
 });
 
+test('as many chat templates are read as are taken, the default included', async () => {
+  await put('tokenizer.json', toyTokenizer());
+  await mkdir(join(dir, 'additional_chat_templates'));
+  for (let at = 0; at < 64; at++) await put(`additional_chat_templates/t${at}.jinja`, 'x');
+  const names = async () => new ChatTemplates((await readTokenizer(dir)).config).names;
+  expect(await names()).toHaveLength(64);
+  await put('chat_template.jinja', 'the default');
+  await expect(names()).rejects.toMatchObject({
+    code: 'CHECKPOINT_INVALID',
+    message: expect.stringMatching(/templates: has 64 templates; at most 63 are taken beside the default$/),
+  });
+  await rm(join(dir, 'additional_chat_templates/t0.jinja'));
+  expect(await names()).toHaveLength(64);
+});
+
 test.each<[string, Record<string, unknown>, RegExp]>([
   ['no tokenizer', {}, /tokenizer.json: is missing, and so is tokenizer.model/],
   ['one that is cut', { 'tokenizer.json': '{"model": ' }, /tokenizer.json: .*JSON/],

@@ -2,7 +2,7 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tokenizerFiles } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-import { Tokenizer } from '@tessera/tokenizer';
+import { longestSource, mostTemplates, Tokenizer } from '@tessera/tokenizer';
 import type { CheckpointTokenizer } from './checkpoint/checkpoint-tokenizer.js';
 import { readJson } from './checkpoint/read-json.js';
 import { sentencePieceTokenizer } from './sentencepiece-tokenizer.js';
@@ -18,10 +18,6 @@ export const addedTokensFile = 'added_tokens.json';
 export const specialTokensFile = 'special_tokens_map.json';
 
 const [tokenizerFile, configFile] = tokenizerFiles;
-
-/** Chat templates of published models have up to 30 kB. */
-const maxTemplateBytes = 1024 * 1024;
-const maxTemplates = 64;
 
 /**
  * Reads the tokenizer of a checkpoint: tokenizer.json, or else what tokenizer.model becomes as one.
@@ -74,13 +70,17 @@ async function withTemplates(dir: string, config: Record<string, unknown>): Prom
   const folder = join(dir, chatTemplateFolder);
   const names = await readdir(folder).catch(() => [] as string[]);
   const files = names.filter((name) => name.endsWith('.jinja')).sort();
-  if (files.length > maxTemplates) {
+  if (own === undefined && files.length === 0) return config;
+  const { chat_template: given } = config;
+  const template = own ?? (typeof given === 'string' ? given : undefined);
+  const most = template === undefined ? mostTemplates : mostTemplates - 1;
+  if (files.length > most) {
+    const beside = template === undefined ? '' : ' beside the default';
     throw new TesseraError(
       'CHECKPOINT_INVALID',
-      `${folder}: has ${files.length} templates; at most ${maxTemplates} are taken`,
+      `${folder}: has ${files.length} templates; at most ${most} are taken${beside}`,
     );
   }
-  if (own === undefined && files.length === 0) return config;
   const named = await Promise.all(
     files.map(async (file) => ({
       name: file.slice(0, -'.jinja'.length),
@@ -88,13 +88,11 @@ async function withTemplates(dir: string, config: Record<string, unknown>): Prom
     })),
   );
   if (named.length === 0) return { ...config, chat_template: own };
-  const { chat_template: given } = config;
-  const template = own ?? (typeof given === 'string' ? given : undefined);
   return { ...config, chat_template: [...(template === undefined ? [] : [{ name: 'default', template }]), ...named] };
 }
 
 async function templateOf(path: string): Promise<string | undefined> {
-  return (await boundedFile(path, maxTemplateBytes))?.toString('utf8');
+  return (await boundedFile(path, longestSource))?.toString('utf8');
 }
 
 /** A file as it is; undefined where there is none. */

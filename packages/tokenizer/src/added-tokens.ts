@@ -57,12 +57,12 @@ export function readAddedTokens(tokenizerJson: unknown, file: string): AddedToke
   return parsed.data.added_tokens;
 }
 
-/** Whether a token is but white space: such a one stands for itself in anybody's words. */
+/** Whether a token is but white space, or what sentencepiece writes for it: such a one stands for itself in anybody's words. */
 export function isWhiteSpace({ content }: AddedToken): boolean {
   return whiteSpaceOnly.test(content);
 }
 
-const whiteSpaceOnly = new RegExp(`^${whiteSpace}+$`, 'u');
+const whiteSpaceOnly = new RegExp(`^[${whiteSpace}▁]+$`, 'u');
 const endsInWord = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]$/u;
 const beginsWithWord = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u;
 

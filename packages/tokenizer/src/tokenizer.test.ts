@@ -96,6 +96,56 @@ test.each([
   }
 });
 
+const grows = { type: 'Replace', pattern: { String: 'a' }, content: 'aaaa' };
+const times = (count: number, step: object): object[] => Array.from({ length: count }, () => step);
+
+test.each<[string, object]>([
+  ['replaces', { normalizer: { type: 'Sequence', normalizers: times(40, grows) } }],
+  ['replaces at once', { normalizer: { ...grows, content: 'a'.repeat(20_000_000) } }],
+  [
+    'prepends',
+    { normalizer: { type: 'Sequence', normalizers: times(60, { type: 'Prepend', prepend: 'a'.repeat(100_000) }) } },
+  ],
+  [
+    'writes bytes',
+    { pre_tokenizer: { type: 'Sequence', pretokenizers: times(60, { type: 'ByteLevel', add_prefix_space: true }) } },
+  ],
+])('a tokenizer that makes more of a text than may be is refused with it: one that %s', (_, steps) => {
+  const tokenizer = new Tokenizer({ ...toy, ...steps });
+  expect(() => tokenizer.encode('ab a')).toThrow(
+    expect.objectContaining({
+      code: 'REQUEST_INVALID',
+      message: expect.stringMatching(/^the tokenizer makes more than \d+ characters of the text$/),
+    }),
+  );
+  // Of its own tokens it is the file's fault.
+  const added = [{ id: 9, content: 'aa a', normalized: true }];
+  if ('normalizer' in steps) {
+    expect(() => new Tokenizer({ ...toy, ...steps, added_tokens: added }, 'x.json')).toThrow(
+      expect.objectContaining({
+        code: 'CHECKPOINT_INVALID',
+        message: expect.stringMatching(/^x.json: its steps fail/),
+      }),
+    );
+  }
+});
+
+test.each<[string, object, RegExp]>([
+  ['takes without end', { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: '' }, /take more than 5000 ms/],
+  ['makes without end', { type: 'Sequence', decoders: times(40, grows) }, /fail with its own tokens: .* makes more/],
+])('a decoder that %s is refused', (_, decoder, message) => {
+  const vocab = { [`${'a'.repeat(60)}b`]: 0 };
+  expect(() => new Tokenizer({ ...toy, model: { ...bpe, vocab, merges: [] }, decoder }, 'x.json')).toThrow(
+    expect.objectContaining({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(message) }),
+  );
+});
+
+test('marks of words are one character', () => {
+  expect(() => new Tokenizer({ ...toy, pre_tokenizer: { type: 'Metaspace', replacement: '  ' } })).toThrow(
+    /pre_tokenizer.replacement: is not one character/,
+  );
+});
+
 test('ids without a token, and special ones, show as nothing', () => {
   const tokenizer = new Tokenizer({ ...toy, model: { ...bpe, vocab: { a: 0, b: 5 } }, ...special });
   expect([0, 1, 4, 5, 9, 10].map((id) => Buffer.from(tokenizer.bytesOf(id)).toString())).toEqual([
@@ -127,6 +177,32 @@ test('words never become special tokens, by merges, whole words or likelihoods',
   expect(unigram.encode('<s>')).toEqual([0, 3]);
 });
 
+test('what keeps marks from being found in somebody’s words is not between letters that the normalizer takes together', () => {
+  const vocab = { e: 0, é: 1, x: 2, '\u0301': 5, '<': 6, t: 7, '>': 8 };
+  const tokenizer = new Tokenizer({
+    ...toy,
+    normalizer: { type: 'NFC' },
+    pre_tokenizer: null,
+    model: { type: 'BPE', vocab, merges: [] },
+    added_tokens: [{ id: 3, content: '<t>', normalized: true, special: true }],
+  });
+  const release = (text: string): string => text.replaceAll('\ue000', '');
+  const ids = (text: string): number[] =>
+    [...tokenizer.split(text, release)].flatMap((part) => ('id' in part ? [part.id] : [...part]));
+  expect(ids('e\ue000\u0301x<t>')).toEqual([1, 2, 3]);
+  expect(ids('<\ue000t>e\ue000\u0301x<t>')).toEqual([6, 7, 8, 0, 5, 2, 3]);
+});
+
+test('a user-defined piece of white space is a word', () => {
+  const texts = ['<unk>', '▁▁', '▁', 'a', 'b', '<s>'];
+  const pieces = texts.map((text, id) => ({ text, score: -id, type: [2, 4, 1, 1, 1, 3][id] as number }));
+  const model = { pieces, charsmap: new Uint8Array(0), addDummyPrefix: false, removeExtraWhitespaces: false };
+  for (const algorithm of ['bpe', 'unigram'] as const) {
+    const tokenizer = new Tokenizer(sentencePieceJson({ ...model, algorithm }, { where: 'tokenizer.model' }));
+    expect(tokenizer.encode('a  b')).toEqual([3, 1, 4]);
+  }
+});
+
 test('long words and long white space take time in proportion', () => {
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(join(fixtures, 'llama-legacy/tokenizer.json'), 'utf8')));
   expect(tokenizer.encode('the dog'.repeat(40_000)).length).toBeGreaterThan(40_000);
@@ -149,7 +225,7 @@ test('pieces whose merges grow with the square of their count are refused, and s
   const rows = (letters: number): string[] =>
     Array.from({ length: letters * 64 }, (_, at) => String.fromCharCode(0x4e00 + (at >> 6)).repeat((at & 63) + 1));
   expect((json(rows(8)) as { model: { merges: unknown[] } }).model.merges).toHaveLength((8 * 64 * 63) / 2);
-  expect(() => json(rows(1100))).toThrow(/^tokenizer.model: its pieces make more than 2097152 merges$/);
+  expect(() => json(rows(760))).toThrow(/^tokenizer.model: its pieces make more than 1500000 merges$/);
   expect(() => json(['a', 'a'.repeat(513)])).toThrow(/^tokenizer.model: the piece 1 has more than 512 characters$/);
 });
 

@@ -1,4 +1,4 @@
-import { type AddedToken, AddedTokenSplitter, isWhiteSpace, readAddedTokens } from './added-tokens.js';
+import { type AddedToken, AddedTokenSplitter, isWhiteSpace, readAddedTokens, type Section } from './added-tokens.js';
 import { deeper, invalid, partList, typedPart } from './invalid.js';
 import { Bpe } from './model/bpe.js';
 import { Unigram } from './model/unigram.js';
@@ -6,6 +6,7 @@ import type { TokenModel } from './model/vocabulary.js';
 import { decoderOf, type TokenDecoder } from './steps/decoder.js';
 import { type Normalizer, normalizerOf } from './steps/normalizers.js';
 import { type PreTokenizer, preTokenizerOf } from './steps/pre-tokenizers.js';
+import { withinTime } from './template/bounded.js';
 import { TokenLetters } from './token-letters.js';
 
 /**
@@ -45,8 +46,17 @@ export class Tokenizer {
     this.#byId = new Map(this.addedTokens.map((token) => [token.id, token]));
     const normalized = this.addedTokens.filter((token) => token.normalized);
     this.#rawSplitter = new AddedTokenSplitter(this.addedTokens.filter((token) => !token.normalized));
-    if (normalized.length > 0) this.#normalizedSplitter = new AddedTokenSplitter(normalized, this.#normalize);
+    if (normalized.length > 0) {
+      this.#normalizedSplitter = tried(() => new AddedTokenSplitter(normalized, this.#normalize), file);
+    }
     const { texts } = this.#model.vocabulary;
+    if (this.#decoder.isCostly) {
+      tried(() => {
+        for (const text of [...this.addedTokens.map(({ content }) => content), ...texts]) {
+          if (text !== undefined) this.#decoder.bytesOf(text);
+        }
+      }, file);
+    }
     this.longestToken = texts.reduce((most, text) => Math.max(most, text?.length ?? 0), 1);
     this.size = this.addedTokens.reduce((most, { id }) => Math.max(most, id + 1), texts.length);
     this.prefix = prefixOf(parts.post_processor, this.addedTokens, `${file}: post_processor`);
@@ -117,20 +127,44 @@ export class Tokenizer {
     release: (text: string) => string,
   ): Iterable<AddedToken | readonly number[]> {
     const normalized = this.#normalize(release(part));
-    const splitter = this.#normalizedSplitter;
-    if (splitter === undefined || splitter.split(normalized).every((one) => typeof one.part === 'string')) {
+    const whole = this.#normalizedSplitter?.split(normalized) ?? [];
+    if (whole.every((one) => typeof one.part === 'string')) {
       yield this.#ids(normalized, isFirst);
       return;
     }
-    // What keeps tokens from being found counts after the normalizer, too.
-    for (const section of splitter.split(this.#normalize(part))) {
-      if (typeof section.part !== 'string') yield section.part;
-      else yield this.#ids(release(section.part), isFirst && section.at === 0);
+    // What keeps tokens from being found counts after the normalizer, too. It also stands between letters that the normalizer
+    // takes together; so where it kept nothing from being found, the text without it is cut.
+    const guarded = this.#normalizedSplitter?.split(this.#normalize(part)) ?? [];
+    const isSame =
+      guarded.length === whole.length &&
+      guarded.every(({ part: one }, at) => {
+        const other = (whole[at] as Section).part;
+        if (typeof one !== 'string' || typeof other !== 'string') return one === other;
+        return this.#normalize(release(one)) === this.#normalize(other);
+      });
+    for (const { at, part: one } of isSame ? whole : guarded) {
+      if (typeof one !== 'string') yield one;
+      else yield this.#ids(isSame ? one : release(one), isFirst && at === 0);
     }
   }
 }
 
 const nothing = new Uint8Array(0);
+
+/** What the steps of a file may take over its own tokens. A vocabulary of 256,000 takes a hundredth. */
+const mostMs = 5000;
+
+/** Has the steps of a file change its own tokens. @throws TesseraError CHECKPOINT_INVALID where they make or take too much */
+function tried<T>(run: () => T, file: string): T {
+  let done: { readonly value: T } | undefined;
+  try {
+    done = withinTime(mostMs, run);
+  } catch (cause) {
+    throw invalid(file, `its steps fail with its own tokens: ${(cause as Error).message}`, cause);
+  }
+  if (done === undefined) throw invalid(file, `its steps take more than ${mostMs} ms over its own tokens`);
+  return done.value;
+}
 
 /** Tokens that words may not become, however they are spelled: only who writes a prompt may place them. */
 function marksOf(tokens: readonly AddedToken[]): ReadonlySet<number> {

@@ -1,9 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { maxJsonBytes } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
-
-/** Configuration files are small; a larger one is not what it says it is. tokenizer.json of 250 000 words has 30 MB. */
-const maxJsonBytes = 256 * 1024 * 1024;
 
 /**
  * A JSON file of a checkpoint; undefined when it is not there.

@@ -6,7 +6,7 @@ const mark = '▁';
 /** UTF-16 units of a piece; sentencepiece trains none that are longer. */
 const longestPiece = 512;
 /** Pairs that make up pieces; the largest published vocabularies have 0.6 million. */
-const mostMerges = 2 * 1024 * 1024;
+const mostMerges = 1_500_000;
 
 /** A token besides the pieces, or a piece that stands outside the merges: an entry of `added_tokens`. */
 export interface ExtraToken {

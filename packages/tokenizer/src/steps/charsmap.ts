@@ -1,4 +1,5 @@
 import { invalid } from '../invalid.js';
+import { notTooLong } from './bounds.js';
 
 /** What may be read of a map; sentencepiece's largest, nmt_nfkc_cf, has 300 kB. */
 const mostBytes = 4 * 1024 * 1024;
@@ -34,6 +35,7 @@ export class Charsmap {
       const whole = Buffer.byteLength(grapheme) <= mostGrapheme ? this.#replacement(grapheme) : undefined;
       if (whole !== undefined) written += whole;
       else for (const character of grapheme) written += this.#replacement(character) ?? character;
+      notTooLong(written.length);
     }
     return written;
   }

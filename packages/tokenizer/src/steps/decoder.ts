@@ -1,4 +1,5 @@
 import { deeper, invalid, partList, textOf, typedPart } from '../invalid.js';
+import { notTooLong, replaced } from './bounds.js';
 import { byteLevelBytes } from './byte-alphabet.js';
 import { patternOf, singleCharacter } from './patterns.js';
 
@@ -14,6 +15,8 @@ export interface TokenDecoder {
   bytesOf(token: string): Uint8Array;
   /** Those of the first one of a text that has any. */
   firstBytesOf(token: string): Uint8Array;
+  /** Whether a token may take any time, or become any length: expressions are looked for, or texts put in. */
+  readonly isCostly: boolean;
 }
 
 interface Steps {
@@ -22,6 +25,7 @@ interface Steps {
   readonly first: ((written: Written) => Written)[];
   /** Whether tokens are one text from here on. */
   isFused: boolean;
+  isCostly: boolean;
   /** Whether the space that a text begins with is left out. */
   stripsSpace: boolean;
 }
@@ -50,9 +54,10 @@ const kinds: Readonly<Record<string, (part: Part, where: string, steps: Steps, d
     // A character lies in one token; anything longer may lie in several.
     if (steps.isFused && singleCharacter(pattern) === undefined)
       throw invalid(where, 'over whole texts is not supported');
+    steps.isCostly ||= by.length > 1 || typeof (pattern as { Regex?: unknown }).Regex === 'string';
     both(
       steps,
-      onText((text) => text.replace(expression, () => by)),
+      onText((text) => replaced(text, expression, by)),
     );
   },
   ByteFallback: (_, __, steps) =>
@@ -100,13 +105,18 @@ function addDecoder(value: unknown, where: string, steps: Steps, depth = 0): voi
 /** @throws TesseraError CHECKPOINT_INVALID naming a kind that is not built */
 export function decoderOf(value: unknown, where: string): TokenDecoder {
   if (value === null || value === undefined) throw invalid(where, 'is missing: nothing says how tokens are written');
-  const steps: Steps = { each: [], first: [], isFused: false, stripsSpace: false };
+  const steps: Steps = { each: [], first: [], isFused: false, stripsSpace: false, isCostly: false };
   addDecoder(value, where, steps);
   const write = (token: string, through: Steps['each']): Uint8Array => {
-    const written = through.reduce((before: Written, step) => step(before), token);
+    const written = through.reduce((before: Written, step) => {
+      const after = step(before);
+      notTooLong(after.length, longestWritten);
+      return after;
+    }, token);
     return typeof written === 'string' ? new TextEncoder().encode(written) : written;
   };
   return {
+    isCostly: steps.isCostly,
     bytesOf: (token) => write(token, steps.each),
     firstBytesOf: (token) => {
       const bytes = write(token, steps.first);
@@ -116,6 +126,8 @@ export function decoderOf(value: unknown, where: string): TokenDecoder {
 }
 
 const space = 0x20;
+/** Of a token; a vocabulary's longest has a sixteenth. */
+const longestWritten = 1024 * 1024;
 
 function stripped(text: string, letter: string, start: number, stop: number): string {
   if (letter === '') return text;

@@ -1,4 +1,5 @@
 import { deeper, invalid, partList, textOf, typedPart } from '../invalid.js';
+import { mostOf, notTooLong, replaced } from './bounds.js';
 import { byteLevelText } from './byte-alphabet.js';
 import { Charsmap } from './charsmap.js';
 import { patternOf, whiteSpaceAfter, whiteSpaceBefore } from './patterns.js';
@@ -38,11 +39,14 @@ const kinds: Readonly<
   StripAccents: () => (text) => text.replace(/\p{M}/gu, ''),
   Prepend: ({ prepend }, where) => {
     const before = textOf(prepend, `${where}.prepend`);
-    return (text) => (text === '' ? '' : before + text);
+    return (text) => {
+      notTooLong(before.length + text.length);
+      return text === '' ? '' : before + text;
+    };
   },
   Replace: ({ pattern, content }, where) => {
     const [expression, by] = [patternOf(pattern, `${where}.pattern`), textOf(content, `${where}.content`)];
-    return (text) => text.replace(expression, () => by);
+    return (text) => replaced(text, expression, by);
   },
   Nmt: () => (text) => text.replace(nmtNothing, '').replace(nmtSpace, ' '),
   Precompiled: ({ precompiled_charsmap: coded }, where) => {
@@ -61,5 +65,11 @@ export function normalizerOf(value: unknown, where: string, depth = 0): Normaliz
   const part = typedPart(value, where);
   const make = Object.hasOwn(kinds, part.type) ? kinds[part.type] : undefined;
   if (make === undefined) throw invalid(`${where}.type`, `${part.type} is not supported`);
-  return make(part, where, depth);
+  const step = make(part, where, depth);
+  return (text) => {
+    const changed = step(text);
+    // Of steps together, which may each make twice as much, the outermost sees to it.
+    notTooLong(changed.length, depth === 0 ? mostOf(text) : undefined);
+    return changed;
+  };
 }

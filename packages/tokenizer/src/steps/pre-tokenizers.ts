@@ -1,4 +1,5 @@
 import { deeper, invalid, partList, textOf, typedPart } from '../invalid.js';
+import { mostOf, notTooLong } from './bounds.js';
 import { byteLevelText } from './byte-alphabet.js';
 import { escaped, patternOf, whiteSpace } from './patterns.js';
 
@@ -24,8 +25,21 @@ const kinds: Readonly<
     const steps = partList(pretokenizers, `${where}.pretokenizers`).map((step, at) =>
       preTokenizerOf(step, `${where}.pretokenizers[${at}]`, deeper(depth, where)),
     );
-    return (text, isFirst) =>
-      steps.reduce((words, step) => words.flatMap((word, at) => step(word, isFirst && at === 0)), [text]);
+    return (text, isFirst) => {
+      const most = mostOf(text);
+      return steps.reduce(
+        (words, step) => {
+          let length = 0;
+          return words.flatMap((word, at) => {
+            const cut = step(word, isFirst && at === 0);
+            for (const one of cut) length += one.length;
+            notTooLong(length, most);
+            return cut;
+          });
+        },
+        [text],
+      );
+    };
   },
   ByteLevel: ({ add_prefix_space: addsSpace = true, use_regex: cuts = true }) => {
     return (text) => {
@@ -35,6 +49,7 @@ const kinds: Readonly<
   },
   Metaspace: ({ replacement = '▁', prepend_scheme: scheme, add_prefix_space: adds = true, split = true }, where) => {
     const mark = textOf(replacement, `${where}.replacement`);
+    if ([...mark].length !== 1) throw invalid(`${where}.replacement`, 'is not one character');
     const prepends = scheme ?? (adds === true ? 'always' : 'never');
     if (prepends !== 'always' && prepends !== 'first' && prepends !== 'never') {
       throw invalid(`${where}.prepend_scheme`, `${String(prepends)} is not supported`);

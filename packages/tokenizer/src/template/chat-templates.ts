@@ -4,11 +4,14 @@ import { invalid } from '../invalid.js';
 import type { Tokenizer } from '../tokenizer.js';
 import { ChatTemplate } from './chat-template.js';
 
+/** Chat templates of one model; published ones have up to three. */
+export const mostTemplates = 64;
+
 const tokenText = z.union([z.string(), z.object({ content: z.string() }).transform(({ content }) => content)]);
 
 const tokenizerConfig = z.object({
   chat_template: z
-    .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() })).max(64)])
+    .union([z.string(), z.array(z.object({ name: z.string(), template: z.string() })).max(mostTemplates)])
     .nullish()
     .transform((templates) => templates ?? []),
   bos_token: tokenText.nullish(),

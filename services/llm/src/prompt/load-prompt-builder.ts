@@ -1,16 +1,13 @@
 import { readFile, stat } from 'node:fs/promises';
-import { type Bundle, tokenizerFiles } from '@tessera/bundle';
+import { type Bundle, maxJsonBytes, tokenizerFiles } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { ChatTemplates, chooseTemplate, Tokenizer } from '@tessera/tokenizer';
 import { PromptBuilder } from './prompt-builder.js';
 
-/** A vocabulary of 256,000 words has 35 MB. */
-const maxFileBytes = 256 * 1024 * 1024;
-
 async function readObject(path: string): Promise<object> {
   try {
     const { size } = await stat(path);
-    if (size > maxFileBytes) throw new Error(`is larger than ${maxFileBytes} bytes`);
+    if (size > maxJsonBytes) throw new Error(`is larger than ${maxJsonBytes} bytes`);
     const value: unknown = JSON.parse(await readFile(path, 'utf8'));
     if (typeof value === 'object' && value !== null) return value;
   } catch (cause) {

@@ -2,7 +2,8 @@ import { readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { Modality, type PromptMedia, type PromptMessage, Role, SegmentRole } from '@tessera/protocol';
 import { goldenCases, goldenTokens } from '@tessera/testing/demo-model/goldens';
-import { ChatTemplates } from '@tessera/tokenizer';
+import { toyTokenizer } from '@tessera/testing/tokenizers/toy-tokenizer';
+import { ChatTemplates, Tokenizer } from '@tessera/tokenizer';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { asked, assistant, message, pictureOf, user, wholePicture } from '../testing/demo-engine.js';
 import { loadPromptBuilder } from './load-prompt-builder.js';
@@ -64,6 +65,42 @@ test('several turns with several pictures, one of them shown twice', () => {
   ]);
   expect(spans.map(({ item }) => item)).toEqual([0, 1, 0]);
   for (const { start, length } of spans) expect(tokenIds.slice(start, start + length)).toEqual(pads(9));
+});
+
+test.each([
+  [
+    'words are cut',
+    { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated' } },
+    `${'a'.repeat(60)}b`,
+  ],
+  [
+    'marks are looked for',
+    {
+      normalizer: {
+        type: 'Sequence',
+        normalizers: [
+          { type: 'Replace', pattern: { String: 'a' }, content: `${'a'.repeat(60)}b` },
+          { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: 'c' },
+        ],
+      },
+    },
+    'a',
+  ],
+])('an expression that takes without end is ended where %s', (_, steps, text) => {
+  const tokenizer = new Tokenizer({
+    ...toyTokenizer(),
+    added_tokens: [{ id: 2, content: '<>', normalized: true }],
+    ...steps,
+  });
+  const template = templateOf({ chat_template: '{{ messages[0].content }}' });
+  const slow = new PromptBuilder(tokenizer, template, { tokens: {}, maxPositions: 1000 });
+  expect(() => slow.build({ messages: [user(text)], templateArguments: undefined }, [])).toThrow(
+    expect.objectContaining({
+      code: 'REQUEST_INVALID',
+      message: expect.stringMatching(/^the tokenizer takes more than \d+ ms over the conversation$/),
+      options: expect.objectContaining({ field: 'conversation.messages' }),
+    }),
+  );
 });
 
 test('tiles have their markers before them', () => {

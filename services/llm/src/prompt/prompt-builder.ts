@@ -9,7 +9,7 @@ import {
   SegmentRole,
   TesseraError,
 } from '@tessera/protocol';
-import type { ChatTemplate, TemplateMessage, Tokenizer } from '@tessera/tokenizer';
+import { type ChatTemplate, type TemplateMessage, type Tokenizer, withinTime } from '@tessera/tokenizer';
 import type { Prompt, TokenSpan } from './prompt.js';
 import { requireHarmless } from './template-arguments.js';
 import { TextGuard } from './text-guard.js';
@@ -70,15 +70,16 @@ export class PromptBuilder {
     this.#checkTextSize(texts, media);
     const guard = new TextGuard(this.tokenizer.letters, [...texts, template.source]);
     const items: number[] = [];
-    const turns = messages.map((message, index) =>
-      templateMessage(message, `${turnsField}[${index}]`, guard, media, items),
+    const turns = inTime(texts, () =>
+      messages.map((message, index) => templateMessage(message, `${turnsField}[${index}]`, guard, media, items)),
     );
     const rendered = template.render(turns, templateArguments);
 
     const tokenIds: number[] = [];
     const spans: TokenSpan[] = [];
     let placed = 0;
-    for (const part of this.tokenizer.split(rendered, (text) => guard.release(text))) {
+    const parts = inTime([rendered], () => [...this.tokenizer.split(rendered, (text) => guard.release(text))]);
+    for (const part of parts) {
       if (!('content' in part)) {
         for (const id of part) tokenIds.push(id);
       } else if (part.id === this.model.tokens.mediaPad && placed < items.length) {
@@ -148,6 +149,20 @@ export class PromptBuilder {
     }
     throw new TesseraError('UNSUPPORTED', 'the model has no tokens for media that is cut into segments');
   }
+}
+
+/**
+ * Cuts texts in no more than 2 s and 2 ms for each 1000 characters, of which they take a tenth: what expressions of
+ * tokenizer.json look for may take any time.
+ * @throws TesseraError REQUEST_INVALID
+ */
+function inTime<T>(texts: readonly string[], run: () => T): T {
+  const ms = 2000 + Math.ceil(texts.reduce((sum, { length }) => sum + length, 0) / 500);
+  const done = withinTime(ms, run);
+  if (done !== undefined) return done.value;
+  throw new TesseraError('REQUEST_INVALID', `the tokenizer takes more than ${ms} ms over the conversation`, {
+    field: turnsField,
+  });
 }
 
 /**
