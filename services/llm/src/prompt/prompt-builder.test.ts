@@ -72,6 +72,7 @@ test.each([
     'words are cut',
     { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated' } },
     `${'a'.repeat(60)}b`,
+    'b',
   ],
   [
     'marks are looked for',
@@ -85,8 +86,23 @@ test.each([
       },
     },
     'a',
+    'b',
   ],
-])('an expression that takes without end is ended where %s', (_, steps, text) => {
+  [
+    'marks are looked for in template arguments',
+    {
+      normalizer: {
+        type: 'Sequence',
+        normalizers: [
+          { type: 'Replace', pattern: { String: 'a' }, content: `${'a'.repeat(60)}b` },
+          { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: 'c' },
+        ],
+      },
+    },
+    'b',
+    'a',
+  ],
+])('an expression that takes without end is ended where %s', (_, steps, text, style) => {
   const tokenizer = new Tokenizer({
     ...toyTokenizer(),
     added_tokens: [{ id: 2, content: '<>', normalized: true }],
@@ -94,7 +110,7 @@ test.each([
   });
   const template = templateOf({ chat_template: '{{ messages[0].content }}' });
   const slow = new PromptBuilder(tokenizer, template, { tokens: {}, maxPositions: 1000 });
-  expect(() => slow.build({ messages: [user(text)], templateArguments: undefined }, [])).toThrow(
+  expect(() => slow.build({ messages: [user(text)], templateArguments: { style } }, [])).toThrow(
     expect.objectContaining({
       code: 'REQUEST_INVALID',
       message: expect.stringMatching(/^the tokenizer takes more than \d+ ms over the conversation$/),

@@ -56,7 +56,7 @@ export class PromptBuilder {
       throw new TesseraError('UNSUPPORTED', message, { field: 'conversation' });
     }
     this.#checkTurns(messages);
-    requireHarmless(templateArguments, this.tokenizer.letters);
+    inTime([], () => requireHarmless(templateArguments, this.tokenizer.letters));
     const taken = Object.keys(templateArguments).find((name) => !template.isFreeName(name));
     if (taken !== undefined) {
       throw TesseraError.invalidField(
