@@ -29,6 +29,14 @@ const root = resolve(import.meta.dirname, '..');
 const out = join(root, 'out/smollm2');
 const cache = join(root, '.cache/bundles');
 const asJson = process.argv.includes('--json');
+const unknown = process.argv.slice(2).filter((flag) => flag !== '--json');
+if (unknown.length > 0) {
+  const asksForHelp = unknown[0] === '--help';
+  process.stderr.write(
+    'npm run try:smollm2 [-- --json]: serves SmolLM2-135M-Instruct and compares it with node-llama-cpp\n',
+  );
+  process.exit(asksForHelp ? 0 : 2);
+}
 const say = (text) => process.stderr.write(`${text}\n`);
 
 mkdirSync(out, { recursive: true });
