@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { isAlive, thisHost } from '@tessera/flow';
+import { hasEnded, thisHost } from '@tessera/flow';
 
 const marker = '.part-';
 /** As temporarySibling ends its names: writer's host and process. Nothing else in a folder is ours to remove. */
@@ -9,7 +9,7 @@ const writer = /\.part-([A-Za-z0-9]*)-(\d+)-[0-9a-f]{8}$/;
 /** Of another machine's leftovers nothing is known but their age; no compilation goes this long without writing. */
 const abandonedAfterMs = 24 * 60 * 60 * 1000;
 
-/** The names this process gave. Another's may have its id: in a container, that of the one that was killed before it. */
+/** The names this process gave. Another's may have its id. */
 const own = new Set<string>();
 
 /** Where to write what shall appear as `path` when it is whole: on the same file system, and telling who writes. */
@@ -31,10 +31,9 @@ export async function removeAbandoned(dir: string, name?: string): Promise<void>
 
 async function isAbandoned(path: string): Promise<boolean> {
   const name = basename(path);
-  const [, host, pid] = writer.exec(name) ?? [];
+  const [, host = '', pid] = writer.exec(name) ?? [];
   if (pid === undefined || own.has(name)) return false;
-  if (host === thisHost && (Number(pid) === process.pid || !isAlive(Number(pid)))) return true;
-  // That a process of that id lives is not enough: after a start of the machine it may be any.
+  if (hasEnded(host, Number(pid))) return true;
   return Date.now() - (await lastWritten(path)) > abandonedAfterMs;
 }
 

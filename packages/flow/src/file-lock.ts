@@ -1,7 +1,7 @@
 import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, thisHost } from './host.js';
+import { hasEnded, thisHost } from './host.js';
 
 const pollMs = 100;
 /** A holder says this often that it lives; silent for much longer, it is taken for dead. */
@@ -10,18 +10,14 @@ const silentMs = 60_000;
 /** Who waits longer than this is told for what. */
 const noteMs = 3_000;
 
-/**
- * What this process holds, or is about to take. Its own id in a file says nothing: in a container each process that is started
- * anew has the id, and the host's name, of the one that was killed.
- */
+/** What this process holds, or is about to take: its own id in a file does not say so. */
 const own = new Set<string>();
 
 async function isAnothers(path: string): Promise<boolean> {
   try {
-    const [host, pid] = (await readFile(path, 'utf8')).split(' ');
+    const [host = '', pid] = (await readFile(path, 'utf8')).split(' ');
     // An empty file is one whose holder is just writing its name.
-    if (host === thisHost && pid !== undefined && (Number(pid) === process.pid || !isAlive(Number(pid)))) return false;
-    // That a process of that id lives is not enough: after a start of the machine it may be any.
+    if (pid !== undefined && hasEnded(host, Number(pid))) return false;
     return Date.now() - (await stat(path)).mtimeMs < silentMs;
   } catch {
     return false;
