@@ -1,7 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { encodeQueue, visualTokens } from '@tessera/protocol';
+import { encodeQueue, streamPlan, visualTokens } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
@@ -9,6 +9,7 @@ import { BusConnection } from '../connection/bus-connection.js';
 import { counted, encodeJob, inAMinute, jobKey, sendTokens, toNobody } from '../testing/messages.js';
 import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 import { Janitor } from './janitor.js';
+import { applyStreamPlan } from './setup.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();
@@ -48,6 +49,25 @@ test('many processes set up at once, and again, and all is as planned', async ()
   const consumer = await jsm.consumers.info(`${prefix}_v2_encode_r1`, 'workers');
   expect(consumer.config).toMatchObject({ ack_policy: 'explicit', filter_subject: `${prefix}.v2.encode.r1.>` });
 });
+
+test('of many that make the same stream at once none is told that it overlaps with itself', async () => {
+  const connections = await Promise.all([1, 2, 3, 4].map(() => connection(newId('t'), 'r1', smallStreams)));
+  const [first] = connections;
+  const [spec] = first ? streamPlan(first.subjects, first.limits).streams : [];
+  if (!first || !spec) throw new Error('a plan without streams');
+  // The server's two looks lie so close together that one race in a hundred meets it between them.
+  for (let round = 0; round < 1000; round++) {
+    const stream = { ...spec, name: `${spec.name}_${round}`, subjects: [`${first.subjects.prefix}.${round}.>`] };
+    const outcomes: string[] = [];
+    await Promise.all(
+      connections.map((each) =>
+        applyStreamPlan(each, { streams: [stream], consumers: [] }, 'apply', ({ outcome }) => outcomes.push(outcome)),
+      ),
+    );
+    expect(outcomes).toHaveLength(connections.length);
+    await first.manager.streams.delete(stream.name);
+  }
+}, 60_000);
 
 test('changed limits are applied by a process that starts, and not taken back by one that sets up again', async () => {
   const prefix = newId('t');

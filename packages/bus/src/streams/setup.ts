@@ -18,6 +18,7 @@ import { isForbidden } from '../connection/is-forbidden.js';
 
 /** JetStream's codes that the type definitions of the client do not name. */
 const streamNameInUse = 10058;
+const subjectsOverlap = 10065;
 const insufficientMemory = new Set([10023, 10028, 10047]);
 
 type StreamSettings = Partial<StreamConfig> & { name: string };
@@ -94,7 +95,9 @@ export interface SetupStep {
 }
 
 async function ensureStream(manager: JetStreamManager, wanted: StreamSettings, mode: SetupMode): Promise<SetupOutcome> {
-  // Two processes may set up at once: whoever loses the race finds the other's stream in the second round.
+  // Two processes may set up at once: whoever loses the race finds the other's stream in the next round. The server
+  // tells the loser that the name is in use or, where the other's stream appears between its two looks, that the
+  // subjects overlap: with that very stream, or for good with one of another name.
   for (let round = 0; ; round++) {
     try {
       const { config } = await manager.streams.info(wanted.name);
@@ -108,7 +111,8 @@ async function ensureStream(manager: JetStreamManager, wanted: StreamSettings, m
       await manager.streams.add(wanted);
       return 'made';
     } catch (reason) {
-      if (!isApiCode(reason, streamNameInUse) || round >= 3) throw reason;
+      const raced = isApiCode(reason, streamNameInUse) || isApiCode(reason, subjectsOverlap);
+      if (!raced || round >= 3) throw reason;
     }
   }
 }
