@@ -1,33 +1,27 @@
 // Whether the tests notice mistakes: puts single ones into the sources under a path, one at a time, and runs the nearest
 // tests on each. Works on a copy of the tree. For developers; no part of CI.
 //
-//   npm run mutate -- PATH... [--tests PATH]... [--limit N] [--seed S] [--skip N] [--minutes N] [--json]
-import { spawn } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+//   npm run mutate -- PATH... [--tests PATH]... [--limit N] [--seed S] [--skip N] [--minutes N] [--again FILE] [--json]
+//
+// All mutants of a run are built at once, each behind a switch (mutation/behind-switch.mjs). Each test file runs once without
+// any, which tells how long it takes and which mutants it comes by; a mutant is then tried with the files that come by it.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { mutantsOf, mutated, shuffled } from './mutants.mjs';
+import { mutantsOf, shuffled } from './mutation/mutants.mjs';
+import { TestBench } from './mutation/test-bench.mjs';
+import { TreeCopy } from './mutation/tree-copy.mjs';
 
 const help = `npm run mutate -- PATH... [options]
 
   PATH          source files, or folders of them
-  --tests PATH  the tests to run (files or folders), instead of those in the folder of the source or next above it
+  --tests PATH  the tests to run (files or folders), instead of all in the package of the source
   --limit N     how many mutants to try (25)
   --seed S      which of all: the same seed takes the same ones in the same order (1)
   --skip N      leaves out the first so many of that order: goes on where a run before ended
   --minutes N   begins no mutant after that time (30)
+  --again FILE  only what survived in a report that --json wrote: after tests were written
   --json        prints the report as JSON
   -h, --help    this text
 `;
@@ -41,6 +35,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string', default: '1' },
     skip: { type: 'string', default: '0' },
     minutes: { type: 'string', default: '30' },
+    again: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -56,37 +51,54 @@ if (positionals.length === 0 || [limit, seed, skip, minutes].some((value) => !(v
 }
 const say = (text) => process.stderr.write(`${text}\n`);
 const endAt = Date.now() + minutes * 60_000;
-/** Of a run of the tests beyond what it takes without a mistake: a mutant that takes that long hangs. */
-const graceMs = 30_000;
+/** What a test file may take at most, without a mistake. */
+const hourMs = 3_600_000;
+/** Of a test file beyond three times what it takes without a mistake: a mutant that takes that long hangs. */
+const graceMs = 10_000;
 
 const everything = positionals.flatMap(sourcesUnder).flatMap((path) => {
-  return mutantsOf(path, readFileSync(join(root, path), 'utf8')).map((mutant) => ({ path, ...mutant }));
+  const source = readFileSync(join(root, path), 'utf8');
+  const lines = source.split('\n');
+  return mutantsOf(path, source).map((mutant) => ({ path, ...mutant, text: lines[mutant.line - 1].trim() }));
 });
-const chosen = shuffled(everything, seed).slice(skip, skip + limit);
+const chosen =
+  values.again === undefined ? shuffled(everything, seed).slice(skip, skip + limit) : survivorsOf(values.again);
 if (chosen.length === 0)
   fail(`${positionals.join(' ')}: there are no mutants (${everything.length} in all, ${skip} skipped)`);
 say(`${chosen.length} of ${everything.length} mutants, seed ${seed}`);
 
-const copy = mkdtempSync(join(tmpdir(), 'tessera-mutate-'));
-let current;
+const scratch = mkdtempSync(join(tmpdir(), 'tessera-mutate-'));
+const temporary = join(scratch, 'tmp');
+mkdirSync(temporary);
+const copy = new TreeCopy(root, join(scratch, 'tree'));
+const bench = new TestBench(copy.folder, temporary);
 let interrupted = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     interrupted = true;
-    current?.kill(signal);
+    void bench.end();
   });
 }
-process.on('exit', () => rmSync(copy, { recursive: true, force: true }));
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
-copyTree();
-const patience = new Map();
 const results = [];
-for (const mutant of chosen) {
-  if (interrupted || Date.now() > endAt) break;
-  const outcome = await tryMutant(mutant);
-  if (interrupted) break;
-  results.push({ ...mutant, outcome });
-  say(`${String(results.length).padStart(4)} ${outcome.padEnd(16)} ${described(mutant)}`);
+try {
+  copy.make();
+  const mutants = await lookedAt(chosen.map((mutant, id) => ({ ...mutant, id })));
+  const valid = mutants.filter(({ compiles }) => compiles);
+  await copy.putBehindSwitches(valid);
+  const tests = await testFiles(valid);
+  for (const mutant of mutants) {
+    if (interrupted || Date.now() > endAt) break;
+    const outcome = mutant.compiles ? await tryMutant(mutant, tests) : 'does not compile';
+    if (interrupted) break;
+    results.push({ ...mutant, outcome });
+    say(`${String(results.length).padStart(4)} ${outcome.padEnd(16)} ${described(mutant)}`);
+  }
+} catch (error) {
+  if (!interrupted) fail(error.message);
+} finally {
+  await bench.end();
 }
 report();
 process.exitCode = interrupted ? 130 : 0;
@@ -103,102 +115,74 @@ function sourcesUnder(given) {
     .toSorted();
 }
 
-/** The tests that are to notice: that of the file itself first, then the others nearby. */
-function testsOf(path) {
-  if (values.tests.length > 0) return [values.tests];
+/** What survived before, as it stands in the sources now. */
+function survivorsOf(reportPath) {
+  const keyOf = ({ path, text, column, from, to }) => [path, text, column, from, to].join('\n');
+  const before = new Set(JSON.parse(readFileSync(reportPath, 'utf8')).survivors.map(keyOf));
+  return everything.filter((mutant) => before.has(keyOf(mutant)));
+}
+
+/** The mutants, and of each whether it compiles. */
+async function lookedAt(mutants) {
+  const right = new Set();
+  let looked = 0;
+  for (const project of new Set(mutants.map(({ path }) => copy.projectOf(path)))) {
+    await copy.build(project);
+    const own = mutants.filter(({ path }) => copy.projectOf(path) === project);
+    const onLooked = (count) => {
+      looked += count;
+      say(`whether they compile: ${looked} of ${mutants.length}`);
+    };
+    for (const { id } of await copy.compiling(own, onLooked)) right.add(id);
+  }
+  return mutants.map((mutant) => ({ ...mutant, compiles: right.has(mutant.id) }));
+}
+
+/** Every test file in question, as it is without a mistake: it must pass; how long it takes, and what it comes by. */
+async function testFiles(mutants) {
+  const folders = values.tests.length > 0 ? values.tests : new Set(mutants.map(({ path }) => copy.projectOf(path)));
+  const files = [...new Set([...folders].flatMap(testsUnder))];
+  if (files.length === 0) fail(`${[...folders].join(' ')}: there are no tests; name some with --tests`);
+  const tests = [];
+  for (const file of files) {
+    if (interrupted) break;
+    const trail = join(temporary, 'trail');
+    rmSync(trail, { force: true });
+    const { outcome, ms } = await bench.run(file, { trail }, hourMs);
+    if (interrupted) break;
+    if (outcome !== 'passed') throw new Error(`the tests fail without any mistake: node scripts/test.mjs ${file}`);
+    const ids = existsSync(trail) ? readFileSync(trail, 'utf8').split('\n').filter(Boolean).map(Number) : [];
+    tests.push({ file, ms, comesBy: new Set(ids), caughtIn: new Map() });
+    say(`${String(tests.length).padStart(4)} of ${files.length}  ${(ms / 1000).toFixed(1)} s  ${file}`);
+  }
+  return tests;
+}
+
+function testsUnder(given) {
+  const path = relative(root, resolve(root, given));
+  if (!existsSync(join(root, path))) fail(`${given}: no such file or folder in this tree`);
+  if (statSync(join(root, path)).isFile()) return [path];
+  return readdirSync(join(root, path), { recursive: true })
+    .filter((name) => name.endsWith('.test.ts') && !/(^|\/)(dist|node_modules)\//.test(name))
+    .map((name) => join(path, name))
+    .toSorted();
+}
+
+/** The likeliest first: the file's own test, then those that caught most in that source, then the shortest. */
+async function tryMutant({ id, path }, tests) {
   const own = path.replace(/\.ts$/, '.test.ts');
-  for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) {
-    const nearby = readdirSync(join(root, folder))
-      .filter((name) => name.endsWith('.test.ts'))
-      .map((name) => join(folder, name));
-    if (nearby.length > 0) {
-      const others = nearby.filter((name) => name !== own);
-      return [nearby.filter((name) => name === own), others].filter((files) => files.length > 0);
-    }
-    if (basename(folder) === 'src') break;
+  const rank = ({ file, ms, caughtIn }) => (file === own ? 0 : ms / (1 + 10 * (caughtIn.get(path) ?? 0)));
+  const reaching = tests
+    .filter(({ comesBy }) => comesBy.has(id))
+    .toSorted((one, other) => rank(one) - rank(other) || one.ms - other.ms);
+  if (reaching.length === 0) return 'not reached';
+  for (const test of reaching) {
+    const { outcome } = await bench.run(test.file, { mutant: id }, 3 * test.ms + graceMs);
+    if (outcome === 'passed') continue;
+    test.caughtIn.set(path, (test.caughtIn.get(path) ?? 0) + 1);
+    return outcome === 'failed' ? 'caught' : 'timed out';
   }
-  return fail(`${path}: there are no tests near it; name some with --tests`);
-}
-
-/** The tree as it is, built; what is installed is shared, but that the tree's own packages are the copy's. */
-function copyTree() {
-  const leaveOut = /(^|\/)(node_modules|\.git)$/;
-  cpSync(root, copy, {
-    recursive: true,
-    preserveTimestamps: true,
-    verbatimSymlinks: true,
-    filter: (from) => !leaveOut.test(from),
-  });
-  const installed = join(root, 'node_modules');
-  const here = join(copy, 'node_modules');
-  mkdirSync(here);
-  for (const name of readdirSync(installed)) {
-    if (name === '@tessera')
-      cpSync(join(installed, name), join(here, name), { recursive: true, verbatimSymlinks: true });
-    else symlinkSync(join(installed, name), join(here, name));
-  }
-}
-
-async function tryMutant(mutant) {
-  const groups = testsOf(mutant.path);
-  for (const files of groups) await measure(files, mutant.path);
-  const file = join(copy, mutant.path);
-  const source = readFileSync(file, 'utf8');
-  writeFileSync(file, mutated(source, mutant));
-  try {
-    if ((await build(mutant.path)) !== 0) return 'does not compile';
-    for (const files of groups) {
-      const outcome = await runTests(files, patience.get(files.join()));
-      if (outcome !== 'passed') return outcome === 'failed' ? 'caught' : 'timed out';
-    }
-    return 'survived';
-  } finally {
-    writeFileSync(file, source);
-  }
-}
-
-/** The tests must pass without a mistake; how long that takes says what is too long with one. */
-async function measure(files, path) {
-  const name = files.join();
-  if (patience.has(name)) return;
-  if ((await build(path)) !== 0) fail('the tree does not build');
-  const startedAt = Date.now();
-  const outcome = await runTests(files, 3_600_000);
-  if (interrupted) return;
-  if (outcome !== 'passed') fail(`the tests fail without any mistake: node scripts/test.mjs ${files.join(' ')}`);
-  patience.set(name, 3 * (Date.now() - startedAt) + graceMs);
-}
-
-/** Builds what a file belongs to, and what that needs. What else there is does not change with a mistake inside. */
-function build(path) {
-  let folder = dirname(path);
-  while (folder !== '.' && !existsSync(join(copy, folder, 'tsconfig.json'))) folder = dirname(folder);
-  return run([join(root, 'node_modules/typescript/bin/tsc'), '-b', folder]).ended;
-}
-
-async function runTests(files, patienceMs) {
-  const tests = run([join(copy, 'scripts/test.mjs'), '--bail', '1', ...files]);
-  let late = false;
-  // The first asks, the second does not wait any longer.
-  const timers = [patienceMs, patienceMs + 5000].map((ms) =>
-    setTimeout(() => {
-      late = true;
-      tests.child.kill('SIGTERM');
-    }, ms),
-  );
-  const status = await tests.ended;
-  for (const timer of timers) clearTimeout(timer);
-  return late ? 'late' : status === 0 ? 'passed' : 'failed';
-}
-
-function run(args) {
-  const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore' });
-  current = child;
-  const ended = new Promise((done) => {
-    child.once('exit', (code) => done(code ?? 1));
-    child.once('error', () => done(1));
-  });
-  return { child, ended };
+  return 'survived';
 }
 
 function described({ path, line, column, from, to }) {
@@ -206,26 +190,37 @@ function described({ path, line, column, from, to }) {
   return `${path}:${line}:${column}  ${short(from)}  ->  ${to === ';' ? '(dropped)' : short(to)}`;
 }
 
-/** Hangs count as caught: somebody would notice. What does not compile says nothing of the tests. */
+/**
+ * Hangs count as caught: somebody would notice. What does not compile says nothing of the tests. What no test comes by
+ * counts as survived.
+ */
 function report() {
+  const survivors = results.filter(({ outcome }) => outcome === 'survived' || outcome === 'not reached');
   const count = (outcome) => results.filter((result) => result.outcome === outcome).length;
-  const [caught, late, survived] = ['caught', 'timed out', 'survived'].map(count);
-  const valid = caught + late + survived;
+  const [caught, late] = ['caught', 'timed out'].map(count);
+  const valid = caught + late + survivors.length;
   const score = valid === 0 ? null : (caught + late) / valid;
   const done = skip + results.length;
   if (values.json) {
-    const survivors = results.filter(({ outcome }) => outcome === 'survived');
     const summary = { paths: positionals, all: everything.length, seed, tried: results.length, next: done };
-    const counts = { caught, timedOut: late, survived, doesNotCompile: count('does not compile'), score };
+    const counts = {
+      caught,
+      timedOut: late,
+      survived: survivors.length,
+      notReached: count('not reached'),
+      doesNotCompile: count('does not compile'),
+      score,
+    };
     console.log(JSON.stringify({ ...summary, ...counts, survivors }, null, 2));
     return;
   }
   console.log(
-    `${caught} caught, ${late} timed out, ${survived} survived, ${count('does not compile')} do not compile` +
+    `${caught} caught, ${late} timed out, ${survivors.length} survived (${count('not reached')} that no test comes by), ` +
+      `${count('does not compile')} do not compile` +
       `${score === null ? '' : `: ${Math.round(score * 100)} % noticed`} (${results.length} of ${everything.length} tried, seed ${seed})`,
   );
-  for (const result of results) if (result.outcome === 'survived') console.log(`  survived  ${described(result)}`);
-  if (done < everything.length) console.log(`go on with --seed ${seed} --skip ${done}`);
+  for (const result of survivors) console.log(`  ${result.outcome.padEnd(11)}  ${described(result)}`);
+  if (values.again === undefined && done < everything.length) console.log(`go on with --seed ${seed} --skip ${done}`);
 }
 
 function fail(message) {

@@ -6,7 +6,7 @@ import { runCommand } from '@tessera/testing/processes/run-command';
 import { root } from '@tessera/testing/repository';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 // @ts-expect-error The scripts have no types.
-import * as mutants from '../../scripts/mutants.mjs';
+import * as mutants from '../../scripts/mutation/mutants.mjs';
 
 interface Mutant {
   readonly line: number;
@@ -52,6 +52,9 @@ test.each([
   ['while (a) b', ['while (false) b']],
   ['let a: Array<1> = b as 2', []],
   ['const f = () => { return a }', ['const f = () => { return undefined as never }']],
+  ['const f = () => { return false }', ['const f = () => { return true }']],
+  ['class A extends B { constructor() { super(); } }', []],
+  ['let a = { 1: b }', []],
 ])('%s', (source, expected) => {
   expect(changed(source)).toEqual(expected);
 });

@@ -1,5 +1,5 @@
 // Makes mutants of a source file: single small mistakes of the kind that people make. Each is a stretch of the text and
-// what stands there instead.
+// what stands there instead; `within` is the stretch that both versions of can stand side by side, and `form` what it is.
 import { parseSync } from 'oxc-parser';
 
 /** What an operator is mistaken for: the nearest neighbour, and the opposite. */
@@ -36,20 +36,28 @@ const methods = { min: 'max', max: 'min', floor: 'ceil', ceil: 'floor', some: 'e
 const telling = /^(await )?(this\.)?(connection\.)?(log|logger|console)\.|\.unref\(\)$/;
 
 /**
+ * @typedef {{
+ *   start: number, end: number, line: number, column: number, from: string, to: string,
+ *   within: [number, number], form: 'expression' | 'statement' | 'property',
+ * }} Mutant
+ */
+
+/**
  * Every mutant of a TypeScript source, in order of place.
- * @returns {{ start: number, end: number, line: number, column: number, from: string, to: string }[]}
+ * @returns {Mutant[]}
  */
 export function mutantsOf(name, source) {
   const { program, errors } = parseSync(name, source);
   if (errors.length > 0) throw new Error(`${name} cannot be parsed: ${errors[0].message}`);
   const mutants = [];
-  const put = (start, end, to) => {
+  const put = ([start, end, to, within = [start, end], form = 'expression']) => {
     const before = source.slice(0, start);
     const line = before.split('\n').length;
-    mutants.push({ start, end, line, column: start - before.lastIndexOf('\n'), from: source.slice(start, end), to });
+    const column = start - before.lastIndexOf('\n');
+    mutants.push({ start, end, line, column, from: source.slice(start, end), to, within, form });
   };
   visit(program, (node) => {
-    for (const [start, end, to] of changes(node, source)) put(start, end, to);
+    for (const change of changes(node, source)) put(change);
   });
   return mutants.toSorted((one, other) => one.start - other.start || one.end - other.end);
 }
@@ -88,13 +96,15 @@ function visit(node, call) {
   }
   call(node);
   for (const [key, child] of Object.entries(node)) {
+    // A name in an object is none that is computed, though it be a number.
+    if (key === 'key' && !node.computed) continue;
     if (!/^(type|typeAnnotation|typeArguments|typeParameters|returnType|implements|superTypeArguments)$/.test(key)) {
       visit(child, call);
     }
   }
 }
 
-/** The mistakes that can be made at one node: where they begin and end, and what stands there then. */
+/** The mistakes that can be made at one node: where they begin and end, what stands there then, within what, its form. */
 function changes(node, source) {
   const text = ({ start, end }) => source.slice(start, end);
   switch (node.type) {
@@ -115,27 +125,31 @@ function changes(node, source) {
     case 'WhileStatement':
       return text(node.test) === 'true' ? [] : [[node.test.start, node.test.end, 'false']];
     case 'ReturnStatement':
-      if (node.argument === null || text(node.argument) === 'undefined') return [];
+      // What is as false as nothing is no mistake that could be seen.
+      if (node.argument === null || /^(undefined|null|false|0)$/.test(text(node.argument))) return [];
       return [[node.argument.start, node.argument.end, 'undefined as never']];
     case 'ExpressionStatement':
-      return isEffect(node.expression) && !telling.test(text(node.expression)) ? [[node.start, node.end, ';']] : [];
+      if (!isEffect(node.expression) || telling.test(text(node.expression))) return [];
+      return [[node.start, node.end, ';', [node.start, node.end], 'statement']];
     case 'Literal':
       if (typeof node.value === 'boolean') return [[node.start, node.end, String(!node.value)]];
       if (typeof node.value === 'bigint') return [[node.start, node.end, `${node.value + 1n}n`]];
       return typeof node.value === 'number' ? [[node.start, node.end, String(node.value + 1)]] : [];
     case 'MemberExpression': {
       const to = node.computed ? undefined : methods[node.property.name];
-      return to === undefined ? [] : [[node.property.start, node.property.end, to]];
+      const { start, end } = node.property;
+      return to === undefined ? [] : [[start, end, to, [node.object.end, end], 'property']];
     }
     default:
       return [];
   }
 }
 
-function swaps({ operator }, from, until, source) {
-  const start = source.indexOf(operator, from);
+function swaps(node, from, until, source) {
+  const start = source.indexOf(node.operator, from);
   if (start < 0 || start >= until) return [];
-  return (operators[operator] ?? []).map((to) => [start, start + operator.length, to]);
+  const within = [node.start, node.end];
+  return (operators[node.operator] ?? []).map((to) => [start, start + node.operator.length, to, within]);
 }
 
 /** Whether an operand makes a sum of numbers one of texts. */
@@ -143,7 +157,8 @@ function isText({ type, value }) {
   return type === 'TemplateLiteral' || typeof value === 'string';
 }
 
-function isEffect({ type, argument }) {
+function isEffect({ type, argument, callee }) {
   if (type === 'AwaitExpression') return isEffect(argument);
+  if (callee?.type === 'Super') return false;
   return type === 'CallExpression' || type === 'AssignmentExpression' || type === 'ChainExpression';
 }

@@ -1,0 +1,26 @@
+// Runs test files one at a time for the process that started it: Vitest stays loaded, so that a file costs a process and its
+// modules, and no more. Told { file, env }, it answers { passed, ms }.
+import { createVitest } from 'vitest/node';
+
+const quiet = { onInit() {} };
+const vitest = await createVitest('test', {
+  watch: false,
+  bail: 1,
+  maxWorkers: 1,
+  cache: false,
+  reporters: [quiet],
+  silent: true,
+});
+await vitest.standalone();
+process.on('message', async ({ file, env }) => {
+  // Workers take what this process has as they start.
+  Object.assign(process.env, env);
+  for (const name of Object.keys(env)) if (env[name] === null) delete process.env[name];
+  const startedAt = performance.now();
+  const { testModules, unhandledErrors } = await vitest.runTestSpecifications(vitest.getModuleSpecifications(file));
+  const passed =
+    unhandledErrors.length === 0 && testModules.length > 0 && testModules.every((module) => module.ok() === true);
+  process.send({ passed, ms: performance.now() - startedAt });
+});
+process.on('disconnect', () => process.exit(0));
+process.send('ready');
