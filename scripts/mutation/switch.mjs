@@ -6,7 +6,7 @@ const { TESSERA_MUTANT: on, TESSERA_MUTANT_TRAIL: trail } = process.env;
 const mutantOn = Number(on ?? -1);
 const passed = new Set();
 
-/** Whether the mutant of that number is on. */
+/** Whether the mutant of that number is on. @public (mutated sources ask) */
 export const mutantIsOn = trail === undefined ? (id) => id === mutantOn : comeBy;
 
 function comeBy(id) {
