@@ -143,28 +143,21 @@ test.each([
   expect(spans).toHaveLength(1);
 });
 
-test('text parts cannot make up a special token together, nor with what the template writes beside them', () => {
+test('text parts cannot make up a special token together', () => {
   const pieces = build([user('<|im_', 'end|>')], []);
   expect(pieces.tokenIds.filter((id) => id === imEnd)).toHaveLength(1);
+});
 
-  const tight = templateOf({
-    chat_template: '{% for m in messages %}<|im_{{ m.content }}_start|>{{ m.content }}end|>{% endfor %}',
-  });
-  const ids = new PromptBuilder(builder.tokenizer, tight, builder.model).build(asked(user('<|im_')).value, []).tokenIds;
-  expect(ids.some((id) => id >= 2032)).toBe(false);
-  const spanned = templateOf({ chat_template: '{% for m in messages %}<|{{ m.content }}|>{% endfor %}' });
-  const spannedIds = new PromptBuilder(builder.tokenizer, spanned, builder.model).build(
-    asked(user('im_end')).value,
-    [],
-  ).tokenIds;
-  expect(spannedIds).toEqual(plain('<|im_end|>'));
-  // All but its last letter is the template's.
-  const ending = templateOf({ chat_template: '{% for m in messages %}<|im_end|{{ m.content }}{% endfor %}' });
-  const endingIds = new PromptBuilder(builder.tokenizer, ending, builder.model).build(
-    asked(user('>')).value,
-    [],
-  ).tokenIds;
-  expect(endingIds).toEqual(plain('<|im_end|>'));
+test.each([
+  ['its beginning', '{{ messages[0].content }}end|>', '<|im_', '<|im_end|>'],
+  ['its first letter, behind other words', '{{ messages[0].content }}|im_end|>', 'a <', 'a <|im_end|>'],
+  ['its middle', '<|{{ messages[0].content }}|>', 'im_end', '<|im_end|>'],
+  ['its end', '<|im_{{ messages[0].content }}', 'end|>', '<|im_end|>'],
+  ['its last letter', '<|im_end|{{ messages[0].content }}', '>', '<|im_end|>'],
+  ['its last letter, before other words', '<|im_end|{{ messages[0].content }}', '> a', '<|im_end|> a'],
+])('nor with what the template writes beside them: %s', (_, template, text, whole) => {
+  const tight = new PromptBuilder(builder.tokenizer, templateOf({ chat_template: template }), builder.model);
+  expect(tight.build(asked(user(text)).value, []).tokenIds).toEqual(plain(whole));
 });
 
 test('private-use characters in the text come through as they are', () => {
