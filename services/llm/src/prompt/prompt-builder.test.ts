@@ -175,19 +175,38 @@ test('a template may trim: guards leave white space at the ends of a text', () =
   expect(trimmed.tokenIds).toEqual(plain('hello!'));
 });
 
-test('conversations without a role or an item are refused with the field, empty ones as empty', () => {
-  const refused: [() => unknown, string][] = [
-    [() => build([], []), 'PROMPT_EMPTY'],
-    [() => build([user()], []), 'PROMPT_EMPTY'],
-    [() => build([user(' \n')], []), 'PROMPT_EMPTY'],
-    [() => build([message(Role.UNSPECIFIED, 'a')], []), 'REQUEST_INVALID'],
-    [() => build([user(0)], []), 'REQUEST_INVALID'],
-    [() => build([{ role: Role.USER, content: [{ part: undefined }, ...user('a').content] }], []), 'REQUEST_INVALID'],
-    [() => build([user(0)], [pictureOf()]), 'REQUEST_INVALID'],
-    [() => build([user(0)], [pictureOf({ role: SegmentRole.UNSPECIFIED, tokenCount: 1 })]), 'REQUEST_INVALID'],
-  ];
-  for (const [build, expected] of refused) expect(code(build)).toBe(expected);
-  expect(() => build([user('a'), message(Role.UNSPECIFIED, 'b')], [])).toThrow(/messages\[1\]\.role/);
+test.each<[string, PromptMessage[], PromptMedia[], string, string]>([
+  ['no turn', [], [], 'PROMPT_EMPTY', 'conversation.messages'],
+  ['no words', [user()], [], 'PROMPT_EMPTY', 'conversation.messages[0].content'],
+  ['no words in the last turn', [user('a'), user(' \n')], [], 'PROMPT_EMPTY', 'conversation.messages[1].content'],
+  ['no role', [user('a'), message(Role.UNSPECIFIED, 'b')], [], 'REQUEST_INVALID', 'conversation.messages[1].role'],
+  ['no such item', [user(0)], [], 'REQUEST_INVALID', 'conversation.messages[0].content[0].media'],
+  [
+    'a part that is none',
+    [{ role: Role.USER, content: [{ part: undefined }, ...user('a').content] }],
+    [],
+    'REQUEST_INVALID',
+    'conversation.messages[0].content[0]',
+  ],
+  ['an item without tiles', [user(0)], [pictureOf()], 'REQUEST_INVALID', 'media[0].segments'],
+  [
+    'a tile without tokens',
+    [user(0)],
+    [pictureOf({ role: SegmentRole.WHOLE, tokenCount: 0 })],
+    'REQUEST_INVALID',
+    'media[0].segments',
+  ],
+  [
+    'a tile without a role',
+    [user(0)],
+    [pictureOf({ role: SegmentRole.UNSPECIFIED, tokenCount: 1 })],
+    'REQUEST_INVALID',
+    'media[0].segments[0].role',
+  ],
+])('what is missing in a conversation is refused with its field: %s', (_, messages, media, expected, field) => {
+  expect(() => build(messages, media)).toThrow(
+    expect.objectContaining({ code: expected, options: expect.objectContaining({ field }) }),
+  );
 });
 
 test('a template that refuses is quoted, one that leaves media out is named', () => {
