@@ -118,13 +118,13 @@ test.each<[string, object]>([
       message: expect.stringMatching(/^the tokenizer makes more than \d+ characters of the text$/),
     }),
   );
-  // Of its own tokens it is the file's fault.
+  // Of its own tokens it is the file's fault; on a busy machine the time that they may take can end first.
   const added = [{ id: 9, content: 'aa a', normalized: true }];
   if ('normalizer' in steps) {
     expect(() => new Tokenizer({ ...toy, ...steps, added_tokens: added }, 'x.json')).toThrow(
       expect.objectContaining({
         code: 'CHECKPOINT_INVALID',
-        message: expect.stringMatching(/^x.json: its steps fail/),
+        message: expect.stringMatching(/^x.json: its steps (fail with|take more than)/),
       }),
     );
   }
@@ -132,7 +132,11 @@ test.each<[string, object]>([
 
 test.each<[string, object, RegExp]>([
   ['takes without end', { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: '' }, /take more than 5000 ms/],
-  ['makes without end', { type: 'Sequence', decoders: times(40, grows) }, /fail with its own tokens: .* makes more/],
+  [
+    'makes without end',
+    { type: 'Sequence', decoders: times(40, grows) },
+    /(fail with its own tokens: .* makes more|take more than)/,
+  ],
 ])('a decoder that %s is refused', (_, decoder, message) => {
   const vocab = { [`${'a'.repeat(60)}b`]: 0 };
   expect(() => new Tokenizer({ ...toy, model: { ...bpe, vocab, merges: [] }, decoder }, 'x.json')).toThrow(
