@@ -165,6 +165,17 @@ test('ids without a token, and special ones, show as nothing', () => {
 
 const special = { added_tokens: [{ id: 9, content: '<s>', special: true }] };
 
+test('an added token is found whatever signs it is written with', () => {
+  const added = ['<|fim-prefix|>', '[A/B]', '{{c}}', '(d)?', 'e\\f', '$g^', '<|fim'].map((content, at) => ({
+    id: 3 + at,
+    content,
+  }));
+  const tokenizer = new Tokenizer({ ...toy, added_tokens: added });
+  for (const { id, content } of added) {
+    expect([...tokenizer.split(`a${content}b`)]).toEqual([[0], expect.objectContaining({ id }), [1]]);
+  }
+});
+
 test('words never become special tokens, by merges, whole words or likelihoods', () => {
   const vocab = { '<': 0, s: 1, '>': 2, 's>': 3, '<s>': 9 };
   const merges = [
