@@ -158,11 +158,12 @@ async function testFiles(mutants) {
   return tests;
 }
 
+/** As the copy has them: what is written meanwhile is not in it. */
 function testsUnder(given) {
   const path = relative(root, resolve(root, given));
-  if (!existsSync(join(root, path))) fail(`${given}: no such file or folder in this tree`);
-  if (statSync(join(root, path)).isFile()) return [path];
-  return readdirSync(join(root, path), { recursive: true })
+  if (!existsSync(join(copy.folder, path))) fail(`${given}: no such file or folder in this tree`);
+  if (statSync(join(copy.folder, path)).isFile()) return [path];
+  return readdirSync(join(copy.folder, path), { recursive: true })
     .filter((name) => name.endsWith('.test.ts') && !/(^|\/)(dist|node_modules)\//.test(name))
     .map((name) => join(path, name))
     .toSorted();
