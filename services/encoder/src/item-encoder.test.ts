@@ -147,7 +147,7 @@ test('slow drawings hold neither memory nor the places of others', async () => {
   expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
   expect([lane.active, waiting]).toEqual([1, 2]);
   stop.abort();
-  for (const drawing of drawings) await expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' });
+  await Promise.all(drawings.map((drawing) => expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' })));
   expect(await encodeAll(encoder, { bytes: wide })).toHaveLength(1);
   lane.close();
 });
