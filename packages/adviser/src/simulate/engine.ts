@@ -12,6 +12,8 @@ export class Sequence {
   missingTiles = 0;
   /** Since when it has all that it needs but a slot. */
   readyAt = 0;
+  /** When its prompt began to be computed. */
+  begunAt = 0;
 
   constructor(
     /** Positions of the prompt that must be computed, and are not yet. */
@@ -61,6 +63,7 @@ export class Engine {
   readonly #loop: StepLoop;
   readonly #prefillMs: (tokens: number) => number;
   readonly #decodeMs: (sequences: number) => number;
+  readonly #joinMs: (answers: number) => number;
   readonly #waiting = new Fifo<Sequence>();
   #incomplete = 0;
   /** Those with a slot whose prompt is not computed, in their order. */
@@ -82,6 +85,7 @@ export class Engine {
     const { cores, profile, beside } = options;
     this.#prefillMs = costOf(profile.prefillMs);
     this.#decodeMs = costOf(profile.decodeMs);
+    this.#joinMs = costOf(profile.joinMs ?? []);
     this.#loop = new StepLoop({
       cores,
       plan: () => this.#plan(),
@@ -93,6 +97,11 @@ export class Engine {
   /** What gateways choose by. */
   get load(): number {
     return this.#running.size + this.#waiting.length + this.#incomplete;
+  }
+
+  /** Answers that are being written. */
+  get writing(): number {
+    return this.#decoding.length;
   }
 
   /** Those that have all that they need but a slot. */
@@ -140,6 +149,7 @@ export class Engine {
     for (let next = this.#waiting.first; next !== undefined && this.#hasSlotFor(next); next = this.#waiting.first) {
       this.#waiting.shift();
       totals.waitedMs += events.now - next.readyAt;
+      next.begunAt = events.now;
       this.#running.add(next);
       this.#longest = Math.max(this.#longest, next.maxPositions);
       this.#prefilling.push(next);
@@ -156,6 +166,7 @@ export class Engine {
       budget -= tokens;
       ms += this.#prefillMs(tokens);
     }
+    if (decoding > 0 && budget < profile.maxStepTokens - decoding) ms += this.#joinMs(decoding);
     this.#stepMs = ms;
     this.#decoded = decoding;
     const ends = this.#decoding.peekValue();
