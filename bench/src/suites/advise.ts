@@ -1,5 +1,4 @@
 import {
-  type Profile,
   type SimulationResult,
   type SyntheticTrace,
   simulate,

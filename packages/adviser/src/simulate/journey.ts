@@ -70,7 +70,7 @@ export class Journey {
       this.#first(prompt);
     });
     const sees = deployment.encoder !== undefined && deployment.connector !== undefined;
-    sequence.missingTiles = sees ? allTiles : 0;
+    if (sees) sequence.waitFor(allTiles, profile.tokensPerTile);
     const { writing } = this.pooled.engine;
     const enter = (): void => {
       this.#enter(sequence);
