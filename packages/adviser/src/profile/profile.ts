@@ -123,6 +123,8 @@ const schema = z.strictObject({
    * have their tokens to hand on. Absent: nothing.
    */
   besideMs: curve.optional(),
+  /** How much its way varies then: the standard deviation of its logarithm. */
+  besideSigma: z.number().min(0).max(3).default(0),
   /** From an answer's last token to its end, where nothing is drawn. */
   finishMs: ms.default(0),
   token: overhead,

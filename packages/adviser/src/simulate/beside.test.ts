@@ -50,6 +50,18 @@ test("a request's way takes longer by as many answers as its engine writes", () 
   expect(lastOf(alone, profile).begunMs).toBe(10);
 });
 
+test('beside answers a way varies as it was measured to vary there', () => {
+  const request = { ms: 10, sigma: 0, cpuMs: 0, gatewayCpuMs: 0 };
+  const profile = plainProfile({ request, besideMs: [{ size: 1, ms: 5 }], besideSigma: 0.5 });
+  const others = Array.from({ length: 2 }, () => ({ at: 0, textTokens: 1, outputTokens: 40_000_000 }));
+  const came = Array.from({ length: 4000 }, (_, at) => ({ at: 1 + at, textTokens: 1, outputTokens: 1 }));
+  const begun = simulate({ trace: Trace.from([...others, ...came]), profile, replicas: {} }).timesOf('begun');
+  const sorted = [...begun.subarray(2)].sort((a, b) => a - b);
+  // With two answers 10 ms more, and half a step; nine of ten below that times e^(1.2816 / 2).
+  expect(Math.abs((sorted[2000] as number) - 20.5)).toBeLessThan(0.6);
+  expect(Math.abs((sorted[3600] as number) - 20 * Math.exp(0.6408) - 0.5)).toBeLessThan(1.6);
+});
+
 test('on cores that are shared a way takes what was measured beside answers, or what the cores leave it, and not both', () => {
   const request = { ms: 10, sigma: 0, cpuMs: 10, gatewayCpuMs: 10 };
   const way = (ms: number): number =>

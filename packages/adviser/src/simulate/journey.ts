@@ -29,11 +29,9 @@ export interface Stages {
   readonly outcome: Outcome;
   /**
    * Lets an overhead pass, so many times over, and goes on.
-   * @param longerMs that it takes longer than alone, what it waits for cores included
+   * @param answers that are written meanwhile, where it takes longer beside them: what it waits for cores then included
    */
-  onTheWay(overhead: Profile['request'], times: number, then: () => void, longerMs?: number): void;
-  /** That a request's way takes longer beside so many answers of its engine. */
-  besideMs(answers: number): number;
+  onTheWay(overhead: Profile['request'], times: number, then: () => void, answers?: number): void;
   /** Lets so much time pass. */
   later(ms: number, then: () => void): void;
   /** A request is answered. */
@@ -71,13 +69,12 @@ export class Journey {
     });
     const sees = deployment.encoder !== undefined && deployment.connector !== undefined;
     if (sees) sequence.waitFor(allTiles, profile.tokensPerTile);
-    const { writing } = this.pooled.engine;
     const enter = (): void => {
       this.#enter(sequence);
       if (sequence.missingTiles === 0) return;
       for (const [at, count] of tiles.entries()) this.#show(sequence, at, count);
     };
-    deployment.onTheWay(profile.request, 1, enter, writing === 0 ? 0 : deployment.besideMs(writing));
+    deployment.onTheWay(profile.request, 1, enter, this.pooled.engine.writing);
   }
 
   /** Has a picture encoded, in jobs of some tiles each. */

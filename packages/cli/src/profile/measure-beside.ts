@@ -3,7 +3,7 @@ import { costOf, type Profile } from '@tessera/adviser';
 import type { Asked, Asker } from './asker.js';
 import type { MeasuredLlm } from './measure-llm.js';
 import type { Measuring } from './measuring.js';
-import { curveOf, median, repeat } from './statistics.js';
+import { curveOf, median, repeat, sigmaOf } from './statistics.js';
 
 /** Answers beside which requests are asked, as far as the engine takes so many. */
 const besides = [1, 3, 8];
@@ -15,6 +15,7 @@ const answerTokens = 192;
 export interface MeasuredBeside {
   readonly joinMs: Profile['llm']['joinMs'];
   readonly besideMs: Profile['besideMs'];
+  readonly besideSigma: number;
 }
 
 export interface BesideOf {
@@ -36,6 +37,7 @@ export async function measureBeside(measuring: Measuring, of: BesideOf): Promise
   const tokens = Math.min(answerTokens, Math.floor(of.contextTokens / 2));
   const counts = besides.filter((answers) => answers < of.maxRunning);
   const way: { size: number; ms: number }[] = [];
+  const spread: number[] = [];
   const join: { size: number; ms: number }[] = [];
   for (const answers of counts) {
     tell(`requests beside ${answers} answers`);
@@ -49,10 +51,20 @@ export async function measureBeside(measuring: Measuring, of: BesideOf): Promise
     const longer = longerOf(asked, of, answers, tokens);
     way.push({ size: answers, ms: longer.wayMs });
     join.push({ size: answers, ms: longer.joinMs });
+    spread.push(...longer.spread);
   }
-  return counts.length === 0
-    ? { joinMs: undefined, besideMs: undefined }
-    : { joinMs: curveOf(join), besideMs: curveOf(way) };
+  return {
+    joinMs: counts.length === 0 ? undefined : curveOf(join),
+    besideMs: counts.length === 0 ? undefined : curveOf(way),
+    besideSigma: sigmaOf(spread),
+  };
+}
+
+interface Longer {
+  readonly wayMs: number;
+  readonly joinMs: number;
+  /** The way of each, as a multiple of the one in the middle. */
+  readonly spread: readonly number[];
 }
 
 /**
@@ -64,7 +76,7 @@ export function longerOf(
   { llm, request }: Pick<BesideOf, 'llm' | 'request'>,
   answers: number,
   tokens: number,
-): { readonly wayMs: number; readonly joinMs: number } {
+): Longer {
   const stepMs = costOf(llm.decodeMs)(answers) + (llm.contextMs * answers * tokens) / 2 / 1000;
   const prefillMs = costOf(llm.prefillMs);
   const ways = asked.map((each) => each.firstMs - each.spent('llm', 'queue') - each.spent('llm', 'prefill'));
@@ -73,6 +85,7 @@ export function longerOf(
   return {
     wayMs: Math.max(0, median(ways) - request.ms - stepMs / 2),
     joinMs: Math.max(0, median(joins) - stepMs),
+    spread: ways.map((ms) => ms / median(ways)),
   };
 }
 

@@ -83,7 +83,7 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     generator,
     drawingPrompt,
   });
-  const { joinMs, besideMs } = await measureBeside(measuring, {
+  const { joinMs, ...beside } = await measureBeside(measuring, {
     llm,
     request: overheads.request,
     maxRunning,
@@ -103,7 +103,7 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     coreHour: 1,
     tokensPerTile,
     ...overheads,
-    besideMs,
+    ...beside,
     preprocessing: manifest.preprocessing,
     gateway: { ...limits.gateway },
     ...(encoder && preparing ? { encoder: { ...encoder, ...limits.encoder, ...preparing } } : {}),
