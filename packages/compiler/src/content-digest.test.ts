@@ -30,7 +30,8 @@ beforeEach(async () => {
 
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-const digest = (weights: 'float32' | 'int8' = 'float32'): Promise<string> => contentDigest(dir, weights, fileDigest);
+const digest = (weights: 'float32' | 'int8' = 'float32'): Promise<string> =>
+  contentDigest(dir, { weights }, fileDigest);
 
 test.each([...configs, ...shards])('what %s says, and whether it is there, is another content', async (name) => {
   const before = await digest();
@@ -63,7 +64,7 @@ test.each(['model-00001-of-00002.gguf', 'model.safetensors'])(
     if (name.endsWith('.gguf')) await writeFile(path, 'the second one is missing');
     else await mkdir(path);
     const given = name.endsWith('.gguf') ? path : dir;
-    await expect(contentDigest(given, 'int8', fileDigest)).rejects.toMatchObject({
+    await expect(contentDigest(given, { weights: 'int8' }, fileDigest)).rejects.toMatchObject({
       code: 'CHECKPOINT_INVALID',
       message: expect.stringMatching(
         /(model-00002-of-00002.gguf: cannot be read: ENOENT|model.safetensors: cannot be read: EISDIR)/,
