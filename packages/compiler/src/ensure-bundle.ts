@@ -75,7 +75,7 @@ export async function ensureBundle(
       throw error;
     }
   };
-  return withFileLock(`${dir}.lock`, signal, compileOnce, (path) =>
-    options.onNote?.(`waiting for another process that compiles this model and holds ${path}`),
+  return withFileLock(`${dir}.lock`, signal, compileOnce, (path, holder) =>
+    options.onNote?.(`waiting for ${holder}, which compiles this model and holds ${path}`),
   );
 }
