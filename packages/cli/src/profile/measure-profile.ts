@@ -4,7 +4,7 @@ import { type Profile, parseProfile, profileFormat, type StageName, stagesOf } f
 import type { Bundle } from '@tessera/bundle';
 import type { TlsOptions } from '@tessera/client';
 import { tlsChannel } from '@tessera/grpc';
-import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
+import { bytesPerElement, LlmServiceDefinition, TesseraError } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import { Asker } from './asker.js';
 import type { DeploymentAddresses, StageAddress } from './deployment.js';
@@ -38,9 +38,6 @@ export interface ProfileTerms {
   readonly signal: AbortSignal;
   tell(what: string): void;
 }
-
-/** Of a position in a layer: a key and a value of float32. */
-const kvBytes = 8;
 
 /**
  * Measures the stages of a running deployment that does nothing else meanwhile: by their own gRPC, by requests to the
@@ -91,8 +88,8 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     words,
   });
 
-  const { layers, kvHeads, headDim } = manifest.llm;
-  const kvTokenBytes = kvBytes * layers * kvHeads * headDim;
+  const { layers, kvHeads, headDim, kvCache = 'float32' } = manifest.llm;
+  const kvTokenBytes = 2 * layers * kvHeads * headDim * bytesPerElement[kvCache];
   const kvLimit = await meter.gauge('llm', 'tessera_kv_cache_limit_bytes');
   const kvTokens = Math.max(contextTokens, Math.floor(kvLimit / kvTokenBytes));
   const measured: Record<string, unknown> = {
