@@ -257,6 +257,24 @@ test.each([
   expect(cache.planner.keptBytes).toBe(kept * rowBytes);
 });
 
+test('the next plan leaves all where it is but where something was kept, or is to be loaded', () => {
+  const cache = new Cache(1e6);
+  const first = new Owner({ scope: 'a', keys: prompt(40) });
+  cache.planner.acquire(first);
+  expect(cache.planner.isSettled).toBe(true);
+  cache.step([first, 40]);
+  expect(cache.planner.isSettled).toBe(true);
+  cache.planner.release(first);
+  expect(cache.planner.isSettled).toBe(false);
+  cache.step();
+  expect(cache.planner.isSettled).toBe(true);
+  const next = new Owner({ scope: 'a', keys: prompt(40, 9) });
+  cache.planner.acquire(next);
+  expect(cache.planner.isSettled).toBe(false);
+  cache.step([next, 1]);
+  expect(cache.planner.isSettled).toBe(true);
+});
+
 test('what a planned step counts on stays for it; what would not fit beside the slots is not counted on', () => {
   const cache = new Cache(3 * 64 * rowBytes);
   const first = new Owner({ scope: 'a', keys: prompt(60) });
