@@ -82,7 +82,6 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
   });
   const { joinMs, ...beside } = await measureBeside(measuring, {
     llm,
-    request: overheads.request,
     maxRunning,
     contextTokens,
     words,
