@@ -106,6 +106,21 @@ function mutate(...args: string[]): Promise<CommandEnd> {
 
 test('a run says what the tests notice and what they do not, and touches no file of the tree', async () => {
   const source = fixture();
+  // A failure that does not come again is none of the mistake's.
+  writeFileSync(
+    join(tree, 'packages/tiny/src/unsteady.test.ts'),
+    `import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { test } from 'vitest';
+import { cut } from './cut.js';
+test('fails every other time', () => {
+  const mark = new URL('mark', import.meta.url);
+  cut(7, 5);
+  if (existsSync(mark) || process.env.TESSERA_MUTANT === undefined) return rmSync(mark, { force: true });
+  writeFileSync(mark, '');
+  throw new Error('the machine was busy');
+});
+`,
+  );
   const { status, stdout, stderr } = await mutate('packages/tiny', '--limit', '2', '--json');
   expect(status, stderr).toBe(0);
   const first = JSON.parse(stdout);

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { contentDigest, fileDigest } from './content-digest.js';
+import type { Cut } from './cut.js';
 
 const configs = [
   'added_tokens.json',
@@ -54,6 +56,39 @@ test('how weights are held, and which shard has which content, is part of it; ot
   await rename(other, one);
   await rename(`${one}.away`, other);
   expect(await digest()).not.toBe(before);
+});
+
+test('how the LLM is cut is part of it', async () => {
+  const cuts: (Cut | undefined)[] = [undefined, 'experts', 'layers=2', 'layers=3'];
+  const digests = await Promise.all(cuts.map((cut) => contentDigest(dir, 'int8', fileDigest, cut)));
+  expect(new Set(digests).size).toBe(cuts.length);
+});
+
+test('of a GGUF model what each of its files says is part of it, and not what they are called', async () => {
+  const write = async (name: string, parts: readonly string[]): Promise<string> => {
+    const paths = parts.map((_, index) => join(dir, `${name}-0000${index + 1}-of-00002.gguf`));
+    for (const [index, part] of parts.entries()) await writeFile(paths[index] as string, part);
+    return contentDigest(paths[0] as string, 'int8', fileDigest);
+  };
+  const before = await write('model', ['one', 'two']);
+  expect(await write('renamed', ['one', 'two'])).toBe(before);
+  const others = [
+    await write('model', ['1', 'two']),
+    await write('model', ['one', '2']),
+    await write('model', ['two', 'one']),
+  ];
+  expect(new Set([before, ...others]).size).toBe(4);
+});
+
+/** What is hashed at once of a file: the places that matter are around its multiples. */
+const part = 1024 * 1024;
+
+test.each([0, 1, part - 1, part, part + 1, 3 * part + 5])('a file of %i bytes is hashed whole', async (bytes) => {
+  const path = join(dir, 'large');
+  // Seven bytes over and over: they do not divide a part, so no two parts are alike.
+  const content = Buffer.alloc(bytes, 'seven b');
+  await writeFile(path, content);
+  expect(await fileDigest(path)).toBe(createHash('sha256').update(content).digest('hex'));
 });
 
 test.each(['model-00001-of-00002.gguf', 'model.safetensors'])(

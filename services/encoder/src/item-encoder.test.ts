@@ -100,8 +100,8 @@ test('a cut picture is refused, and what it held is free for the next', async ()
   const encoder = encoderOf({}, { maxPixelsInFlight: 10_000 });
   const cut = apple.subarray(0, apple.length / 2);
   await expect(encodeAll(encoder, { bytes: cut })).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
-  // More pixels in turn than may be decoded at one time: each must have given its own back.
-  for (let turn = 0; turn < 4; turn++) expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+  // More pixels in turn than may be decoded at one time: each must have given its own back, the drawings too.
+  for (const bytes of [apple, wide, wide, apple, apple]) expect(await encodeAll(encoder, { bytes })).toHaveLength(1);
 });
 
 test('what waits for memory says so, and gives back what comes too late for it', async () => {
@@ -147,7 +147,7 @@ test('slow drawings hold neither memory nor the places of others', async () => {
   expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
   expect([lane.active, waiting]).toEqual([1, 2]);
   stop.abort();
-  for (const drawing of drawings) await expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' });
+  await Promise.all(drawings.map((drawing) => expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' })));
   expect(await encodeAll(encoder, { bytes: wide })).toHaveLength(1);
   lane.close();
 });
