@@ -20,6 +20,9 @@ beforeAll(async () => {
   namespace = await Namespace.create('tessera');
 });
 afterAll(async () => {
+  await namespace?.helm(['uninstall', 'tessera', '--wait=false', '--ignore-not-found']);
+  // Who drains has no work any more; only the pause before it would be waited for.
+  await namespace?.kubectl(['delete', 'pods', '--all', '--grace-period=2']);
   await namespace?.[Symbol.asyncDispose]();
   await kubectl(['delete', 'pv', 'demo-bundle', '--ignore-not-found']);
   await rm(folder, { recursive: true });
@@ -49,7 +52,7 @@ test('the lines of docs/kubernetes.md lead to an answer and a drawing, from wher
     await changed('deploy/examples/manifests/nats.yaml', (text) =>
       text.replace('nats:2.12-alpine', 'localhost/nats:1'),
     ),
-    await changed('deploy/examples/manifests/laptop-model.yaml', (text) => text.replace('/models/demo', bundle)),
+    await changed('deploy/examples/manifests/laptop-model.yaml', (text) => text.replaceAll('/models/demo', bundle)),
     // A laptop has nothing else to do; here all nodes and other programs share the machine.
     await changed('deploy/examples/tessera-laptop.yaml', (text) =>
       text.replaceAll('resources: ', `probes: ${JSON.stringify(probes)}\n  resources: `),
