@@ -9,9 +9,10 @@ import { createClient } from '@tessera/service';
 import { Asker } from './asker.js';
 import type { DeploymentAddresses, StageAddress } from './deployment.js';
 import { limitsInForce, type Overrides } from './limits.js';
+import { measureBeside } from './measure-beside.js';
 import { measureGenerator } from './measure-generator.js';
 import { measureLlm } from './measure-llm.js';
-import { measureOverheads } from './measure-overheads.js';
+import { measureOverheads, words } from './measure-overheads.js';
 import { measureStarts } from './measure-starts.js';
 import { closing, measureConnector, measureEncoder, reach, requireRevision } from './measure-tiles.js';
 import type { Measuring } from './measuring.js';
@@ -79,6 +80,13 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     generator,
     drawingPrompt,
   });
+  const { joinMs, ...beside } = await measureBeside(measuring, {
+    llm,
+    request: overheads.request,
+    maxRunning,
+    contextTokens,
+    words,
+  });
 
   const { layers, kvHeads, headDim, kvCache = 'float32' } = manifest.llm;
   const kvTokenBytes = 2 * layers * kvHeads * headDim * bytesPerElement[kvCache];
@@ -92,11 +100,12 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     coreHour: 1,
     tokensPerTile,
     ...overheads,
+    ...beside,
     preprocessing: manifest.preprocessing,
     gateway: { ...limits.gateway },
     ...(encoder && preparing ? { encoder: { ...encoder, ...limits.encoder, ...preparing } } : {}),
     ...(connector ? { connector: { ...connector, ...limits.connector } } : {}),
-    llm: { ...llm, ...limits.llm, maxRunning, maxWaiting, kvTokens, kvTokenBytes },
+    llm: { ...llm, joinMs, ...limits.llm, maxRunning, maxWaiting, kvTokens, kvTokenBytes },
     ...(generator
       ? {
           generator: {
