@@ -136,6 +136,27 @@ test('fails every other time', () => {
   expect(readFileSync(join(tree, 'packages/tiny/src/cut.ts'), 'utf8')).toBe(source);
 });
 
+test('a test that fails once without a mistake is run again', async () => {
+  fixture();
+  writeFileSync(
+    join(tree, 'packages/tiny/src/cut.test.ts'),
+    `import { existsSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { cut } from './cut.js';
+test('what is over the limit is cut, from the second time on', () => {
+  const marker = new URL('before', import.meta.url);
+  const isFirst = !existsSync(marker);
+  writeFileSync(marker, '');
+  expect(isFirst).toBe(false);
+  expect(cut(7, 5)).toBe(5);
+});
+`,
+  );
+  const { status, stdout, stderr } = await mutate('packages/tiny', '--limit', '1', '--json');
+  expect(status, stderr).toBe(0);
+  expect(JSON.parse(stdout).tried).toBe(1);
+});
+
 test('tests that fail without a mistake are an error, and so is a path that is not there', async () => {
   fixture();
   writeFileSync(

@@ -118,13 +118,13 @@ test.each<[string, object]>([
       message: expect.stringMatching(/^the tokenizer makes more than \d+ characters of the text$/),
     }),
   );
-  // Of its own tokens it is the file's fault.
+  // Of its own tokens it is the file's fault; on a busy machine the time that they may take can end first.
   const added = [{ id: 9, content: 'aa a', normalized: true }];
   if ('normalizer' in steps) {
     expect(() => new Tokenizer({ ...toy, ...steps, added_tokens: added }, 'x.json')).toThrow(
       expect.objectContaining({
         code: 'CHECKPOINT_INVALID',
-        message: expect.stringMatching(/^x.json: its steps fail/),
+        message: expect.stringMatching(/^x.json: its steps (fail with|take more than)/),
       }),
     );
   }
@@ -132,7 +132,11 @@ test.each<[string, object]>([
 
 test.each<[string, object, RegExp]>([
   ['takes without end', { type: 'Replace', pattern: { Regex: '(a+)+$' }, content: '' }, /take more than 5000 ms/],
-  ['makes without end', { type: 'Sequence', decoders: times(40, grows) }, /fail with its own tokens: .* makes more/],
+  [
+    'makes without end',
+    { type: 'Sequence', decoders: times(40, grows) },
+    /(fail with its own tokens: .* makes more|take more than)/,
+  ],
 ])('a decoder that %s is refused', (_, decoder, message) => {
   const vocab = { [`${'a'.repeat(60)}b`]: 0 };
   expect(() => new Tokenizer({ ...toy, model: { ...bpe, vocab, merges: [] }, decoder }, 'x.json')).toThrow(
@@ -160,6 +164,17 @@ test('ids without a token, and special ones, show as nothing', () => {
 });
 
 const special = { added_tokens: [{ id: 9, content: '<s>', special: true }] };
+
+test('an added token is found whatever signs it is written with', () => {
+  const added = ['<|fim-prefix|>', '[A/B]', '{{c}}', '(d)?', 'e\\f', '$g^', '<|fim'].map((content, at) => ({
+    id: 3 + at,
+    content,
+  }));
+  const tokenizer = new Tokenizer({ ...toy, added_tokens: added });
+  for (const { id, content } of added) {
+    expect([...tokenizer.split(`a${content}b`)]).toEqual([[0], expect.objectContaining({ id }), [1]]);
+  }
+});
 
 test('words never become special tokens, by merges, whole words or likelihoods', () => {
   const vocab = { '<': 0, s: 1, '>': 2, 's>': 3, '<s>': 9 };

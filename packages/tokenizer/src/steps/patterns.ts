@@ -45,7 +45,8 @@ export function patternOf(value: unknown, where: string): RegExp {
 const mostExpression = 16_384;
 
 export function escaped(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+  // A hyphen is none of them: under the flag `u`, an expression in which it is escaped is refused.
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 }
 
 /** The single character of a pattern, if it is one; undefined else. */
