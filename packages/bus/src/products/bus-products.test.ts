@@ -315,6 +315,34 @@ test('features of a job that is thrown away go with it, and so does what was sto
   await eventually(async () => (await parts()) === 0, 'they are gone with the job');
 });
 
+test('features of a job that a full queue did not take go when nobody will try again, and stay for who will', async () => {
+  const prefix = newId('t');
+  let full = 0;
+  const limits = { partBytes: 16_000, maxJobs: 1 };
+  const observer = { queueFull: () => full++ };
+  const patient = await cleanup.bus(server.url, { prefix, limits: { ...limits, queueWaitMs: 60_000 }, observer });
+  const hasty = await cleanup.bus(server.url, { prefix, limits: { ...limits, queueWaitMs: 50 } });
+  const { jsm } = await raw();
+  const parts = async () => (await jsm.streams.info(`${prefix}_v2_parts_0`)).state.messages;
+  const to = { deadlineMs: inAMinute(), deliverTo: nobody };
+  const job = { tile: 0, encoder: undefined };
+  await patient.publish(connectQueue, { ...job, key: jobKey('a'), features: undefined }, to);
+  const features = await patient.storeTensor(jobKey('b'), 0, counted(128, 512), to);
+  const refused = hasty.publish(connectQueue, { ...job, key: jobKey('b'), features }, to);
+  await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  expect(await parts()).toBe(9);
+  const leaving = new AbortController();
+  const waiting = patient.publish(
+    connectQueue,
+    { ...job, key: jobKey('b'), features },
+    { ...to, signal: leaving.signal },
+  );
+  await eventually(() => full > 0, 'there is no room for it');
+  leaving.abort();
+  await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(await parts()).toBe(0);
+});
+
 test('features whose number is another message by now are not taken for it', async () => {
   const bus = await cleanup.bus(server.url, { limits: { partBytes: 64 } });
   const signal = cleanup.signal();
