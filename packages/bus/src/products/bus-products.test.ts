@@ -237,6 +237,17 @@ test('a consumer that is deleted under its inbox is made again', async () => {
   expect(await reading).toMatchObject([{ tile: 0 }]);
 });
 
+test('a stream that is deleted under its inbox is made again, before anybody sends', async () => {
+  const { bus, inbox, prefix, to } = await engine();
+  const { jsm } = await raw();
+  const reading = take(inbox.receive('a', cleanup.signal()), 1);
+  await jsm.streams.delete(`${prefix}_v2_tokens_0`);
+  const consumers = async () => (await jsm.streams.info(`${prefix}_v2_tokens_0`)).state.consumer_count;
+  await eventually(async () => (await consumers().catch(() => 0)) === 1, 'stream and consumer are there again');
+  await sendTokens(bus, jobKey('a'), 0, counted(2, 8), to());
+  expect(await reading).toMatchObject([{ tile: 0 }]);
+});
+
 test('a full stream makes its maker wait until its reader has made room', async () => {
   const full: string[] = [];
   const observer = { queueFull: (kind: string) => full.push(kind) };
