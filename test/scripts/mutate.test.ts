@@ -46,6 +46,7 @@ test.each([
   ['a ? b : c', ['false ? b : c', 'true ? b : c']],
   ['f(true, 7, 1n)', [';', 'f(false, 7, 1n)', 'f(true, 7, 2n)', 'f(true, 8, 1n)']],
   ['Math.min(a)', [';', 'Math.max(a)']],
+  ['let a = b.toString()', []],
   ['await this.f()', [';']],
   ["log.warn('a')", []],
   ['a++', ['a--']],
