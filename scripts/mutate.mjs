@@ -82,6 +82,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
 const results = [];
+/** Test files that fail without any mistake, as on a machine that is too busy. */
+const leftOut = [];
 try {
   copy.make();
   const mutants = await lookedAt(chosen.map((mutant, id) => ({ ...mutant, id })));
@@ -138,7 +140,7 @@ async function lookedAt(mutants) {
   return mutants.map((mutant) => ({ ...mutant, compiles: right.has(mutant.id) }));
 }
 
-/** Every test file in question, as it is without a mistake: it must pass; how long it takes, and what it comes by. */
+/** Every test file in question, as it is without a mistake: whether it passes, how long it takes, what it comes by. */
 async function testFiles(mutants) {
   const folders = values.tests.length > 0 ? values.tests : new Set(mutants.map(({ path }) => copy.projectOf(path)));
   const files = [...new Set([...folders].flatMap(testsUnder))];
@@ -147,14 +149,23 @@ async function testFiles(mutants) {
   for (const file of files) {
     if (interrupted) break;
     const trail = join(temporary, 'trail');
-    rmSync(trail, { force: true });
-    const { outcome, ms } = await bench.run(file, { trail }, hourMs);
+    let [outcome, ms] = ['failed', 0];
+    // A second time where it fails: one that wants more of a busy machine would end a run that has taken long already.
+    for (let tries = 0; tries < 2 && outcome !== 'passed' && !interrupted; tries++) {
+      rmSync(trail, { force: true });
+      ({ outcome, ms } = await bench.run(file, { trail }, hourMs));
+    }
     if (interrupted) break;
-    if (outcome !== 'passed') throw new Error(`the tests fail without any mistake: node scripts/test.mjs ${file}`);
+    if (outcome !== 'passed') {
+      say(`left out, since it fails without any mistake: node scripts/test.mjs ${file}`);
+      leftOut.push(file);
+      continue;
+    }
     const ids = existsSync(trail) ? readFileSync(trail, 'utf8').split('\n').filter(Boolean).map(Number) : [];
     tests.push({ file, ms, comesBy: new Set(ids), caughtIn: new Map() });
     say(`${String(tests.length).padStart(4)} of ${files.length}  ${(ms / 1000).toFixed(1)} s  ${file}`);
   }
+  if (tests.length === 0 && !interrupted) throw new Error('the tests fail without any mistake');
   return tests;
 }
 
@@ -178,12 +189,29 @@ async function tryMutant({ id, path }, tests) {
     .toSorted((one, other) => rank(one) - rank(other) || one.ms - other.ms);
   if (reaching.length === 0) return 'not reached';
   for (const test of reaching) {
-    const { outcome } = await bench.run(test.file, { mutant: id }, 3 * test.ms + graceMs);
+    const outcome = await tryTwice(test, id);
     if (outcome === 'passed') continue;
     test.caughtIn.set(path, (test.caughtIn.get(path) ?? 0) + 1);
     return outcome === 'failed' ? 'caught' : 'timed out';
   }
   return 'survived';
+}
+
+/**
+ * A failure counts when it comes twice, and a hang when the file takes no longer by itself than it did: on a busy machine
+ * tests with deadlines fail, and take long, without any mistake.
+ */
+async function tryTwice(test, mutant) {
+  const once = async () => (await bench.run(test.file, { mutant }, 3 * test.ms + graceMs)).outcome;
+  let outcome = await once();
+  if (outcome === 'late' && !interrupted) {
+    const { ms } = await bench.run(test.file, {}, hourMs);
+    const isSlower = ms > 1.5 * test.ms;
+    test.ms = Math.max(test.ms, ms);
+    if (!isSlower) return outcome;
+    outcome = await once();
+  }
+  return outcome === 'failed' ? await once() : outcome;
 }
 
 function described({ path, line, column, from, to }) {
@@ -212,7 +240,7 @@ function report() {
       doesNotCompile: count('does not compile'),
       score,
     };
-    console.log(JSON.stringify({ ...summary, ...counts, survivors }, null, 2));
+    console.log(JSON.stringify({ ...summary, ...counts, leftOut, survivors }, null, 2));
     return;
   }
   console.log(

@@ -7,9 +7,13 @@ import { endProcessesOf } from '../leftovers.mjs';
 
 /** What tests may leave to drain when they have ended. */
 const leaveMs = 2000;
+/** What loading a file may take: only what hangs takes longer. */
+const loadMs = 600_000;
 
 export class TestBench {
   #runner;
+  /** Files whose modules the runner has. */
+  #loaded = new Set();
   #runs = 0;
 
   constructor(folder, temporary) {
@@ -17,9 +21,21 @@ export class TestBench {
     this.temporary = temporary;
   }
 
-  /** @returns {Promise<{ outcome: 'passed' | 'failed' | 'late', ms: number }>} */
+  /**
+   * What a new runner takes to load the file is not counted.
+   * @returns {Promise<{ outcome: 'passed' | 'failed' | 'late', ms: number }>}
+   */
   async run(file, { mutant = null, trail = null }, patienceMs) {
     this.#runner ??= await this.#start();
+    if (!this.#loaded.has(file)) {
+      await this.#run(file, { mutant: null, trail: null, loads: true }, loadMs);
+      if (this.#runner === undefined) return { outcome: 'failed', ms: 0 };
+      this.#loaded.add(file);
+    }
+    return await this.#run(file, { mutant, trail, loads: false }, patienceMs);
+  }
+
+  async #run(file, { mutant, trail, loads }, patienceMs) {
     const runner = this.#runner;
     const temporary = join(this.temporary, `run-${this.#runs++}`);
     mkdirSync(temporary);
@@ -38,7 +54,7 @@ export class TestBench {
       runner.once('message', ({ passed, ms }) => done({ outcome: passed ? 'passed' : 'failed', ms }));
       runner.once('exit', () => done({ outcome: 'failed', ms: 0 }));
     });
-    runner.send({ file: join(this.folder, file), env });
+    runner.send({ file: join(this.folder, file), env, loads });
     const result = await Promise.race([late, answered]);
     clearTimeout(timer);
     for (const event of ['message', 'exit']) runner.removeAllListeners(event);
@@ -68,6 +84,7 @@ export class TestBench {
   async end() {
     const runner = this.#runner;
     this.#runner = undefined;
+    this.#loaded.clear();
     if (runner === undefined || runner.exitCode !== null) return;
     const ended = new Promise((done) => runner.once('exit', done));
     runner.kill('SIGKILL');

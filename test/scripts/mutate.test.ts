@@ -133,6 +133,21 @@ test('twice nothing is nothing', () => expect(twice(0)).toBe(0));
 
 test('a run says what the tests notice and what they do not, and touches no file of the tree', async () => {
   const source = fixture();
+  // A failure that does not come again is none of the mistake's.
+  writeFileSync(
+    join(tree, 'packages/tiny/src/unsteady.test.ts'),
+    `import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { test } from 'vitest';
+import { cut } from './cut.js';
+test('fails every other time', () => {
+  const mark = new URL('mark', import.meta.url);
+  cut(7, 5);
+  if (existsSync(mark) || process.env.TESSERA_MUTANT === undefined) return rmSync(mark, { force: true });
+  writeFileSync(mark, '');
+  throw new Error('the machine was busy');
+});
+`,
+  );
   const { status, stdout, stderr } = await mutate('packages/tiny', '--limit', '2', '--json');
   expect(status, stderr).toBe(0);
   const first = JSON.parse(stdout);
@@ -146,6 +161,27 @@ test('a run says what the tests notice and what they do not, and touches no file
   ]);
   expect(first.caught + rest.caught).toBe(4);
   expect(readFileSync(join(tree, 'packages/tiny/src/cut.ts'), 'utf8')).toBe(source);
+});
+
+test('a test that fails once without a mistake is run again', async () => {
+  fixture();
+  writeFileSync(
+    join(tree, 'packages/tiny/src/cut.test.ts'),
+    `import { existsSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { cut } from './cut.js';
+test('what is over the limit is cut, from the second time on', () => {
+  const marker = new URL('before', import.meta.url);
+  const isFirst = !existsSync(marker);
+  writeFileSync(marker, '');
+  expect(isFirst).toBe(false);
+  expect(cut(7, 5)).toBe(5);
+});
+`,
+  );
+  const { status, stdout, stderr } = await mutate('packages/tiny', '--limit', '1', '--json');
+  expect(status, stderr).toBe(0);
+  expect(JSON.parse(stdout).tried).toBe(1);
 });
 
 test('tests that fail without a mistake are an error, and so is a path that is not there', async () => {

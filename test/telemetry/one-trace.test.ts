@@ -177,7 +177,7 @@ test('calls of an expert shard are told, and what it does, each as a trace of it
   }
 });
 
-/** A mixture is not cut by layers: test/failure/layer-shards.test.ts looks at their calls. */
+/** Nothing is cut by layers here: test/failure/layer-shards.test.ts looks at their calls. */
 const ofLayerShards: readonly string[] = ['layer call', 'layer compute'];
 
 /** Rows of the table as patterns: `send {kind}` is any `send` of one word. */

@@ -7,6 +7,15 @@ export interface Replayed {
   readonly request: TraceRequest;
   readonly ttftMs: number;
   readonly latencyMs: number;
+  /** Of these, in the order of a request's way: until its prompt began to be computed, that, its other tokens, and the rest. */
+  readonly parts: Parts;
+}
+
+export interface Parts {
+  readonly before: number;
+  readonly prompt: number;
+  readonly writing: number;
+  readonly end: number;
 }
 
 export interface ReplayTerms {
@@ -70,6 +79,12 @@ async function answer(
     },
     ttftMs: lateMs + asked.firstMs,
     latencyMs: lateMs + asked.endMs,
+    parts: {
+      before: lateMs + asked.firstMs - asked.spent('llm', 'prefill'),
+      prompt: asked.spent('llm', 'prefill'),
+      writing: asked.lastTextMs - asked.firstMs,
+      end: asked.endMs - asked.lastTextMs,
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 import {
-  type Profile,
+  type SimulationResult,
   type SyntheticTrace,
   simulate,
   syntheticDefaults,
@@ -12,7 +12,7 @@ import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { drawSomething } from '../prompts.js';
 import type { Cell, Section } from '../report.js';
 import { quantiles } from '../statistics.js';
-import { type Replayed, replay, traceOf } from '../subjects/replayed-trace.js';
+import { type Parts, type Replayed, replay, traceOf } from '../subjects/replayed-trace.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 interface Load extends Partial<SyntheticTrace> {
@@ -96,12 +96,20 @@ export const advise: Suite = {
     using asker = new Asker(deployment.gateway, signal, mutedTokens(bundle.manifest.llm.tokens.generationStart));
     const wordsFor = await asker.calibrate();
     const rows: Cell[][] = [];
+    const parts: Cell[][] = [];
     for (const { name, seconds, ...load } of loads) {
       const requests = times(Math.round(load.rate * seconds));
       say(`advise: ${name}, ${requests} requests, ${load.rate} a second`);
       const trace = Trace.from(syntheticRequests({ ...syntheticDefaults, ...load, requests }));
       const replayed = await replay(asker, trace, { profile, drawingPrompt, wordsFor });
-      for (const { what, measured, forecast } of compare(replayed, profile)) {
+      const { machineCores } = profile;
+      const result = simulate({ trace: traceOf(replayed), profile, replicas: {}, machineCores });
+      for (const { part, measured, forecast } of partsOf(replayed, result)) {
+        const [ofMeasured, ofForecast] = [quantiles(measured), quantiles(forecast)];
+        const at = [0.5, 0.95].flatMap((share) => [ofMeasured(share), ofForecast(share)]);
+        parts.push([name, part, mean(measured), mean(forecast), ...at]);
+      }
+      for (const { what, measured, forecast } of compare(replayed, result)) {
         rows.push([name, replayed.length, load.rate, what, measured, forecast, forecast / measured]);
       }
     }
@@ -123,6 +131,22 @@ export const advise: Suite = {
         ],
         rows,
       },
+      {
+        title: 'What their times are made of',
+        notes: [
+          'Milliseconds of a request until its prompt begins to be computed, while that is, while its other tokens are written, and until its',
+          'end. Of a prompt with pictures the measured part begins with the first of it, while tiles are missing; the forecast is of the whole.',
+        ],
+        columns: [
+          { title: 'load' },
+          { title: 'part' },
+          ...['mean', 'median', 'p95'].flatMap((of) => [
+            { title: `${of}, measured`, digits: 1 },
+            { title: `${of}, forecast`, digits: 1 },
+          ]),
+        ],
+        rows: parts,
+      },
     ];
   },
 };
@@ -131,9 +155,7 @@ function mutedTokens(generationStart: number | undefined): number[] {
   return generationStart === undefined ? [] : [generationStart];
 }
 
-function compare(replayed: readonly Replayed[], profile: Profile): Compared[] {
-  const { machineCores } = profile;
-  const result = simulate({ trace: traceOf(replayed), profile, replicas: {}, machineCores });
+function compare(replayed: readonly Replayed[], result: SimulationResult): Compared[] {
   const lastMs = Math.max(...replayed.map(({ request, latencyMs }) => request.at * 1000 + latencyMs));
   const began = replayed[0]?.request.at ?? 0;
   const ofTtft = quantiles(replayed.map(({ ttftMs }) => ttftMs));
@@ -149,4 +171,28 @@ function compare(replayed: readonly Replayed[], profile: Profile): Compared[] {
       forecast: result.answered / result.seconds,
     },
   ];
+}
+
+/** What a request's time is made of, as it was measured and as it was forecast. */
+function partsOf(
+  replayed: readonly Replayed[],
+  result: SimulationResult,
+): { readonly part: keyof Parts; readonly measured: number[]; readonly forecast: number[] }[] {
+  const [begun, ttft, latency, token] = (['begun', 'ttft', 'latency', 'token'] as const).map((what) => [
+    ...result.timesOf(what),
+  ]) as [number[], number[], number[], number[]];
+  const forecasts = replayed.map(({ request }, at): Parts => {
+    const [before, first, whole] = [begun[at] as number, ttft[at] as number, latency[at] as number];
+    const writing = request.outputTokens > 1 ? (token[at] as number) * (request.outputTokens - 1) : 0;
+    return { before, prompt: first - before, writing, end: whole - first - writing };
+  });
+  return (['before', 'prompt', 'writing', 'end'] as const).map((part) => ({
+    part,
+    measured: replayed.map(({ parts }) => parts[part]),
+    forecast: forecasts.map((each) => each[part]),
+  }));
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -142,8 +142,11 @@ test('bytes that do not have the digest are not handed out', async () => {
   await expect(bus.getMedia(inline, cleanup.signal())).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
 });
 
-test('media over the limit is refused', async () => {
+test('media of exactly the limit is taken, a byte more is refused', async () => {
   const bus = await cleanup.bus(server.url, { limits: { maxMediaBytes: 2_000_000 } });
+  const most = media(2_000_000);
+  const blob = await bus.holdMedia(most.bytes, most.digest).blob(soon());
+  expect(await bus.getMedia(blob, cleanup.signal())).toHaveLength(2_000_000);
   const { bytes, digest } = media(2_000_001);
   expect(() => bus.holdMedia(bytes, digest)).toThrow(
     expect.objectContaining({ code: 'MEDIA_TOO_LARGE', message: expect.stringContaining('2000000') }),

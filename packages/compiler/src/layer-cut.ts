@@ -12,16 +12,12 @@ const pieceFile = (piece: number): string => `llm.layers-${piece}.onnx`;
 
 /**
  * What the manifest says of a model that is cut between layers: as even as can be by bytes of weights, where the first
- * piece counts embedding and head too.
- * @throws TesseraError REQUEST_INVALID for more pieces than layers, UNSUPPORTED for a mixture of experts
+ * piece counts embedding and head too. A layer's experts stay with it.
+ * @throws TesseraError REQUEST_INVALID for more pieces than layers
  */
 export function layerCut(placed: Placed<CausalLm>, pieces: number, precision: WeightPrecision): LayerCut {
   const model = placed.pieces;
   const { layers } = model.section;
-  if (model.routed !== undefined && model.routed.layers.length > 0) {
-    const message = 'a mixture of experts is not cut by layers; cut it by its experts (--cut experts)';
-    throw new TesseraError('UNSUPPORTED', message);
-  }
   if (pieces < 2 || pieces > layers) {
     const message = `the model has ${layers} layers, which are not cut into ${pieces} pieces; say 2 to ${layers}`;
     throw new TesseraError('REQUEST_INVALID', message, { field: 'cut' });

@@ -34,7 +34,8 @@ export function toServerError(error: TesseraError, requestId?: string): RichServ
     ErrorInfo.fromPartial({ reason: error.code, domain, metadata: stage === undefined ? {} : { stage } }),
   ];
   if (retryAfterMs !== undefined) {
-    const retryDelay = { seconds: Math.floor(retryAfterMs / 1000), nanos: Math.round(retryAfterMs % 1000) * 1_000_000 };
+    const wholeMs = Math.round(retryAfterMs);
+    const retryDelay = { seconds: Math.floor(wholeMs / 1000), nanos: (wholeMs % 1000) * 1_000_000 };
     details.push(RetryInfo.fromPartial({ retryDelay }));
   }
   if (field !== undefined) {

@@ -44,6 +44,15 @@ test('the numbers of a seed are those of the reference', () => {
       new RandomStream(0x123456789abcdef0n, 'noise'),
       [-1.409904090542652, -0.8678444851243313, 0.4809786006907784, -1.3806658997358527],
     ],
+    // Far out, where half a unit of the random bits is seen.
+    [
+      new RandomStream(2383001n, 'noise'),
+      [2.0763134335571856, -5.068325048092969, -2.081338739458982, 0.17159104636571146],
+    ],
+    [
+      new RandomStream(1503815n, 'noise'),
+      [-0.471849586421652, -0.24789245916838518, 3.01589422894081, -4.691592692492863],
+    ],
   ];
   for (const [stream, reference] of normals) {
     for (const [at, value] of stream.normals(reference.length).entries()) {

@@ -25,9 +25,13 @@ let session: Session;
 let preprocessing: Preprocessing;
 let apple: Uint8Array;
 
-function encoderOf(changes: Partial<Preprocessing> = {}, options: Partial<ItemEncoderOptions> = {}): ItemEncoder {
+function encoderOf(
+  changes: Partial<Preprocessing> = {},
+  options: Partial<ItemEncoderOptions> = {},
+  waitMs = 2,
+): ItemEncoder {
   const ports = encoderPorts({ inputSize: { height: 96, width: 96 }, patches: 36, width: 256 });
-  const graph = new BatchedGraph(session, { ...ports, what: 'tiles', maxBatch: 4, waitMs: 2, maxWaiting: 16 });
+  const graph = new BatchedGraph(session, { ...ports, what: 'tiles', maxBatch: 4, waitMs, maxWaiting: 16 });
   return new ItemEncoder(graph, {
     preprocessing: { ...preprocessing, ...changes },
     limits: defaultMediaLimits,
@@ -100,8 +104,8 @@ test('a cut picture is refused, and what it held is free for the next', async ()
   const encoder = encoderOf({}, { maxPixelsInFlight: 10_000 });
   const cut = apple.subarray(0, apple.length / 2);
   await expect(encodeAll(encoder, { bytes: cut })).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
-  // More pixels in turn than may be decoded at one time: each must have given its own back.
-  for (let turn = 0; turn < 4; turn++) expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+  // More pixels in turn than may be decoded at one time: each must have given its own back, the drawings too.
+  for (const bytes of [apple, wide, wide, apple, apple]) expect(await encodeAll(encoder, { bytes })).toHaveLength(1);
 });
 
 test('what waits for memory says so, and gives back what comes too late for it', async () => {
@@ -128,6 +132,28 @@ test('what waits for memory says so, and gives back what comes too late for it',
   expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
 });
 
+test('tiles of an item that ends before they are there are no longer waited for', async () => {
+  // Whoever waits for a tile that was announced waits for ever here.
+  const encoder = encoderOf(inTiles(), { maxPixelsInFlight: 10_000 }, 2 ** 31 - 1);
+  await expect(encodeAll(encoder, { bytes: apple.subarray(0, apple.length / 2) })).rejects.toThrow();
+  const first = encoder.encode({ bytes: apple, signal: never });
+  await first.next();
+  const leaving = new AbortController();
+  let waits = 0;
+  const whileWaiting: WhileWaiting = async (wait) => {
+    waits++;
+    const memory = await wait;
+    leaving.abort();
+    return memory;
+  };
+  const drawing = encodeAll(encoder, { bytes: wide, signal: leaving.signal, whileWaiting });
+  const left = expect(drawing).rejects.toThrow();
+  await eventually(() => waits === 1, 'the drawing waits for memory');
+  await first.return(undefined);
+  await left;
+  expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+});
+
 test('slow drawings hold neither memory nor the places of others', async () => {
   const lane = new SvgLane({ processes: 1, maxWaiting: 8 });
   // Each of the drawings would fill the memory alone.
@@ -147,7 +173,7 @@ test('slow drawings hold neither memory nor the places of others', async () => {
   expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
   expect([lane.active, waiting]).toEqual([1, 2]);
   stop.abort();
-  for (const drawing of drawings) await expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' });
+  await Promise.all(drawings.map((drawing) => expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' })));
   expect(await encodeAll(encoder, { bytes: wide })).toHaveLength(1);
   lane.close();
 });

@@ -92,6 +92,11 @@ const schema = z.strictObject({
     decodeMs: curve,
     /** That a step takes longer for each thousand positions of the sequences that decode. */
     contextMs: ms,
+    /**
+     * That a step with a prompt takes longer than the prompt and the answers do apart, by the answers: the cache gets a slot
+     * more, and its calls are of two kinds. Absent: nothing.
+     */
+    joinMs: curve.optional(),
     maxRunning: count,
     maxWaiting: z.int().min(0),
     maxWaitingForTiles: count,
@@ -113,6 +118,15 @@ const schema = z.strictObject({
     })
     .optional(),
   request: overhead,
+  /**
+   * That a request's way to its engine takes longer than alone, by the answers that are being written: the threads on its way
+   * have their tokens to hand on. Absent: nothing.
+   */
+  besideMs: curve.optional(),
+  /** How much its way varies then: the standard deviation of its logarithm. */
+  besideSigma: z.number().min(0).max(3).default(0),
+  /** From an answer's last token to its end, where nothing is drawn. */
+  finishMs: ms.default(0),
   token: overhead,
   picture: overhead,
   /** Of a picture's transport, for a million of its pixels. */

@@ -1,4 +1,5 @@
 import { randomNormal } from 'd3-random';
+import { costOf } from '../profile/cost-of.js';
 import type { Profile, StageName } from '../profile/profile.js';
 import { seededUniform } from '../trace/synthetic.js';
 import type { Trace, TraceRequest } from '../trace/trace.js';
@@ -37,6 +38,7 @@ export class Deployment implements Stages {
   readonly #gatewayCount: number;
   #gatewayMs = 0;
   readonly #normal: () => number;
+  readonly #besideMs: (answers: number) => number;
 
   constructor({ trace, profile, replicas, machineCores, seed = 1 }: SimulationOptions) {
     const { events } = this;
@@ -47,9 +49,10 @@ export class Deployment implements Stages {
     this.#gateways = this.#machine ?? new SharedCores(events, this.#gatewayCount);
     // Not the numbers that engines are picked by: what varies more is to change nothing there.
     this.#normal = randomNormal.source(seededUniform(seed + 1))();
+    this.#besideMs = costOf(profile.besideMs ?? []);
     this.pictures = new PictureSizes(profile.preprocessing);
     const none = (): Float64Array => new Float64Array(trace.length).fill(Number.NaN);
-    this.outcome = { ttftMs: none(), latencyMs: none(), tokenMs: none(), answered: 0, refused: 0 };
+    this.outcome = { begunMs: none(), ttftMs: none(), latencyMs: none(), tokenMs: none(), answered: 0, refused: 0 };
     const cores = (): Cores => this.#machine ?? new OwnCores(events);
     const tokenMs = this.#machine === undefined ? profile.token.gatewayCpuMs : profile.token.cpuMs;
     const beside = (threads: number): void => this.#gateways.load(threads);
@@ -90,16 +93,28 @@ export class Deployment implements Stages {
   }
 
   /** Something that is no stage's computation takes its time, then the rest goes on. */
-  onTheWay({ ms, sigma, cpuMs, gatewayCpuMs }: Overhead, times: number, then: () => void): void {
-    const wholeMs = times * ms * (sigma === 0 ? 1 : Math.exp(sigma * this.#normal()));
+  onTheWay({ ms, sigma, cpuMs, gatewayCpuMs }: Overhead, times: number, then: () => void, answers = 0): void {
+    const { events } = this;
+    const { besideMs = [], besideSigma } = this.profile;
+    const chance = sigma === 0 && (answers === 0 || besideSigma === 0) ? 0 : this.#normal();
+    const wholeMs = times * ms * Math.exp(sigma * chance);
     const busyMs = times * (this.#machine === undefined ? gatewayCpuMs : cpuMs);
     this.#gatewayMs += times * gatewayCpuMs;
     const first = Math.min(busyMs, wholeMs);
+    const besideAt =
+      answers === 0 || besideMs.length === 0
+        ? 0
+        : events.now + times * (ms + this.#besideMs(answers)) * Math.exp(besideSigma * chance);
     this.#gateways.run(first, () => {
       // What takes longer than the whole delay is done beside.
       if (busyMs > first) this.#gateways.run(busyMs - first, () => undefined);
-      this.events.in(wholeMs - first, then);
+      // Beside others it takes as long as was measured there, or as its share of the cores has it take: not both.
+      events.at(Math.max(events.now + wholeMs - first, besideAt), then);
     });
+  }
+
+  later(ms: number, then: () => void): void {
+    this.events.in(ms, then);
   }
 
   /** A request has got all that it asked for. */

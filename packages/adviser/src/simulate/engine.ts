@@ -10,8 +10,16 @@ import { StepLoop } from './step-loop.js';
 export class Sequence {
   /** Tiles that are still being made. */
   missingTiles = 0;
+  /** Positions that each of them has; pictures stand before all else that is to be computed. */
+  tileTokens = 0;
+  /** Positions behind the pictures. */
+  textTokens = 0;
+  /** Whether it lost its slot to one that had everything: it gets another once it has that too. */
+  isDisplaced = false;
   /** Since when it has all that it needs but a slot. */
   readyAt = 0;
+  /** When its prompt began to be computed. */
+  begunAt = Number.NaN;
 
   constructor(
     /** Positions of the prompt that must be computed, and are not yet. */
@@ -26,6 +34,19 @@ export class Sequence {
     /** Its last token is there. */
     readonly last: () => void,
   ) {}
+
+  /** Tiles that are to come before what stands behind them can be computed. */
+  waitFor(tiles: number, tokensPerTile: number): void {
+    this.missingTiles = tiles;
+    this.tileTokens = tokensPerTile;
+    this.textTokens = Math.max(0, this.promptLeft - tiles * tokensPerTile);
+  }
+
+  /** Positions that could be computed now: those before the first missing tile. */
+  get readyTokens(): number {
+    if (this.missingTiles === 0) return this.promptLeft;
+    return Math.max(0, this.promptLeft - this.textTokens - this.missingTiles * this.tileTokens);
+  }
 }
 
 /** What all engines did together. */
@@ -54,15 +75,20 @@ export interface EngineOptions {
 /**
  * An engine as the LLM service's: each step gives every sequence that decodes a token and computes chunks of prompts within
  * the step's budget. A sequence gets a slot when all of its tiles are there, in the order in which that comes about, and
- * where the KV cache has room for all that run, each as long as the longest of them may become.
+ * where the KV cache has room for all that run, each as long as the longest of them may become. One whose tiles are still
+ * being made gets a slot that nobody else needs, for what stands before the first that is missing.
  */
 export class Engine {
   draining = false;
   readonly #loop: StepLoop;
   readonly #prefillMs: (tokens: number) => number;
   readonly #decodeMs: (sequences: number) => number;
+  readonly #joinMs: (answers: number) => number;
   readonly #waiting = new Fifo<Sequence>();
   #incomplete = 0;
+  /** Those of which tiles are missing that have a slot, and those that could do something with one. */
+  readonly #early = new Set<Sequence>();
+  readonly #hopeful = new Set<Sequence>();
   /** Those with a slot whose prompt is not computed, in their order. */
   readonly #prefilling: Sequence[] = [];
   /** Tokens of each of them in the step under way. */
@@ -82,6 +108,7 @@ export class Engine {
     const { cores, profile, beside } = options;
     this.#prefillMs = costOf(profile.prefillMs);
     this.#decodeMs = costOf(profile.decodeMs);
+    this.#joinMs = costOf(profile.joinMs ?? []);
     this.#loop = new StepLoop({
       cores,
       plan: () => this.#plan(),
@@ -92,7 +119,12 @@ export class Engine {
 
   /** What gateways choose by. */
   get load(): number {
-    return this.#running.size + this.#waiting.length + this.#incomplete;
+    return this.#complete + this.#incomplete;
+  }
+
+  /** Answers that are being written. */
+  get writing(): number {
+    return this.#decoding.length;
   }
 
   /** Those that have all that they need but a slot. */
@@ -105,9 +137,14 @@ export class Engine {
     return (this.#running.size * this.#longest) / this.options.profile.kvTokens;
   }
 
+  /** Those that have all that they need, with a slot or without. */
+  get #complete(): number {
+    return this.#running.size - this.#early.size + this.#waiting.length;
+  }
+
   isFull(hasPictures: boolean): boolean {
     const { maxRunning, maxWaiting, maxWaitingForTiles } = this.options.profile;
-    if (this.#running.size + this.#waiting.length >= maxRunning + maxWaiting) return true;
+    if (this.#complete >= maxRunning + maxWaiting) return true;
     return hasPictures && this.#incomplete >= maxWaitingForTiles;
   }
 
@@ -118,15 +155,22 @@ export class Engine {
   }
 
   tileCame(sequence: Sequence): void {
-    if (--sequence.missingTiles > 0) return;
+    if (--sequence.missingTiles > 0) {
+      if (sequence.isDisplaced) return;
+      if (!this.#early.has(sequence)) this.#hopeful.add(sequence);
+      this.#loop.wake();
+      return;
+    }
     this.#incomplete--;
-    this.#ready(sequence);
+    this.#hopeful.delete(sequence);
+    if (this.#early.delete(sequence)) this.#loop.wake();
+    else this.#ready(sequence);
   }
 
   #ready(sequence: Sequence): void {
     sequence.readyAt = this.options.events.now;
     this.#waiting.push(sequence);
-    if (this.#waiting.length === 1 && this.#hasSlotFor(sequence)) this.#loop.wake();
+    if (this.#waiting.length === 1 && (this.#early.size > 0 || this.#hasSlotFor(sequence))) this.#loop.wake();
   }
 
   #hasSlotFor({ maxPositions }: Sequence): boolean {
@@ -136,31 +180,62 @@ export class Engine {
   }
 
   #plan() {
-    const { events, profile, totals, tokenMs } = this.options;
-    for (let next = this.#waiting.first; next !== undefined && this.#hasSlotFor(next); next = this.#waiting.first) {
-      this.#waiting.shift();
-      totals.waitedMs += events.now - next.readyAt;
-      this.#running.add(next);
-      this.#longest = Math.max(this.#longest, next.maxPositions);
-      this.#prefilling.push(next);
-    }
+    const { profile, tokenMs } = this.options;
+    this.#assignSlots();
     const decoding = this.#decoding.length;
-    if (this.#running.size === 0) return undefined;
     let ms = decoding === 0 ? 0 : this.#decodeMs(decoding) + (profile.contextMs * this.#context) / 1000;
     let budget = profile.maxStepTokens - decoding;
+    let prompts = 0;
     this.#chunks = [];
-    for (const { promptLeft } of this.#prefilling) {
-      const tokens = Math.min(promptLeft, budget, profile.maxChunkTokens);
+    for (const { readyTokens } of this.#prefilling) {
+      const tokens = Math.max(0, Math.min(readyTokens, budget, profile.maxChunkTokens));
       this.#chunks.push(tokens);
-      if (tokens <= 0) continue;
+      if (readyTokens > 0) prompts++;
+      if (tokens === 0) continue;
       budget -= tokens;
       ms += this.#prefillMs(tokens);
     }
+    if (decoding === 0 && prompts === 0) return undefined;
+    if (decoding > 0 && budget < profile.maxStepTokens - decoding) ms += this.#joinMs(decoding);
     this.#stepMs = ms;
     this.#decoded = decoding;
     const ends = this.#decoding.peekValue();
-    const count = this.#prefilling.length > 0 || ends === undefined ? 1 : ends - this.#step;
+    const count = prompts > 0 || ends === undefined ? 1 : ends - this.#step;
     return { count, ms, besideMs: decoding * tokenMs };
+  }
+
+  /** To those that have everything first, who take those of others that have not; then to these. */
+  #assignSlots(): void {
+    const { events, totals } = this.options;
+    for (let next = this.#waiting.first; next !== undefined; next = this.#waiting.first) {
+      while (!this.#hasSlotFor(next) && this.#early.size > 0) this.#displace();
+      if (!this.#hasSlotFor(next)) return;
+      this.#waiting.shift();
+      totals.waitedMs += events.now - next.readyAt;
+      this.#admit(next);
+    }
+    for (const sequence of this.#hopeful) {
+      if (!this.#hasSlotFor(sequence)) return;
+      this.#hopeful.delete(sequence);
+      this.#early.add(sequence);
+      this.#admit(sequence);
+    }
+  }
+
+  #admit(sequence: Sequence): void {
+    if (Number.isNaN(sequence.begunAt)) sequence.begunAt = this.options.events.now;
+    this.#running.add(sequence);
+    this.#longest = Math.max(this.#longest, sequence.maxPositions);
+    this.#prefilling.push(sequence);
+  }
+
+  /** The one that came last gives its slot up; what is computed of it stays in the cache. */
+  #displace(): void {
+    const sequence = [...this.#early].at(-1) as Sequence;
+    this.#early.delete(sequence);
+    sequence.isDisplaced = true;
+    this.#prefilling.splice(this.#prefilling.indexOf(sequence), 1);
+    this.#forget(sequence);
   }
 
   #stepped(count: number): void {
@@ -201,11 +276,16 @@ export class Engine {
   }
 
   #leave(sequence: Sequence): void {
+    this.#forget(sequence);
+    sequence.last();
+  }
+
+  /** Takes a slot back. */
+  #forget(sequence: Sequence): void {
     this.#running.delete(sequence);
     if (sequence.maxPositions === this.#longest) {
       this.#longest = 0;
       for (const { maxPositions } of this.#running) if (maxPositions > this.#longest) this.#longest = maxPositions;
     }
-    sequence.last();
   }
 }

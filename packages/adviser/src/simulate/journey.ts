@@ -9,6 +9,8 @@ import type { TileStage } from './tile-stage.js';
 
 /** What became of each request of a trace, by its number; NaN where it has none. */
 export interface Outcome {
+  /** Until its prompt began to be computed. */
+  readonly begunMs: Float64Array;
   readonly ttftMs: Float64Array;
   readonly latencyMs: Float64Array;
   readonly tokenMs: Float64Array;
@@ -25,8 +27,13 @@ export interface Stages {
   readonly connector: TileStage | undefined;
   readonly generator: GeneratorStage | undefined;
   readonly outcome: Outcome;
-  /** Lets an overhead pass, so many times over, and goes on. */
-  onTheWay(overhead: Profile['request'], times: number, then: () => void): void;
+  /**
+   * Lets an overhead pass, so many times over, and goes on.
+   * @param answers that are written meanwhile, where it takes longer beside them: what it waits for cores then included
+   */
+  onTheWay(overhead: Profile['request'], times: number, then: () => void, answers?: number): void;
+  /** Lets so much time pass. */
+  later(ms: number, then: () => void): void;
   /** A request is answered. */
   ended(tokens: number, choices: number): void;
 }
@@ -34,6 +41,7 @@ export interface Stages {
 /** One request on its way through the stages. */
 export class Journey {
   readonly #startedMs: number;
+  #begunMs = Number.NaN;
   #firstMs = Number.NaN;
   /** Answers and drawings that are still to come. */
   #left: number;
@@ -55,14 +63,18 @@ export class Journey {
     const allTiles = tiles.reduce((sum, count) => sum + count, 0);
     const visual = allTiles * profile.tokensPerTile + tiles.length * profile.tokensPerPicture;
     const prompt = request.textTokens + visual;
-    const sequence = this.#sequence(prompt, Math.max(1, prompt - request.cachedTokens), () => this.#first(prompt));
+    const sequence = this.#sequence(prompt, Math.max(1, prompt - request.cachedTokens), () => {
+      this.#begunMs = sequence.begunAt;
+      this.#first(prompt);
+    });
     const sees = deployment.encoder !== undefined && deployment.connector !== undefined;
-    sequence.missingTiles = sees ? allTiles : 0;
-    deployment.onTheWay(profile.request, 1, () => {
+    if (sees) sequence.waitFor(allTiles, profile.tokensPerTile);
+    const enter = (): void => {
       this.#enter(sequence);
       if (sequence.missingTiles === 0) return;
       for (const [at, count] of tiles.entries()) this.#show(sequence, at, count);
-    });
+    };
+    deployment.onTheWay(profile.request, 1, enter, this.pooled.engine.writing);
   }
 
   /** Has a picture encoded, in jobs of some tiles each. */
@@ -112,7 +124,8 @@ export class Journey {
       const tokenMs = (deployment.events.now - this.#firstMs) / (request.outputTokens - 1);
       deployment.outcome.tokenMs[this.index] = tokenMs;
     }
-    if (generator !== undefined) {
+    const draws = generator !== undefined && request.drawings > 0;
+    if (draws) {
       const steps = request.drawingSteps || (profile.generator?.defaultSteps ?? 1);
       for (let drawing = 0; drawing < request.drawings; drawing++) {
         this.#left++;
@@ -121,13 +134,16 @@ export class Journey {
         });
       }
     }
-    this.#part();
+    // How an answer ends that draws is measured with its drawings.
+    if (draws || profile.finishMs === 0) this.#part();
+    else deployment.later(profile.finishMs, () => this.#part());
   }
 
   #part(): void {
     if (--this.#left > 0) return;
     const { deployment, request } = this;
     const { outcome, events } = deployment;
+    outcome.begunMs[this.index] = this.#begunMs - this.#startedMs;
     outcome.ttftMs[this.index] = this.#firstMs - this.#startedMs;
     outcome.latencyMs[this.index] = events.now - this.#startedMs;
     deployment.ended(request.choices * request.outputTokens, request.choices);

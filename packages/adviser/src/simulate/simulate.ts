@@ -17,7 +17,7 @@ export interface SimulationResult {
   /** From one token of an answer to the next, in the mean of the answer. */
   readonly token: Sample;
   /** The times of each request, in the order of the trace; NaN of one that was refused. */
-  timesOf(what: 'ttft' | 'latency' | 'token'): Float64Array;
+  timesOf(what: 'begun' | 'ttft' | 'latency' | 'token'): Float64Array;
   readonly stages: Readonly<Partial<Record<StageName, StageResult>>>;
   /** Of one machine for all: the share of its cores that was busy. */
   readonly machineUtilisation?: number;
@@ -52,7 +52,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     stages[name] = result;
     cost += result.replicaHours * hourOf(profile, name);
   }
-  const { ttftMs, latencyMs, tokenMs, answered, refused } = deployment.outcome;
+  const { begunMs, ttftMs, latencyMs, tokenMs, answered, refused } = deployment.outcome;
   return {
     requests: trace.length,
     answered,
@@ -61,7 +61,7 @@ export function simulate(options: SimulationOptions): SimulationResult {
     ttft: sampleOf(ttftMs),
     latency: sampleOf(latencyMs),
     token: sampleOf(tokenMs),
-    timesOf: (what) => ({ ttft: ttftMs, latency: latencyMs, token: tokenMs })[what],
+    timesOf: (what) => ({ begun: begunMs, ttft: ttftMs, latency: latencyMs, token: tokenMs })[what],
     stages,
     machineUtilisation: deployment.machineUtilisation(seconds),
     cost,

@@ -54,6 +54,8 @@ export function plainProfile(changes: Partial<Profile> = {}): Profile {
     },
     generator: { ...replica, stepMs: [{ size: 1, ms: 10 }], maxBatch: 4, slots: 8, defaultSteps: 20 },
     request: nothing,
+    besideSigma: 0,
+    finishMs: 0,
     token: nothing,
     picture: nothing,
     megapixel: nothing,

@@ -1,5 +1,6 @@
+import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import type { EngineStatus } from '@tessera/protocol';
+import { EngineStatus, Subjects } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
@@ -64,6 +65,63 @@ test('an engine that drains says so at once, also as its last word', async () =>
   engineStatus = status('two');
   life.abort();
   await eventually(() => directory?.list().some((one) => one.engineId === 'two' && one.draining) ?? false, 'last word');
+});
+
+test('an engine says nothing behind its last word, and nothing when it has ended before it began', async () => {
+  const prefix = newId('t');
+  const limits = { announceMs: 20, silenceMs: 600_000 };
+  const [gateway, engine] = await Promise.all([1, 2].map(() => cleanup.bus(server.url, { prefix, limits })));
+  const directory = gateway?.watchEngines(cleanup.signal());
+  const heard: string[] = [];
+  directory?.onChange(({ status: { engineId, draining } }) => heard.push(draining ? `${engineId}!` : engineId));
+  const life = new AbortController();
+  const announcer = engine?.announce(() => status('one'), life.signal);
+  await eventually(() => heard.length > 0, 'the engine appears');
+  life.abort();
+  announcer?.now();
+  engine?.announce(() => status('two'), life.signal).now();
+  engine?.announce(() => status('three'), cleanup.signal());
+  await eventually(() => heard.filter((word) => word === 'three').length > 2, 'others go on');
+  expect(heard.filter((word) => word.endsWith('!'))).toEqual(['one!']);
+  expect(heard.indexOf('one!')).toBeGreaterThan(heard.lastIndexOf('one'));
+  expect(heard).not.toContain('two');
+});
+
+test('an announcement without an id, or that is none, is not listed', async () => {
+  const prefix = newId('t');
+  const gateway = await cleanup.bus(server.url, { prefix });
+  const directory = gateway.watchEngines(cleanup.signal());
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  const subject = new Subjects(prefix, 'r1').engines();
+  await eventually(async () => {
+    for (const engineId of ['', 'one']) nc.publish(subject, EngineStatus.encode(status(engineId)).finish());
+    nc.publish(subject, Uint8Array.of(255, 255));
+    await nc.flush();
+    return directory.size > 0;
+  }, 'one is known');
+  expect(directory.list().map(({ engineId }) => engineId)).toEqual(['one']);
+});
+
+test('engines of other revisions and versions are heard of, each kind once, and the own one is none of them', async () => {
+  const prefix = newId('t');
+  const limits = { announceMs: 100 };
+  const [gateway, other] = [
+    await cleanup.bus(server.url, { prefix, limits }),
+    await cleanup.bus(server.url, { prefix, limits, revision: 'r2' }),
+  ];
+  gateway.announce(() => status('own'), cleanup.signal());
+  for (const engineId of ['two', 'three']) other.announce(() => status(engineId), cleanup.signal());
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  const newer = new Subjects(prefix, 'r1').engines().replace('.v2.', '.v77.');
+  const saying = setInterval(() => nc.publish(newer, Uint8Array.of(255)), 20);
+  cleanup.add(() => clearInterval(saying));
+  await eventually(async () => {
+    const heard = await gateway.hearForeignEngines(cleanup.signal());
+    const kinds = heard.map(({ version, revision }) => `${version} ${revision}`).toSorted();
+    return kinds.join() === 'v2 r2,v77 r1';
+  }, 'both kinds are heard');
 });
 
 test('an engine that falls silent is forgotten', async () => {

@@ -5,6 +5,8 @@ import {
   connectQueue,
   encodeQueue,
   encodeTensor,
+  Failure,
+  failurePart,
   Modality,
   maxBytesOf,
   Subjects,
@@ -172,6 +174,24 @@ test('a failure is told once, and not when the tile came from another attempt be
   ]);
 });
 
+test('a failure that is not of the request to which it was sent is counted as corrupt, and told to nobody', async () => {
+  const drops: string[] = [];
+  const observer = { dropped: (_kind: string, reason: string) => drops.push(reason) };
+  const { bus, inbox, prefix, to } = await engine({ observer });
+  const { js } = await raw();
+  const at = { requestId: 'a', item: 0, tile: 1, part: failurePart } as const;
+  const subject = new Subjects(prefix, 'r1').product(visualTokens, inbox.address, at);
+  const failure = { code: 'TENSOR_INVALID', message: 'odd', stage: 'connector' };
+  const reading = take(inbox.receive('a', cleanup.signal()), 1);
+  for (const key of [undefined, jobKey('b'), jobKey('a', 1, 1)]) {
+    await js.publish(subject, Failure.encode({ ...failure, key }).finish());
+  }
+  await js.publish(subject, Uint8Array.of(255, 255));
+  await bus.publishFailure(connectQueue, jobKey('a'), 1, new TesseraError('TENSOR_INVALID', 'this one'), to());
+  expect(await reading).toMatchObject([{ kind: 'failure', tile: 1, message: 'this one' }]);
+  expect(drops).toEqual(['corrupt', 'corrupt', 'corrupt', 'corrupt']);
+});
+
 test('the failure of an old attempt ends a newer one only if it cannot get better', async () => {
   const { bus, inbox, to } = await engine();
   const reading = take(inbox.receive('a', cleanup.signal(), { fromAttempt: 2 }), 2);
@@ -308,6 +328,10 @@ test('features whose number is another message by now are not taken for it', asy
   await expect(bus.takeTensor({ ...first, stored: tooFew }, signal)).rejects.toMatchObject({
     code: 'TENSOR_INVALID',
   });
+  const smaller = first.tensor && { ...first.tensor, shape: [7, 8] };
+  await expect(bus.takeTensor({ ...first, tensor: smaller }, signal)).rejects.toMatchObject({
+    code: 'TENSOR_INVALID',
+  });
 });
 
 test('tensors over the limits are refused where they are made', async () => {
@@ -317,10 +341,15 @@ test('tensors over the limits are refused where they are made', async () => {
     code: 'MESSAGE_TOO_LARGE',
     message: expect.stringContaining('64 bytes'),
   });
-  await expect(sendTokens(bus, jobKey('a'), 0, counted(100, 8), options)).rejects.toMatchObject({
-    code: 'MESSAGE_TOO_LARGE',
-    message: expect.stringContaining('1024 bytes'),
-  });
+  for (const send of [
+    () => sendTokens(bus, jobKey('a'), 0, counted(100, 8), options),
+    () => bus.storeTensor(jobKey('a'), 0, counted(100, 8), options),
+  ]) {
+    await expect(send()).rejects.toMatchObject({
+      code: 'MESSAGE_TOO_LARGE',
+      message: expect.stringContaining('1024 bytes'),
+    });
+  }
 });
 
 test('whether work on a tile goes on is seen in its queues and on the way', async () => {

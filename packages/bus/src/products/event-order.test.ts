@@ -47,3 +47,16 @@ test('what waits for its turn is bounded, and the bound is given back', () => {
   expect(add(2, 2)).toEqual([]);
   expect(add(3, 2)).toEqual([]);
 });
+
+test('no more than 1024 events of an item wait for their turn, however small, and each time anew', () => {
+  const add = order();
+  let first = 0;
+  for (let round = 0; round < 2; round++) {
+    for (let early = 1; early <= 1024; early++) expect(add(first + early, 1, 0, 1)).toEqual([]);
+    expect(add(first + 1025, 1, 0, 1)).toBe('overflow');
+    // Another item has its own number.
+    expect(add(first + 2, 1, 1 + round, 1)).toEqual([]);
+    expect(add(first)).toHaveLength(1025);
+    first += 1025;
+  }
+});

@@ -64,16 +64,22 @@ test('what is corrupt is dropped, and a later valid copy is kept', () => {
     must(first).subarray(0, 20),
     corrupt({ part: 2 }),
     corrupt({ parts: 0 }),
+    // No part is smaller than 1024 bytes, so that a tensor of 4096 has at most four.
+    corrupt({ parts: 5 }),
     corrupt({ parts: 1_000_000 }),
     corrupt({ tile: 1 }),
     corrupt({ key: undefined }),
+    corrupt({ key: { requestId: 'other', attempt: 1, item: 0 } }),
+    corrupt({ key: { requestId: 'r', attempt: 1, item: 1 } }),
     corrupt({ rows: undefined }),
     corrupt({ rows: { ...rows, shape: [5, 8] } }),
     corrupt({ rows: { ...rows, shape: [], data: Buffer.alloc(2) } }),
   ]) {
     expect(assembler.add(at(0), payload)).toMatchObject({ kind: 'dropped', why: 'corrupt' });
   }
+  expect(assembler.add(at(2), corrupt({ part: 2 }))).toMatchObject({ kind: 'dropped', why: 'corrupt' });
   expect(assembler.add(at(0), must(first)).kind).toBe('waiting');
+  expect(assembler.add(at(1), corrupt({ part: 1, parts: 3 }))).toMatchObject({ kind: 'dropped', why: 'corrupt' });
   const [, otherWidth] = payloads(counted(16, 4));
   expect(assembler.add(at(1), must(otherWidth))).toMatchObject({ kind: 'dropped', why: 'corrupt' });
   expect(assembler.add(at(1), must(second)).kind).toBe('complete');

@@ -79,12 +79,17 @@ function summary(profile: Profile): string {
   if (connector !== undefined) rows.push(['connector', 'ms a batch, by its tiles', curve(connector.batchMs)]);
   rows.push(['llm', 'ms a chunk of a prompt, by its tokens', curve(llm.prefillMs)]);
   rows.push(['llm', 'ms a step, by the answers that it advances', curve(llm.decodeMs)]);
+  if (llm.joinMs !== undefined)
+    rows.push(['llm', 'ms more of a step with a prompt, by the answers beside it', curve(llm.joinMs)]);
   if (generator !== undefined)
     rows.push(['generator', 'ms a step, by the drawings that it advances', curve(generator.stepMs)]);
   for (const name of ['request', 'token', 'picture', 'megapixel', 'drawing'] as const) {
     const { ms, cpuMs } = profile[name];
     rows.push(['all', `a ${name}, beside that`, `${ms.toFixed(2)} ms, ${cpuMs.toFixed(2)} ms of processor time`]);
   }
+  if (profile.besideMs !== undefined)
+    rows.push(['all', "ms more of a request's way, by the answers beside it", curve(profile.besideMs)]);
+  rows.push(['all', 'the end of an answer', `${profile.finishMs.toFixed(2)} ms`]);
   for (const stage of stagesOf(profile)) {
     const { startSeconds = 0 } = profile[stage] ?? {};
     if (startSeconds > 0) rows.push([stage, 'seconds until a new replica takes work', startSeconds.toFixed(1)]);

@@ -32,6 +32,8 @@ export async function measureLlm(
     const rounds = await repeat(times(5), () => stepMs(asker, sequences, wordsFor(32)));
     decode.push({ size: sequences, ms: median(rounds) });
   }
+  // A chunk of one token is a step of one answer.
+  prefill.push({ size: 1, ms: Math.min(...[...prefill, ...decode.slice(0, 1)].map(({ ms }) => ms)) });
   tell('long prompts');
   // Answers at once, each behind a long prompt, against the same behind short ones.
   const few = Math.min(4, limits.maxRunning);

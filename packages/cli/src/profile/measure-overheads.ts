@@ -7,7 +7,10 @@ import type { Measuring } from './measuring.js';
 import type { Spent } from './meter.js';
 import { median, repeat, round, sigmaOf, together } from './statistics.js';
 
-type Overheads = Pick<Profile, 'request' | 'token' | 'picture' | 'megapixel' | 'drawing' | 'tokensPerPicture'>;
+type Overheads = Pick<
+  Profile,
+  'request' | 'finishMs' | 'token' | 'picture' | 'megapixel' | 'drawing' | 'tokensPerPicture'
+>;
 type Preparing = Pick<NonNullable<Profile['encoder']>, 'pictureMs' | 'megapixelMs' | 'tileMs'>;
 
 export interface MeasuredOverheads extends Overheads {
@@ -23,8 +26,8 @@ export interface OverheadsOf {
 }
 
 const nothing = { ms: 0, sigma: 0, cpuMs: 0, gatewayCpuMs: 0 };
-/** A short prompt. */
-const words = 8;
+/** Of a short prompt. */
+export const words = 8;
 const drawingSteps = 2;
 /** Pictures of some megapixels. */
 const large = { width: 1600, height: 1200 };
@@ -43,6 +46,7 @@ export async function measureOverheads(measuring: Measuring, of: OverheadsOf): P
     cpuMs: round(cpuBeside(ofTexts, ['llm']) / texts.length),
     gatewayCpuMs: round((ofTexts.cpuMs.get('gateway') ?? 0) / texts.length),
   };
+  const finishMs = round(median(texts.map(({ endMs, lastTextMs }) => endMs - lastTextMs)));
   tell('tokens');
   const writing = { words, tokens: 64 };
   let written: Asked[] = [];
@@ -64,6 +68,7 @@ export async function measureOverheads(measuring: Measuring, of: OverheadsOf): P
     of.generator === undefined ? nothing : await ofDrawings(measuring, of.generator, of.drawingPrompt, request, token);
   return {
     request,
+    finishMs,
     token,
     picture: pictures?.picture ?? nothing,
     megapixel: pictures?.megapixel ?? nothing,

@@ -4,14 +4,15 @@ import { type Profile, parseProfile, profileFormat, type StageName, stagesOf } f
 import type { Bundle } from '@tessera/bundle';
 import type { TlsOptions } from '@tessera/client';
 import { tlsChannel } from '@tessera/grpc';
-import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
+import { bytesPerElement, LlmServiceDefinition, TesseraError } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import { Asker } from './asker.js';
 import type { DeploymentAddresses, StageAddress } from './deployment.js';
 import { limitsInForce, type Overrides } from './limits.js';
+import { measureBeside } from './measure-beside.js';
 import { measureGenerator } from './measure-generator.js';
 import { measureLlm } from './measure-llm.js';
-import { measureOverheads } from './measure-overheads.js';
+import { measureOverheads, words } from './measure-overheads.js';
 import { measureStarts } from './measure-starts.js';
 import { closing, measureConnector, measureEncoder, reach, requireRevision } from './measure-tiles.js';
 import type { Measuring } from './measuring.js';
@@ -37,9 +38,6 @@ export interface ProfileTerms {
   readonly signal: AbortSignal;
   tell(what: string): void;
 }
-
-/** Of a position in a layer: a key and a value of float32. */
-const kvBytes = 8;
 
 /**
  * Measures the stages of a running deployment that does nothing else meanwhile: by their own gRPC, by requests to the
@@ -82,9 +80,16 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     generator,
     drawingPrompt,
   });
+  const { joinMs, ...beside } = await measureBeside(measuring, {
+    llm,
+    request: overheads.request,
+    maxRunning,
+    contextTokens,
+    words,
+  });
 
-  const { layers, kvHeads, headDim } = manifest.llm;
-  const kvTokenBytes = kvBytes * layers * kvHeads * headDim;
+  const { layers, kvHeads, headDim, kvCache = 'float32' } = manifest.llm;
+  const kvTokenBytes = 2 * layers * kvHeads * headDim * bytesPerElement[kvCache];
   const kvLimit = await meter.gauge('llm', 'tessera_kv_cache_limit_bytes');
   const kvTokens = Math.max(contextTokens, Math.floor(kvLimit / kvTokenBytes));
   const measured: Record<string, unknown> = {
@@ -95,11 +100,12 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     coreHour: 1,
     tokensPerTile,
     ...overheads,
+    ...beside,
     preprocessing: manifest.preprocessing,
     gateway: { ...limits.gateway },
     ...(encoder && preparing ? { encoder: { ...encoder, ...limits.encoder, ...preparing } } : {}),
     ...(connector ? { connector: { ...connector, ...limits.connector } } : {}),
-    llm: { ...llm, ...limits.llm, maxRunning, maxWaiting, kvTokens, kvTokenBytes },
+    llm: { ...llm, joinMs, ...limits.llm, maxRunning, maxWaiting, kvTokens, kvTokenBytes },
     ...(generator
       ? {
           generator: {

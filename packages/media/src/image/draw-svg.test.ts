@@ -36,6 +36,18 @@ test.each([
   expect(pixelAt(raster, size.width >> 1, size.height >> 1)).toEqual([255, 0, 0]);
 });
 
+test.each(['960', '960px', '720pt', '60pc', '254mm', '25.4cm', '10in', '10IN', '+9.6e2', ' 960 px '])(
+  'a length of %s is 960 pixels of CSS',
+  async (length) => {
+    expect(await probeImage(svgFile(`width="${length}" height="600"`, red))).toMatchObject({ width: 960, height: 600 });
+  },
+);
+
+test('half a viewBox is none', async () => {
+  const bytes = svgFile('width="640" height="320" viewBox="0 0 10"', red);
+  expect(await probeImage(bytes)).toMatchObject({ width: 640, height: 320 });
+});
+
 test('a line of a billion units by one is a line of pixels', async () => {
   expect(await decodeImage(svgFile('width="1e9" height="1"', red))).toMatchObject({ width: 2048, height: 1 });
 });
@@ -71,9 +83,19 @@ test.each([
 });
 
 test('a prologue of declaration, comment and document type may stand before the root', async () => {
-  const prologue = '\ufeff<?xml version="1.0"?>\n<!-- a <svg> -->\n<!DOCTYPE svg [<!ENTITY c "red">]>\n';
-  const bytes = svgFile('width="512" height="512"', '<rect width="512" height="512" fill="&c;"/>', prologue);
-  expect(pixelAt(await decodeImage(bytes), 5, 5)).toEqual([255, 0, 0]);
+  const publicType =
+    '<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">';
+  for (const [prologue, fill] of [
+    ['\ufeff<?xml version="1.0"?>\n<!-- a <svg> -->\n<!DOCTYPE svg [<!ENTITY c "red">]>\n', '&c;'],
+    ['<?xml version="1.0"?><!DOCTYPE svg>', 'red'],
+    [publicType, 'red'],
+    // Of more than a document type only the first bracket opens it.
+    ['<!DOCTYPE svg><!-- [ -->', 'red'],
+  ] as const) {
+    const body = `<!-- [ ]> --><rect width="512" height="512" fill="${fill}"/>`;
+    const bytes = svgFile('width="512" height="512"', body, prologue);
+    expect(pixelAt(await decodeImage(bytes), 5, 5), prologue).toEqual([255, 0, 0]);
+  }
 });
 
 test.each([
@@ -102,6 +124,13 @@ test.each(['viewBox="0 0 1e-320 1e-320"', 'width="1e-320" height="1e-310"', 'vie
     });
   },
 );
+
+test.each([
+  ['of the least size', 'viewBox="0 0 0.0078125 0.0078125"', { width: 512, height: 512 }],
+  ['that is thin', 'viewBox="0 0 10 0.001"', { width: 512, height: 1 }],
+])('a plane %s is taken', async (_, attributes, size) => {
+  expect(await probeImage(svgFile(attributes, red))).toMatchObject(size);
+});
 
 test('a very small size on an ordinary plane is drawn as any other', async () => {
   const bytes = svgFile(

@@ -2,10 +2,8 @@ import { gzipSync } from 'node:zlib';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { withPngSize } from '@tessera/testing/pictures/png';
 import { expect, test } from 'vitest';
-import { plane, type RasterForm, rasterFormNames, rasterForms, svgFile } from '../testing/pictures.js';
+import { formatOf, plane, rasterFormNames, rasterForms, svgFile } from '../testing/pictures.js';
 import { probeImage } from './probe-image.js';
-
-const formatOf = (form: RasterForm) => (/JPEG in/.test(form) ? 'tiff' : (form.split(' ').at(-1) ?? '').toLowerCase());
 
 test.each(rasterFormNames)('knows a %s and its size from the header', async (form) => {
   expect(await probeImage(await rasterForms[form]())).toEqual({
@@ -37,6 +35,10 @@ test.each([
   ['text', Buffer.from('hello, this is no picture at all')],
   ['a web page with a drawing', Buffer.from('<!DOCTYPE html><html><body><svg width="1" height="1"/></body></html>')],
   ['one byte', Buffer.from([0xff])],
+  ['two bytes of a JPEG and another', Buffer.from([0xff, 0xd8, 0, 0xff])],
+  ['the first and third byte of a JPEG', Buffer.from([0xff, 0, 0xff, 0xd8])],
+  ['the second and third byte of a JPEG', Buffer.from([0, 0xd8, 0xff, 0xff])],
+  ['a RIFF file of another kind', Buffer.from('RIFF\0\0\0\0QLCMfmt ')],
   ['zeros', Buffer.alloc(4096)],
   ['PPM', Buffer.from('P6 1 1 255\n\x00\x00\x00')],
   ['text that begins as BMP does', Buffer.from('BMX is fun, and this is no picture of it')],
@@ -56,12 +58,28 @@ test.each([
   ['a HEIF picture', latin1('\0\0\0\x18ftypmif1\0\0\0\0mif1heic')],
   ['a BMP picture', Buffer.concat([latin1('BM\xff\0\0\0'), Buffer.alloc(100)])],
   ['an ICO icon', Buffer.concat([latin1('\0\0\x01\0\x01\0'), Buffer.alloc(100)])],
+  ['a CUR pointer', Buffer.concat([latin1('\0\0\x02\0\x01\0'), Buffer.alloc(100)])],
   ['a JPEG XL picture', latin1('\xff\x0a\x00\x00')],
   ['a JPEG XL picture', latin1('\0\0\0\x0cJXL \r\n\x87\n')],
   ['a JPEG 2000 picture', latin1('\0\0\0\x0cjP  \r\n\x87\n')],
   ['a JPEG 2000 picture', latin1('\xff\x4f\xff\x51\0\x2f')],
+  ['a JPEG 2000 picture', latin1('\0\0\0\x14ftypjp2 \0\0\0\0jp2 ')],
+  ['a JPEG XR picture', latin1('II\xbc\x01\x20\0\0\0')],
   ['a PDF document', latin1('%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj')],
+  ['a PostScript document', latin1('%!PS-Adobe-3.0 EPSF-3.0\n')],
+  ['a Photoshop document', latin1('8BPS\0\x01\0\0')],
+  ['an OpenEXR picture', latin1('v/1\x01\x02\0\0\0')],
+  ['a Radiance picture', latin1('#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n')],
+  ['a QOI picture', latin1('qoif\0\0\0\x08\0\0\0\x08\x03\0')],
+  ['a DDS texture', latin1('DDS |\0\0\0')],
+  ['a FITS picture', latin1('SIMPLE  =                    T')],
+  ['a DjVu document', latin1('AT&TFORM\0\0\0\x20DJVU')],
+  ['a WMF drawing', latin1('\xd7\xcd\xc6\x9a\0\0')],
+  ['a ZIP archive', latin1('PK\x03\x04\x14\0')],
+  ['a Canon raw picture', latin1('\0\0\0\x18ftypcrx \0\0\0\x01crx isom')],
   ['a film', latin1('\0\0\0\x18ftypisom\0\0\0\0isomavc1')],
+  ['a Matroska or WebM film', latin1('\x1a\x45\xdf\xa3\x9f\x42\x86')],
+  ['an AVI film', latin1('RIFF\0\0\0\0AVI LIST')],
   ['gzip data (an SVGZ drawing, perhaps)', gzipSync(svgFile('width="8" height="8"', '<rect/>'))],
 ])('%s is MEDIA_NOT_RECOGNISED by its name: %#', async (name, bytes) => {
   await expect(probeImage(bytes)).rejects.toMatchObject({
@@ -135,10 +153,12 @@ test('a picture longer than one side may be is refused', async () => {
   });
 });
 
-test('limits are the caller’s to set, for pixels and for bytes', async () => {
+test('limits are the caller’s to set, for pixels, a side and bytes', async () => {
   const png = await rasterForms.PNG();
   await expect(probeImage(png, { maxPixels: 150 * 101 })).resolves.toMatchObject({ width: 150 });
   await expect(probeImage(png, { maxPixels: 150 * 101 - 1 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
+  await expect(probeImage(png, { maxSide: 150 })).resolves.toMatchObject({ width: 150 });
+  await expect(probeImage(png, { maxSide: 149 })).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
   await expect(probeImage(png, { maxBytes: png.length })).resolves.toMatchObject({ width: 150 });
   await expect(probeImage(png, { maxBytes: 100 })).rejects.toMatchObject({
     code: 'MEDIA_TOO_LARGE',

@@ -1,5 +1,6 @@
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { native } from '../image/native.js';
+import type { ImageFormat } from '../media-info.js';
 
 /** Pictures made when a test runs; nothing here is used outside tests. */
 
@@ -81,6 +82,11 @@ export const rasterForms = {
 
 export type RasterForm = keyof typeof rasterForms;
 export const rasterFormNames = Object.keys(rasterForms) as RasterForm[];
+
+/** What a file of that form is told to be. */
+export function formatOf(form: RasterForm): ImageFormat {
+  return (/JPEG in/.test(form) ? 'tiff' : (form.split(' ').at(-1) ?? '').toLowerCase()) as ImageFormat;
+}
 
 /** A plane of one colour, as raw input for sharp. */
 export function plane(width: number, height: number, color: string) {

@@ -99,6 +99,8 @@ test.each([1, 3])('shards give what one process gives, bit for bit; decode in %i
     { piece: 2, calls: 0 },
   ]);
   expect(told.map(({ piece }) => piece).sort()).toEqual([1, 2]);
+  // Each is told once.
+  expect(links.report()).toEqual({ calls: [], callSeconds: [], running });
 });
 
 test('hidden states that do not fit into one message travel in parts, both ways', async () => {
