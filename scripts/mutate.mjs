@@ -170,7 +170,6 @@ async function testFiles(mutants) {
 }
 
 /** As the copy has them: what is written meanwhile is not in it. */
-/** Those of the copy: in the tree more may be written in the meantime. */
 function testsUnder(given) {
   const path = relative(root, resolve(root, given));
   if (!existsSync(join(copy.folder, path))) fail(`${given}: no such file or folder in this tree`);
