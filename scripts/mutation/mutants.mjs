@@ -64,9 +64,9 @@ export function mutantsOf(name, source) {
   return mutants.toSorted((one, other) => one.start - other.start || one.end - other.end);
 }
 
-/** The text with the mistake in it. */
-export function mutated(source, { start, end, to }) {
-  return source.slice(0, start) + to + source.slice(end);
+/** The text with the mistake in it. What is dropped leaves a block: TypeScript lets an `if` have no empty statement. */
+export function mutated(source, { start, end, to, form }) {
+  return source.slice(0, start) + (form === 'statement' ? '{}' : to) + source.slice(end);
 }
 
 /** The same order for the same seed. */
