@@ -31,7 +31,9 @@ const operators = {
   '++': ['--'],
   '--': ['++'],
 };
-const methods = { min: 'max', max: 'min', floor: 'ceil', ceil: 'floor', some: 'every', every: 'some' };
+const methods = new Map(
+  Object.entries({ min: 'max', max: 'min', floor: 'ceil', ceil: 'floor', some: 'every', every: 'some' }),
+);
 /** What only tells people something: a mistake there is no matter for tests. */
 const telling = /^(await )?(this\.)?(connection\.)?(log|logger|console)\.|\.unref\(\)$/;
 
@@ -136,7 +138,7 @@ function changes(node, source) {
       if (typeof node.value === 'bigint') return [[node.start, node.end, `${node.value + 1n}n`]];
       return typeof node.value === 'number' ? [[node.start, node.end, String(node.value + 1)]] : [];
     case 'MemberExpression': {
-      const to = node.computed ? undefined : methods[node.property.name];
+      const to = node.computed ? undefined : methods.get(node.property.name);
       const { start, end } = node.property;
       return to === undefined ? [] : [[start, end, to, [node.object.end, end], 'property']];
     }
