@@ -148,7 +148,8 @@ token over prompt and continuation. Whole, in two pieces of layers, over two sha
 the numbers are the same bit for bit, as in float32; a prompt in chunks may differ by as much as the bound. A key or value
 beyond 65,504 would be infinite: an answer whose logits are no numbers ends with \`MODEL_OUTPUT_INVALID\`.
 
-A step of one token for each sequence takes longer, since rows are widened as they are read; float32 is the default.
+A step of one token for each sequence takes longer, since rows are widened as they are read
+([performance.md](performance.md#a-kv-cache-of-float16)); float32 is the default.
 
 ## Formats
 

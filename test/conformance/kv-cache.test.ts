@@ -5,9 +5,9 @@ import { CompiledFixture, fixtureNames, readReference } from './fixture.js';
 
 /**
  * What a cache of float16 may change in the logits, of the largest value: at every position of the prompt, which comes token by
- * token so that each is computed from what the cache holds, and after each token of the continuation.
+ * token so that each is computed from what the cache holds, and after each token of the continuation. Measured: 1.5e-4 to 9.3e-4.
  */
-const bound = 5e-3;
+const bound = 2e-3;
 
 test.each(fixtureNames)(
   '%s with its cache in float16 stays near to what transformers computes in float32',

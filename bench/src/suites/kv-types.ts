@@ -12,8 +12,7 @@ import type { Suite, SuiteContext } from './suite.js';
 
 const calls: readonly GraphCall[] = [
   ...[1, 8].flatMap((batch) => [64, 512, 1900].map((past) => ({ batch, seq: 1, past }))),
-  { batch: 1, seq: 512, past: 0 },
-  { batch: 1, seq: 512, past: 1400 },
+  { batch: 1, seq: 256, past: 1024 },
 ];
 const capacity = 2048;
 const slots = Math.max(...calls.map(({ batch }) => batch));

@@ -44,7 +44,7 @@ const variants = cases.flatMap(({ name, cut }) => [
   { name, cut, kvCache: 'float32', nearness: 1e-3, chunkNearness: 1e-5 } as const,
   // In chunks a sum may be rounded otherwise, and so the key that is made of it.
   ...(withHalfCaches.includes(name)
-    ? [{ name, cut, kvCache: 'float16', nearness: 5e-3, chunkNearness: 5e-3 } as const]
+    ? [{ name, cut, kvCache: 'float16', nearness: 2e-3, chunkNearness: 2e-3 } as const]
     : []),
 ]);
 
