@@ -52,6 +52,12 @@ test('a profile says what every stage of a running deployment takes', () => {
     }
   }
   expect(llm.prefillMs.at(-1).size).toBeGreaterThan(200);
+  // A chunk of one token is a step of one answer.
+  expect(llm.prefillMs[0].size).toBe(1);
+  for (const curve of [llm.joinMs, profile.besideMs]) {
+    expect(curve.map(({ size }: { size: number }) => size)).toEqual([1, 3, 8]);
+  }
+  expect(profile.finishMs).toBeGreaterThan(0);
   expect(request.ms).toBeGreaterThan(0);
   // What is left of a request when its stages are taken off: within what a busy machine adds, it may be nothing.
   expect(request.cpuMs).toBeGreaterThanOrEqual(0);

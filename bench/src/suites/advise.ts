@@ -135,7 +135,8 @@ export const advise: Suite = {
         title: 'What their times are made of',
         notes: [
           'Milliseconds of a request until its prompt begins to be computed, while that is, while its other tokens are written, and until its',
-          'end. Of a prompt with pictures the measured part begins with the first of it, while tiles are missing; the forecast is of the whole.',
+          'end. Of a prompt with pictures that begins with the first of it, while tiles are missing: measured with what is before the pictures,',
+          'forecast with the first tile.',
         ],
         columns: [
           { title: 'load' },

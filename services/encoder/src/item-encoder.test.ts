@@ -109,7 +109,8 @@ test('a cut picture is refused, and what it held is free for the next', async ()
 });
 
 test('what waits for memory says so, and gives back what comes too late for it', async () => {
-  const encoder = encoderOf({}, { maxPixelsInFlight: 10_000 });
+  // A pixel less than two pictures have.
+  const encoder = encoderOf({}, { maxPixelsInFlight: 2 * 96 * 96 - 1 });
   const first = encoder.encode({ bytes: apple, signal: never });
   await first.next();
   let going = 0;
@@ -127,7 +128,8 @@ test('what waits for memory says so, and gives back what comes too late for it',
   third.catch(() => undefined);
   await eventually(() => going === 2, 'both wait');
   await first.return(undefined);
-  expect(await second).toHaveLength(1);
+  const [waited] = await second;
+  expect((waited as EncodedTile).queueMs).toBeGreaterThan(0);
   await expect(third).rejects.toThrow('cancelled meanwhile');
   expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
 });

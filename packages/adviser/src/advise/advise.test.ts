@@ -5,6 +5,7 @@ import { syntheticRequests } from '../trace/synthetic.js';
 import { syntheticDefaults } from '../trace/synthetic-options.js';
 import { Trace } from '../trace/trace.js';
 import { advise } from './advise.js';
+import { findMachine } from './find-machine.js';
 import { parseObjectives } from './objective.js';
 
 const { llm } = plainProfile();
@@ -119,6 +120,16 @@ test('one machine is better where stages seldom compute at the same time', () =>
   expect(advice.machine?.cores).toBe(1);
   expect(advice.machineIsBetter).toBe(true);
   expect(advice.reasons.join(' ')).toContain('One machine of 1 cores for all is better');
+});
+
+test('of a long trace the machine is tried on the busiest part, and costs for the whole', () => {
+  const requests = { ...syntheticDefaults, requests: 2000, rate: 20, outputTokens: { median: 20, sigma: 0, most: 20 } };
+  const trace = Trace.from(syntheticRequests(requests));
+  const asked = question({ trace, objectives: parseObjectives('latency_p95=2s') });
+  const [whole, part] = [2000, 400].map((most) => findMachine(asked, {}, 8, most));
+  expect([whole?.result.requests, part?.result.requests]).toEqual([2000, 400]);
+  expect(part?.cores).toBe(whole?.cores);
+  expect((part?.cost ?? 0) / (whole?.cost ?? 1)).toBeCloseTo(1, 2);
 });
 
 test('and not where an accelerator has to be kept busy all the same', () => {

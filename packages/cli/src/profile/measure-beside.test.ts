@@ -2,35 +2,32 @@ import { expect, test } from 'vitest';
 import { longerOf } from './measure-beside.js';
 
 const llm = {
-  prefillMs: [
-    { size: 10, ms: 4 },
-    { size: 20, ms: 6 },
-  ],
+  prefillMs: [{ size: 10, ms: 4 }],
   decodeMs: [
     { size: 1, ms: 2 },
     { size: 3, ms: 4 },
   ],
   contextMs: 10,
 };
-const request = { ms: 14, sigma: 0, cpuMs: 0, gatewayCpuMs: 0 };
 
-/** One that waited so long for a slot, and whose prompt took so long. */
-const asked = (firstMs: number, queueMs: number, prefillMs: number, cachedTokens = 0) => ({
-  firstMs,
-  inputTokens: 20,
-  cachedTokens,
+/** One that was so long on its way, waited so long for a slot, and whose prompt took so long. */
+const asked = (wayMs: number, queueMs: number, prefillMs: number) => ({
+  firstMs: wayMs + queueMs + prefillMs,
   spent: (_stage: string, name: string) => (name === 'queue' ? queueMs : prefillMs),
 });
 
-test('what a request takes longer beside answers is what is neither its own, nor the step that they have anyway', () => {
-  // Of three answers with 50 positions in the mean a step takes 4 + 1.5 ms; half of one is waited for.
-  const longer = longerOf([asked(14 + 2.75 + 3 + 1 + 13.5, 1, 13.5)], { llm, request }, 3, 100);
+test('what a request takes longer beside answers is neither the step that they have anyway, nor half of the one under way', () => {
+  const alone = [asked(14, 0, 6)];
+  // Of three answers with 50 positions in the mean a step takes 4 + 1.5 ms.
+  const crowded = [asked(14 + 2.75 + 3, 7, 6 + 5.5 + 2)];
+  const longer = longerOf({ alone, crowded, llm }, 3, 100);
   expect(longer.wayMs).toBeCloseTo(3, 9);
-  expect(longer.spread).toEqual([1]);
-  expect(longer.joinMs).toBeCloseTo(13.5 - 6 - 5.5, 9);
+  expect(longer.joinMs).toBeCloseTo(2, 9);
 });
 
-test('of several it is the one in the middle, by the tokens that each had to compute, and never less than nothing', () => {
-  const all = [asked(0, 0, 6 + 5.5 + 1), asked(0, 0, 4 + 5.5 + 2, 10), asked(0, 0, 900)];
-  expect(longerOf(all, { llm, request }, 3, 100)).toMatchObject({ wayMs: 0, joinMs: 2 });
+test('it is that of the one in the middle, and never less than nothing; the others say how much it varies', () => {
+  const alone = [asked(20, 0, 8), asked(900, 0, 900), asked(1, 0, 1)];
+  const crowded = [asked(10, 0, 8 + 5.5 + 4), asked(40, 0, 700), asked(5, 0, 1)];
+  const longer = longerOf({ alone, crowded, llm }, 3, 100);
+  expect(longer).toEqual({ wayMs: 0, joinMs: 4, spread: [1, 4, 0.5] });
 });

@@ -20,7 +20,6 @@ export interface MeasuredBeside {
 
 export interface BesideOf {
   readonly llm: MeasuredLlm;
-  readonly request: Profile['request'];
   readonly maxRunning: number;
   /** Tokens that a sequence may have. */
   readonly contextTokens: number;
@@ -41,14 +40,16 @@ export async function measureBeside(measuring: Measuring, of: BesideOf): Promise
   const join: { size: number; ms: number }[] = [];
   for (const answers of counts) {
     tell(`requests beside ${answers} answers`);
-    const asked = await beside(asker, { answers, words: of.words, tokens }, () =>
+    const ask = () =>
       repeat(times(24), async () => {
         // Or each would come at the moment in a step at which the one before it was answered.
         await pause(Math.random() * mostPauseMs);
         return asker.ask({ words: of.words, tokens: 1 });
-      }),
-    );
-    const longer = longerOf(asked, of, answers, tokens);
+      });
+    // Right before, since what a machine has to do beside all this changes.
+    const alone = await ask();
+    const crowded = await beside(asker, { answers, words: of.words, tokens }, ask);
+    const longer = longerOf({ alone, crowded, llm: of.llm }, answers, tokens);
     way.push({ size: answers, ms: longer.wayMs });
     join.push({ size: answers, ms: longer.joinMs });
     spread.push(...longer.spread);
@@ -58,6 +59,15 @@ export async function measureBeside(measuring: Measuring, of: BesideOf): Promise
     besideMs: counts.length === 0 ? undefined : curveOf(way),
     besideSigma: sigmaOf(spread),
   };
+}
+
+type Timed = Pick<Asked, 'firstMs' | 'spent'>;
+
+interface Compared {
+  readonly alone: readonly Timed[];
+  /** The same requests beside answers. */
+  readonly crowded: readonly Timed[];
+  readonly llm: MeasuredLlm;
 }
 
 interface Longer {
@@ -71,22 +81,21 @@ interface Longer {
  * What requests took longer beside so many answers than they would alone.
  * @param tokens of each answer, which are half written in the mean
  */
-export function longerOf(
-  asked: readonly Pick<Asked, 'firstMs' | 'spent' | 'inputTokens' | 'cachedTokens'>[],
-  { llm, request }: Pick<BesideOf, 'llm' | 'request'>,
-  answers: number,
-  tokens: number,
-): Longer {
+export function longerOf({ alone, crowded, llm }: Compared, answers: number, tokens: number): Longer {
   const stepMs = costOf(llm.decodeMs)(answers) + (llm.contextMs * answers * tokens) / 2 / 1000;
-  const prefillMs = costOf(llm.prefillMs);
-  const ways = asked.map((each) => each.firstMs - each.spent('llm', 'queue') - each.spent('llm', 'prefill'));
-  const joins = asked.map((each) => each.spent('llm', 'prefill') - prefillMs(each.inputTokens - each.cachedTokens));
+  const ways = crowded.map(wayOf);
+  const prompt = (asked: readonly Timed[]): number => median(asked.map((each) => each.spent('llm', 'prefill')));
   // The engine takes it up at the end of the step under way, which is half over in the mean.
   return {
-    wayMs: Math.max(0, median(ways) - request.ms - stepMs / 2),
-    joinMs: Math.max(0, median(joins) - stepMs),
+    wayMs: Math.max(0, median(ways) - median(alone.map(wayOf)) - stepMs / 2),
+    joinMs: Math.max(0, prompt(crowded) - prompt(alone) - stepMs),
     spread: ways.map((ms) => ms / median(ways)),
   };
+}
+
+/** Until its prompt is computed, waits for a slot apart. */
+function wayOf({ firstMs, spent }: Timed): number {
+  return firstMs - spent('llm', 'queue') - spent('llm', 'prefill');
 }
 
 /** Does something while so many answers are being written, of which one ends now and then, and is followed by another. */

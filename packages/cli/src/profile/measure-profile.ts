@@ -23,7 +23,7 @@ export interface ProfileTerms {
   readonly addresses: DeploymentAddresses;
   /** How the services are called by gRPC; absent: without TLS. */
   readonly tls?: TlsOptions;
-  /** Settings of the deployment that are not the default and that its services do not tell. */
+  /** Settings that are taken instead of what the services tell. */
   readonly overrides: Overrides;
   /** A question that the model answers with a drawing. */
   readonly drawingPrompt: string;
@@ -64,7 +64,7 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
 
   const engine = await describeEngine(measuring, addresses.stages.llm as StageAddress);
   requireRevision('llm', engine.model?.revision, manifest.revision);
-  const limits = await limitsInForce(terms.overrides);
+  const limits = await limitsInForce(addresses, terms.overrides, signal);
   const { maxRunning, maxWaiting } = engine;
   const contextTokens = Math.min(engine.contextTokens, chat.contextTokens);
   const llm = await measureLlm(measuring, { ...limits.llm, maxRunning, contextTokens });
@@ -82,7 +82,6 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
   });
   const { joinMs, ...beside } = await measureBeside(measuring, {
     llm,
-    request: overheads.request,
     maxRunning,
     contextTokens,
     words,

@@ -218,17 +218,21 @@ test('a shard that does not answer in time is not asked again before it has said
   const placement = { revision, epoch: 1, groups: { a: [every] } };
   const slow = new SlowShard(bundle, oneThread, 'a');
   await using a = await startTestShard(bundle, placement, 'a', () => slow);
-  const { pool } = await createTestPool(bundle, placement, { callTimeoutMs: 200 });
+  const missing: number[] = [];
+  const onMissing = ({ count }: { count: number }) => missing.push(count);
+  const { pool } = await createTestPool(bundle, placement, { callTimeoutMs: 200, onMissing });
   pool.setShards(told(a));
   await whole(pool);
   slow.waitMs = 1000;
   expect((await step(pool, 1)).every((answer) => 'unavailable' in answer)).toBe(true);
+  expect(missing.at(-1)).toBe(48);
   slow.waitMs = 0;
   // Nobody is asked: the answer is there at once, and says that nobody holds it.
   expect((await step(pool, 1)).every((answer) => 'unavailable' in answer)).toBe(true);
   expect(pool.report().failovers).toBe(1);
   // Its late answer brings it back.
   await whole(pool);
+  expect(missing.at(-1)).toBe(0);
   expect(numbers(await step(pool, 1))).toEqual(await expected(1));
   await pool.release();
 });

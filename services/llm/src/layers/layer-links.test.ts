@@ -312,7 +312,7 @@ test('a shard whose graph fails is left for another one of its piece, and no cal
     if (isSick) throw new Error('the device is gone');
   };
   const [one, sick] = [await shard(1), await shard(2, { beforeRun })];
-  const { links, troubles } = linked();
+  const { links, troubles } = linked({ callTimeoutMs: 2000 });
   links.setShards([one.address, sick.address]);
   const executor = await executorOver(links);
   await eventually(() => executor.missing === undefined, 'both are there');
@@ -329,4 +329,7 @@ test('a shard whose graph fails is left for another one of its piece, and no cal
   expect(await computed(executor, plan)).toEqual(expected);
   expect(links.losses.count).toBe(1);
   expect(troubles).toHaveLength(1);
+  // Nor is that one given up for what the first was still waited for.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  expect([links.losses.count, links.missing]).toEqual([1, undefined]);
 });
