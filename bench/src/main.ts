@@ -23,6 +23,7 @@ import { sampling } from './suites/sampling.js';
 import { speculation } from './suites/speculation.js';
 import { stepCost } from './suites/step-cost.js';
 import type { Suite } from './suites/suite.js';
+import { threads } from './suites/threads.js';
 import { tile } from './suites/tile.js';
 import { tokenCost } from './suites/token-cost.js';
 import { weights } from './suites/weights.js';
@@ -40,6 +41,7 @@ const suites: readonly Suite[] = [
   expertLayer,
   compile,
   weights,
+  threads,
   floor,
   workers,
   stepCost,

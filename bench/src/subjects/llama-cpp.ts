@@ -33,22 +33,25 @@ async function load(): Promise<NodeLlamaCpp | undefined> {
   }
 }
 
-/** A model in llama.cpp, in one thread: what a call of it costs. */
+/** A model in llama.cpp: what a call of it costs. */
 export class LlamaCpp {
-  private constructor(private readonly model: LlamaModel) {}
+  private constructor(
+    private readonly model: LlamaModel,
+    private readonly threads: number,
+  ) {}
 
   /** @returns undefined where node-llama-cpp is not installed */
-  static async open(gguf: () => Promise<string>): Promise<LlamaCpp | undefined> {
+  static async open(threads: number, gguf: () => Promise<string>): Promise<LlamaCpp | undefined> {
     const package_ = await load();
     if (package_ === undefined) return undefined;
-    const options = { build: 'never', gpu: false, maxThreads: 1, progressLogs: false, skipDownload: true };
+    const options = { build: 'never', gpu: false, maxThreads: threads, progressLogs: false, skipDownload: true };
     const llama = await package_.getLlama({ ...options, logLevel: 'error' });
-    return new LlamaCpp(await llama.loadModel({ modelPath: await gguf() }));
+    return new LlamaCpp(await llama.loadModel({ modelPath: await gguf() }), threads);
   }
 
   /** Sequences that have `past` tokens each; what is measured is one more of each, or a prompt of `past` from nothing. */
   async sequences(count: number, past: number): Promise<LlamaCppSequences> {
-    const threads = { ideal: 1, min: 1 };
+    const threads = { ideal: this.threads, min: this.threads };
     const size = { contextSize: past + 128, batchSize: past, sequences: count };
     const context = await this.model.createContext({ ...size, threads, flashAttention: true });
     const prompt = Array.from({ length: past }, (_, i) => 300 + ((i * 37) % 40000));

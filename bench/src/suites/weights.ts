@@ -6,83 +6,19 @@ import { Helper } from '../processes/helper.js';
 import type { TransformersCalls } from '../processes/transformers-main.js';
 import { comparedWeights, compileRandomLlama } from '../random-llama/compile-random-llama.js';
 import { type ExportedWeights, writeExport } from '../random-llama/write-export.js';
-import { type GgufWeights, writeGguf } from '../random-llama/write-gguf.js';
+import type { GgufWeights } from '../random-llama/write-gguf.js';
 import type { Cell, Section } from '../report.js';
-import { median } from '../statistics.js';
-import { LlamaCpp } from '../subjects/llama-cpp.js';
-import { BoundGraph, cacheBuffers, type KvNumbers } from '../subjects/llm-graph.js';
+import { cacheBuffers, type KvNumbers } from '../subjects/llm-graph.js';
 import { findTransformersJs } from '../subjects/transformers-js.js';
-import { timed } from '../taken.js';
+import { graphWay, llamaCppWay, type Measured, rates, type Way } from '../subjects/ways.js';
 import type { Suite, SuiteContext } from './suite.js';
 
 const past = 512;
 const batches = [1, 2, 4, 8];
 const capacity = past + 128;
+const measured: Measured = { past, threads: 1, by: 'processorMs' };
 const ggufKinds: readonly GgufWeights[] = ['Q4_0', 'Q8_0'];
 const exportedKinds: readonly ExportedWeights[] = ['float32', 'int4'];
-const bytesPerMegabyte = 1e6;
-
-/** One way to compute the model: what it weighs, and calls to measure, by how many sequences there are. */
-interface Way {
-  readonly name: string;
-  readonly megabytes?: number;
-  prepare(sequences: number): Promise<{
-    /** @returns processor time, milliseconds, as `prefill` does */
-    decode(): Promise<number>;
-    /** Of a prompt of `past` tokens. */
-    prefill(): Promise<number>;
-    close(): Promise<void>;
-  }>;
-  close(): Promise<void>;
-}
-
-const processorMsOf = async (run: () => Promise<unknown>): Promise<number> => (await timed(run)).processorMs;
-
-function megabytesOf({ manifest }: Bundle): number {
-  return Object.values(manifest.files).reduce((sum, { bytes }) => sum + bytes / bytesPerMegabyte, 0);
-}
-
-async function graphWay(bundle: Bundle, buffers: readonly KvNumbers[]): Promise<Way> {
-  const graph = await BoundGraph.create(bundle, { backend: 'native' }, capacity, buffers);
-  return {
-    name: bundle.manifest.weights,
-    megabytes: megabytesOf(bundle),
-    async prepare(batch) {
-      const { binding: decode } = graph.bind({ batch, seq: 1, past });
-      const { binding: prefill } = graph.bind({ batch: 1, seq: past, past: 0 });
-      return {
-        decode: () => processorMsOf(() => decode.run()),
-        prefill: () => processorMsOf(() => prefill.run()),
-        close: async () => {
-          await decode.release();
-          await prefill.release();
-        },
-      };
-    },
-    close: () => graph.release(),
-  };
-}
-
-async function llamaCppWay(kind: GgufWeights, folder: string): Promise<Way | undefined> {
-  const file = join(folder, `${kind}.gguf`);
-  const model = await LlamaCpp.open(async () => {
-    await writeGguf(file, kind);
-    return file;
-  });
-  if (model === undefined) return undefined;
-  return {
-    name: `llama.cpp ${kind}`,
-    async prepare(count) {
-      const sequences = await model.sequences(count, past);
-      return {
-        decode: () => processorMsOf(() => sequences.decode()),
-        prefill: () => processorMsOf(() => sequences.prefill()),
-        close: () => sequences.close(),
-      };
-    },
-    close: () => model.close(),
-  };
-}
 
 async function transformersWay(path: string, bundle: Bundle, kind: ExportedWeights, folder: string): Promise<Way> {
   const exported = join(folder, `export-${kind}`);
@@ -103,24 +39,6 @@ async function transformersWay(path: string, bundle: Bundle, kind: ExportedWeigh
   };
 }
 
-/** Tokens per second of processor time of every way at one size of batch; the ways take turns. */
-async function rates(
-  ways: readonly Way[],
-  sequences: number,
-  rounds: number,
-  what: 'decode' | 'prefill',
-): Promise<number[]> {
-  const prepared = await Promise.all(ways.map((way) => way.prepare(sequences)));
-  const samples: number[][] = ways.map(() => []);
-  for (const ready of prepared) await ready[what]();
-  for (let round = 0; round < rounds; round++) {
-    for (const [at, ready] of prepared.entries()) samples[at]?.push(await ready[what]());
-  }
-  for (const ready of prepared) await ready.close();
-  const tokens = what === 'decode' ? sequences : past;
-  return samples.map((ms) => (1000 * tokens) / median(ms));
-}
-
 /** What the weights' format makes of speed and size, at a size that people use. */
 export const weights: Suite = {
   name: 'weights',
@@ -136,11 +54,11 @@ export const weights: Suite = {
       for (const bundle of bundles) {
         // One cache for all, since only one computes at a time.
         buffers ??= cacheBuffers(bundle.manifest.llm, Math.max(...batches), capacity);
-        ways.push(await graphWay(bundle, buffers));
+        ways.push(await graphWay(bundle, { capacity, buffers }, measured));
       }
       for (const buffer of buffers ?? []) buffer.fill(0.05);
       for (const kind of ggufKinds) {
-        const way = await llamaCppWay(kind, folder);
+        const way = await llamaCppWay(kind, folder, measured);
         if (way !== undefined) ways.push(way);
       }
       const llamaCpp = ways.length > comparedWeights.length;
@@ -158,7 +76,7 @@ export const weights: Suite = {
         columns.push(await rates(ways, batch, times(15), 'decode'));
       }
       say('weights: prompts');
-      columns.push(await rates(ways, 1, times(3), 'prefill'));
+      columns.push(await rates(ways, 1, times(3), { prefill: past }));
       const rows = ways.map(({ name, megabytes }, at): Cell[] => [name, megabytes, ...columns.map((of) => of[at])]);
       return [
         {

@@ -1,8 +1,9 @@
 // First: it must be evaluated before the library is loaded.
 import './no-telemetry.js';
 import { type DType, type Tensor, TesseraError, tensor } from '@tessera/protocol';
-import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { openSession } from './node/open-session.js';
+import { elementsOf, ortTensor } from './node/ort-tensor.js';
 import type { SessionOptions } from './session-options.js';
 
 /**
@@ -34,14 +35,14 @@ class OrtSession implements Session {
   async run(feeds: Readonly<Record<string, Tensor>>, fetches: readonly string[]): Promise<Record<string, Tensor>> {
     const inputs: Record<string, OrtTensor> = {};
     for (const [name, value] of Object.entries(feeds)) {
-      inputs[name] = new OrtTensor(value.dtype, value.data as Float32Array, value.shape);
+      inputs[name] = ortTensor(value);
     }
     const results = await this.inner.run(inputs, fetches as string[]);
     const outputs: Record<string, Tensor> = {};
     for (const name of fetches) {
       const result = results[name];
       if (result === undefined) throw new TesseraError('INTERNAL', `the graph gave no output ${name}`);
-      outputs[name] = tensor(result.type as DType, result.dims, result.data as Float32Array);
+      outputs[name] = tensor(result.type as DType, result.dims, elementsOf(result) as Float32Array);
     }
     return outputs;
   }

@@ -6,11 +6,12 @@ import {
   TesseraError,
   tensorFromBytes,
 } from '@tessera/protocol';
-import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { DriverBinding, DriverMemory, DriverTensor, GraphDriver } from '../bound/graph-driver.js';
 import type { TensorPort } from '../bound/placed-tensor.js';
 import type { SessionOptions } from '../session-options.js';
 import { openSession } from './open-session.js';
+import { ortTensor } from './ort-tensor.js';
 
 /** Runs a graph by onnxruntime-node, which writes bound outputs in place and makes a copy of each that nobody reads. */
 export class NodeDriver implements GraphDriver {
@@ -69,11 +70,11 @@ class NodeBinding implements DriverBinding {
   constructor(private readonly session: InferenceSession) {}
 
   bindInput(name: string, tensor: DriverTensor): void {
-    this.#feeds[name] = ortTensor(tensor);
+    this.#feeds[name] = placed(tensor);
   }
 
   bindOutput(name: string, tensor: DriverTensor): void {
-    this.#fetches[name] = ortTensor(tensor);
+    this.#fetches[name] = placed(tensor);
   }
 
   async run(): Promise<void> {
@@ -106,10 +107,8 @@ class ArrayMemory implements DriverMemory {
   }
 }
 
-function ortTensor(tensor: DriverTensor): OrtTensor {
-  const { dtype, shape } = tensor;
-  const { data } = 'data' in tensor ? tensor : viewOf(tensor);
-  return new OrtTensor(dtype, data as Float32Array, shape);
+function placed(tensor: DriverTensor): OrtTensor {
+  return ortTensor('data' in tensor ? tensor : viewOf(tensor));
 }
 
 function viewOf({ dtype, shape, memory, byteOffset }: Exclude<DriverTensor, Tensor>): Tensor {
