@@ -133,6 +133,24 @@ ${weightKinds.map((kind) => `| \`${kind}\` | ${kind === 'float32' ? 'the bound a
 
 Random weights are the worst case: trained ones lose less. Head and router are kept finer.
 
+## KV cache
+
+\`--kv-cache float16\` of \`compile\` and \`up\` (charts: \`model.source.compile.kvCache\`) holds keys and values in half of the memory,
+in slots, in beginnings that are kept, and in layer shards. Bytes of a token are
+
+    2 x layers x KV heads x head width x 4, or x 2 with float16
+
+so a LLaMA 3.1 8B (32 layers, 8 KV heads of 128) takes 256 KiB or 128 KiB, and 16 sequences of 8192 tokens 32 or 16 GiB.
+
+Keys are rounded after they are turned; queries and what attention gives are rounded too, since ONNX Runtime's attention takes
+one type for all. Of every fixture the logits stay within ${declaredIn('test/conformance/kv-cache.test.ts', 'bound')} of the largest value of transformers' float32, token by
+token over prompt and continuation. Whole, in two pieces of layers, over two shards of experts and from a beginning that was kept
+the numbers are the same bit for bit, as in float32; a prompt in chunks may differ by as much as the bound. A key or value
+beyond 65,504 would be infinite: an answer whose logits are no numbers ends with \`MODEL_OUTPUT_INVALID\`.
+
+A step of one token for each sequence takes longer, since rows are widened as they are read
+([performance.md](performance.md#a-kv-cache-of-float16)); float32 is the default.
+
 ## Formats
 
 | format | what is read |

@@ -149,9 +149,12 @@ async function testFiles(mutants) {
   for (const file of files) {
     if (interrupted) break;
     const trail = join(temporary, 'trail');
-    rmSync(trail, { force: true });
-    let { outcome, ms } = await bench.run(file, { trail }, hourMs);
-    if (outcome !== 'passed' && !interrupted) ({ outcome, ms } = await bench.run(file, { trail }, hourMs));
+    let [outcome, ms] = ['failed', 0];
+    // A second time where it fails: one that wants more of a busy machine would end a run that has taken long already.
+    for (let tries = 0; tries < 2 && outcome !== 'passed' && !interrupted; tries++) {
+      rmSync(trail, { force: true });
+      ({ outcome, ms } = await bench.run(file, { trail }, hourMs));
+    }
     if (interrupted) break;
     if (outcome !== 'passed') {
       say(`left out, since it fails without any mistake: node scripts/test.mjs ${file}`);

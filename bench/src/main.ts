@@ -13,6 +13,7 @@ import { floor } from './suites/floor.js';
 import { forms } from './suites/forms.js';
 import { goodput } from './suites/goodput.js';
 import { kvCache } from './suites/kv-cache.js';
+import { kvTypes } from './suites/kv-types.js';
 import { layerShards } from './suites/layer-shards.js';
 import { memory } from './suites/memory.js';
 import { overhead } from './suites/overhead.js';
@@ -33,6 +34,7 @@ const suites: readonly Suite[] = [
   concurrency,
   decodeSteps,
   kvCache,
+  kvTypes,
   expertShards,
   layerShards,
   expertLayer,

@@ -1,4 +1,4 @@
-import { weightKinds } from '@tessera/bundle';
+import { kvCacheTypes, weightKinds } from '@tessera/bundle';
 import { choice, closed, count, countOrShare, flag, labels, list, map, orNull, text, texts } from './schema-words.mjs';
 
 const keyNames = {
@@ -46,6 +46,7 @@ const model = closed('The model that is served.', {
         }),
         weights: choice('How the weights are stored; int8 by default.', 'auto', ...weightKinds),
         cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
+        kvCache: choice('How keys and values are held; float32 by default.', ...kvCacheTypes),
         image,
         sizeLimit: text('Of the volume that the bundle is made in.'),
         resources: map('Of the init container.'),
@@ -63,6 +64,7 @@ const model = closed('The model that is served.', {
         }),
         weights: choice('How the weights are stored; int8 by default, of a file auto.', 'auto', ...weightKinds),
         cut: text('experts, or layers=N.', { pattern: '^(experts|layers=[0-9]+)?$' }),
+        kvCache: choice('How keys and values are held; float32 by default.', ...kvCacheTypes),
         image,
         sizeLimit: text('Of the volume that checkpoint and bundle lie in.'),
         resources: map('Of the init container.'),

@@ -31,7 +31,9 @@ const operators = {
   '++': ['--'],
   '--': ['++'],
 };
-const methods = { min: 'max', max: 'min', floor: 'ceil', ceil: 'floor', some: 'every', every: 'some' };
+const methods = new Map(
+  Object.entries({ min: 'max', max: 'min', floor: 'ceil', ceil: 'floor', some: 'every', every: 'some' }),
+);
 /** What only tells people something: a mistake there is no matter for tests. */
 const telling = /^(await )?(this\.)?(connection\.)?(log|logger|console)\.|\.unref\(\)$/;
 
@@ -62,9 +64,9 @@ export function mutantsOf(name, source) {
   return mutants.toSorted((one, other) => one.start - other.start || one.end - other.end);
 }
 
-/** The text with the mistake in it. */
-export function mutated(source, { start, end, to }) {
-  return source.slice(0, start) + to + source.slice(end);
+/** The text with the mistake in it. What is dropped leaves a block: TypeScript lets an `if` have no empty statement. */
+export function mutated(source, { start, end, to, form }) {
+  return source.slice(0, start) + (form === 'statement' ? '{}' : to) + source.slice(end);
 }
 
 /** The same order for the same seed. */
@@ -136,7 +138,7 @@ function changes(node, source) {
       if (typeof node.value === 'bigint') return [[node.start, node.end, `${node.value + 1n}n`]];
       return typeof node.value === 'number' ? [[node.start, node.end, String(node.value + 1)]] : [];
     case 'MemberExpression': {
-      const to = node.computed ? undefined : methods[node.property.name];
+      const to = node.computed ? undefined : methods.get(node.property.name);
       const { start, end } = node.property;
       return to === undefined ? [] : [[start, end, to, [node.object.end, end], 'property']];
     }

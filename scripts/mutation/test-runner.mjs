@@ -20,9 +20,12 @@ process.on('message', async ({ file, env, loads }) => {
   if (loads) vitest.setGlobalTestNamePattern(/^no test has this name$/);
   else vitest.resetGlobalTestNamePattern();
   const startedAt = performance.now();
-  const { testModules, unhandledErrors } = await vitest.runTestSpecifications(vitest.getModuleSpecifications(file));
-  const passed =
-    unhandledErrors.length === 0 && testModules.length > 0 && testModules.every((module) => module.ok() === true);
+  const specifications = vitest.getModuleSpecifications(file);
+  const { testModules, unhandledErrors } = await vitest.runTestSpecifications(specifications);
+  // Vitest also tells of the files that ran before, as they ended then.
+  const wanted = new Set(specifications.map(({ moduleId }) => moduleId));
+  const own = testModules.filter(({ moduleId }) => wanted.has(moduleId));
+  const passed = unhandledErrors.length === 0 && own.length > 0 && own.every((module) => module.ok() === true);
   process.send({ passed, ms: performance.now() - startedAt });
 });
 process.on('disconnect', () => process.exit(0));

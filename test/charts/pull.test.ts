@@ -41,6 +41,12 @@ test.each([
   expect(args[args.indexOf('--weights') + 1]).toBe(weights);
 });
 
+test('a cache of float16 is asked for where it is set, and nothing is said else', async () => {
+  expect((await pullContainer({})).args).not.toContain('--kv-cache');
+  const { args = [] } = await pullContainer({ kvCache: 'float16' });
+  expect(args[args.indexOf('--kv-cache') + 1]).toBe('float16');
+});
+
 test('the container that pulls has the variables and volumes that are added to it', async () => {
   const own = await pullContainer({});
   const extraEnv = [{ name: 'NODE_EXTRA_CA_CERTS', value: '/etc/hub-ca/ca.crt' }];

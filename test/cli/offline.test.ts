@@ -132,7 +132,7 @@ test.each(['float32', 'float16', 'int8', 'int4-g128-zp'])(
   },
 );
 
-test('compile --keep leaves the bundle that is there, and refuses one of other weights, another cut or other contents', async () => {
+test('compile --keep leaves the bundle that is there, and refuses one of other weights, another cut, another cache or other contents', async () => {
   const out = join(folder, 'kept');
   const checkpoint = join(folder, 'checkpoint');
   cpSync(demoModelDir, checkpoint, { recursive: true });
@@ -148,6 +148,7 @@ test('compile --keep leaves the bundle that is there, and refuses one of other w
   expect(other.stderr).toContain('has a bundle of weights int8, not int4');
   expect((await compile('auto')).stderr).toContain('has a bundle of weights int8, not float32');
   expect((await compile('int8', '--cut', 'layers=2')).stderr).toContain('made without --cut, not with --cut layers=2');
+  expect((await compile('int8', '--kv-cache', 'float16')).stderr).toContain('whose KV cache is float32, not float16');
   // Its digests are remembered, and believed: with those of another file it is another model's.
   const memo = join(out, 'checkpoint-digests.json');
   const digests = readFileSync(memo, 'utf8');

@@ -1,13 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { readBundle } from '@tessera/bundle';
 import { collect } from '@tessera/testing/async/collect';
 import { bundleCacheDir, samplePath } from '@tessera/testing/demo-model/files';
 import { goldenTokens } from '@tessera/testing/demo-model/goldens';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ggufModel } from '../support/gguf-model.js';
 import { recitingLlama } from '../support/reciting-llama.js';
 import { tessera, tesseraUp } from '../support/tessera.js';
 import { textOnlyModel } from '../support/text-only.js';
@@ -84,6 +86,21 @@ test('a checkpoint of a published family is served as it is, its chat template i
     up.process.kill('SIGTERM');
     expect(await up.ended).toBe(0);
   }
+});
+
+test('a GGUF file is served as it is, its blocks, words and chat template out of it, and its cache as it is asked for', async () => {
+  const cache = join(folder, 'cache');
+  const up = await tesseraUp(['--model', await ggufModel(folder), '--kv-cache', 'float16', '--cache', cache]);
+  try {
+    const answer = await tessera(['ask', 'Hello!', '--address', up.gateway]);
+    expect(answer).toMatchObject({ status: 0, stdout: 'Hello! Show me a picture, or ask me to draw one.\n' });
+  } finally {
+    up.process.kill('SIGTERM');
+    expect(await up.ended).toBe(0);
+  }
+  const [bundle = ''] = readdirSync(cache).filter((name) => name.startsWith('demo.Q8_0-'));
+  const { weights, llm } = (await readBundle(join(cache, bundle))).manifest;
+  expect({ weights, kvCache: llm.kvCache }).toEqual({ weights: 'int8', kvCache: 'float16' });
 });
 
 test.each(['--port', '--nats-port'])(

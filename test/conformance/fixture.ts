@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LlmSection, readBundle, type WeightKind } from '@tessera/bundle';
+import { type KvCacheType, type LlmSection, readBundle, type WeightKind } from '@tessera/bundle';
 import { compileCheckpoint } from '@tessera/compiler';
 import { copyCheckpoint } from '@tessera/compiler/testing/conformance';
 import { writeWithLayerOutputs } from '@tessera/compiler/testing/layer-outputs';
@@ -20,19 +20,24 @@ export class CompiledFixture implements AsyncDisposable {
     private readonly folder: string,
   ) {}
 
-  static async create(name: string, weights: Weights): Promise<CompiledFixture> {
+  static async create(name: string, weights: Weights, kvCache?: KvCacheType): Promise<CompiledFixture> {
     const folder = mkdtempSync(join(tmpdir(), 'tessera-conformance-'));
     try {
-      return await CompiledFixture.compile(name, weights, folder);
+      return await CompiledFixture.compile(folder, name, weights, kvCache);
     } catch (error) {
       rmSync(folder, { recursive: true, force: true });
       throw error;
     }
   }
 
-  private static async compile(name: string, weights: Weights, folder: string): Promise<CompiledFixture> {
+  private static async compile(
+    folder: string,
+    name: string,
+    weights: Weights,
+    kvCache: KvCacheType | undefined,
+  ): Promise<CompiledFixture> {
     const checkpoint = copyCheckpoint(name, folder);
-    await compileCheckpoint(checkpoint, join(folder, 'bundle'), { weights });
+    await compileCheckpoint(checkpoint, join(folder, 'bundle'), { weights, kvCache });
     const bundle = await readBundle(join(folder, 'bundle'));
     const llm = bundle.stage('llm');
     const shown = join(folder, 'with-layers.onnx');

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ChildService, type ServiceName, serviceNames } from '@tessera/cli';
+import { ChildService, type ServiceName, type ServiceReady, serviceNames } from '@tessera/cli';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { steadyPort } from '@tessera/service';
@@ -78,7 +78,7 @@ test.each(targets)(
         for (const each of await askedBy(target, own)) if (each !== name) wanted.add(each);
       }
     }
-    // The tools start no service, and `tessera profile`, which asks for their settings, is run from a checkout.
+    // The tools start no service.
     const left = target === 'tools' ? serviceNames.map((name) => `@tessera/${name}`) : [];
     for (const name of left) wanted.delete(name);
     expect([...wanted].toSorted()).toEqual([...listed].filter((name) => !left.includes(name)).toSorted());
@@ -149,16 +149,17 @@ test('what is in the trees serves, is asked and is healthy, each service with it
         TESSERA_MODEL_DIR: model,
         TESSERA_NATS_URL: nats.url,
         TESSERA_METRICS_PORT: String(await steadyPort()),
+        ...(name === 'encoder' ? { TESSERA_JOBS_SLOTS: '5' } : {}),
       });
     }
     expect(await run(['streams', 'apply'], environments.get('gateway'))).toMatchObject({ status: 0 });
-    const addresses = new Map<ServiceName, string>();
+    const addresses = new Map<ServiceName, ServiceReady>();
     await Promise.all(
       serviceNames.map(async (name) => {
         const main = at(name, tree(name).main);
         const service = new ChildService(name, main, [], (_, line) => logs.push(line), environments.get(name));
         started.push(service);
-        addresses.set(name, (await service.start()).grpc);
+        addresses.set(name, await service.start());
       }),
     );
     for (const name of serviceNames) {
@@ -169,10 +170,20 @@ test('what is in the trees serves, is asked and is healthy, each service with it
     }
     const golden = goldenCase('apple.0');
     const picture = samplePath('apple');
-    const flags = ['--image', picture, '--temperature', '0', '--address', addresses.get('gateway') as string];
+    const flags = ['--image', picture, '--temperature', '0', '--address', addresses.get('gateway')?.grpc ?? ''];
     const { stdout } = await run(['ask', golden.question, ...flags]);
     expect(stdout.trim()).toBe(visibleAnswer(golden));
+    // A profile is measured by addresses, and needs no more of the model than the gateway's part.
+    const measure = ['profile', '--bundle', join(folder, 'models', 'gateway'), '--effort', '0.01', '--cores', '2'];
+    const where = [...addresses].flatMap(([name, { grpc, metrics }]) => ['--stage', `${name}=${grpc},${metrics}`]);
+    const measured = await run([...measure, ...where, '--no-starts']);
+    expect(measured.status, measured.stderr).toBe(0);
+    expect(JSON.parse(measured.stdout)).toMatchObject({ encoder: { slots: 5 }, connector: { slots: 32 } });
     // Who asks them for what they leave to the other images is told so.
+    expect(await run([...measure, ...where])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--no-starts'),
+    });
     const up = await run([
       'up',
       '--model',

@@ -44,9 +44,11 @@ test.each([
   ['a && b', ['a || b']],
   ['!a', ['a']],
   ['a ? b : c', ['false ? b : c', 'true ? b : c']],
-  ['f(true, 7, 1n)', [';', 'f(false, 7, 1n)', 'f(true, 7, 2n)', 'f(true, 8, 1n)']],
-  ['Math.min(a)', [';', 'Math.max(a)']],
-  ['await this.f()', [';']],
+  ['f(true, 7, 1n)', ['f(false, 7, 1n)', 'f(true, 7, 2n)', 'f(true, 8, 1n)', '{}']],
+  ['Math.min(a)', ['Math.max(a)', '{}']],
+  ['let a = b.toString()', []],
+  ['await this.f()', ['{}']],
+  ['if (a) f();', ['if (a) {}', 'if (false) f();', 'if (true) f();']],
   ["log.warn('a')", []],
   ['a++', ['a--']],
   ['while (a) b', ['while (false) b']],
@@ -104,6 +106,33 @@ function mutate(...args: string[]): Promise<CommandEnd> {
   return runCommand(process.execPath, [join(tree, 'scripts/mutate.mjs'), ...args], { cwd: tree });
 }
 
+test('a test file that failed under one mutant is not held against the mutants of another source', async () => {
+  fixture();
+  const at = (name: string) => join(tree, 'packages/tiny/src', name);
+  writeFileSync(
+    join(tree, 'tsconfig.json'),
+    readFileSync(join(tree, 'tsconfig.json'), 'utf8').replace(
+      'cut.ts',
+      '*.ts"],"exclude":["packages/tiny/src/*.test.ts',
+    ),
+  );
+  writeFileSync(at('twice.ts'), 'export const twice = (value: number): number => value + value;\n');
+  writeFileSync(
+    at('twice.test.ts'),
+    `import { expect, test } from 'vitest';
+import { twice } from './twice.js';
+test('twice nothing is nothing', () => expect(twice(0)).toBe(0));
+`,
+  );
+  const { status, stdout, stderr } = await mutate('packages/tiny', '--limit', '20', '--json');
+  expect(status, stderr).toBe(0);
+  const { survivors } = JSON.parse(stdout);
+  expect(survivors.map(({ path, from, to }: Record<string, string>) => `${path} ${from} ${to}`).toSorted()).toEqual([
+    'packages/tiny/src/cut.ts > >=',
+    'packages/tiny/src/twice.ts + -',
+  ]);
+});
+
 test('a run says what the tests notice and what they do not, and touches no file of the tree', async () => {
   const source = fixture();
   // A failure that does not come again is none of the mistake's.
@@ -134,6 +163,27 @@ test('fails every other time', () => {
   ]);
   expect(first.caught + rest.caught).toBe(4);
   expect(readFileSync(join(tree, 'packages/tiny/src/cut.ts'), 'utf8')).toBe(source);
+});
+
+test('a test that fails once without a mistake is run again', async () => {
+  fixture();
+  writeFileSync(
+    join(tree, 'packages/tiny/src/cut.test.ts'),
+    `import { existsSync, writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { cut } from './cut.js';
+test('what is over the limit is cut, from the second time on', () => {
+  const marker = new URL('before', import.meta.url);
+  const isFirst = !existsSync(marker);
+  writeFileSync(marker, '');
+  expect(isFirst).toBe(false);
+  expect(cut(7, 5)).toBe(5);
+});
+`,
+  );
+  const { status, stdout, stderr } = await mutate('packages/tiny', '--limit', '1', '--json');
+  expect(status, stderr).toBe(0);
+  expect(JSON.parse(stdout).tried).toBe(1);
 });
 
 test('tests that fail without a mistake are an error, and so is a path that is not there', async () => {

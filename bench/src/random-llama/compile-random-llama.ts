@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Bundle, readBundle } from '@tessera/bundle';
+import { type Bundle, type KvCacheType, readBundle } from '@tessera/bundle';
 import { compileCheckpoint } from '@tessera/compiler';
 import { writeCheckpoint } from './write-checkpoint.js';
 
@@ -14,13 +14,14 @@ export const comparedWeights = ['float32', 'int8', 'int4'] as const;
 export async function compileRandomLlama<const Kinds extends readonly Bundle['manifest']['weights'][]>(
   folder: string,
   kinds: Kinds,
+  kvCache?: KvCacheType,
 ): Promise<{ [At in keyof Kinds]: Bundle }> {
   const checkpoint = join(folder, 'smollm2');
   await writeCheckpoint(checkpoint);
   const bundles: Bundle[] = [];
   for (const weights of kinds) {
     const out = join(folder, weights);
-    await compileCheckpoint(checkpoint, out, { weights });
+    await compileCheckpoint(checkpoint, out, { weights, kvCache });
     bundles.push(await readBundle(out));
   }
   return bundles as { [At in keyof Kinds]: Bundle };

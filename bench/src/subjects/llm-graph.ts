@@ -7,7 +7,7 @@ import {
   createSession,
   type Session,
 } from '@tessera/inference';
-import { elementCount, type Tensor, tensor } from '@tessera/protocol';
+import { elementCount, type Tensor, tensor, zeros } from '@tessera/protocol';
 
 /** A call of the LLM's graph: so many new tokens for each of so many sequences over as many cached ones. */
 export interface GraphCall {
@@ -19,6 +19,9 @@ export interface GraphCall {
 }
 
 type Tensors = Record<string, Tensor>;
+
+/** Keys or values of a layer, as the model has them. */
+export type KvNumbers = Float32Array | Uint16Array;
 
 /** The graph's inputs but for the cache: tokens that stand for any others. */
 function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past, logits = 1 }: GraphCall): Tensors {
@@ -43,28 +46,28 @@ function tokens({ hiddenSize, vocabSize }: LlmSection, { batch, seq, past, logit
 
 /** Keys and values of every layer: `past_key.L` and `past_value.L` for `name` "past". */
 function caches(
-  { layers, kvHeads, headDim }: LlmSection,
+  { layers, kvHeads, headDim, kvCache = 'float32' }: LlmSection,
   name: string,
   batch: number,
   capacity: number,
-  buffers: readonly Float32Array[],
+  buffers: readonly KvNumbers[],
 ): Tensors {
   const shape = [batch, kvHeads, capacity, headDim];
   const entries = buffers.map((buffer, at) => {
     const kind = at < layers ? 'key' : 'value';
-    return [`${name}_${kind}.${at % layers}`, tensor('float32', shape, buffer.subarray(0, elementCount(shape)))];
+    return [`${name}_${kind}.${at % layers}`, tensor(kvCache, shape, buffer.subarray(0, elementCount(shape)))];
   });
   return Object.fromEntries(entries);
 }
 
 /** Memory for the caches of a model. */
 export function cacheBuffers(
-  { layers, kvHeads, headDim }: LlmSection,
+  { layers, kvHeads, headDim, kvCache = 'float32' }: LlmSection,
   slots: number,
   capacity: number,
-): Float32Array[] {
+): KvNumbers[] {
   const length = slots * kvHeads * capacity * headDim;
-  return Array.from({ length: 2 * layers }, () => new Float32Array(length));
+  return Array.from({ length: 2 * layers }, () => zeros(kvCache, length));
 }
 
 /** The graph as it runs where outputs are copied: the past goes in, the new rows come out. */
@@ -72,10 +75,10 @@ export class CopyingGraph {
   private constructor(
     private readonly session: Session,
     private readonly model: LlmSection,
-    private readonly buffers: readonly Float32Array[],
+    private readonly buffers: readonly KvNumbers[],
   ) {}
 
-  static async create(bundle: Bundle, buffers: readonly Float32Array[]): Promise<CopyingGraph> {
+  static async create(bundle: Bundle, buffers: readonly KvNumbers[]): Promise<CopyingGraph> {
     const { llm } = bundle.manifest;
     return new CopyingGraph(await createSession(bundle.file(llm.graph), { threads: 1, device: 'cpu' }), llm, buffers);
   }
@@ -99,14 +102,14 @@ export class BoundGraph {
     private readonly session: BoundSession,
     private readonly model: LlmSection,
     private readonly capacity: number,
-    private readonly buffers: readonly Float32Array[],
+    private readonly buffers: readonly KvNumbers[],
   ) {}
 
   static async create(
     bundle: Bundle,
-    options: Omit<BoundSessionOptions, 'threads' | 'device'>,
+    options: Omit<BoundSessionOptions, 'threads' | 'device'> & { readonly threads?: number },
     capacity: number,
-    buffers: readonly Float32Array[],
+    buffers: readonly KvNumbers[],
   ): Promise<BoundGraph> {
     const { llm } = bundle.manifest;
     const session = await createBoundSession(bundle.file(llm.graph), { threads: 1, device: 'cpu', ...options });

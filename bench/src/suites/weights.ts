@@ -10,7 +10,7 @@ import { type GgufWeights, writeGguf } from '../random-llama/write-gguf.js';
 import type { Cell, Section } from '../report.js';
 import { median } from '../statistics.js';
 import { LlamaCpp } from '../subjects/llama-cpp.js';
-import { BoundGraph, cacheBuffers } from '../subjects/llm-graph.js';
+import { BoundGraph, cacheBuffers, type KvNumbers } from '../subjects/llm-graph.js';
 import { findTransformersJs } from '../subjects/transformers-js.js';
 import { timed } from '../taken.js';
 import type { Suite, SuiteContext } from './suite.js';
@@ -42,7 +42,7 @@ function megabytesOf({ manifest }: Bundle): number {
   return Object.values(manifest.files).reduce((sum, { bytes }) => sum + bytes / bytesPerMegabyte, 0);
 }
 
-async function graphWay(bundle: Bundle, buffers: readonly Float32Array[]): Promise<Way> {
+async function graphWay(bundle: Bundle, buffers: readonly KvNumbers[]): Promise<Way> {
   const graph = await BoundGraph.create(bundle, { backend: 'native' }, capacity, buffers);
   return {
     name: bundle.manifest.weights,
@@ -131,7 +131,7 @@ export const weights: Suite = {
     const ways: Way[] = [];
     try {
       say('weights: writing a checkpoint of 135 million random weights, and compiling it');
-      let buffers: readonly Float32Array[] | undefined;
+      let buffers: readonly KvNumbers[] | undefined;
       const bundles = await compileRandomLlama(folder, comparedWeights);
       for (const bundle of bundles) {
         // One cache for all, since only one computes at a time.

@@ -30,6 +30,10 @@ export const weightKinds = [
 ] as const;
 export type WeightKind = (typeof weightKinds)[number];
 
+/** How the LLM's keys and values are held from step to step. */
+export const kvCacheTypes = ['float32', 'float16'] as const;
+export type KvCacheType = (typeof kvCacheTypes)[number];
+
 const count = z.number().int().positive();
 const tokenId = z.number().int().nonnegative();
 const finite = z.number();
@@ -103,6 +107,8 @@ const llmSection = z.strictObject({
   vocabSize: count,
   /** The longest sequence, prompt and answer together, that positions are defined for. */
   maxPositions: count,
+  /** As what the graphs are given their cache and give it back; float32 where nothing is said. */
+  kvCache: z.enum(kvCacheTypes).optional(),
   /** Any of these ends the answer. */
   eosTokenIds: z.array(tokenId).min(1),
   tokens: specialTokens,

@@ -1,8 +1,9 @@
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { encodeQueue, visualTokens } from '@tessera/protocol';
+import { encodeQueue, TesseraError, visualTokens } from '@tessera/protocol';
 import { take } from '@tessera/testing/async/collect';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { JobOutcome } from './jobs/job-outcome.js';
 import { encodeJob, inAMinute, nobody } from './testing/messages.js';
 import { Cleanup } from './testing/test-bus.js';
 
@@ -33,18 +34,25 @@ test('a job that is surely late is not begun', async () => {
   expect(runs).toBe(0);
 });
 
-test('a job past its deadline is stopped', async () => {
-  const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200 } });
+test.each([
+  ['says so', (reason: unknown) => reason],
+  ['says that its engine is away', () => new TesseraError('STAGE_UNAVAILABLE', 'the engine was stopped')],
+])('a job past its deadline is stopped, and not tried again when its handler %s', async (_, ending) => {
+  const outcomes: JobOutcome[] = [];
+  const observer = { jobEnded: (_kind: string, outcome: JobOutcome) => outcomes.push(outcome) };
+  const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 200, retryDelayMs: 1 }, observer });
   const inbox = await bus.openInbox(visualTokens);
   void bus.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: (_job, { signal }) =>
-      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(ending(signal.reason)))),
   });
-  await bus.publish(encodeQueue, encodeJob('a'), { deadlineMs: Date.now() + 500, deliverTo: inbox.address });
+  await bus.publish(encodeQueue, encodeJob('a'), { deadlineMs: Date.now() + 2000, deliverTo: inbox.address });
   const [failure] = await take(inbox.receive('a', cleanup.signal()), 1);
   expect(failure).toMatchObject({ kind: 'failure', code: 'DEADLINE_EXCEEDED', stage: 'encoder' });
+  await eventually(() => outcomes.length > 0, 'it is settled');
+  expect(outcomes).toEqual(['late']);
 });
 
 test('trace context and deadline cross the queue', async () => {

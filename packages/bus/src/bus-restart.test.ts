@@ -140,6 +140,21 @@ test('a sender whose deadline passes while NATS is away is told so', async () =>
   await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
 });
 
+test('who cancels a request while NATS is away knows it at once', async () => {
+  const server = await restartable();
+  const bus = await cleanup.bus(server.url);
+  await server.kill();
+  await gone(bus);
+  const heard: string[] = [];
+  bus.onCancel((requestId) => heard.push(requestId));
+  const cancelling = bus.cancel('a');
+  expect(heard).toEqual(['a']);
+  expect(await bus.isCancelled('a')).toBe(true);
+  await expect(bus.publish(generateQueue, drawing('a'), toNobody())).rejects.toMatchObject({ code: 'CANCELLED' });
+  await bus.close();
+  await cancelling;
+});
+
 test('a worker drains and a bus closes while NATS is away', async () => {
   const server = await restartable();
   const bus = await cleanup.bus(server.url);

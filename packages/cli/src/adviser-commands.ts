@@ -67,13 +67,13 @@ export function adviserCommands(program: Command, signal: AbortSignal): void {
 
   tlsFlags(program.command('profile'))
     .description('measure the stages of a running deployment that does nothing else meanwhile, for tessera advise')
-    .requiredOption('--bundle <dir>', 'the compiled model that it serves')
+    .requiredOption('--bundle <dir>', 'the compiled model that it serves; with --no-starts its manifest is enough')
     .option('--deployment <file>', 'what `tessera up --json` printed: where the services answer')
     .option('--stage <name=grpc,metrics>', 'where a service answers, HOST:PORT twice; once for each stage', collect, [])
     .option('--out <file>', 'where the profile is written; else to stdout')
     .option(
       '--set <stage.setting=n>',
-      'a setting of the deployment that is not the default, as encoder.jobs.slots=16',
+      'a setting that is taken instead of what the services tell, as encoder.jobs.slots=16',
       collect,
       [],
     )

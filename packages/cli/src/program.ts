@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { weightKinds } from '@tessera/bundle';
+import { kvCacheTypes, weightKinds } from '@tessera/bundle';
 import { type Cut, parseCut } from '@tessera/compiler';
 import { TesseraError } from '@tessera/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -78,6 +78,7 @@ function buildProgram(signal: AbortSignal): Command {
     .description('run NATS and every service on this machine, in the foreground; Ctrl-C drains and stops them')
     .option('--model <model>', `checkpoint to serve: ${modelForms}`, demoModelDir)
     .addOption(weightsOption())
+    .addOption(kvCacheOption())
     .option(
       '--experts <n>',
       "so many expert shards hold a mixture's experts; without it the engine does",
@@ -143,6 +144,7 @@ function buildProgram(signal: AbortSignal): Command {
     .argument('<model>', `checkpoint: ${modelForms}`)
     .requiredOption('--out <dir>', 'folder to write')
     .addOption(weightsOption())
+    .addOption(kvCacheOption())
     .addOption(
       new Option(
         '--cut <how>',
@@ -202,6 +204,12 @@ function weightsOption(): Option {
   return new Option('--weights <kind>', 'how weights are stored')
     .choices(['auto', ...weightKinds])
     .default('auto', 'auto: float32, and of a GGUF file what comes nearest to what it stores');
+}
+
+function kvCacheOption(): Option {
+  return new Option('--kv-cache <type>', 'how keys and values are held; float16: in half of the memory, rounded')
+    .choices(kvCacheTypes)
+    .default('float32');
 }
 
 function logitBias(value: string, earlier: Readonly<Record<number, number>> = {}): Record<number, number> {

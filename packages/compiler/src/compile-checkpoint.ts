@@ -4,6 +4,7 @@ import {
   type BundleManifest,
   bundleFormatVersion,
   bundleManifest,
+  type KvCacheType,
   manifestFileName,
   type StageName,
 } from '@tessera/bundle';
@@ -35,6 +36,8 @@ export interface CompileOptions {
   readonly weights: WantedWeights;
   /** Also writes the LLM cut in pieces; without it the model can only be computed whole. */
   readonly cut?: Cut;
+  /** How the LLM's keys and values are held from step to step; by default float32. */
+  readonly kvCache?: KvCacheType;
   readonly onProgress?: (progress: CompileProgress) => void;
   readonly signal?: AbortSignal;
   /** What the model is called; by default as its folder is, or its file. */
@@ -77,16 +80,16 @@ export async function compileCheckpoint(
 }
 
 async function writeBundle(path: string, work: string, options: CompileOptions): Promise<BundleManifest> {
-  const { cut, signal } = options;
-  const weights = await decideWeights(path, options.weights);
+  const { cut, kvCache, signal } = options;
+  const form = { weights: await decideWeights(path, options.weights), cut, kvCache };
   const model = await openModel(path);
   try {
-    const { plan, stages, tokenizer, sections, graphs } = await planBundle(model, { weights, cut });
+    const { plan, stages, tokenizer, sections, graphs } = await planBundle(model, form);
     // Before anything is read to its end: nobody waits for a digest to hear that the disk is full.
     await requireFreeSpace(work, bytesOnDisk(graphs));
     const memo = options.remembers ? await checkpointDigests(work) : undefined;
     const digestOf = (file: string): Promise<string> => memo?.digest(file, signal) ?? fileDigest(file, signal);
-    const digest = options.digest ?? (await contentDigest(path, weights, digestOf, cut));
+    const digest = options.digest ?? (await contentDigest(path, form, digestOf));
     await writeGraphs(graphs, work, options);
     await writeNullCondition(model, stages, work, signal);
     await writeTokenizer(work, tokenizer);
@@ -94,7 +97,7 @@ async function writeBundle(path: string, work: string, options: CompileOptions):
       formatVersion: bundleFormatVersion,
       name: options.name ?? modelName(path),
       revision: digest.slice(0, 12),
-      weights,
+      weights: form.weights,
       parameters: countParameters(plan),
       files: await describeFiles(work, signal),
       ...sections,

@@ -3,8 +3,8 @@ import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { BundleForm } from './bundle-form.js';
 import { contentDigest, fileDigest } from './content-digest.js';
-import type { Cut } from './cut.js';
 
 const configs = [
   'added_tokens.json',
@@ -32,7 +32,8 @@ beforeEach(async () => {
 
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-const digest = (weights: 'float32' | 'int8' = 'float32'): Promise<string> => contentDigest(dir, weights, fileDigest);
+const digest = (weights: 'float32' | 'int8' = 'float32'): Promise<string> =>
+  contentDigest(dir, { weights }, fileDigest);
 
 test.each([...configs, ...shards])('what %s says, and whether it is there, is another content', async (name) => {
   const before = await digest();
@@ -58,17 +59,23 @@ test('how weights are held, and which shard has which content, is part of it; ot
   expect(await digest()).not.toBe(before);
 });
 
-test('how the LLM is cut is part of it', async () => {
-  const cuts: (Cut | undefined)[] = [undefined, 'experts', 'layers=2', 'layers=3'];
-  const digests = await Promise.all(cuts.map((cut) => contentDigest(dir, 'int8', fileDigest, cut)));
-  expect(new Set(digests).size).toBe(cuts.length);
+test('how the LLM is cut, and what its cache holds, are part of it; float32 is what it holds anyway', async () => {
+  const forms: Omit<BundleForm, 'weights'>[] = [
+    ...([undefined, 'experts', 'layers=2', 'layers=3'] as const).map((cut) => ({ cut })),
+    { kvCache: 'float16' },
+    { cut: 'experts', kvCache: 'float16' },
+  ];
+  const of = (form: Omit<BundleForm, 'weights'>) => contentDigest(dir, { weights: 'int8', ...form }, fileDigest);
+  const digests = await Promise.all(forms.map(of));
+  expect(new Set(digests).size).toBe(forms.length);
+  expect(await of({ kvCache: 'float32' })).toBe(digests[0]);
 });
 
 test('of a GGUF model what each of its files says is part of it, and not what they are called', async () => {
   const write = async (name: string, parts: readonly string[]): Promise<string> => {
     const paths = parts.map((_, index) => join(dir, `${name}-0000${index + 1}-of-00002.gguf`));
     for (const [index, part] of parts.entries()) await writeFile(paths[index] as string, part);
-    return contentDigest(paths[0] as string, 'int8', fileDigest);
+    return contentDigest(paths[0] as string, { weights: 'int8' }, fileDigest);
   };
   const before = await write('model', ['one', 'two']);
   expect(await write('renamed', ['one', 'two'])).toBe(before);
@@ -98,7 +105,7 @@ test.each(['model-00001-of-00002.gguf', 'model.safetensors'])(
     if (name.endsWith('.gguf')) await writeFile(path, 'the second one is missing');
     else await mkdir(path);
     const given = name.endsWith('.gguf') ? path : dir;
-    await expect(contentDigest(given, 'int8', fileDigest)).rejects.toMatchObject({
+    await expect(contentDigest(given, { weights: 'int8' }, fileDigest)).rejects.toMatchObject({
       code: 'CHECKPOINT_INVALID',
       message: expect.stringMatching(
         /(model-00002-of-00002.gguf: cannot be read: ENOENT|model.safetensors: cannot be read: EISDIR)/,

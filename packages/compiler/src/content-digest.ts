@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TesseraError } from '@tessera/protocol';
+import { type BundleForm, wordsOfForm } from './bundle-form.js';
 import { weightFiles } from './checkpoint/checkpoint.js';
-import type { Cut } from './cut.js';
 import { splitFiles } from './gguf/split-files.js';
-import type { WeightPrecision } from './graph/index.js';
 import { isModelFile } from './open-model.js';
 import {
   addedTokensFile,
@@ -56,18 +55,16 @@ export async function fileDigest(path: string, signal?: AbortSignal): Promise<st
 }
 
 /**
- * SHA-256 (hex) of everything that decides a bundle's content: the compiler, how weights are held, and the checkpoint's
+ * SHA-256 (hex) of everything that decides a bundle's content: the compiler, what is made of it, and the checkpoint's
  * files. `digestOf` lets a caller remember the digests of large files.
  * @throws TesseraError CHECKPOINT_INVALID naming a file that cannot be read
  */
 export async function contentDigest(
   path: string,
-  weights: WeightPrecision,
+  form: BundleForm,
   digestOf: (path: string) => Promise<string>,
-  cut?: Cut,
 ): Promise<string> {
-  const variant = cut === undefined ? weights : `${weights} ${cut}`;
-  const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${variant}\n`);
+  const hash = createHash('sha256').update(`tessera bundle ${compilerVersion} ${wordsOfForm(form).join(' ')}\n`);
   for (const { name, file } of (await isModelFile(path)) ? ggufFiles(path) : await folderFiles(path)) {
     hash.update(`${name} ${await digestOf(file).catch((error: unknown) => unreadable(file, error))}\n`);
   }

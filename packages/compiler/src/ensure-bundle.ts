@@ -2,6 +2,7 @@ import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readBundle } from '@tessera/bundle';
 import { withFileLock } from '@tessera/flow';
+import { wordsOfForm } from './bundle-form.js';
 import { requireCompilable } from './bundle-plan.js';
 import { type CompileOptions, compileCheckpoint } from './compile-checkpoint.js';
 import { contentDigest } from './content-digest.js';
@@ -40,13 +41,13 @@ export async function ensureBundle(
   cacheDir: string,
   options: EnsureOptions,
 ): Promise<EnsuredBundle> {
-  const { cut, signal } = options;
+  const { cut, kvCache, signal } = options;
   const checkpoint = resolve(checkpointDir);
   const cache = resolve(cacheDir);
   await requireModel(checkpoint);
   const weights = await decideWeights(checkpoint, options.weights);
-  const variant = cut === undefined ? weights : `${weights}-${cut}`;
-  const stem = `${options.name ?? modelName(checkpoint)}-${variant}-`;
+  const form = { weights, cut, kvCache };
+  const stem = `${options.name ?? modelName(checkpoint)}-${wordsOfForm(form).join('-')}-`;
   await mkdir(cache, { recursive: true });
   const memo = await DigestMemo.open(join(cache, 'digests.json'));
   let checked: Promise<void> | undefined;
@@ -54,10 +55,10 @@ export async function ensureBundle(
   const check = async (): Promise<void> => {
     const isNew = !(await readdir(cache)).some((name) => name.startsWith(stem));
     if (isNew) await removeAbandoned(cache);
-    await requireCompilable(checkpoint, { weights, cut }, isNew ? cache : undefined);
+    await requireCompilable(checkpoint, form, isNew ? cache : undefined);
   };
   const digestOf = (path: string): Promise<string> => memo.digest(path, signal, () => (checked ??= check()));
-  const digest = await contentDigest(checkpoint, weights, digestOf, cut);
+  const digest = await contentDigest(checkpoint, form, digestOf);
   await memo.save();
   const dir = join(cache, `${stem}${digest.slice(0, 12)}`);
   if (await isWhole(dir)) return { dir, compiled: false };
@@ -74,7 +75,7 @@ export async function ensureBundle(
       throw error;
     }
   };
-  return withFileLock(`${dir}.lock`, signal, compileOnce, (path) =>
-    options.onNote?.(`waiting for another process that compiles this model and holds ${path}`),
+  return withFileLock(`${dir}.lock`, signal, compileOnce, (path, holder) =>
+    options.onNote?.(`waiting for ${holder}, which compiles this model and holds ${path}`),
   );
 }

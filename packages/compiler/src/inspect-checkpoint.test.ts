@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,18 +31,29 @@ test('the demo model: declared and found are the same tensors, and so are the co
   expect(await inspectCheckpoint(dir)).toEqual({ ...full, countedFrom: 'config' });
 });
 
-test('Qwen-VL from its config.json: a fifth, under one per cent, four fifths', async () => {
-  const { stages, compilable, countedFrom } = await inspectCheckpoint(qwenVlDir);
+test('Qwen-VL from its config.json: a fifth, under one per cent, four fifths, as many as its checkpoint has', async () => {
+  const { stages, compilable, countedFrom, parameters } = await inspectCheckpoint(qwenVlDir);
   expect({ compilable, countedFrom }).toEqual({ compilable: false, countedFrom: 'config' });
+  // The published figures, 1.9, 0.08 and 7.7 thousand million; the llm's are those of Qwen-7B.
+  expect(stages.map((stage) => [stage.stage, stage.parameters])).toEqual([
+    ['encoder', 1_842_770_688],
+    ['connector', 92_839_936],
+    ['llm', 7_721_324_544],
+  ]);
+  // Its weights are published in 19,313,870,336 bytes of bfloat16.
+  expect(2 * parameters).toBe(19_313_870_336);
   const [encoder, connector, llm] = stages;
-  expect(stages.map(({ stage }) => stage)).toEqual(['encoder', 'connector', 'llm']);
-  // The published figures, 1.9, 0.08 and 7.7 thousand million, each rounded.
-  expect((encoder?.parameters ?? 0) / 1.9e9).toBeCloseTo(1, 1);
-  expect((connector?.parameters ?? 0) / 1e9).toBeCloseTo(0.09, 2);
-  expect((llm?.parameters ?? 0) / 1e9).toBeCloseTo(7.72, 2);
   expect(encoder?.share).toBeCloseTo(0.19, 2);
   expect(connector?.share).toBeLessThan(0.01);
   expect(llm?.share).toBeCloseTo(0.8, 2);
+});
+
+test('Qwen-VL with biases has one in each linear layer', async () => {
+  const config = JSON.parse(await readFile(join(qwenVlDir, 'config.json'), 'utf8'));
+  await writeFile(join(dir, 'config.json'), JSON.stringify({ ...config, no_bias: false }));
+  const { parameters } = await inspectCheckpoint(dir);
+  const { hidden_size: hidden, intermediate_size: inner, num_hidden_layers: layers } = config;
+  expect(parameters - (await inspectCheckpoint(qwenVlDir)).parameters).toBe(layers * (2 * hidden + inner));
 });
 
 test('a model that can only be inspected is not compiled', async () => {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Bundle } from '@tessera/bundle';
+import type { Bundle, KvCacheType } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { z } from 'zod';
 import { compilerVersion, contentDigest } from './content-digest.js';
@@ -18,6 +18,7 @@ const madeFrom = z.object({ ids: z.array(z.string()), weights: z.string(), compi
 export interface WantedBundle {
   readonly weights: WantedWeights;
   readonly cut?: Cut;
+  readonly kvCache?: KvCacheType;
   readonly signal?: AbortSignal;
 }
 
@@ -49,7 +50,7 @@ export async function requireMadeFromId({ dir, manifest }: Bundle, id: string, w
   // What `auto` comes to is known of a checkpoint that is here; of one that is not, it must have been asked for so.
   const made = wanted.weights === 'auto' ? record.weights : manifest.weights;
   if (made !== wanted.weights) throw otherwise(dir, `of weights ${made}, not ${wanted.weights}`);
-  requireCut(dir, manifest, wanted.cut);
+  requireForm(dir, manifest, wanted);
   if (!record.ids.includes(id)) throw otherwise(dir, `of ${record.ids.at(-1)}, not of ${id}`);
   if (record.compiler !== compilerVersion) throw otherwise(dir, 'that another version of the compiler made');
 }
@@ -64,9 +65,9 @@ export async function requireMadeFrom({ dir, manifest }: Bundle, model: string, 
   await requireModel(path);
   const weights = await decideWeights(path, wanted.weights);
   if (manifest.weights !== weights) throw otherwise(dir, `of weights ${manifest.weights}, not ${weights}`);
-  requireCut(dir, manifest, wanted.cut);
+  requireForm(dir, manifest, wanted);
   const memo = await checkpointDigests(dir);
-  const digest = await contentDigest(path, weights, (file) => memo.digest(file, wanted.signal), wanted.cut);
+  const digest = await contentDigest(path, { ...wanted, weights }, (file) => memo.digest(file, wanted.signal));
   // A folder that is read only costs the time that the memo would have saved.
   await memo.save().catch(() => undefined);
   if (manifest.revision !== digest.slice(0, manifest.revision.length)) {
@@ -74,7 +75,14 @@ export async function requireMadeFrom({ dir, manifest }: Bundle, model: string, 
   }
 }
 
-function requireCut(dir: string, { llm }: Bundle['manifest'], wanted: Cut | undefined): void {
+/** But for its weights. */
+function requireForm(
+  dir: string,
+  { llm }: Bundle['manifest'],
+  { cut: wanted, kvCache = 'float32' }: WantedBundle,
+): void {
+  const held = llm.kvCache ?? 'float32';
+  if (held !== kvCache) throw otherwise(dir, `whose KV cache is ${held}, not ${kvCache}`);
   const pieces = llm.layerPieces?.pieces.length;
   const made = llm.experts !== undefined ? 'experts' : pieces === undefined ? undefined : `layers=${pieces}`;
   if (made === wanted) return;

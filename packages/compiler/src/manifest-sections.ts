@@ -1,11 +1,11 @@
 import type { BundleManifest, LlmSection, StageName } from '@tessera/bundle';
 import { TesseraError } from '@tessera/protocol';
 import { ChatTemplates, type Tokenizer } from '@tessera/tokenizer';
+import type { BundleForm } from './bundle-form.js';
 import type { CheckpointTokenizer } from './checkpoint/checkpoint-tokenizer.js';
-import { type Cut, piecesOf } from './cut.js';
+import { piecesOf } from './cut.js';
 import { expertCut } from './expert-pieces.js';
 import { generationFromConfig } from './generation-config.js';
-import type { WeightPrecision } from './graph/index.js';
 import { layerCut } from './layer-cut.js';
 import type { ModelPlan, StagePieces } from './models/model-plan.js';
 import { checkTokenizer } from './tokenizer-files.js';
@@ -49,7 +49,7 @@ export function manifestSections(
   plan: ModelPlan,
   { encoder, connector, llm, generator }: StagePieces,
   configs: CheckpointConfigs,
-  { weights, cut }: { readonly weights: WeightPrecision; readonly cut?: Cut | undefined },
+  { weights, cut }: BundleForm,
 ): Pick<BundleManifest, StageName | 'preprocessing' | 'generation'> {
   const pieces = piecesOf(cut);
   const { generation, eosTokenIds } = generationFromConfig(configs.generation);

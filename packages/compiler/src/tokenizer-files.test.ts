@@ -107,6 +107,37 @@ test.each<[string, Record<string, unknown>, RegExp]>([
   await expect(built()).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(message) });
 });
 
+test.each(['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json'])(
+  '%s that is no object is refused',
+  async (name) => {
+    for (const content of ['[]', '7', '"text"', 'null']) {
+      await copyFile(join(fixture, 'tokenizer.model'), join(dir, 'tokenizer.model'));
+      await put(name, content);
+      await expect(readTokenizer(dir)).rejects.toMatchObject({
+        code: 'CHECKPOINT_INVALID',
+        message: `${join(dir, name)}: is not a JSON object`,
+      });
+    }
+  },
+);
+
+test('tokens of tokenizer_config.json are as it says, and stand within words where it says nothing', async () => {
+  await copyFile(join(fixture, 'tokenizer.model'), join(dir, 'tokenizer.model'));
+  const { size } = await built();
+  await put('tokenizer_config.json', {
+    added_tokens_decoder: {
+      [size]: { content: '<a>' },
+      [size + 1]: { content: '<b>', special: true, lstrip: true, rstrip: true, single_word: true, normalized: true },
+    },
+    additional_special_tokens: ['<a>'],
+  });
+  const off = { lstrip: false, rstrip: false, singleWord: false, normalized: false };
+  expect((await built()).addedTokens.filter(({ id }) => id >= size)).toEqual([
+    { id: size, content: '<a>', special: true, ...off },
+    { id: size + 1, content: '<b>', special: true, lstrip: true, rstrip: true, singleWord: true, normalized: true },
+  ]);
+});
+
 test('an added token takes the place of a placeholder of tokenizer.model, and no words become it', async () => {
   const field = (value: string | Buffer): Buffer => Buffer.concat([Buffer.of(10, value.length), Buffer.from(value)]);
   // A field of the file, and in it the text: both of bytes behind a number and their length.

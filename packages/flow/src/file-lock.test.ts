@@ -54,17 +54,17 @@ test.each([
 
 test('a lock of a living process is waited for, and who waits is told for which', async () => {
   await writeFile(lock, `${thisHost} ${process.ppid}`);
-  const told: string[] = [];
+  const told: string[][] = [];
   const result = await withFileLock(
     lock,
     undefined,
     () => Promise.resolve('done'),
-    (path) => {
-      told.push(path);
+    (path, holder) => {
+      told.push([path, holder]);
       void rm(path);
     },
   );
-  expect({ result, told }).toEqual({ result: 'done', told: [lock] });
+  expect({ result, told }).toEqual({ result: 'done', told: [[lock, `process ${process.ppid}`]] });
 });
 
 test("a signal ends the waiting, and the lock stays its holder's", async () => {

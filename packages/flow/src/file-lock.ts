@@ -24,6 +24,14 @@ async function isAnothers(path: string): Promise<boolean> {
   }
 }
 
+/** Who a lock is waited for, in words. */
+async function holderOf(path: string): Promise<string> {
+  if (own.has(path)) return 'this process';
+  const [host, pid] = (await readFile(path, 'utf8').catch(() => '')).split(' ');
+  if (pid === undefined) return 'another process';
+  return host === thisHost ? `process ${pid}` : `process ${pid} of ${host}`;
+}
+
 /** Takes the lock, or breaks that of a dead holder and takes it. */
 async function taken(path: string): Promise<boolean> {
   if (own.has(path)) return false;
@@ -49,13 +57,13 @@ async function taken(path: string): Promise<boolean> {
 /**
  * Runs `body` while holding a lock file, so that two processes do not do the same long work at once. It saves work and
  * guards nothing: where a dead holder's lock is broken by two at the same instant, both go on.
- * @param onWait told once, after a few seconds of waiting, which file is waited for
+ * @param onWait told once, after a few seconds of waiting, which file is waited for, and who has it
  */
 export async function withFileLock<T>(
   lockFile: string,
   signal: AbortSignal | undefined,
   body: () => Promise<T>,
-  onWait?: (path: string) => void,
+  onWait?: (path: string, holder: string) => void,
 ): Promise<T> {
   const path = resolve(lockFile);
   const startedAt = performance.now();
@@ -64,7 +72,7 @@ export async function withFileLock<T>(
   while (!(await taken(path))) {
     if (!isTold && performance.now() - startedAt > noteMs) {
       isTold = true;
-      onWait?.(path);
+      onWait?.(path, await holderOf(path));
     }
     await sleep(pollMs, undefined, { signal });
   }

@@ -12,11 +12,19 @@ export function startHash({ bytes, hash }: Expected): Hash {
   return createHash('sha1').update(`blob ${bytes}\0`);
 }
 
+/** What long reading is told, and tells. */
+export interface Reading {
+  readonly signal?: AbortSignal | undefined;
+  /** Told how many bytes more were read. */
+  readonly onRead?: (bytes: number) => void;
+}
+
 /** Feeds a hash with the first `bytes` of a file. */
-export async function hashFile(hash: Hash, path: string, bytes: number, signal?: AbortSignal): Promise<void> {
+export async function hashFile(hash: Hash, path: string, bytes: number, { signal, onRead }: Reading): Promise<void> {
   if (bytes === 0) return;
   for await (const part of createReadStream(path, { end: bytes - 1, highWaterMark: 1 << 20, signal })) {
     hash.update(part as Buffer);
+    onRead?.((part as Buffer).length);
   }
 }
 
@@ -24,12 +32,12 @@ export async function hashFile(hash: Hash, path: string, bytes: number, signal?:
  * Whether a file is there and of its size; to `verify` is to read it and to compare its hash, too. What has the name of a blob is
  * put there when it is whole.
  */
-export async function isRight(path: string, file: Expected, verify: boolean, signal?: AbortSignal): Promise<boolean> {
+export async function isRight(path: string, file: Expected, verify: boolean, reading: Reading): Promise<boolean> {
   if ((await sizeOf(path)) !== file.bytes) return false;
   if (!verify) return true;
   const hash = startHash(file);
   try {
-    await hashFile(hash, path, file.bytes, signal);
+    await hashFile(hash, path, file.bytes, reading);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw cause;

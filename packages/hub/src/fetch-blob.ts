@@ -14,6 +14,15 @@ export const partSuffix = '.tessera.incomplete';
 /** A part that is of other bytes is thrown away once; a hub that sends them again is not asked a third time. */
 const maxMismatches = 2;
 
+export interface BlobFetchOptions {
+  /** Whether a blob that is there is read, too. */
+  readonly verify: boolean;
+  /** Told how many bytes came, or fewer than none where a part was thrown away. */
+  onBytes(bytes: number): void;
+  /** Told what takes long beside the work itself. */
+  readonly onNote?: ((text: string) => void) | undefined;
+}
+
 /** One file on its way into the cache. */
 export class BlobFetch {
   private readonly part: string;
@@ -21,17 +30,12 @@ export class BlobFetch {
   /** Bytes of the part, which `hash` has seen. */
   private done = 0;
 
-  /**
-   * @param onBytes called with how many came, or fewer than none where a part was thrown away
-   * @param verify whether a blob that is there is read, too
-   */
   constructor(
     private readonly client: HubClient,
     private readonly commit: string,
     private readonly file: HubFile,
     private readonly blob: string,
-    private readonly onBytes: (bytes: number) => void,
-    private readonly verify: boolean,
+    private readonly options: BlobFetchOptions,
   ) {
     this.part = `${blob}${partSuffix}`;
   }
@@ -44,14 +48,18 @@ export class BlobFetch {
    */
   async run(): Promise<number> {
     const { signal } = this.client.options;
+    const { verify, onBytes, onNote } = this.options;
     let fetched = 0;
+    const fetchOnce = async (): Promise<void> => {
+      if (await isRight(this.blob, this.file, verify, { signal })) return onBytes(this.file.bytes);
+      // Whoever puts a blob there has this lock: what is wrong now is nobody's new one.
+      await removeQuietly(this.blob);
+      fetched = await this.fetch();
+    };
     await writing(this.part, () =>
-      withFileLock(`${this.part}.lock`, signal, async () => {
-        if (await isRight(this.blob, this.file, this.verify, signal)) return this.onBytes(this.file.bytes);
-        // Whoever puts a blob there has this lock: what is wrong now is nobody's new one.
-        await removeQuietly(this.blob);
-        fetched = await this.fetch();
-      }),
+      withFileLock(`${this.part}.lock`, signal, fetchOnce, (path, holder) =>
+        onNote?.(`waiting for ${holder}, which fetches ${this.file.path} and holds ${path}`),
+      ),
     );
     return fetched;
   }
@@ -90,14 +98,14 @@ export class BlobFetch {
       await handle.truncate(0);
       return 0;
     }
-    await hashFile(this.hash, this.part, size, this.client.options.signal);
+    const { signal } = this.client.options;
+    await hashFile(this.hash, this.part, size, { signal, onRead: (bytes) => this.options.onBytes(bytes) });
     this.done = size;
-    this.onBytes(size);
     return size;
   }
 
   private async startAgain(handle: FileHandle): Promise<void> {
-    this.onBytes(-this.done);
+    this.options.onBytes(-this.done);
     this.done = 0;
     this.hash = startHash(this.file);
     await handle.truncate(0);
@@ -133,7 +141,7 @@ export class BlobFetch {
       await this.write(handle, part);
       this.hash?.update(part);
       this.done += part.length;
-      this.onBytes(part.length);
+      this.options.onBytes(part.length);
     }
     if (this.done < this.file.bytes) {
       throw new TesseraError(

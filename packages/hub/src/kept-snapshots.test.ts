@@ -129,13 +129,20 @@ test('of folders that are wanted those files come that are', async () => {
   await expect(pull(nowhere, { offline: true })).rejects.toMatchObject({ code: 'HUB_UNAVAILABLE' });
 });
 
-test('what is there is verified without the hub, too', async () => {
-  await using hub = await HubServer.start({ repository, files });
+test('what is there is verified without the hub, too, and who waits for that sees how far it is', async () => {
+  const large = Buffer.alloc(3 * 2 ** 20, 'weights');
+  await using hub = await HubServer.start({ repository, files: { ...files, 'model.safetensors': large } });
   const { dir } = await pull(hub.endpoint);
-  expect(await pull(nowhere, { offline: true, verify: true })).toMatchObject({ dir });
-  const damaged = Buffer.from(weights);
+  const progress: { doneBytes: number; totalBytes: number; file: string }[] = [];
+  const verified = await pull(nowhere, { offline: true, verify: true, onProgress: (each) => progress.push(each) });
+  expect(verified).toMatchObject({ dir });
+  expect(new Set(progress.map(({ file }) => file))).toEqual(new Set(verified.files));
+  // As it is read, not when all of a file is.
+  expect(progress.length).toBeGreaterThan(verified.files.length + 1);
+  expect(progress.at(-1)).toMatchObject({ doneBytes: verified.bytes, totalBytes: verified.bytes });
+  const damaged = Buffer.from(large);
   damaged[7] = (damaged[7] as number) ^ 1;
-  writeFileSync(blob(weights), damaged);
+  writeFileSync(blob(large), damaged);
   const refusal = { code: 'CHECKPOINT_INVALID', message: /model\.safetensors is damaged: its sha256 is not/ };
   await expect(pull(nowhere, { offline: true, verify: true })).rejects.toMatchObject(refusal);
   await expect(pull(nowhere, { verify: true })).rejects.toMatchObject(refusal);
@@ -188,8 +195,12 @@ test('a blob that is wrong is not removed while another process has it in hand',
   const pulling = pull(hub.endpoint, { onNote: (text) => notes.push(text) });
   await eventually(() => {
     utimesSync(lock, new Date(), new Date());
-    return notes.some((text) => /model\.safetensors in the cache is damaged/.test(text));
-  }, 'the blob was looked at');
+    return notes.some((text) => text.startsWith('waiting for'));
+  }, 'who waits for the other process says so');
+  expect(notes).toEqual([
+    'model.safetensors in the cache is damaged; it is fetched again',
+    `waiting for process 1 of another-machine, which fetches model.safetensors and holds ${lock}`,
+  ]);
   expect(readFileSync(blob(weights), 'utf8')).toBe('cut');
   writeFileSync(blob(weights), weights);
   rmSync(lock);

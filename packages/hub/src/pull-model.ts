@@ -80,9 +80,10 @@ export async function pullModel(id: ModelId, options: PullOptions): Promise<Pull
 /** What is there, as far as it can be trusted when nobody can be asked. */
 async function withoutHub(
   { model, files, isListed, kind }: CompleteSnapshot,
-  { verify, signal, onNote }: PullOptions,
+  { verify, signal, onNote, onProgress }: PullOptions,
 ): Promise<PulledModel> {
-  const { id, dir } = model;
+  const { id, dir, bytes: totalBytes } = model;
+  let doneBytes = 0;
   if (!isListed && kind === 'gguf' && id.file === undefined) {
     onNote?.(`${model.files[0]} is taken, which is there; what else ${id.repository} has is not known without the hub`);
   }
@@ -93,7 +94,11 @@ async function withoutHub(
         `${join(dir, path)} is no link to a blob, so that its hash is not known`,
       );
     }
-    if (await isRight(join(dir, path), { bytes, hash }, true, signal)) continue;
+    const onRead = (read: number): void => {
+      doneBytes += read;
+      onProgress?.({ doneBytes, totalBytes, file: path });
+    };
+    if (await isRight(join(dir, path), { bytes, hash }, true, { signal, onRead })) continue;
     throw new TesseraError(
       'CHECKPOINT_INVALID',
       `${join(dir, path)} is damaged: its ${hash.algorithm} is not ${hash.hex}; a pull that verifies and can ask the hub fetches it again`,
@@ -219,8 +224,12 @@ class Pull {
 
   private async fetchOne(commit: string, file: HubFile, signal: AbortSignal): Promise<void> {
     const client = new HubClient({ ...this.client.options, signal });
+    const { verify, options } = this;
     const onBytes = (bytes: number): void => this.count(bytes, file.path);
-    const fetched = await new BlobFetch(client, commit, file, this.cache.blob(file.hash), onBytes, this.verify).run();
+    const blob = this.cache.blob(file.hash);
+    const fetch = new BlobFetch(client, commit, file, blob, { verify, onBytes, onNote: options.onNote });
+    // Others come meanwhile, so the sum is read only when this one is there.
+    const fetched = await fetch.run();
     this.fetchedBytes += fetched;
   }
 
@@ -230,10 +239,14 @@ class Pull {
 
   private async isThere(file: HubFile): Promise<boolean> {
     const blob = this.cache.blob(file.hash);
-    if (await isRight(blob, file, this.verify, this.signal)) {
-      this.count(file.bytes, file.path);
-      return true;
-    }
+    let counted = 0;
+    const onRead = (bytes: number): void => {
+      counted += bytes;
+      this.count(bytes, file.path);
+    };
+    const isThere = await isRight(blob, file, this.verify, { signal: this.signal, onRead });
+    this.count((isThere ? file.bytes : 0) - counted, file.path);
+    if (isThere) return true;
     if ((await sizeOf(blob)) !== undefined) {
       this.options.onNote?.(`${file.path} in the cache is damaged; it is fetched again`);
     }
@@ -244,7 +257,7 @@ class Pull {
   private async isLinked(commit: string, file: HubFile): Promise<boolean> {
     if (!(await this.cache.isLinked(commit, file))) return false;
     const at = join(this.cache.snapshot(commit), file.path);
-    return !this.verify || !(await isCopy(at)) || (await isRight(at, file, true, this.signal));
+    return !this.verify || !(await isCopy(at)) || (await isRight(at, file, true, { signal: this.signal }));
   }
 
   private count(bytes: number, file: string): void {

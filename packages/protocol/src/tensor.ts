@@ -71,6 +71,11 @@ const arrayTypes = {
   bool: Uint8Array,
 } as const;
 
+/** Room for so many elements, all of them 0. */
+export function zeros<D extends DType>(dtype: D, length: number): ArrayOf[D] {
+  return new arrayTypes[dtype](length) as ArrayOf[D];
+}
+
 /** The tensor's bytes, little-endian, as a view: nothing is copied. */
 export function tensorBytes(source: Tensor): Uint8Array {
   return new Uint8Array(source.data.buffer, source.data.byteOffset, source.data.byteLength);

@@ -176,6 +176,30 @@ test('an added token is found whatever signs it is written with', () => {
   }
 });
 
+test('a token that must stand alone is found between no letters and digits', () => {
+  const tokenizer = new Tokenizer({ ...toy, added_tokens: [{ id: 3, content: 'ab', single_word: true }] });
+  const found = (text: string): boolean => [...tokenizer.split(text)].some((part) => 'id' in part);
+  expect(['ab', 'a ab b', 'é ab!', '(ab)'].map(found)).toEqual([true, true, true, true]);
+  expect(['aab', 'abb', 'éab', 'ab1', 'ab_'].map(found)).toEqual([false, false, false, false, false]);
+});
+
+test('unknown characters side by side are one unknown token or one each, as the file says', () => {
+  const ids = (fuse_unk?: boolean): number[] =>
+    new Tokenizer({
+      ...toy,
+      pre_tokenizer: null,
+      model: { ...bpe, vocab: { '?': 0, a: 1 }, merges: [], unk_token: '?', fuse_unk },
+    }).encode('xyaz');
+  expect(ids(true)).toEqual([0, 1, 0]);
+  expect(ids(false)).toEqual([0, 0, 1, 0]);
+  expect(ids()).toEqual([0, 0, 1, 0]);
+});
+
+test('the longest token bounds a text by its tokens', () => {
+  const model = { ...bpe, vocab: { a: 0, aaaa: 1, b: 2 }, merges: [] };
+  expect(new Tokenizer({ ...toy, model }).longestToken).toBe(4);
+});
+
 test('words never become special tokens, by merges, whole words or likelihoods', () => {
   const vocab = { '<': 0, s: 1, '>': 2, 's>': 3, '<s>': 9 };
   const merges = [

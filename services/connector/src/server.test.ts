@@ -98,7 +98,7 @@ test('a tensor may come in any number of parts, between two that come whole', as
     const expected = await goldenTensor(`${name}.visual_tokens`);
     expect(relativeError(visualTokens(responses[at]), expected), name).toBeLessThan(tolerance);
   }
-  await expect(connect(cut.slice(0, 2))).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
+  await expect(connect(cut.slice(0, 2))).rejects.toMatchObject({ code: 'TENSOR_INVALID', field: 'features.last' });
 });
 
 test.each<[string, () => TensorPart | undefined]>([
@@ -117,7 +117,10 @@ test.each<[string, () => TensorPart | undefined]>([
     () => ({ dataType: DataType.UNSPECIFIED, shape: [36, 256], data: Buffer.alloc(36 * 256 * 2), last: true }),
   ],
 ])('refuses %s, and answers the next call', async (_, message) => {
-  await expect(connect([message()])).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
+  await expect(connect([message()])).rejects.toMatchObject({
+    code: 'TENSOR_INVALID',
+    field: expect.stringMatching(/^features\b/),
+  });
   await expectRight();
 });
 

@@ -40,9 +40,9 @@ async function deployment(limits: Partial<BusLimits> = {}) {
     ...testbed,
     start: (settings: Partial<ConnectorSettings> = {}) =>
       testbed.start((given) => startService(connector, { ...given, ...settings })),
-    async queue(requestId: string, features: TensorRef) {
+    async queue(requestId: string, features: TensorRef | undefined, changes: Partial<ConnectJob> = {}) {
       const key = { requestId, attempt: 0, item: 0 };
-      const job: ConnectJob = { key, tile: 0, features, encoder: encoderTiming };
+      const job: ConnectJob = { key, tile: 0, features, encoder: encoderTiming, ...changes };
       await testbed.bus.publish(connectQueue, job, { deadlineMs: Date.now() + 60_000, deliverTo: testbed.engine });
     },
     async tokensOf(requestId: string): Promise<Float32Tensor> {
@@ -70,6 +70,9 @@ test('a job becomes visual tokens, with what both stages measured', async () => 
     timings: [encoderTiming, { stage: 'connector', busyMs: expect.any(Number), endedAtMs: expect.any(Number) }],
   });
   expect(relativeError(await stage.tokensOf('one'), await goldenTensor('apple.visual_tokens'))).toBeLessThan(tolerance);
+  await stage.queue('alone', inline(await goldenTensor('apple.features')), { encoder: undefined });
+  const alone = await stage.firstOutcome('alone');
+  expect(alone?.kind === 'tensor' && alone.timings.map((timing) => timing.stage)).toEqual(['connector']);
 });
 
 test('features and tokens over the limit of a message travel in parts', async () => {
@@ -120,6 +123,8 @@ test('bad features fail in the place of the tokens, and the next tile is right',
   expect(await stage.firstOutcome('bytes')).toMatchObject({ kind: 'failure', code: 'TENSOR_INVALID' });
   await stage.queue('nowhere', { tensor: undefined, stored: undefined });
   expect(await stage.firstOutcome('nowhere')).toMatchObject({ kind: 'failure', code: 'TENSOR_INVALID' });
+  await stage.queue('nothing', undefined);
+  expect(await stage.firstOutcome('nothing')).toMatchObject({ kind: 'failure', code: 'REQUEST_INVALID' });
 
   await stage.queue('good', inline(good));
   expect(relativeError(await stage.tokensOf('good'), await goldenTensor('apple.visual_tokens'))).toBeLessThan(

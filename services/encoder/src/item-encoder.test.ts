@@ -25,9 +25,13 @@ let session: Session;
 let preprocessing: Preprocessing;
 let apple: Uint8Array;
 
-function encoderOf(changes: Partial<Preprocessing> = {}, options: Partial<ItemEncoderOptions> = {}): ItemEncoder {
+function encoderOf(
+  changes: Partial<Preprocessing> = {},
+  options: Partial<ItemEncoderOptions> = {},
+  waitMs = 2,
+): ItemEncoder {
   const ports = encoderPorts({ inputSize: { height: 96, width: 96 }, patches: 36, width: 256 });
-  const graph = new BatchedGraph(session, { ...ports, what: 'tiles', maxBatch: 4, waitMs: 2, maxWaiting: 16 });
+  const graph = new BatchedGraph(session, { ...ports, what: 'tiles', maxBatch: 4, waitMs, maxWaiting: 16 });
   return new ItemEncoder(graph, {
     preprocessing: { ...preprocessing, ...changes },
     limits: defaultMediaLimits,
@@ -105,7 +109,8 @@ test('a cut picture is refused, and what it held is free for the next', async ()
 });
 
 test('what waits for memory says so, and gives back what comes too late for it', async () => {
-  const encoder = encoderOf({}, { maxPixelsInFlight: 10_000 });
+  // A pixel less than two pictures have.
+  const encoder = encoderOf({}, { maxPixelsInFlight: 2 * 96 * 96 - 1 });
   const first = encoder.encode({ bytes: apple, signal: never });
   await first.next();
   let going = 0;
@@ -123,8 +128,31 @@ test('what waits for memory says so, and gives back what comes too late for it',
   third.catch(() => undefined);
   await eventually(() => going === 2, 'both wait');
   await first.return(undefined);
-  expect(await second).toHaveLength(1);
+  const [waited] = await second;
+  expect((waited as EncodedTile).queueMs).toBeGreaterThan(0);
   await expect(third).rejects.toThrow('cancelled meanwhile');
+  expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
+});
+
+test('tiles of an item that ends before they are there are no longer waited for', async () => {
+  // Whoever waits for a tile that was announced waits for ever here.
+  const encoder = encoderOf(inTiles(), { maxPixelsInFlight: 10_000 }, 2 ** 31 - 1);
+  await expect(encodeAll(encoder, { bytes: apple.subarray(0, apple.length / 2) })).rejects.toThrow();
+  const first = encoder.encode({ bytes: apple, signal: never });
+  await first.next();
+  const leaving = new AbortController();
+  let waits = 0;
+  const whileWaiting: WhileWaiting = async (wait) => {
+    waits++;
+    const memory = await wait;
+    leaving.abort();
+    return memory;
+  };
+  const drawing = encodeAll(encoder, { bytes: wide, signal: leaving.signal, whileWaiting });
+  const left = expect(drawing).rejects.toThrow();
+  await eventually(() => waits === 1, 'the drawing waits for memory');
+  await first.return(undefined);
+  await left;
   expect(await encodeAll(encoder, { bytes: apple })).toHaveLength(1);
 });
 

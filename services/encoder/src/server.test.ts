@@ -116,17 +116,32 @@ test('encodes a picture sent in parts', async () => {
   expect(parted?.features).toEqual(one?.features);
 });
 
-test.each<[string, string, () => Iterable<Part>]>([
-  ['no part at all', 'MEDIA_MISSING', () => []],
-  ['an end before the last part', 'MEDIA_MISSING', () => [{ data: apple }]],
-  ['a second item', 'REQUEST_INVALID', () => [{ data: apple }, { name: 'b', data: apple, last: true }]],
-  ['a part over 512 KiB', 'MESSAGE_TOO_LARGE', () => [{ data: Buffer.alloc(513 * 1024), last: true }]],
-  ['more bytes than allowed', 'MEDIA_TOO_LARGE', () => Array(5).fill({ data: Buffer.alloc(512 * 1024) })],
-  ['what is no picture', 'MEDIA_NOT_RECOGNISED', () => [{ data: Buffer.from('hello, world'), last: true }]],
-  ['no bytes', 'MEDIA_EMPTY', () => [{ data: Buffer.alloc(0), last: true }]],
-  ['a cut picture', 'MEDIA_CORRUPT', () => [{ data: apple.subarray(0, apple.length / 2), last: true }]],
-])('refuses %s, and answers the next call', async (_, code, parts) => {
-  await expect(encode(parts())).rejects.toMatchObject({ code });
+test.each<[string, string, string | undefined, () => Iterable<Part>]>([
+  ['no part at all', 'MEDIA_MISSING', 'media_part.last', () => []],
+  ['an end before the last part', 'MEDIA_MISSING', 'media_part.last', () => [{ data: apple }]],
+  [
+    'a second item',
+    'REQUEST_INVALID',
+    'media_part.name',
+    () => [{ data: apple }, { name: 'b', data: apple, last: true }],
+  ],
+  [
+    'a part over 512 KiB',
+    'MESSAGE_TOO_LARGE',
+    'media_part.data',
+    () => [{ data: Buffer.alloc(513 * 1024), last: true }],
+  ],
+  [
+    'more bytes than allowed',
+    'MEDIA_TOO_LARGE',
+    'media_part.data',
+    () => Array(5).fill({ data: Buffer.alloc(512 * 1024) }),
+  ],
+  ['what is no picture', 'MEDIA_NOT_RECOGNISED', undefined, () => [{ data: Buffer.from('hello, world'), last: true }]],
+  ['no bytes', 'MEDIA_EMPTY', undefined, () => [{ data: Buffer.alloc(0), last: true }]],
+  ['a cut picture', 'MEDIA_CORRUPT', undefined, () => [{ data: apple.subarray(0, apple.length / 2), last: true }]],
+])('refuses %s, and answers the next call', async (_, code, field, parts) => {
+  await expect(encode(parts())).rejects.toMatchObject({ code, field });
   await expectRight();
 });
 

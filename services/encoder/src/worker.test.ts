@@ -149,6 +149,10 @@ test('bad media fails in the place of its tokens, and the next picture is right'
   }
   await stage.queue('range', whole, size, { tileCount: 2 });
   expect(await stage.firstOutcome('range')).toMatchObject({ code: 'REQUEST_INVALID' });
+  for (const missing of ['media', 'size']) {
+    await stage.queue(missing, whole, size, { [missing]: undefined });
+    expect(await stage.firstOutcome(missing)).toMatchObject({ code: 'REQUEST_INVALID' });
+  }
   await stage.queue('kind', whole, size, { modality: Modality.UNSPECIFIED });
   expect(await stage.firstOutcome('kind')).toMatchObject({ code: 'UNSUPPORTED' });
 

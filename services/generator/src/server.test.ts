@@ -97,26 +97,33 @@ test('draws: progress each step, then the file; a seed gives the same file again
   expect(unseeded?.file).not.toEqual(unseededAgain?.file);
 });
 
-test.each<[string, string, () => AsyncIterable<Sent>]>([
-  ['too many steps', 'REQUEST_INVALID', () => request({ steps: 201 })],
-  ['no steps', 'REQUEST_INVALID', () => request({ steps: 0 })],
-  ['too much guidance', 'REQUEST_INVALID', () => request({ guidance: 21 })],
-  ['no condition', 'TENSOR_INVALID', () => request({}, [])],
-  ['a stream without anything', 'TENSOR_INVALID', () => messages()],
-  ['a condition before the start', 'REQUEST_INVALID', () => messages({ $case: 'condition', value: {} })],
-  ['a second start', 'REQUEST_INVALID', () => messages({ $case: 'start', value: {} }, { $case: 'start', value: {} })],
+test.each<[string, string, string, () => AsyncIterable<Sent>]>([
+  ['too many steps', 'REQUEST_INVALID', 'start.options.steps', () => request({ steps: 201 })],
+  ['no steps', 'REQUEST_INVALID', 'start.options.steps', () => request({ steps: 0 })],
+  ['too much guidance', 'REQUEST_INVALID', 'start.options.guidance', () => request({ guidance: 21 })],
+  ['no condition', 'TENSOR_INVALID', 'condition.last', () => request({}, [])],
+  ['a stream without anything', 'TENSOR_INVALID', 'condition.last', () => messages()],
+  ['a condition before the start', 'REQUEST_INVALID', 'start', () => messages({ $case: 'condition', value: {} })],
+  [
+    'a second start',
+    'REQUEST_INVALID',
+    'condition',
+    () => messages({ $case: 'start', value: {} }, { $case: 'start', value: {} }),
+  ],
   [
     'too many rows',
     'TENSOR_INVALID',
+    'condition',
     () => request({}, [...encodeTensorParts(tensor('float32', [17, 256], new Float32Array(17 * 256)), 'float16')]),
   ],
   [
     'too few bytes',
     'TENSOR_INVALID',
+    'condition',
     () => request({}, [{ dataType: DataType.FLOAT32, shape: [16, 256], data: Buffer.alloc(4), last: true }]),
   ],
-])('refuses %s, and answers the next call', async (_, code, bad) => {
-  await expect(collect(client.draw(bad()))).rejects.toMatchObject({ code });
+])('refuses %s, and answers the next call', async (_, code, field, bad) => {
+  await expect(collect(client.draw(bad()))).rejects.toMatchObject({ code, field });
   await expectRight();
 });
 

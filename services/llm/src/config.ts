@@ -70,7 +70,7 @@ export const llmSettings = {
   }),
   'kv.maxBytes': setting(positive.optional(), {
     description:
-      "Bytes that the KV cache may take, in a layer shard those of all engines together. One token takes 8 x layers x KV heads x head width bytes, and all sequences that run take as much as the longest. By default half of what the weights in this process leave of the memory that it may use: the limit of its container, or the machine's. Where experts are placed, only those that the placement gives to engines count, as it is at the start; where layers are in shards, each process counts the weights and the cache of its own.",
+      "Bytes that the KV cache may take, in a layer shard those of all engines together. One token takes 8 x layers x KV heads x head width bytes, 4 x of a bundle that was compiled with --kv-cache float16, and all sequences that run take as much as the longest. By default half of what the weights in this process leave of the memory that it may use: the limit of its container, or the machine's. Where experts are placed, only those that the placement gives to engines count, as it is at the start; where layers are in shards, each process counts the weights and the cache of its own.",
     example: '17179869184',
   }),
   'kv.reusePrefixes': setting(z.boolean(), {

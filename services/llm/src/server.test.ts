@@ -191,7 +191,11 @@ test('a failure of the encoder takes the place of the tokens', async () => {
   const key = { requestId: broken.requestId, attempt: 1, item: 0 };
   const error = new TesseraError('MEDIA_CORRUPT', 'the picture ends too early');
   await bus.publishFailure(encodeQueue, key, 0, error, { deadlineMs: Date.now() + 10_000, deliverTo: inbox });
-  expect((await answer).error).toMatchObject({ code: 'MEDIA_CORRUPT', message: 'the picture ends too early' });
+  expect((await answer).error).toMatchObject({
+    code: 'MEDIA_CORRUPT',
+    message: 'the picture ends too early',
+    options: { field: 'media[0]' },
+  });
 });
 
 test('a drawing is on the generate queue before the client hears of it', async () => {

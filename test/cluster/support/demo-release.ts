@@ -27,7 +27,7 @@ export const small = { requests: { cpu: '20m', memory: '64Mi' } };
 
 /** All nodes share this machine, which may have more to do: who is late is not dead. */
 const late = { timeoutSeconds: 30, failureThreshold: 30 };
-const probes = { startup: { extraSeconds: 900, timeoutSeconds: 30 }, readiness: late, liveness: late };
+export const probes = { startup: { extraSeconds: 900, timeoutSeconds: 30 }, readiness: late, liveness: late };
 
 const firstRelease = 'tessera';
 

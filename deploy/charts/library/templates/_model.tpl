@@ -85,7 +85,7 @@ they made when a pod's containers are started anew; so nothing looks whole that 
 {{- with $model.source.compile }}
 - name: compile
   {{- include "tessera.toolsContainer" (dict "part" $ "image" .image "resources" .resources) | nindent 2 }}
-  args: [compile, /checkpoint, --out, /work/bundle, --keep, --weights, {{ .weights | default "int8" }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}]
+  args: [compile, /checkpoint, --out, /work/bundle, --keep, --weights, {{ .weights | default "int8" }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}{{ with .kvCache }}, --kv-cache, {{ . }}{{ end }}]
   volumeMounts:
     - name: model
       mountPath: /work
@@ -96,7 +96,7 @@ they made when a pod's containers are started anew; so nothing looks whole that 
 {{- with $model.source.pull }}
 - name: pull
   {{- include "tessera.toolsContainer" (dict "part" $ "image" .image "resources" .resources "env" (include "tessera.pullEnv" . | fromYamlArray)) | nindent 2 }}
-  args: [compile, --out, /work/bundle, --keep, --weights, {{ .weights | default (empty .file | ternary "int8" "auto") }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}, {{ printf "%s@%s%s" .id .revision (empty .file | ternary "" (printf ":%s" .file)) | quote }}]
+  args: [compile, --out, /work/bundle, --keep, --weights, {{ .weights | default (empty .file | ternary "int8" "auto") }}{{ with .cut }}, --cut, {{ . | quote }}{{ end }}{{ with .kvCache }}, --kv-cache, {{ . }}{{ end }}, {{ printf "%s@%s%s" .id .revision (empty .file | ternary "" (printf ":%s" .file)) | quote }}]
   volumeMounts:
     - name: model
       mountPath: /work

@@ -320,7 +320,47 @@ test('what is no job leaves the queue, and its request is told where it can be',
   expect(runs).toBe(0);
 });
 
-test('what a worker cannot finish before it ends goes to another one at once, not after the ack wait', async () => {
+test('a worker that is told to leave keeps what it holds for as long as it is not overdue', async () => {
+  const outcomes: JobOutcome[] = [];
+  const observer = { jobEnded: (_kind: string, outcome: JobOutcome) => outcomes.push(outcome) };
+  const bus = await cleanup.bus(server.url, { observer });
+  const leave = new AbortController();
+  const [begun, gate] = [deferred(), deferred()];
+  const aborted: boolean[] = [];
+  const working = bus.work(encodeQueue, {
+    slots: 1,
+    signal: leave.signal,
+    overdue: cleanup.signal(),
+    handler: async (_, { signal }) => {
+      begun.resolve();
+      await gate.promise;
+      aborted.push(signal.aborted);
+    },
+  });
+  await bus.publish(encodeQueue, encodeJob('a'), toNobody());
+  await begun.promise;
+  leave.abort();
+  // Another gets what comes from now on, so the worker has closed its door.
+  const others: string[] = [];
+  void bus.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async ({ key }) => {
+      others.push(key?.requestId ?? '');
+    },
+  });
+  await bus.publish(encodeQueue, encodeJob('b'), toNobody());
+  await eventually(() => outcomes.length > 0, 'the next one is done');
+  expect(others).toEqual(['b']);
+  gate.resolve();
+  await working;
+  expect([outcomes, aborted]).toEqual([['done', 'done'], [false]]);
+});
+
+test.each([
+  ['before it is overdue', ['leave', 'overdue']],
+  ['when it is overdue', ['overdue', 'leave']],
+] as const)('what a worker that is told to leave %s cannot finish goes to another one at once', async (_, order) => {
   const prefix = newId('t');
   const limits = { ackWaitMs: 600_000 };
   const [one, other] = [
@@ -341,14 +381,15 @@ test('what a worker cannot finish before it ends goes to another one at once, no
   });
   await one.publish(encodeQueue, encodeJob('long', 0), toNobody());
   await begun.promise;
-  leave.abort();
+  const [first, second] = order.map((what) => (what === 'leave' ? leave : overdue));
+  first?.abort();
   const done = deferred<number>();
   void other.work(encodeQueue, {
     slots: 1,
     signal: cleanup.signal(),
     handler: async (_, { deliveries }) => done.resolve(deliveries),
   });
-  overdue.abort();
+  second?.abort();
   await working;
   expect(await done.promise).toBe(2);
   await eventually(async () => (await other.queueDepths())[0]?.running === 0, 'it is done once');

@@ -80,9 +80,15 @@ test('the same job published twice is queued once', async () => {
 
 test('a full queue makes the sender wait, and goes on when there is room', async () => {
   let refusals = 0;
+  const published: string[] = [];
+  const waited: string[] = [];
   const bus = await cleanup.bus(server.url, {
     limits: { maxJobs: 2, queueWaitMs: 60_000 },
-    observer: { queueFull: () => refusals++ },
+    observer: {
+      queueFull: () => refusals++,
+      published: (kind) => published.push(kind),
+      fullWaited: (kind, waitedMs) => waited.push(waitedMs > 0 ? kind : `${kind} for ${waitedMs} ms`),
+    },
   });
   for (let tile = 0; tile < 2; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
   const third = bus.publish(encodeQueue, encodeJob('a', 2), toNobody());
@@ -97,6 +103,11 @@ test('a full queue makes the sender wait, and goes on when there is room', async
   });
   await third;
   await eventually(() => tiles.length === 3, 'all three are done');
+  expect({ refusals, published, waited }).toEqual({
+    refusals: 1,
+    published: ['encode', 'encode', 'encode'],
+    waited: ['encode'],
+  });
 });
 
 test('a queue that stays full is QUEUE_FULL with a delay, and what was admitted stays', async () => {

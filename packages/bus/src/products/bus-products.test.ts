@@ -237,6 +237,17 @@ test('a consumer that is deleted under its inbox is made again', async () => {
   expect(await reading).toMatchObject([{ tile: 0 }]);
 });
 
+test('a stream that is deleted under its inbox is made again, before anybody sends', async () => {
+  const { bus, inbox, prefix, to } = await engine();
+  const { jsm } = await raw();
+  const reading = take(inbox.receive('a', cleanup.signal()), 1);
+  await jsm.streams.delete(`${prefix}_v2_tokens_0`);
+  const consumers = async () => (await jsm.streams.info(`${prefix}_v2_tokens_0`)).state.consumer_count;
+  await eventually(async () => (await consumers().catch(() => 0)) === 1, 'stream and consumer are there again');
+  await sendTokens(bus, jobKey('a'), 0, counted(2, 8), to());
+  expect(await reading).toMatchObject([{ tile: 0 }]);
+});
+
 test('a full stream makes its maker wait until its reader has made room', async () => {
   const full: string[] = [];
   const observer = { queueFull: (kind: string) => full.push(kind) };
@@ -313,6 +324,34 @@ test('features of a job that is thrown away go with it, and so does what was sto
   await bus.cancel('a');
   void bus.work(connectQueue, { slots: 1, signal: cleanup.signal(), handler: async () => {} });
   await eventually(async () => (await parts()) === 0, 'they are gone with the job');
+});
+
+test('features of a job that a full queue did not take go when nobody will try again, and stay for who will', async () => {
+  const prefix = newId('t');
+  let full = 0;
+  const limits = { partBytes: 16_000, maxJobs: 1 };
+  const observer = { queueFull: () => full++ };
+  const patient = await cleanup.bus(server.url, { prefix, limits: { ...limits, queueWaitMs: 60_000 }, observer });
+  const hasty = await cleanup.bus(server.url, { prefix, limits: { ...limits, queueWaitMs: 50 } });
+  const { jsm } = await raw();
+  const parts = async () => (await jsm.streams.info(`${prefix}_v2_parts_0`)).state.messages;
+  const to = { deadlineMs: inAMinute(), deliverTo: nobody };
+  const job = { tile: 0, encoder: undefined };
+  await patient.publish(connectQueue, { ...job, key: jobKey('a'), features: undefined }, to);
+  const features = await patient.storeTensor(jobKey('b'), 0, counted(128, 512), to);
+  const refused = hasty.publish(connectQueue, { ...job, key: jobKey('b'), features }, to);
+  await expect(refused).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+  expect(await parts()).toBe(9);
+  const leaving = new AbortController();
+  const waiting = patient.publish(
+    connectQueue,
+    { ...job, key: jobKey('b'), features },
+    { ...to, signal: leaving.signal },
+  );
+  await eventually(() => full > 0, 'there is no room for it');
+  leaving.abort();
+  await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
+  expect(await parts()).toBe(0);
 });
 
 test('features whose number is another message by now are not taken for it', async () => {

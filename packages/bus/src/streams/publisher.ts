@@ -109,13 +109,6 @@ export class Publisher {
     }
   }
 
-  /** Publishers that wait because a stream is full. */
-  get waitingForRoom(): number {
-    let waiting = 0;
-    for (const gate of this.gates.values()) waiting += gate.size;
-    return waiting;
-  }
-
   private gate(stream: string): StreamGate {
     let gate = this.gates.get(stream);
     if (gate === undefined) {

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type BundleManifest, readBundle } from '@tessera/bundle';
+import { type BundleManifest, type KvCacheType, readBundle } from '@tessera/bundle';
 import { type Cut, compileCheckpoint, requireMadeFrom, requireMadeFromId, type WantedWeights } from '@tessera/compiler';
 import { hubId, localModel } from '../model-source.js';
 import { note, progress } from '../terminal.js';
@@ -9,6 +9,7 @@ export interface CompileCommandOptions {
   readonly out: string;
   readonly weights: WantedWeights;
   readonly cut?: Cut;
+  readonly kvCache: KvCacheType;
   /** Whether a bundle that is there already, and made from the same, is left as it is. */
   readonly keep: boolean;
   readonly json: boolean;
@@ -31,6 +32,7 @@ export async function compile(checkpoint: string, options: CompileCommandOptions
       name,
       weights: options.weights,
       cut: options.cut,
+      kvCache: options.kvCache,
       ids,
       remembers: options.keep && ids === undefined,
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
@@ -50,13 +52,13 @@ export async function compile(checkpoint: string, options: CompileCommandOptions
 async function bundleAt(
   out: string,
   checkpoint: string,
-  { weights, cut }: CompileCommandOptions,
+  { weights, cut, kvCache }: CompileCommandOptions,
   signal: AbortSignal,
 ): Promise<BundleManifest | undefined> {
   if (!(await stat(out).catch(() => undefined))) return undefined;
   const bundle = await readBundle(out);
   const id = await hubId(checkpoint);
-  if (id === undefined) await requireMadeFrom(bundle, checkpoint, { weights, cut, signal });
-  else await requireMadeFromId(bundle, id, { weights, cut });
+  if (id === undefined) await requireMadeFrom(bundle, checkpoint, { weights, cut, kvCache, signal });
+  else await requireMadeFromId(bundle, id, { weights, cut, kvCache });
   return bundle.manifest;
 }

@@ -7,6 +7,7 @@ import { requireWritable } from '../chat/output-file.js';
 import { readAddresses } from '../profile/deployment.js';
 import { readOverrides } from '../profile/limits.js';
 import { measureProfile } from '../profile/measure-profile.js';
+import { requireServices } from '../profile/measure-starts.js';
 import { note, table } from '../terminal.js';
 import { readTls, type TlsFlags } from '../tls-flags.js';
 
@@ -29,9 +30,11 @@ export interface ProfileCommandOptions extends TlsFlags {
 export async function profile(options: ProfileCommandOptions, signal: AbortSignal): Promise<void> {
   if (!(options.effort > 0 && options.effort <= 100))
     throw new TesseraError('CONFIG_INVALID', '--effort must be above 0 and at most 100');
+  if (options.starts) requireServices();
   if (options.out !== undefined) await requireWritable(resolve(options.out));
   const addresses = await readAddresses(options.deployment, options.stage);
-  const bundle = await readBundle(resolve(options.bundle));
+  // Its files are for the replicas that are started here; what is measured elsewhere needs the manifest alone.
+  const bundle = await readBundle(resolve(options.bundle), options.starts ? undefined : []);
   const timeout = AbortSignal.timeout(options.timeoutS * 1000);
   const startedAt = performance.now();
   const tell = (what: string): void => {

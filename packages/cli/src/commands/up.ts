@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { readBundle } from '@tessera/bundle';
+import { type KvCacheType, readBundle } from '@tessera/bundle';
 import { Bus, shownUrl } from '@tessera/bus';
 import { ensureBundle, type WantedWeights } from '@tessera/compiler';
 import { localModel } from '../model-source.js';
@@ -15,6 +15,7 @@ import { Stack, servicesOf } from '../up/stack.js';
 export interface UpOptions {
   readonly model: string;
   readonly weights: WantedWeights;
+  readonly kvCache: KvCacheType;
   /** Expert shards to be started; without it the engine has the whole model. */
   readonly experts?: number;
   readonly cache: string;
@@ -105,6 +106,7 @@ async function compiledBundle(options: UpOptions, signal: AbortSignal): Promise<
     const { dir } = await ensureBundle(path, resolve(options.cache), {
       name,
       weights: options.weights,
+      kvCache: options.kvCache,
       cut: options.experts === undefined ? undefined : 'experts',
       onProgress: ({ doneBytes, totalBytes, stage }) => bar.update(doneBytes, totalBytes, stage),
       onNote: note,

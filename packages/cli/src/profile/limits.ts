@@ -1,12 +1,23 @@
 import { TesseraError } from '@tessera/protocol';
-import type { SettingsSchema } from '@tessera/service';
 import { HintedError } from '../hinted-error.js';
+import type { DeploymentAddresses, StageAddress } from './deployment.js';
+import { metricsUrl, scrape } from './scrape.js';
 
-/** Settings by stage and name, such as `encoder.jobs.slots`, as they are in a deployment. */
+/** The settings that a profile is made of, by stage. */
+const names = {
+  gateway: ['requests.maxInFlight', 'encode.tilesPerJob'],
+  encoder: ['jobs.slots', 'batch.waitMs'],
+  connector: ['jobs.slots', 'batch.waitMs'],
+  llm: ['engine.maxWaitingForTiles', 'engine.maxStepTokens', 'engine.maxChunkTokens'],
+  generator: ['jobs.slots'],
+} as const;
+
+/** Settings by stage and name, such as `encoder.jobs.slots`, that are to be taken instead of what the services tell. */
 export type Overrides = ReadonlyMap<string, number>;
 
 /** `--set encoder.jobs.slots=16`. @throws TesseraError CONFIG_INVALID */
 export function readOverrides(given: readonly string[]): Overrides {
+  const known = Object.entries(names).flatMap(([stage, each]) => each.map((name) => `${stage}.${name}`));
   return new Map(
     given.map((text) => {
       const [, name, value] = /^(\w+\.[\w.]+)=(\d+)$/.exec(text) ?? [];
@@ -16,69 +27,61 @@ export function readOverrides(given: readonly string[]): Overrides {
           `${text} is no setting: say STAGE.SETTING=NUMBER, as encoder.jobs.slots=16`,
         );
       }
+      if (!known.includes(name)) {
+        throw new TesseraError(
+          'CONFIG_INVALID',
+          `${name} is no setting that a profile is made of (--set); those are ${known.join(', ')}`,
+        );
+      }
       return [name, Number(value)];
     }),
   );
 }
 
-/** @throws HintedError where the services are not installed beside the command, as in the image of the tools */
-async function settingsTables() {
-  try {
-    const [encoder, connector, llm, generator, gateway] = await Promise.all([
-      import('@tessera/encoder'),
-      import('@tessera/connector'),
-      import('@tessera/llm'),
-      import('@tessera/generator'),
-      import('@tessera/gateway'),
-    ]);
-    return {
-      encoderSettings: encoder.encoderSettings,
-      connectorSettings: connector.connectorSettings,
-      llmSettings: llm.llmSettings,
-      generatorSettings: generator.generatorSettings,
-      gatewaySettings: gateway.gatewaySettings,
-    };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+/**
+ * The limits that the services were set to, of each stage that is there.
+ * @throws TesseraError UNSUPPORTED naming one that a service does not tell
+ */
+export async function limitsInForce(
+  { stages }: Pick<DeploymentAddresses, 'stages'>,
+  overrides: Overrides,
+  signal: AbortSignal,
+) {
+  const texts = new Map<string, string>();
+  const read = async ([stage, { metrics }]: readonly [string, StageAddress]): Promise<void> => {
+    texts.set(stage, await scrape(metricsUrl(metrics), signal));
+  };
+  await Promise.all(Object.entries(stages).map(read));
+  const limitOf = <S extends keyof typeof names>(stage: S, name: (typeof names)[S][number]): number => {
+    const sample = `tessera_setting{name="${name}"} `;
+    const line = texts
+      .get(stage)
+      ?.split('\n')
+      .find((each) => each.startsWith(sample));
+    const limit = overrides.get(`${stage}.${name}`) ?? (line && Number(line.slice(sample.length)));
+    if (typeof limit === 'number') return limit;
     throw new HintedError(
       'UNSUPPORTED',
-      "the defaults of the services' settings are not here: the services are not installed beside this command",
-      'run tessera profile from a checkout of the same release; it calls the deployment by its addresses',
-      error,
+      `the ${stage} at ${stages[stage]?.metrics} does not tell its ${name}: it is of an earlier release`,
+      `say it by --set ${stage}.${name}=NUMBER`,
     );
-  }
-}
-
-/** The limits that services do not tell: as the deployment's settings were said to be, else their defaults. */
-export async function limitsInForce(overrides: Overrides) {
-  const { encoderSettings, connectorSettings, llmSettings, generatorSettings, gatewaySettings } =
-    await settingsTables();
-  const unused = new Set(overrides.keys());
-  const limitOf = (stage: string, settings: SettingsSchema, name: string): number => {
-    unused.delete(`${stage}.${name}`);
-    return overrides.get(`${stage}.${name}`) ?? (settings[name]?.default as number);
   };
-  const limits = {
-    gateway: { maxInFlight: limitOf('gateway', gatewaySettings, 'requests.maxInFlight') },
-    encoder: {
-      slots: limitOf('encoder', encoderSettings, 'jobs.slots'),
-      waitMs: limitOf('encoder', encoderSettings, 'batch.waitMs'),
-      tilesPerJob: limitOf('gateway', gatewaySettings, 'encode.tilesPerJob'),
-    },
-    connector: {
-      slots: limitOf('connector', connectorSettings, 'jobs.slots'),
-      waitMs: limitOf('connector', connectorSettings, 'batch.waitMs'),
-    },
+  const has = (stage: keyof typeof names): boolean => stages[stage] !== undefined;
+  const tileStage = (stage: 'encoder' | 'connector') => ({
+    slots: limitOf(stage, 'jobs.slots'),
+    waitMs: limitOf(stage, 'batch.waitMs'),
+  });
+  return {
+    gateway: { maxInFlight: limitOf('gateway', 'requests.maxInFlight') },
+    encoder: has('encoder')
+      ? { ...tileStage('encoder'), tilesPerJob: limitOf('gateway', 'encode.tilesPerJob') }
+      : undefined,
+    connector: has('connector') ? tileStage('connector') : undefined,
     llm: {
-      maxWaitingForTiles: limitOf('llm', llmSettings, 'engine.maxWaitingForTiles'),
-      maxStepTokens: limitOf('llm', llmSettings, 'engine.maxStepTokens'),
-      maxChunkTokens: limitOf('llm', llmSettings, 'engine.maxChunkTokens'),
+      maxWaitingForTiles: limitOf('llm', 'engine.maxWaitingForTiles'),
+      maxStepTokens: limitOf('llm', 'engine.maxStepTokens'),
+      maxChunkTokens: limitOf('llm', 'engine.maxChunkTokens'),
     },
-    generator: { slots: limitOf('generator', generatorSettings, 'jobs.slots') },
+    generator: has('generator') ? { slots: limitOf('generator', 'jobs.slots') } : undefined,
   };
-  const [unknown] = unused;
-  if (unknown !== undefined) {
-    throw new TesseraError('CONFIG_INVALID', `${unknown} is no setting that a profile is made of (--set)`);
-  }
-  return limits;
 }

@@ -4,7 +4,7 @@ import { type Profile, parseProfile, profileFormat, type StageName, stagesOf } f
 import type { Bundle } from '@tessera/bundle';
 import type { TlsOptions } from '@tessera/client';
 import { tlsChannel } from '@tessera/grpc';
-import { LlmServiceDefinition, TesseraError } from '@tessera/protocol';
+import { bytesPerElement, LlmServiceDefinition, TesseraError } from '@tessera/protocol';
 import { createClient } from '@tessera/service';
 import { Asker } from './asker.js';
 import type { DeploymentAddresses, StageAddress } from './deployment.js';
@@ -23,7 +23,7 @@ export interface ProfileTerms {
   readonly addresses: DeploymentAddresses;
   /** How the services are called by gRPC; absent: without TLS. */
   readonly tls?: TlsOptions;
-  /** Settings of the deployment that are not the default and that its services do not tell. */
+  /** Settings that are taken instead of what the services tell. */
   readonly overrides: Overrides;
   /** A question that the model answers with a drawing. */
   readonly drawingPrompt: string;
@@ -38,9 +38,6 @@ export interface ProfileTerms {
   readonly signal: AbortSignal;
   tell(what: string): void;
 }
-
-/** Of a position in a layer: a key and a value of float32. */
-const kvBytes = 8;
 
 /**
  * Measures the stages of a running deployment that does nothing else meanwhile: by their own gRPC, by requests to the
@@ -67,7 +64,7 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
 
   const engine = await describeEngine(measuring, addresses.stages.llm as StageAddress);
   requireRevision('llm', engine.model?.revision, manifest.revision);
-  const limits = await limitsInForce(terms.overrides);
+  const limits = await limitsInForce(addresses, terms.overrides, signal);
   const { maxRunning, maxWaiting } = engine;
   const contextTokens = Math.min(engine.contextTokens, chat.contextTokens);
   const llm = await measureLlm(measuring, { ...limits.llm, maxRunning, contextTokens });
@@ -90,8 +87,8 @@ export async function measureProfile(terms: ProfileTerms): Promise<Profile> {
     words,
   });
 
-  const { layers, kvHeads, headDim } = manifest.llm;
-  const kvTokenBytes = kvBytes * layers * kvHeads * headDim;
+  const { layers, kvHeads, headDim, kvCache = 'float32' } = manifest.llm;
+  const kvTokenBytes = 2 * layers * kvHeads * headDim * bytesPerElement[kvCache];
   const kvLimit = await meter.gauge('llm', 'tessera_kv_cache_limit_bytes');
   const kvTokens = Math.max(contextTokens, Math.floor(kvLimit / kvTokenBytes));
   const measured: Record<string, unknown> = {

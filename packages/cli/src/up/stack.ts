@@ -172,7 +172,8 @@ export class Stack {
   }
 }
 
-function mainPath(name: string): string {
+/** The program of a service. @throws TesseraError CONFIG_INVALID where the services are not installed beside this command */
+export function mainPath(name: string): string {
   try {
     return fileURLToPath(new URL('./main.js', import.meta.resolve(`@tessera/${name}`)));
   } catch (cause) {

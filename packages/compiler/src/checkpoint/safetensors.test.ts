@@ -222,6 +222,13 @@ test('what is asked for in vain: no such tensor, integers, a file that shrank', 
   await file.close();
 });
 
+test('a reading that is cancelled ends', async () => {
+  await writeSafetensors(path, { a: ones(2) });
+  const file = await SafetensorsFile.open(path);
+  await expect(file.read('a', AbortSignal.abort())).rejects.toThrow(/abort/i);
+  await file.close();
+});
+
 test('keys that are alike in two tensors, or beside quotation marks and braces, are not doubled', async () => {
   const text = JSON.stringify({
     __metadata__: { format: 'pt', note: '"a":{"a":1}' },

@@ -155,6 +155,50 @@ test.each<[Record<string, GgufValue | undefined>, RegExp]>([
   await expect(opened).rejects.toThrow(path);
 });
 
+/** The toy's config, with what each frequency of positions is divided by. */
+async function configWith(divisors: readonly number[], changes: Record<string, GgufValue> = {}): Promise<unknown> {
+  const { metadata, tensors } = toyGguf(changes);
+  const data = new Uint8Array(Float32Array.from(divisors).buffer);
+  const stored = { name: 'rope_freqs.weight', type: 0, shape: [divisors.length], data };
+  await writeGguf(path, { metadata, tensors: [...tensors, stored] });
+  const checkpoint = await GgufCheckpoint.open(path);
+  await checkpoint.close();
+  return checkpoint.json('config.json');
+}
+
+test('divisors of frequencies are those of the rule of LLaMA 3.1, or stretch nothing', async () => {
+  expect(await configWith([1, 1, 1, 1])).not.toHaveProperty('rope_scaling');
+  // Of 1024 positions the third frequency, 0.01, turns 1.63 times: it is stretched by a part.
+  const smooth = ((1024 * 0.01) / (2 * Math.PI) - 1) / 3;
+  const rule = { rope_type: 'llama3', low_freq_factor: 1, high_freq_factor: 4, factor: 8 };
+  expect(await configWith([1, 1, 1 / ((1 - smooth) / 8 + smooth), 8])).toMatchObject({
+    rope_scaling: { ...rule, original_max_position_embeddings: 1024 },
+  });
+  expect(await configWith([1, 1, 1, 8])).toMatchObject({
+    rope_scaling: { ...rule, original_max_position_embeddings: 4096 },
+  });
+  await expect(configWith([1, 2, 1, 8])).rejects.toThrow(/rope_freqs.weight has not the frequencies of LLaMA 3.1/);
+  await expect(configWith([1, 1, 8])).rejects.toThrow(/rope_freqs.weight has 3 values, not 4/);
+  const linear = { 'llama.rope.scaling.type': 'linear', 'llama.rope.scaling.factor': { f32: 2 } };
+  await expect(configWith([1, 1, 1, 8], linear)).rejects.toThrow(/scaling.type is linear, .* beside rope_freqs.weight/);
+});
+
+test('a window as wide as the context is none; a narrower one is refused where no layers are named for it', async () => {
+  const { metadata, tensors } = toyGguf();
+  const qwen2 = Object.entries(metadata).map(([key, value]) => [key.replace(/^llama\./, 'qwen2.'), value]);
+  const open = async (window: number): Promise<void> => {
+    const changes = { 'general.architecture': 'qwen2', 'qwen2.attention.sliding_window': window };
+    await writeGguf(path, { metadata: { ...Object.fromEntries(qwen2), ...changes }, tensors });
+    await (await GgufCheckpoint.open(path)).close();
+  };
+  for (const window of [0, 64, 4096]) await open(window);
+  for (const window of [1, 63]) {
+    await expect(open(window)).rejects.toThrow(
+      `qwen2.attention.sliding_window is ${window}: windows are not supported in models of type qwen2`,
+    );
+  }
+});
+
 const embedding = (type: number, blockBytes: number): Partial<GgufTensor> => ({
   type,
   data: new Uint8Array(40 * blockBytes),

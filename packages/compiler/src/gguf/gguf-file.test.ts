@@ -64,6 +64,53 @@ test('tensors lie where the table says, and rows are read from anywhere', async 
   await file.close();
 });
 
+/** As ggml stores them: values and bytes of a block. */
+const blocks: readonly (readonly [id: number, name: string, values: number, bytes: number])[] = [
+  [0, 'F32', 1, 4],
+  [1, 'F16', 1, 2],
+  [2, 'Q4_0', 32, 2 + 16],
+  [3, 'Q4_1', 32, 4 + 16],
+  [6, 'Q5_0', 32, 2 + 4 + 16],
+  [7, 'Q5_1', 32, 4 + 4 + 16],
+  [8, 'Q8_0', 32, 2 + 32],
+  [9, 'Q8_1', 32, 4 + 32],
+  [10, 'Q2_K', 256, 4 + 16 + 64],
+  [11, 'Q3_K', 256, 2 + 12 + 32 + 64],
+  [12, 'Q4_K', 256, 4 + 12 + 128],
+  [13, 'Q5_K', 256, 4 + 12 + 32 + 128],
+  [14, 'Q6_K', 256, 2 + 16 + 64 + 128],
+  [15, 'Q8_K', 256, 4 + 256 + 32],
+  [16, 'IQ2_XXS', 256, 2 + 64],
+  [17, 'IQ2_XS', 256, 2 + 64 + 8],
+  [18, 'IQ3_XXS', 256, 2 + 64 + 32],
+  [19, 'IQ1_S', 256, 2 + 32 + 16],
+  [20, 'IQ4_NL', 32, 2 + 16],
+  [21, 'IQ3_S', 256, 2 + 64 + 8 + 32 + 4],
+  [22, 'IQ2_S', 256, 2 + 32 + 32 + 16],
+  [23, 'IQ4_XS', 256, 2 + 2 + 4 + 128],
+  [24, 'I8', 1, 1],
+  [25, 'I16', 1, 2],
+  [26, 'I32', 1, 4],
+  [27, 'I64', 1, 8],
+  [28, 'F64', 1, 8],
+  [29, 'IQ1_M', 256, 32 + 16 + 8],
+  [30, 'BF16', 1, 2],
+  [34, 'TQ1_0', 256, 2 + 4 + 48],
+  [35, 'TQ2_0', 256, 2 + 64],
+  [39, 'MXFP4', 32, 1 + 16],
+  [40, 'NVFP4', 64, 4 + 32],
+  [41, 'Q1_0', 128, 2 + 16],
+];
+
+test.each(blocks)('type %i is %s: blocks of %i values in %i bytes', async (id, name, values, bytes) => {
+  const tensor = { name: 'a', type: id, shape: [3, 2 * values], data: new Uint8Array(6 * bytes) };
+  await writeGguf(path, content([tensor, floats('b', 4)]));
+  const file = await GgufFile.open(path);
+  const { type, rowBytes } = file.tensors.get('a') as StoredTensor;
+  expect({ type, rowBytes }).toEqual({ type: { name, blockValues: values, blockBytes: bytes }, rowBytes: 2 * bytes });
+  await file.close();
+});
+
 test('a vocabulary of 250 000 words is read', async () => {
   const count = 250_000;
   const words = Array.from({ length: count }, (_, id) => `word${id}`);

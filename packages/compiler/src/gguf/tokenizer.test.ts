@@ -56,6 +56,13 @@ test('texts begin with a token of their own where the file says so, or its kind 
   expect(prefix('llama-bpe', { 'tokenizer.ggml.add_bos_token': false })).toEqual([]);
 });
 
+test('a vocabulary that does not say what its tokens are has words alone', () => {
+  const one = cases[0] as Case;
+  const silent = new Map([...metadataOf(one).keys()].map((key) => [key, metadataOf(one).get(key) as MetadataValue]));
+  silent.delete('tokenizer.ggml.token_type');
+  expect(tokenizerOf(new Metadata('model.gguf', silent), 1000).tokenizer.tokenizer).toMatchObject({ added_tokens: [] });
+});
+
 test('chat templates by name stand beside the one that is used', () => {
   const more = {
     'tokenizer.chat_template': 'first',

@@ -1,7 +1,7 @@
 import type { DType } from '@tessera/protocol';
 import type { GraphBuilder, Operand, Value } from './graph-builder.js';
 
-const elementType: Readonly<Partial<Record<DType, number>>> = { float32: 1, int32: 6, int64: 7 };
+const elementType: Readonly<Partial<Record<DType, number>>> = { float32: 1, int32: 6, int64: 7, float16: 10 };
 
 function graphOf(a: Operand, b: Operand): GraphBuilder {
   const value = typeof a === 'number' ? b : a;
@@ -28,7 +28,7 @@ export const cos = (x: Value): Value => unary('Cos', x);
 export const matmul = (a: Value, b: Value): Value => binary('MatMul', a, b);
 
 /** The same values in another type. */
-export function cast(x: Value, to: 'float32' | 'int32' | 'int64'): Value {
+export function cast(x: Value, to: 'float32' | 'float16' | 'int32' | 'int64'): Value {
   return x.graph.node('Cast', [x], { to: elementType[to] as number })[0] as Value;
 }
 

@@ -21,10 +21,11 @@ export function rotary(x: Value, positions: Value, tables: RotaryTables, heads: 
 export const headDimStep = 8;
 
 export interface CachedAttention {
+  /** Of one type, and so are the next four. */
   readonly q: Value;
   readonly k: Value;
   readonly v: Value;
-  /** The cache, float32 [batch, kvHeads, capacity, headDim]. */
+  /** The cache, [batch, kvHeads, capacity, headDim]. */
   readonly pastKey: Value;
   readonly pastValue: Value;
   /** int32 [batch]: each sequence's length with the new rows, less one. */

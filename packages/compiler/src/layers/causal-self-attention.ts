@@ -1,5 +1,6 @@
+import type { KvCacheType } from '@tessera/bundle';
 import type { Module } from '../checkpoint/parameters.js';
-import type { Value } from '../graph/index.js';
+import { cast, type Value } from '../graph/index.js';
 import { groupQueryAttention, type RotaryTables, rotary } from './attention.js';
 import { linear } from './linear.js';
 
@@ -11,9 +12,11 @@ export interface AttentionInputs {
   /** int32 [batch] and int32 [1]: see causalLmGraph. */
   readonly lastPositions: Value;
   readonly totalLength: Value;
+  /** What the caches hold. */
+  readonly cacheType: KvCacheType;
 }
 
-/** One layer's cache, float32 [batch, kvHeads, rows, headDim] each; or the new rows for it, [batch, seq, kvHeads * headDim]. */
+/** One layer's cache, [batch, kvHeads, rows, headDim] each; or the new rows for it, [batch, seq, kvHeads * headDim]. */
 export interface KeyValue {
   readonly key: Value;
   readonly value: Value;
@@ -46,22 +49,27 @@ export interface CausalSelfAttentionOptions {
 /**
  * Grouped-query attention over a cache with rotary positions, as LLaMA and its kin have it. How q, k and v come about
  * (biases, norms, one matrix or three) is the family's.
+ *
+ * ONNX Runtime's attention takes queries, keys, values and cache of one type. Over a cache of float16 the three are rounded to
+ * it, and so is what comes out; on the CPU it widens a head at a time, so no second cache is made.
  */
 export function causalSelfAttention(
   { q, k, v }: Projections,
   past: KeyValue,
-  { positions, tables, lastPositions, totalLength }: AttentionInputs,
+  { positions, tables, lastPositions, totalLength, cacheType }: AttentionInputs,
   { heads, kvHeads, headDim, window, output }: CausalSelfAttentionOptions,
 ): AttentionResult {
-  const turnedKey = rotary(k, positions, tables, kvHeads);
+  const isHalf = cacheType === 'float16';
+  const held = (x: Value): Value => (isHalf ? cast(x, 'float16') : x);
+  const fresh = { key: held(rotary(k, positions, tables, kvHeads)), value: held(v) };
   const {
     output: attended,
     presentKey,
     presentValue,
   } = groupQueryAttention({
-    q: rotary(q, positions, tables, heads),
-    k: turnedKey,
-    v,
+    q: held(rotary(q, positions, tables, heads)),
+    k: fresh.key,
+    v: fresh.value,
     pastKey: past.key,
     pastValue: past.value,
     lastPositions,
@@ -71,8 +79,12 @@ export function causalSelfAttention(
     window,
   });
   return {
-    output: linear(attended, output.module, { from: heads * headDim, to: output.width, bias: output.bias }),
-    fresh: { key: turnedKey, value: v },
+    output: linear(isHalf ? cast(attended, 'float32') : attended, output.module, {
+      from: heads * headDim,
+      to: output.width,
+      bias: output.bias,
+    }),
+    fresh,
     present: { key: presentKey, value: presentValue },
   };
 }

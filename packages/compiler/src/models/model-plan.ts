@@ -1,4 +1,4 @@
-import type { StageName } from '@tessera/bundle';
+import type { KvCacheType, StageName } from '@tessera/bundle';
 import { Module, type ParameterSource } from '../checkpoint/parameters.js';
 import { eightBitsAtLeast, type GraphBuilder, type WeightPrecision } from '../graph/index.js';
 import { type CausalLm, causalLmGraph } from '../stages/causal-lm.js';
@@ -41,6 +41,13 @@ export function modulePlaced(source: ParameterSource, { prefix }: Placed<unknown
 /** Names of tensors that may be there though the stages do not read them. */
 export function unreadTensors({ llm: { pieces, prefix } }: StagePieces): string[] {
   return pieces.unread.map((name) => (prefix === '' ? name : `${prefix}.${name}`));
+}
+
+/** The same stages, whose LLM has its cache in another type than float32. */
+export function withKvCache(stages: StagePieces, kvCache: KvCacheType | undefined): StagePieces {
+  if (kvCache === undefined || kvCache === 'float32') return stages;
+  const { pieces, prefix } = stages.llm;
+  return { ...stages, llm: { pieces: { ...pieces, section: { ...pieces.section, kvCache } }, prefix } };
 }
 
 type Build = (source: ParameterSource, precision: WeightPrecision) => GraphBuilder;

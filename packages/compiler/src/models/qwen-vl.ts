@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ParameterSource } from '../checkpoint/parameters.js';
-import { parseConfig, pieces, positive } from '../config.js';
+import { ofNoMatter, parseConfig, pieces, positive } from '../config.js';
 import type { ModelPlan } from './model-plan.js';
 
 const qwenVlConfig = z.object({
@@ -19,11 +19,14 @@ const qwenVlConfig = z.object({
     heads: positive,
     mlp_ratio: z.number().positive(),
     patch_size: positive,
-    image_size: positive,
+    image_size: ofNoMatter,
     output_dim: positive,
     n_queries: positive.default(256),
   }),
 });
+
+/** Positions of the vision tower's embedding: of 16 x 16 patches, whatever the pictures' size. The published code resamples them. */
+const storedPositions = 256;
 
 type Declare = (name: string, ...shape: number[]) => void;
 
@@ -50,11 +53,11 @@ export function qwenVl(config: unknown): ModelPlan {
   const { visual, hidden_size: hidden } = options;
 
   function encoder(source: ParameterSource): void {
-    const { width, patch_size: patch, image_size, layers } = visual;
+    const { width, patch_size: patch, layers } = visual;
     const inner = Math.floor(width * visual.mlp_ratio);
     const declare = declareUnder(source, 'transformer.visual.');
     declare('conv1.weight', width, 3, patch, patch);
-    declare('positional_embedding', (image_size / patch) ** 2, width);
+    declare('positional_embedding', storedPositions, width);
     declareNorm(declare, 'ln_pre', width);
     for (let layer = 0; layer < layers; layer++) {
       const block = declareUnder(source, `transformer.visual.transformer.resblocks.${layer}.`);

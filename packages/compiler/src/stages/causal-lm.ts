@@ -55,7 +55,8 @@ export interface CausalLm {
  * - media_embeddings float32 [media_rows, hidden] and media_positions int64 [media_rows, 2]: rows that stand in place of
  *   the embeddings at (row, column) of input_ids; media_rows may be 0
  * - position_ids int64 [batch, seq]
- * - past_key.L, past_value.L float32 [batch, kvHeads, capacity, headDim]: each sequence's cache from its row 0 on
+ * - past_key.L, past_value.L [batch, kvHeads, capacity, headDim], float32 or what the section's kvCache says: each
+ *   sequence's cache from its row 0 on
  * - seqlens_k int32 [batch]: each sequence's length with this step's tokens, less one
  * - total_sequence_length int32 [1]: the largest length
  * - logit_positions int64 [logit_rows, 2]: the (row, column) of input_ids after which logits are wanted, at least one
@@ -63,7 +64,7 @@ export interface CausalLm {
  * Outputs:
  * - logits float32 [logit_rows, vocab], in the order of logit_positions
  * - hidden float32 [batch, seq, hidden], after the last norm
- * - new_key.L, new_value.L float32 [batch, seq, kvHeads * headDim]: the rows to append to the cache, as they were computed.
+ * - new_key.L, new_value.L [batch, seq, kvHeads * headDim], of the cache's type: the rows to append to it, as they were computed.
  *   To lay them as the cache lies took 7 % of a token (135 million parameters in int4) also where nobody fetched them
  * - present_key.L, present_value.L: the cache with those rows in it, for a caller who binds past and present to one
  *   buffer; others do not fetch them
@@ -113,21 +114,22 @@ export function attentionInputs(g: GraphBuilder, model: CausalLm): AttentionInpu
     lastPositions: g.input('seqlens_k', 'int32', ['batch']),
     totalLength: g.input('total_sequence_length', 'int32', [1]),
     tables: model.rotaryTables(g),
+    cacheType: model.section.kvCache ?? 'float32',
   };
 }
 
 /** A layer, or the part of it that has the cache, between inputs and outputs for that cache. */
 export function cachedLayer<Result extends Pick<DecoderLayerResult, 'fresh' | 'present'>>(
   g: GraphBuilder,
-  { section: { kvHeads, headDim } }: CausalLm,
+  { section: { kvHeads, headDim, kvCache = 'float32' } }: CausalLm,
   layer: number,
   build: (past: KeyValue) => Result,
 ): Result {
   const input = (kind: string): Value =>
-    g.input(`past_${kind}.${layer}`, 'float32', ['batch', kvHeads, 'capacity', headDim]);
+    g.input(`past_${kind}.${layer}`, kvCache, ['batch', kvHeads, 'capacity', headDim]);
   const output = (name: string, { key, value }: KeyValue, shape: readonly Dimension[]): void => {
-    g.output(`${name}_key.${layer}`, key, 'float32', shape);
-    g.output(`${name}_value.${layer}`, value, 'float32', shape);
+    g.output(`${name}_key.${layer}`, key, kvCache, shape);
+    g.output(`${name}_value.${layer}`, value, kvCache, shape);
   };
   const past = { key: input('key'), value: input('value') };
   const result = g.scope(`layers.${layer}`, () => build(past));

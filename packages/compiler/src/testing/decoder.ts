@@ -1,6 +1,6 @@
 import type { LlmSection } from '@tessera/bundle';
 import type { Session } from '@tessera/inference';
-import { type Float32Tensor, type Tensor, tensor } from '@tessera/protocol';
+import { type Float32Tensor, type Tensor, tensor, zeros } from '@tessera/protocol';
 
 export interface MediaRows {
   /** [rows, hiddenSize]. */
@@ -21,7 +21,7 @@ export interface StepResult {
 /** The plainest caller of llm.onnx: a cache per sequence, grown by appending the new rows. */
 export class Decoder {
   /** Per sequence, layer and kind (key, value): [kvHeads, capacity, headDim]. */
-  private readonly caches: Float32Array[][][];
+  private readonly caches: (Float32Array | Uint16Array)[][][];
   readonly lengths: number[];
   private readonly capacity: number;
 
@@ -35,7 +35,7 @@ export class Decoder {
     const { sequences } = size;
     const values = llm.kvHeads * size.capacity * llm.headDim;
     this.caches = Array.from({ length: sequences }, () =>
-      Array.from({ length: llm.layers }, () => [new Float32Array(values), new Float32Array(values)]),
+      Array.from({ length: llm.layers }, () => [zeros(this.type, values), zeros(this.type, values)]),
     );
     this.lengths = new Array(sequences).fill(0);
   }
@@ -86,7 +86,7 @@ export class Decoder {
     const fetches = ['logits', 'hidden', ...more];
     for (let layer = 0; layer < layers; layer++) {
       for (const [kind, name] of ['key', 'value'].entries()) {
-        const past = new Float32Array(batch * kvHeads * shown * headDim);
+        const past = zeros(this.type, batch * kvHeads * shown * headDim);
         for (const [row, sequence] of sequences.entries()) {
           for (let head = 0; head < kvHeads; head++) {
             const cache = this.cache(sequence, layer, kind);
@@ -95,14 +95,14 @@ export class Decoder {
             past.set(rows, (row * kvHeads + head) * shown * headDim);
           }
         }
-        feeds[`past_${name}.${layer}`] = tensor('float32', [batch, kvHeads, shown, headDim], past);
+        feeds[`past_${name}.${layer}`] = tensor(this.type, [batch, kvHeads, shown, headDim], past);
         fetches.push(`new_${name}.${layer}`);
       }
     }
     const results = await this.session.run(feeds, fetches);
     for (let layer = 0; layer < layers; layer++) {
       for (const [kind, name] of ['key', 'value'].entries()) {
-        const fresh = results[`new_${name}.${layer}`] as Float32Tensor;
+        const fresh = results[`new_${name}.${layer}`] as Tensor<'float32' | 'float16'>;
         for (const [row, sequence] of sequences.entries()) {
           const count = (ids[row] as readonly number[]).length;
           for (let at = 0; at < count * kvHeads; at++) {
@@ -122,8 +122,12 @@ export class Decoder {
     };
   }
 
-  private cache(sequence: number, layer: number, kind: number): Float32Array {
-    return this.caches[sequence]?.[layer]?.[kind] as Float32Array;
+  private get type(): 'float32' | 'float16' {
+    return this.llm.kvCache ?? 'float32';
+  }
+
+  private cache(sequence: number, layer: number, kind: number): Float32Array | Uint16Array {
+    return this.caches[sequence]?.[layer]?.[kind] as Float32Array | Uint16Array;
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Bundle, readBundle } from '@tessera/bundle';
+import { type Bundle, type KvCacheType, readBundle } from '@tessera/bundle';
 import { type Float32Tensor, tensor } from '@tessera/protocol';
 import { bundleCacheDir, demoModelDir } from '@tessera/testing/demo-model/files';
 import { SafetensorsFile } from '../checkpoint/safetensors.js';
@@ -7,8 +7,12 @@ import { ensureBundle } from '../ensure-bundle.js';
 import type { WeightPrecision } from '../graph/index.js';
 
 /** The folder of the default model, compiled. */
-export async function demoBundleDir(weights: WeightPrecision = 'float32', cut?: Cut): Promise<string> {
-  return (await ensureBundle(demoModelDir, bundleCacheDir, { weights, cut })).dir;
+export async function demoBundleDir(
+  weights: WeightPrecision = 'float32',
+  cut?: Cut,
+  kvCache?: KvCacheType,
+): Promise<string> {
+  return (await ensureBundle(demoModelDir, bundleCacheDir, { weights, cut, kvCache })).dir;
 }
 
 /** The default model, compiled. */

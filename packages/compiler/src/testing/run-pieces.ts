@@ -1,12 +1,12 @@
 import type { Bundle, LlmSection } from '@tessera/bundle';
 import { createSession, type Session } from '@tessera/inference';
-import { type Tensor, tensor } from '@tessera/protocol';
+import { type Tensor, tensor, zeros } from '@tessera/protocol';
 
 export type Tensors = Record<string, Tensor>;
 
 /** The inputs of llm.onnx for prompts that begin, padded to the longest. */
 export function beginnings(
-  { layers, kvHeads, headDim, hiddenSize }: LlmSection,
+  { layers, kvHeads, headDim, hiddenSize, kvCache = 'float32' }: LlmSection,
   prompts: readonly (readonly number[])[],
 ) {
   const [batch, seq] = [prompts.length, Math.max(...prompts.map(({ length }) => length))];
@@ -39,7 +39,7 @@ export function beginnings(
   };
   for (let layer = 0; layer < layers; layer++) {
     for (const kind of ['key', 'value'])
-      feeds[`past_${kind}.${layer}`] = tensor('float32', [batch, kvHeads, 0, headDim], new Float32Array(0));
+      feeds[`past_${kind}.${layer}`] = tensor(kvCache, [batch, kvHeads, 0, headDim], zeros(kvCache, 0));
   }
   return feeds;
 }

@@ -1,6 +1,6 @@
 import { eventually } from '@tessera/testing/async/eventually';
 import { slowSvg } from '@tessera/testing/pictures/slow-svg';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { defaultMediaLimits } from '../media-limits.js';
 import { pixelAt, plane, svgFile } from '../testing/pictures.js';
 import type { WhileWaiting } from '../while-waiting.js';
@@ -178,4 +178,21 @@ test('one more than may wait is refused with the figure', async () => {
   });
   abort.abort();
   expect(pixelAt(await second, 1, 1)).toEqual([255, 0, 0]);
+});
+
+test('a process that rested before it draws is not ended for its rest', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const { lane, draw } = laneOf({ processes: 2 });
+  const abort = new AbortController();
+  await draw(red);
+  const slow = draw(slowSvg(), { signal: abort.signal });
+  while (lane.active === 0) await new Promise((resolve) => setImmediate(resolve));
+  vi.advanceTimersByTime(35_000);
+  // Another process is started, which takes longer than one takes to end.
+  expect(pixelAt(await draw(svgFile('width="8" height="8"', '')), 1, 1)).toEqual([255, 255, 255]);
+  abort.abort();
+  await expect(slow).rejects.toMatchObject({ code: 'CANCELLED' });
 });

@@ -24,6 +24,13 @@ test('/metrics has what was called, /healthz and /readyz say how it stands', asy
   expect(await Promise.all(['/healthz', '/readyz', '/nothing'].map(statusOf))).toEqual([200, 200, 404]);
 });
 
+test('/metrics has the settings in force that are numbers', async () => {
+  await using probe = await startProbe({ 'drain.graceMs': 4321 });
+  const text = await probe.service.metrics.registry.metrics();
+  expect(text).toContain('tessera_setting{name="drain.graceMs"} 4321\n');
+  expect(text).toMatch(/^tessera_setting\{name="grpc\.maxMessageBytes"\} \d+$/m);
+});
+
 test('two services in one process count apart', async () => {
   await using one = await startProbe();
   await using two = await startProbe();

@@ -9,6 +9,7 @@ import type { Settings } from '../settings/setting.js';
 import { createLog, type Logger } from '../telemetry/log.js';
 import { gaugeMetric } from '../telemetry/metric.js';
 import { Metrics } from '../telemetry/metrics.js';
+import { tellSettings } from '../telemetry/tell-settings.js';
 import { version } from '../version.js';
 import { startHttpServer } from './http-server.js';
 import { Readiness } from './readiness.js';
@@ -74,6 +75,7 @@ export async function startService<S extends ServiceSettings>(
   setMaxListeners(0, drain.signal);
   metrics.gauge(buildInfo).set({ service: name, version }, 1);
   metrics.gauge(readyGauge).set(0);
+  tellSettings(metrics, service.settings, settings);
   const readiness = new Readiness();
   const http = await startHttpServer({
     host: common['metrics.host'],

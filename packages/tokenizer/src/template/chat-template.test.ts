@@ -62,6 +62,12 @@ test.each([
     /takes more than 2000 ms/,
   ],
   ['a range without end', '{% for a in range(10000000000) %}{% endfor %}', /range has more than 100000 numbers/],
+  ['a time in no form', '{{ strftime_now(7) }}', /strftime_now has no form that it takes/],
+  [
+    'a time in a form without end',
+    `{{ strftime_now('${'-'.repeat(1025)}') }}`,
+    /strftime_now has no form that it takes/,
+  ],
   ['a step of nothing', '{% for a in range(1, 5, 0) %}{% endfor %}', /range has a step of 0/],
 ])('%s ends', (_, source, message) => {
   expect(() =>
@@ -132,10 +138,10 @@ test('no template ends the process, whatever it makes', () => {
   const input = JSON.stringify(hostile.map(([, source]) => source));
   const { status, stdout } = spawnSync(process.execPath, options, { input, encoding: 'utf8' });
   const told = stdout.trimEnd().split('\n');
+  // Refused before it is made, and not by what the process says when it has no room for it.
+  const refused = /(with the conversation: (it makes more than|range has) |takes more than 2000 ms|refuses)/;
   for (const [at, [what]] of hostile.entries()) {
-    expect(told[at], what).toMatch(
-      /^REQUEST_INVALID the chat template (cannot be rendered|takes more than 2000 ms|refuses)/,
-    );
+    expect(told[at], what).toMatch(new RegExp(`^REQUEST_INVALID the chat template .*${refused.source}`));
   }
   expect(status).toBe(0);
 });
@@ -235,6 +241,12 @@ test('a base model says what to do; a built-in template, a file and none are tak
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test('names of the template language’s own are not free', () => {
+  const template = of('x').default();
+  expect(['range', 'true', 'strftime_now'].map((name) => template?.isFreeName(name))).toEqual([false, false, false]);
+  expect(template?.isFreeName('enable_thinking')).toBe(true);
 });
 
 test('an answer ends with what the template writes behind one, if that is a token', async () => {

@@ -28,7 +28,7 @@ test('while slots are free nothing is expected to wait, and nothing is learned',
 test('with every slot taken one more takes as long as all that are under way', () => {
   const estimate = withUnderWay(39);
   const nowMs = flow(estimate, 10, 10, true);
-  expect(estimate.expectedMs(true, nowMs) / 1000).toBeCloseTo(4, 0);
+  expect(estimate.expectedMs(true, nowMs) / 1000).toBeCloseTo(4, 1);
   expect(estimate.expectedMs(false, nowMs)).toBe(0);
 });
 
@@ -42,6 +42,23 @@ test('what ends without being complete is not counted: a flow that does more and
     estimate.began();
   }
   expect(estimate.expectedMs(true, nowMs)).toBeGreaterThan(3 * before);
+});
+
+test('few answers say nothing before some time has passed, nor do many in no time', () => {
+  const slow = withUnderWay(4);
+  const nowMs = flow(slow, 1, 5, true);
+  expect(slow.expectedMs(true, nowMs)).toBe(0);
+  expect(slow.expectedMs(true, flow(slow, 1, 1, true, nowMs))).toBeCloseTo(5000);
+  const burst = withUnderWay(40);
+  expect(burst.expectedMs(true, flow(burst, 40, 0.5, true))).toBe(0);
+});
+
+test('a short pause says nothing, and none does while nothing is known', () => {
+  const estimate = withUnderWay(40);
+  const nowMs = flow(estimate, 10, 10, true);
+  expect(estimate.expectedMs(true, nowMs + 4900)).toBe(estimate.expectedMs(true, nowMs));
+  const unknown = withUnderWay(40);
+  for (const atMs of [0, 6000, 60_000]) expect(unknown.expectedMs(true, atMs)).toBe(0);
 });
 
 test('without any answer it is expected to take ever longer', () => {

@@ -23,6 +23,33 @@ test('workers that settle in batches are not taken for slow because their first 
   expect(estimate.expectedMs(1, 30_000)).toBeCloseTo(24_375, -3);
 });
 
+test('a batch that is done just after the first look is not taken for the speed of the fleet', () => {
+  const estimate = new QueueEstimate();
+  estimate.sampled({ waiting: 30, running: 8, settled: 0 }, 0);
+  estimate.sampled({ waiting: 22, running: 8, settled: 8 }, 100);
+  expect(estimate.expectedMs(1, 100)).toBe(0);
+  // Two rounds of what the workers hold are enough.
+  estimate.sampled({ waiting: 14, running: 8, settled: 16 }, 10_000);
+  expect(estimate.expectedMs(1, 10_000)).toBeCloseTo(23 / 0.0016);
+});
+
+test('few jobs that take long say how long they take, after a while', () => {
+  const estimate = new QueueEstimate();
+  estimate.sampled({ waiting: 9, running: 8, settled: 0 }, 0);
+  estimate.sampled({ waiting: 9, running: 8, settled: 1 }, 19_000);
+  expect(estimate.expectedMs(1, 19_000)).toBe(0);
+  estimate.sampled({ waiting: 9, running: 8, settled: 2 }, 20_000);
+  expect(estimate.expectedMs(1, 20_000)).toBeCloseTo(180_000);
+});
+
+test('the newest rate counts half', () => {
+  const estimate = new QueueEstimate();
+  const nowMs = sampleEachSecond(estimate, [20, 20, 20, 20, 20], 1, 2);
+  estimate.sampled({ waiting: 20, running: 1, settled: 12 }, nowMs + 1000);
+  // 3 a second, of 2 and 4.
+  expect(estimate.expectedMs(3, nowMs + 1000)).toBeCloseTo(8000);
+});
+
 test('while no job has to wait nothing is learned of what the fleet can do, however slowly it is asked', () => {
   const estimate = new QueueEstimate();
   for (let second = 0; second < 40; second++) {
@@ -32,13 +59,16 @@ test('while no job has to wait nothing is learned of what the fleet can do, howe
   expect(estimate.expectedMs(100, 40_000)).toBe(0);
 });
 
-test('jobs that wait with a worker say as much as those in the queue', () => {
+test.each([
+  [8, 4500],
+  [1, 1000],
+])('%d jobs that wait with a worker say as much as those in the queue', (running, expectedMs) => {
   const estimate = new QueueEstimate();
   for (let second = 0; second <= 20; second++) {
     estimate.done({ queueMs: 4000, busyMs: 1000 });
-    estimate.sampled({ waiting: 0, running: 8, settled: 2 * second }, second * 1000);
+    estimate.sampled({ waiting: 0, running, settled: 2 * second }, second * 1000);
   }
-  expect(estimate.expectedMs(1, 20_000)).toBeCloseTo(4500);
+  expect(estimate.expectedMs(1, 20_000)).toBeCloseTo(expectedMs);
 });
 
 test('what waits takes as long as the fleet needs for it', () => {

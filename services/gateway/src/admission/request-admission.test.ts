@@ -1,6 +1,6 @@
 import { EngineRoster } from '@tessera/bus';
 import type { TesseraError } from '@tessera/protocol';
-import { beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { EnginePool } from '../routing/engine-pool.js';
 import { engineStatus } from '../testing/engine-status.js';
 import { RequestAdmission, type RequestOutline } from './request-admission.js';
@@ -12,6 +12,10 @@ beforeEach(() => {
   roster = new EngineRoster();
   roster.heard(engineStatus('one', { maxRunning: 4, maxWaiting: 100 }));
   admission = newAdmission();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
 });
 
 function newAdmission(safety = 1): RequestAdmission {
@@ -238,6 +242,44 @@ test('drawings that are likely to come count before they are queued', () => {
   // One a second, and two are there.
   expect(admitted).toBeGreaterThanOrEqual(7);
   expect(admitted).toBeLessThanOrEqual(9);
+});
+
+test('a request that ends before its media came takes nothing from the drawings of others', () => {
+  busyQueue('generate', 1);
+  for (let n = 0; n < 20; n++) admission.admit(outline(60_000, { hasMedia: true, asksToDraw: true }))[Symbol.dispose]();
+  using _ = admission.admit(outline(10_000, { asksToDraw: true }));
+  for (let n = 0; n < 20; n++) admission.admit(outline(60_000, { asksToDraw: true }));
+  expect(refusal(() => admission.admit(outline(10_000, { asksToDraw: true })))).toMatchObject({
+    options: { stage: 'generator' },
+  });
+});
+
+/** For four seconds one of forty requests ends in this way every tenth of one, and another comes. */
+function keepFull(end: (request: ReturnType<RequestAdmission['admit']>) => void): void {
+  vi.useFakeTimers({ toFake: ['Date', 'performance'] });
+  roster.heard(engineStatus('one', { running: 4, waiting: 20, maxRunning: 4, maxWaiting: 100 }));
+  const underWay = Array.from({ length: 40 }, () => admission.admit(outline(60_000)));
+  for (let n = 0; n < 40; n++) {
+    vi.advanceTimersByTime(100);
+    using first = underWay.shift();
+    if (first !== undefined) end(first);
+    underWay.push(admission.admit(outline(60_000)));
+  }
+}
+
+test('where every slot is taken a newcomer waits as long as all that are under way take', () => {
+  keepFull((request) => request.written(written(1, 1, 2)));
+  // Ten answers a second.
+  expect(refusal(() => admission.admit(outline(3500)))).toMatchObject({
+    code: 'QUEUE_FULL',
+    options: { stage: 'llm' },
+  });
+  using _ = admission.admit(outline(5000));
+});
+
+test('what is given up is no answer: nothing is known of how long they take', () => {
+  keepFull(() => undefined);
+  using _ = admission.admit(outline(100));
 });
 
 test('with a safety of 0 no time is looked at', () => {

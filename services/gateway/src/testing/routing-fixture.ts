@@ -10,13 +10,18 @@ import {
   SegmentRole,
   type TesseraError,
   TextOptions,
+  WeightFormat,
 } from '@tessera/protocol';
 import { AdmittedChoices } from '../admission/admitted-choices.js';
 import type { WrittenAnswer } from '../admission/answer-times.js';
+import { ClientLimits } from '../admission/client-limits.js';
 import { QueueAttendance } from '../admission/queue-attendance.js';
 import { RequestAdmission } from '../admission/request-admission.js';
+import { UploadShares } from '../admission/upload-shares.js';
 import type { AnswerEventBody } from '../answer/answer-event.js';
 import { RequestLifecycle } from '../answer/request-lifecycle.js';
+import { Chat, type ChatDependencies, type ChatLimits } from '../chat.js';
+import { MediaBudget } from '../intake/media-intake.js';
 import type { PlannedItem } from '../intake/media-plan.js';
 import type { AwaitedListener } from '../routing/awaited-stages.js';
 import { EnginePool } from '../routing/engine-pool.js';
@@ -46,6 +51,24 @@ export interface Answered {
   /** What the admission was told of the choices' texts. */
   readonly written: WrittenAnswer[];
 }
+
+const roomyLimits: ChatLimits = {
+  messages: 10,
+  textCharacters: 1000,
+  mediaItems: 4,
+  itemBytes: 100_000,
+  partBytes: 10_000,
+  mediaPixels: 1e6,
+  stopTexts: 4,
+  maxSteps: 50,
+  maxGuidance: 8,
+  maxPriority: 0,
+  choices: 4,
+  requests: 10,
+  tilesPerJob: 4,
+  attempts: 3,
+  pauseMs: 60_000,
+};
 
 /** Requests on their way to scripted engines, over a NATS server of their own. */
 export class RoutingFixture {
@@ -197,6 +220,26 @@ export class RoutingFixture {
     }
     stop.abort();
     return { events, text: textOf(events, 0), attempts, written, ...(error === undefined ? {} : { error }) };
+  }
+
+  /** The gateway's core in front of these engines. */
+  chat(limits: Partial<ChatLimits>, own: Pick<ChatDependencies, 'media' | 'onEnd'>): Chat {
+    return new Chat({
+      bus: this.bus,
+      drawings: this.inboxes.get(this.bus) as ProductInbox<DrawingEvent>,
+      engines: this.pool,
+      model: { name: 'toy', revision: 'r1', weights: WeightFormat.FLOAT32 },
+      canDraw: true,
+      limits: { ...roomyLimits, ...limits },
+      admission: new RequestAdmission({ engines: this.pool, safety: 0, drawSteps: undefined }),
+      attendance: this.attendance,
+      clients: new ClientLimits({ requests: 100, bytes: 1e6 }, new MediaBudget(1e6)),
+      uploads: new UploadShares({ bytes: 1e6 }),
+      onState: () => undefined,
+      onAwaited: () => undefined,
+      onAttempt: () => undefined,
+      ...own,
+    });
   }
 
   private newPool(): EnginePool {

@@ -105,6 +105,18 @@ test.each<[what: string, schema: unknown, has: string[], hasNot: string[]]>([
   ],
   ['integers over a fraction', { type: 'integer', minimum: 1.5, maximum: 3.5 }, ['2', '3'], ['1', '4']],
   [
+    'integers over a fraction that is left out',
+    { type: 'integer', exclusiveMinimum: -1.5, exclusiveMaximum: 2.5 },
+    ['-1', '0', '2'],
+    ['-2', '3'],
+  ],
+  [
+    'integers over whole numbers that are left out',
+    { type: 'integer', exclusiveMinimum: 1, exclusiveMaximum: 4 },
+    ['2', '3'],
+    ['1', '4'],
+  ],
+  [
     'a range of numbers',
     { type: 'number', minimum: 0, maximum: 1 },
     ['0', '0.5', '1', '1.0', '0.000'],
@@ -113,8 +125,8 @@ test.each<[what: string, schema: unknown, has: string[], hasNot: string[]]>([
   [
     'an open range of numbers',
     { type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 12 },
-    ['0.5', '0.01', '11.9', '5'],
-    ['0', '0.0', '12', '12.0', '-1'],
+    ['0.5', '0.01', '11.9', '5', '0.000000012345678'],
+    ['0', '0.0', '12', '12.0', '-1', '0.000000001'],
   ],
   [
     'numbers below zero',
@@ -165,6 +177,24 @@ test('every integer of a range, and no other', () => {
       if ((form(String(value)) === 'whole') !== (value >= minimum && value <= maximum)) {
         expect.fail(`${value} of ${minimum} to ${maximum}`);
       }
+    }
+  }
+});
+
+test('a range of numbers has those that are in it, and neither bound that is left out', () => {
+  const random = seededRandom(2);
+  for (let round = 0; round < 60; round++) {
+    const low = Math.floor(random() * 30) - 15;
+    const high = low + 1 + Math.floor(random() * 15);
+    const [withLow, withHigh] = [random() < 0.5, random() < 0.5];
+    const bounds = {
+      [withLow ? 'minimum' : 'exclusiveMinimum']: low,
+      [withHigh ? 'maximum' : 'exclusiveMaximum']: high,
+    };
+    const form = read({ type: 'number', ...bounds });
+    for (let value = low - 2; value <= high + 2; value += 0.25) {
+      const isIn = (withLow ? value >= low : value > low) && (withHigh ? value <= high : value < high);
+      if ((form(String(value)) === 'whole') !== isIn) expect.fail(`${value} of ${JSON.stringify(bounds)}`);
     }
   }
 });

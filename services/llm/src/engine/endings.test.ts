@@ -175,23 +175,41 @@ test('media of another kind than the engine has tokens for are refused by name',
   expect(() => demo.request([user(0)], { media: [sound] })).toThrow(refusal('media[0].modality'));
 });
 
-test('options out of range are refused by the name of their field', () => {
-  const refused: [Parameters<DemoEngine['request']>[1], RegExp][] = [
-    [{ text: { maxTokens: 0 } }, /text\.max_tokens/],
-    [{ text: { temperature: -1 } }, /text\.temperature/],
-    [{ text: { temperature: Number.NaN } }, /text\.temperature/],
-    [{ text: { topP: 1.5 } }, /text\.top_p/],
-    [{ text: { stop: [''] } }, /text\.stop/],
-    [{ text: { stop: new Array<string>(17).fill('x') } }, /text\.stop/],
-    [{ requestId: 'a b' }, /request_id/],
-    [{ forcedTokenIds: [2048] }, /forced_token_ids/],
-    [{ forcedTokenIds: new Array<number>(2048).fill(1) }, /forced_token_ids/],
-  ];
-  for (const [options, field] of refused) {
-    const refuse = () => demo.request([user('Hello!')], options);
-    expect(refuse).toThrow(field);
-    expect(refuse).toThrow(expect.objectContaining({ code: 'REQUEST_INVALID' }));
-  }
+type Options = NonNullable<Parameters<DemoEngine['request']>[1]>;
+const hello = [user('Hello!')];
+const room = () => 2048 - demo.request(hello).prompt.tokenIds.length;
+
+test.each<[string, () => Options, () => Options]>([
+  ['request_id', () => ({ requestId: 'a_b-9'.padEnd(64, 'X') }), () => ({ requestId: 'a'.repeat(65) })],
+  ['request_id', () => ({ requestId: 'a' }), () => ({ requestId: 'a b' })],
+  ['forced_token_ids', () => ({ forcedTokenIds: [2047] }), () => ({ forcedTokenIds: [1, 2048] })],
+  [
+    'forced_token_ids',
+    () => ({ forcedTokenIds: new Array<number>(room()).fill(1) }),
+    () => ({ forcedTokenIds: new Array<number>(room() + 1).fill(1) }),
+  ],
+  ['text.max_tokens', () => ({ text: { maxTokens: 1 } }), () => ({ text: { maxTokens: 0 } })],
+  ['text.temperature', () => ({ text: { temperature: 0 } }), () => ({ text: { temperature: -0.1 } })],
+  ['text.temperature', () => ({ text: { temperature: 100 } }), () => ({ text: { temperature: 100.1 } })],
+  ['text.temperature', () => ({ text: { temperature: 1 } }), () => ({ text: { temperature: Number.NaN } })],
+  ['text.top_p', () => ({ text: { topP: 0 } }), () => ({ text: { topP: -0.1 } })],
+  ['text.top_p', () => ({ text: { topP: 1 } }), () => ({ text: { topP: 1.1 } })],
+  ['text.repetition_penalty', () => ({ text: { repetitionPenalty: 0.1 } }), () => ({ text: { repetitionPenalty: 0 } })],
+  ['text.repetition_penalty', () => ({ text: { repetitionPenalty: 10 } }), () => ({ text: { repetitionPenalty: 11 } })],
+  ['text.logit_bias[2048]', () => ({ text: { logitBias: { 2047: 1 } } }), () => ({ text: { logitBias: { 2048: 1 } } })],
+  ['text.stop_token_ids', () => ({ text: { stopTokenIds: [2047] } }), () => ({ text: { stopTokenIds: [1, 2048] } })],
+  ['text.stop', () => ({ text: { stop: ['x'] } }), () => ({ text: { stop: ['x', ''] } })],
+  ['text.stop', () => ({ text: { stop: ['x'.repeat(256)] } }), () => ({ text: { stop: ['x'.repeat(257)] } })],
+  [
+    'text.stop',
+    () => ({ text: { stop: new Array<string>(16).fill('x') } }),
+    () => ({ text: { stop: new Array<string>(17).fill('x') } }),
+  ],
+])('what is at its limit is taken, and what is beyond it refused by the name of its field: %s', (field, at, beyond) => {
+  expect(() => demo.request(hello, at())).not.toThrow();
+  expect(() => demo.request(hello, beyond())).toThrow(
+    expect.objectContaining({ code: 'REQUEST_INVALID', options: expect.objectContaining({ field }) }),
+  );
 });
 
 test('a drain lets what runs finish and refuses what is new; a close ends what is left', async () => {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Bundle, readBundle } from '@tessera/bundle';
 import { demoBundleDir } from '@tessera/compiler/testing/demo-model';
-import type { ExpertBatch } from '@tessera/protocol';
+import { type ExpertBatch, TesseraError } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
 import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { beforeAll, expect, test } from 'vitest';
@@ -158,21 +158,81 @@ test('a call that takes longer than its like is sent to another holder too, whos
   await pool.release();
 });
 
+/** A shard that has lost a layer, and has not said so. */
+class ForgetfulShard extends ExpertShard {
+  asked = 0;
+
+  override async compute(batch: ExpertBatch) {
+    if (batch.layer !== 2) return super.compute(batch);
+    this.asked++;
+    throw new TesseraError('EXPERT_NOT_HELD', 'it is gone');
+  }
+}
+
+test('a shard that says it has not what it said it had is not asked for that again, and for the rest it is', async () => {
+  const placement = { revision, epoch: 1, groups: { a: [every], b: [every] } };
+  const forgetful = new ForgetfulShard(bundle, oneThread, 'a');
+  await using a = await startTestShard(bundle, placement, 'a', () => forgetful);
+  await using b = await startTestShard(bundle, placement, 'b');
+  let misplaced = 0;
+  const missing: number[] = [];
+  const { pool } = await createTestPool(bundle, placement, {
+    hedge: false,
+    onMisplaced: () => misplaced++,
+    onMissing: ({ count }) => missing.push(count),
+  });
+  pool.setShards(told(a, b));
+  await eventually(() => missing.at(-1) === 0, 'both are there');
+  const wanted = await expected(2);
+  // A step may ask the other one for some of them: after as many steps as there are experts it was asked for each.
+  for (let n = 0; n < 8; n++) expect(numbers(await step(pool, 2))).toEqual(wanted);
+  const { asked } = forgetful;
+  expect(asked).toBeGreaterThan(0);
+  expect([misplaced, pool.report().failovers]).toEqual([asked, asked]);
+  for (let n = 0; n < 4; n++) await step(pool, 2);
+  expect(forgetful.asked).toBe(asked);
+  expect(pool.report().failovers).toBe(0);
+  expect(numbers(await step(pool, 3))).toEqual(await expected(3));
+  // Once the other one is gone nobody has them.
+  pool.setShards(told(a));
+  await eventually(async () => (await step(pool, 2)).every((answer) => 'unavailable' in answer), 'they are missing');
+  expect(forgetful.asked).toBe(asked);
+  expect(missing.at(-1)).toBe(8);
+  await pool.release();
+});
+
+test('what is under way as the engine ends is over at once', async () => {
+  const placement = { revision, epoch: 1, groups: { a: [every] } };
+  const slow = new SlowShard(bundle, oneThread, 'a');
+  await using a = await startTestShard(bundle, placement, 'a', () => slow);
+  const { pool } = await createTestPool(bundle, placement, { callTimeoutMs: 600_000 });
+  pool.setShards(told(a));
+  await whole(pool);
+  slow.waitMs = 5000;
+  const answers = step(pool, 1);
+  await pool.release();
+  expect((await answers).every((answer) => 'unavailable' in answer)).toBe(true);
+});
+
 test('a shard that does not answer in time is not asked again before it has said something', async () => {
   const placement = { revision, epoch: 1, groups: { a: [every] } };
   const slow = new SlowShard(bundle, oneThread, 'a');
   await using a = await startTestShard(bundle, placement, 'a', () => slow);
-  const { pool } = await createTestPool(bundle, placement, { callTimeoutMs: 200 });
+  const missing: number[] = [];
+  const onMissing = ({ count }: { count: number }) => missing.push(count);
+  const { pool } = await createTestPool(bundle, placement, { callTimeoutMs: 200, onMissing });
   pool.setShards(told(a));
   await whole(pool);
   slow.waitMs = 1000;
   expect((await step(pool, 1)).every((answer) => 'unavailable' in answer)).toBe(true);
+  expect(missing.at(-1)).toBe(48);
   slow.waitMs = 0;
   // Nobody is asked: the answer is there at once, and says that nobody holds it.
   expect((await step(pool, 1)).every((answer) => 'unavailable' in answer)).toBe(true);
   expect(pool.report().failovers).toBe(1);
   // Its late answer brings it back.
   await whole(pool);
+  expect(missing.at(-1)).toBe(0);
   expect(numbers(await step(pool, 1))).toEqual(await expected(1));
   await pool.release();
 });

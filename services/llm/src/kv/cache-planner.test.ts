@@ -244,6 +244,19 @@ test('without memory what is kept gives way, nothing counts as loaded, and then 
   expect(cache.planner.failed()).toBe(false);
 });
 
+test.each([
+  [0, 32],
+  [1, 0],
+])('a beginning is kept where it fits beside the slots: with %i bytes too few %i positions are', (tooFew, kept) => {
+  const cache = new Cache(64 * rowBytes - tooFew);
+  const owner = new Owner({ scope: 'a', keys: prompt(32) });
+  cache.planner.acquire(owner);
+  cache.step([owner, 32]);
+  expect(cache.storage.bytes).toBe(32 * rowBytes);
+  cache.planner.release(owner);
+  expect(cache.planner.keptBytes).toBe(kept * rowBytes);
+});
+
 test('what a planned step counts on stays for it; what would not fit beside the slots is not counted on', () => {
   const cache = new Cache(3 * 64 * rowBytes);
   const first = new Owner({ scope: 'a', keys: prompt(60) });

@@ -66,6 +66,12 @@ test('a sequence is as long as the context, or as the bytes hold; too few are re
   expect(() => kvBudget(bundle, undefined)).toThrow(/of 1048576 bytes of memory the weights take \d+/);
 });
 
+test('a cache of float16 holds twice as many tokens in the same memory', async () => {
+  const half = await readBundle(await demoBundleDir('float32', undefined, 'float16'));
+  expect(kvBudget(half, 100 * rowBytes)).toMatchObject({ contextTokens: 200 });
+  expect(() => kvBudget(half, rowBytes / 2)).toThrow(/kv\.maxBytes is 3072, but one token of this model takes 3072/);
+});
+
 test('a process that has one piece of the layers counts the weights and the cache of that piece', async () => {
   const cut = await smallLlamaBundle('layers=3');
   const shares = [0, 1, 2].map((piece) => pieceOfModel(cut, piece));

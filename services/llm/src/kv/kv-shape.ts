@@ -1,3 +1,6 @@
+import type { KvCacheType } from '@tessera/bundle';
+import { bytesPerElement } from '@tessera/protocol';
+
 /** What the size of a cache depends on. */
 export interface KvShape {
   readonly layers: number;
@@ -5,13 +8,20 @@ export interface KvShape {
   readonly slots: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** What keys and values are held as; float32 where it is not said. */
+  readonly kvCache?: KvCacheType | undefined;
   /** The longest sequence. */
   readonly maxRows: number;
 }
 
-/** Bytes of one position of one sequence: keys and values, float32, of every layer. */
-export function bytesPerRow({ layers, kvHeads, headDim }: Omit<KvShape, 'slots' | 'maxRows'>): number {
-  return 2 * layers * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
+/** Bytes of one position of one sequence: keys and values of every layer. */
+export function bytesPerRow({
+  layers,
+  kvHeads,
+  headDim,
+  kvCache = 'float32',
+}: Omit<KvShape, 'slots' | 'maxRows'>): number {
+  return 2 * layers * kvHeads * headDim * bytesPerElement[kvCache];
 }
 
 /** Four steps an octave: at most a quarter more than is needed, and few enough changes. */

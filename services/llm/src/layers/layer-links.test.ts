@@ -99,6 +99,8 @@ test.each([1, 3])('shards give what one process gives, bit for bit; decode in %i
     { piece: 2, calls: 0 },
   ]);
   expect(told.map(({ piece }) => piece).sort()).toEqual([1, 2]);
+  // Each is told once.
+  expect(links.report()).toEqual({ calls: [], callSeconds: [], running });
 });
 
 test('hidden states that do not fit into one message travel in parts, both ways', async () => {
@@ -310,7 +312,7 @@ test('a shard whose graph fails is left for another one of its piece, and no cal
     if (isSick) throw new Error('the device is gone');
   };
   const [one, sick] = [await shard(1), await shard(2, { beforeRun })];
-  const { links, troubles } = linked();
+  const { links, troubles } = linked({ callTimeoutMs: 2000 });
   links.setShards([one.address, sick.address]);
   const executor = await executorOver(links);
   await eventually(() => executor.missing === undefined, 'both are there');
@@ -327,4 +329,7 @@ test('a shard whose graph fails is left for another one of its piece, and no cal
   expect(await computed(executor, plan)).toEqual(expected);
   expect(links.losses.count).toBe(1);
   expect(troubles).toHaveLength(1);
+  // Nor is that one given up for what the first was still waited for.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  expect([links.losses.count, links.missing]).toEqual([1, undefined]);
 });

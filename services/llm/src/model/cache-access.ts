@@ -1,5 +1,6 @@
 import type { PlacedTensor } from '@tessera/inference';
-import type { HostCache } from './host-cache.js';
+import { zeros } from '@tessera/protocol';
+import type { HostCache, KvTensor } from './host-cache.js';
 import { OutputBuffers } from './output-buffers.js';
 import type { PlannedRow } from './step-plan.js';
 
@@ -70,8 +71,6 @@ export class InPlaceAccess implements CacheAccess {
   }
 }
 
-const noNumbers = new Float32Array(0);
-
 /**
  * The graph reads the slots and gives new rows, which are appended: for a backend that copies what it gives, where the
  * present would be the whole cache.
@@ -79,6 +78,8 @@ const noNumbers = new Float32Array(0);
 export class AppendingAccess implements CacheAccess {
   readonly beginsInPlace = false;
   readonly #buffers = new OutputBuffers();
+  /** Where the call under way puts its new rows, by the graph's names. */
+  #fresh: Readonly<Record<string, KvTensor>> = {};
 
   /** @param layers by their numbers in the model */
   constructor(
@@ -88,8 +89,8 @@ export class AppendingAccess implements CacheAccess {
 
   inputs({ rows }: CallRows): Record<string, PlacedTensor> {
     const [first] = rows;
-    const { kvHeads, headDim } = this.cache.shape;
-    const nothing = { dtype: 'float32', shape: [rows.length, kvHeads, 0, headDim], data: noNumbers } as const;
+    const { type, shape } = this.cache;
+    const nothing = { dtype: type, shape: [rows.length, shape.kvHeads, 0, shape.headDim], data: zeros(type, 0) };
     const tensors: Record<string, PlacedTensor> = {};
     for (const layer of this.layers) {
       const { keys, values } =
@@ -108,17 +109,17 @@ export class AppendingAccess implements CacheAccess {
     this.#buffers.begin();
     const { kvHeads, headDim } = this.cache.shape;
     const shape = [rows.length, seq, kvHeads * headDim];
-    const tensors: Record<string, PlacedTensor> = {};
-    for (const layer of this.layers) {
-      for (const kind of ['new_key', 'new_value']) tensors[`${kind}.${layer}`] = this.#buffers.next(shape);
-    }
-    return tensors;
+    const next = (): KvTensor =>
+      this.cache.type === 'float16' ? this.#buffers.nextFloat16(shape) : this.#buffers.next(shape);
+    const names = this.layers.flatMap((layer) => [`new_key.${layer}`, `new_value.${layer}`]);
+    this.#fresh = Object.fromEntries(names.map((name) => [name, next()]));
+    return this.#fresh;
   }
 
   ran({ rows, seq }: CallRows): void {
-    for (const [at, layer] of this.layers.entries()) {
-      const newKeys = this.#buffers.at(2 * at);
-      const newValues = this.#buffers.at(2 * at + 1);
+    const fresh = (name: string): KvTensor['data'] => (this.#fresh[name] as KvTensor).data;
+    for (const layer of this.layers) {
+      const [newKeys, newValues] = [fresh(`new_key.${layer}`), fresh(`new_value.${layer}`)];
       for (const [batchRow, { slot, position, tokenIds }] of rows.entries()) {
         this.cache.append(layer, slot, position, tokenIds.length, { newKeys, newValues, batchRow, seq });
       }

@@ -24,6 +24,9 @@ const cases = [
   ...dense.map((name) => ({ name, cut: 'layers=2' }) as const),
 ];
 
+/** Those that are computed with a cache of float16, too: a mixture, and one that is cut by layers, both with windows. */
+const withHalfCaches = ['qwen3-moe-window', 'mistral-window'];
+
 const row = (slot: number, position: number, tokenIds: readonly number[], wantedLogits = 1): PlannedRow => {
   return { slot, position, tokenIds, media: [], wantedLogits, wantsHidden: true };
 };
@@ -37,7 +40,15 @@ async function computed(executor: ModelExecutor, plan: StepPlan): Promise<Comput
   });
 }
 
-describe.each(cases)('$name, cut by $cut', ({ name, cut }) => {
+const variants = cases.flatMap(({ name, cut }) => [
+  { name, cut, kvCache: 'float32', nearness: 1e-3, chunkNearness: 1e-5 } as const,
+  // In chunks a sum may be rounded otherwise, and so the key that is made of it.
+  ...(withHalfCaches.includes(name)
+    ? [{ name, cut, kvCache: 'float16', nearness: 2e-3, chunkNearness: 2e-3 } as const]
+    : []),
+]);
+
+describe.each(variants)('$name, cut by $cut, cache in $kvCache', ({ name, cut, kvCache, nearness, chunkNearness }) => {
   let root = '';
   let bundle: Bundle;
   let reference: Reference;
@@ -46,7 +57,7 @@ describe.each(cases)('$name, cut by $cut', ({ name, cut }) => {
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), 'tessera-families-'));
     const out = join(root, 'bundle');
-    await compileCheckpoint(copyCheckpoint(name, root), out, { weights: 'float32', cut });
+    await compileCheckpoint(copyCheckpoint(name, root), out, { weights: 'float32', cut, kvCache });
     bundle = await readBundle(out);
     reference = await readReference(name);
     size = { slots: 4, maxPositions: reference.prompt.length + reference.continuation.length };
@@ -116,13 +127,13 @@ describe.each(cases)('$name, cut by $cut', ({ name, cut }) => {
     const executor = await whole();
     const { vocabSize } = bundle.manifest.llm;
     const everywhere = logits(await computed(executor, plan([row(0, 0, prompt, prompt.length)])), 0);
-    expect(relativeErrors(everywhere, expected).max).toBeLessThan(1e-3);
+    expect(relativeErrors(everywhere, expected).max).toBeLessThan(nearness);
     const alone = everywhere.slice(-vocabSize);
     // Prompts of other lengths, padded together with it.
     const others = plan([row(0, 0, prompt.slice(4)), row(1, 0, prompt), row(2, 0, prompt.slice(0, 9))]);
     expect(logits(await computed(executor, others), 1)).toEqual(alone);
     const chunked = await inChunks(executor, 3);
-    expect(relativeErrors(chunked, alone).max).toBeLessThan(1e-5);
+    expect(relativeErrors(chunked, alone).max).toBeLessThan(chunkNearness);
 
     // Then the cache is another: the first of them is kept, and comes into the slot of one that is over.
     const begun = ends[1] as number;
@@ -136,8 +147,8 @@ describe.each(cases)('$name, cut by $cut', ({ name, cut }) => {
     const decode = plan([1, 2, 3].map((slot) => row(slot, prompt.length, [next])));
     const decoded = await computed(executor, decode);
     expect(logits(decoded, 1)).toEqual(logits(decoded, 2));
-    expect(relativeErrors(logits(decoded, 0), logits(decoded, 1)).max).toBeLessThan(1e-5);
-    expect(relativeErrors(logits(decoded, 0), stepLogits.subarray(0, vocabSize)).max).toBeLessThan(1e-3);
+    expect(relativeErrors(logits(decoded, 0), logits(decoded, 1)).max).toBeLessThan(chunkNearness);
+    expect(relativeErrors(logits(decoded, 0), stepLogits.subarray(0, vocabSize)).max).toBeLessThan(nearness);
   });
 
   test('in pieces: the numbers of the whole, bit for bit', async () => {

@@ -1,9 +1,12 @@
 import type { LlmSection } from '@tessera/bundle';
-import type { Float32Tensor } from '@tessera/protocol';
+import type { Tensor } from '@tessera/protocol';
 import { bytesPerRow, type KvShape } from '../kv/kv-shape.js';
 import { HostKvStorage, type NewRows } from './host-kv-storage.js';
 import { KeptPrefixes } from './kept-prefixes.js';
 import type { CacheOperation, NoMemory, StepPlan } from './step-plan.js';
+
+/** Keys or values. */
+export type KvTensor = Tensor<'float32' | 'float16'>;
 
 export interface HostCacheOptions {
   readonly slots: number;
@@ -23,17 +26,23 @@ export class HostCache {
 
   /** @param layers whose cache it is, by their numbers in the model */
   constructor(
-    { kvHeads, headDim }: Pick<LlmSection, 'kvHeads' | 'headDim'>,
+    { kvHeads, headDim, kvCache }: Pick<LlmSection, 'kvHeads' | 'headDim' | 'kvCache'>,
     layers: readonly number[],
     { slots, maxPositions }: HostCacheOptions,
   ) {
     this.#places = new Map(layers.map((layer, place) => [layer, place]));
-    this.#storage = new HostKvStorage({ layers: layers.length, slots, kvHeads, headDim, maxRows: maxPositions });
+    const shape = { layers: layers.length, slots, kvHeads, headDim, kvCache, maxRows: maxPositions };
+    this.#storage = new HostKvStorage(shape);
     this.#prefixes = new KeptPrefixes(this.#storage);
   }
 
   get shape(): KvShape {
     return this.#storage.shape;
+  }
+
+  /** What it holds. */
+  get type(): 'float32' | 'float16' {
+    return this.shape.kvCache ?? 'float32';
   }
 
   /** Bytes now: of its slots, and of the beginnings that are kept. */
@@ -87,14 +96,14 @@ export class HostCache {
     return undefined;
   }
 
-  /** Slots `first` to `first + count - 1` of a layer, in place: float32 [count, kvHeads, capacity, headDim] each. */
-  slots(layer: number, first: number, count: number): { readonly keys: Float32Tensor; readonly values: Float32Tensor } {
+  /** Slots `first` to `first + count - 1` of a layer, in place: [count, kvHeads, capacity, headDim] each. */
+  slots(layer: number, first: number, count: number): { readonly keys: KvTensor; readonly values: KvTensor } {
     const place = this.#placeOf(layer);
     const { kvHeads, headDim } = this.shape;
     const shape = [count, kvHeads, this.#storage.capacityOf(place), headDim];
     return {
-      keys: { dtype: 'float32', shape, data: this.#storage.keys(place, first, count) },
-      values: { dtype: 'float32', shape, data: this.#storage.values(place, first, count) },
+      keys: { dtype: this.type, shape, data: this.#storage.keys(place, first, count) },
+      values: { dtype: this.type, shape, data: this.#storage.values(place, first, count) },
     };
   }
 

@@ -1,4 +1,6 @@
+import { kvCacheTypes } from '@tessera/bundle';
 import { RandomStream } from '@tessera/inference';
+import { zeros } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import type { KvShape } from '../kv/kv-shape.js';
 import { KvSlots, type SlotOwner } from '../kv/kv-slots.js';
@@ -6,6 +8,10 @@ import { HostKvStorage } from './host-kv-storage.js';
 import type { CacheOperation } from './step-plan.js';
 
 const shape: KvShape = { layers: 2, slots: 6, kvHeads: 2, headDim: 4, maxRows: 300 };
+
+/** A number as a cache gives it back: of float16 the storage has 16 bits, whatever they say. */
+const asHeld = ({ shape: { kvCache } }: HostKvStorage, value: number): number =>
+  kvCache === 'float16' ? value & 0xffff : value;
 
 interface Owner extends SlotOwner {
   readonly id: number;
@@ -57,7 +63,7 @@ function check(storage: HostKvStorage, owner: Owner): void {
       for (let row = 0; row < owner.cachedTokens; row++) {
         const at = (head * storage.capacityOf(layer) + row) * headDim;
         const expected = mark(owner.id, layer, head, row, 0);
-        if (keys[at] !== expected || values[at] !== -expected) {
+        if (keys[at] !== asHeld(storage, expected) || values[at] !== asHeld(storage, -expected)) {
           throw new Error(
             `owner ${owner.id}, slot ${owner.slot}, layer ${layer}, head ${head}, row ${row} is not its own`,
           );
@@ -67,62 +73,65 @@ function check(storage: HostKvStorage, owner: Owner): void {
   }
 }
 
-test('whatever comes and goes, with memory or without, each finds its own rows, and decoding ones are a prefix', () => {
-  const random = new RandomStream(11n, 'noise');
-  let position = 0;
-  const pick = (count: number): number => Math.floor(random.uniform(position++) * count);
-  let refusals = 0;
-  // Some allocations fail, in the midst of the layers too.
-  const storage = new HostKvStorage(shape, (length) => {
-    if (position > 0 && pick(8) === 0) {
-      refusals++;
-      throw new RangeError('Array buffer allocation failed');
-    }
-    return new Float32Array(length);
-  });
-  const slots = new KvSlots<Owner>(shape.slots, {
-    record: (operation) => apply(storage, operation),
-    rowsOf: ({ cachedTokens }) => cachedTokens,
-  });
-  const owners: Owner[] = [];
-  let nextId = 1;
-  for (let step = 0; step < 1500; step++) {
-    const owner = owners[pick(owners.length)];
-    const action = pick(5);
-    if (action === 0 && slots.free > 0) {
-      const fresh: Owner = { id: nextId++, slot: -1, cachedTokens: 0, isDecoding: false };
-      slots.acquire(fresh);
-      owners.push(fresh);
-    } else if (action === 1 && owner !== undefined) {
-      slots.release(owner);
-      slots.release(owner);
-      owners.splice(owners.indexOf(owner), 1);
-      expect(owner.slot).toBe(-1);
-    } else if (action === 2 && owner !== undefined && !owner.isDecoding && storage.holds(owner.slot, 0)) {
-      slots.promote(owner);
-      owner.isDecoding = true;
-    } else if (owner !== undefined) {
-      const count = Math.min(1 + pick(40), shape.maxRows - owner.cachedTokens);
-      try {
-        storage.fit(slots.inUse, Math.max(slots.longest(), owner.cachedTokens + count));
-        expect(owners.every(({ slot, cachedTokens }) => storage.holds(slot, cachedTokens))).toBe(true);
-      } catch (error) {
-        expect(error).toBeInstanceOf(RangeError);
+test.each(kvCacheTypes)(
+  '%s: whatever comes and goes, with memory or without, each finds its own rows, and decoding ones are a prefix',
+  (kvCache) => {
+    const random = new RandomStream(11n, 'noise');
+    let position = 0;
+    const pick = (count: number): number => Math.floor(random.uniform(position++) * count);
+    let refusals = 0;
+    // Some allocations fail, in the midst of the layers too.
+    const storage = new HostKvStorage({ ...shape, kvCache }, (length, type) => {
+      if (position > 0 && pick(8) === 0) {
+        refusals++;
+        throw new RangeError('Array buffer allocation failed');
       }
-      const rows = owner.cachedTokens + count;
-      if (count > 0 && storage.holds(owner.slot, rows)) appendRows(storage, owner, count);
+      return zeros(type, length);
+    });
+    const slots = new KvSlots<Owner>(shape.slots, {
+      record: (operation) => apply(storage, operation),
+      rowsOf: ({ cachedTokens }) => cachedTokens,
+    });
+    const owners: Owner[] = [];
+    let nextId = 1;
+    for (let step = 0; step < 1500; step++) {
+      const owner = owners[pick(owners.length)];
+      const action = pick(5);
+      if (action === 0 && slots.free > 0) {
+        const fresh: Owner = { id: nextId++, slot: -1, cachedTokens: 0, isDecoding: false };
+        slots.acquire(fresh);
+        owners.push(fresh);
+      } else if (action === 1 && owner !== undefined) {
+        slots.release(owner);
+        slots.release(owner);
+        owners.splice(owners.indexOf(owner), 1);
+        expect(owner.slot).toBe(-1);
+      } else if (action === 2 && owner !== undefined && !owner.isDecoding && storage.holds(owner.slot, 0)) {
+        slots.promote(owner);
+        owner.isDecoding = true;
+      } else if (owner !== undefined) {
+        const count = Math.min(1 + pick(40), shape.maxRows - owner.cachedTokens);
+        try {
+          storage.fit(slots.inUse, Math.max(slots.longest(), owner.cachedTokens + count));
+          expect(owners.every(({ slot, cachedTokens }) => storage.holds(slot, cachedTokens))).toBe(true);
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError);
+        }
+        const rows = owner.cachedTokens + count;
+        if (count > 0 && storage.holds(owner.slot, rows)) appendRows(storage, owner, count);
+      }
+      expect(slots.inUse).toBe(owners.length);
+      expect(new Set(owners.map(({ slot }) => slot))).toEqual(new Set(owners.keys()));
+      const decoding = slots.decoding();
+      expect(new Set(decoding)).toEqual(new Set(owners.filter(({ isDecoding }) => isDecoding)));
+      expect(decoding.map(({ slot }) => slot)).toEqual([...decoding.keys()]);
+      for (const each of owners) check(storage, each);
     }
-    expect(slots.inUse).toBe(owners.length);
-    expect(new Set(owners.map(({ slot }) => slot))).toEqual(new Set(owners.keys()));
-    const decoding = slots.decoding();
-    expect(new Set(decoding)).toEqual(new Set(owners.filter(({ isDecoding }) => isDecoding)));
-    expect(decoding.map(({ slot }) => slot)).toEqual([...decoding.keys()]);
-    for (const each of owners) check(storage, each);
-  }
-  for (const owner of owners) slots.release(owner);
-  expect(slots.inUse).toBe(0);
-  expect(refusals).toBeGreaterThan(10);
-});
+    for (const owner of owners) slots.release(owner);
+    expect(slots.inUse).toBe(0);
+    expect(refusals).toBeGreaterThan(10);
+  },
+);
 
 test('capacity follows the longest sequence, is at most a quarter too large, and never exceeds the context', () => {
   const storage = new HostKvStorage(shape);

@@ -1,9 +1,13 @@
+import { zeros } from '@tessera/protocol';
 import { bytesPerRow, capacityFor, type KvShape, slotsFor } from '../kv/kv-shape.js';
+
+/** Keys or values as the shape says that they are held; those of float16 as their bits, which nothing here looks into. */
+export type KvNumbers = Float32Array | Uint16Array;
 
 /** Copying so few numbers by a loop beats making two views for `set`. */
 const loopLimit = 128;
 
-function copy(target: Float32Array, targetStart: number, source: Float32Array, start: number, count: number): void {
+function copy(target: KvNumbers, targetStart: number, source: KvNumbers, start: number, count: number): void {
   if (count > loopLimit) {
     target.set(source.subarray(start, start + count), targetStart);
     return;
@@ -11,10 +15,11 @@ function copy(target: Float32Array, targetStart: number, source: Float32Array, s
   for (let i = 0; i < count; i++) target[targetStart + i] = source[start + i] as number;
 }
 
-const scratch = new Float32Array(4096);
+const scratches = { float32: new Float32Array(4096), float16: new Uint16Array(4096) };
 
 /** Exchanges two stretches of a buffer. */
-function exchange(buffer: Float32Array, a: number, b: number, count: number): void {
+function exchange(buffer: KvNumbers, a: number, b: number, count: number): void {
+  const scratch = buffer instanceof Float32Array ? scratches.float32 : scratches.float16;
   for (let done = 0; done < count; done += scratch.length) {
     const size = Math.min(scratch.length, count - done);
     scratch.set(buffer.subarray(a + done, a + done + size));
@@ -23,12 +28,12 @@ function exchange(buffer: Float32Array, a: number, b: number, count: number): vo
   }
 }
 
-/** Keys and values of one layer: float32 [slots, kvHeads, capacity, headDim]. */
+/** Keys and values of one layer: [slots, kvHeads, capacity, headDim]. */
 interface Layer {
   slots: number;
   capacity: number;
-  keys: Float32Array;
-  values: Float32Array;
+  keys: KvNumbers;
+  values: KvNumbers;
 }
 
 function grows({ slots, capacity }: Layer, wantedSlots: number, wantedRows: number): boolean {
@@ -39,17 +44,17 @@ function shrinks({ slots, capacity }: Layer, wantedSlots: number, wantedRows: nu
   return wantedSlots * wantedRows * 2 <= slots * capacity;
 }
 
-/** What a call of a graph adds to a layer: row `batchRow` of keys and values, float32 [batch, seq, kvHeads * headDim] each. */
+/** What a call of a graph adds to a layer: row `batchRow` of keys and values, [batch, seq, kvHeads * headDim] each. */
 export interface NewRows {
-  readonly newKeys: Float32Array;
-  readonly newValues: Float32Array;
+  readonly newKeys: KvNumbers;
+  readonly newValues: KvNumbers;
   readonly batchRow: number;
   readonly seq: number;
 }
 
-export type Allocate = (length: number) => Float32Array;
+export type Allocate = (length: number, type: 'float32' | 'float16') => KvNumbers;
 
-const allocateZeros: Allocate = (length) => new Float32Array(length);
+const allocateZeros: Allocate = (length, type) => zeros(type, length);
 
 /**
  * The cache in this process's memory: slots, row n of which is position n. Which sequence has which slot is not its
@@ -106,12 +111,12 @@ export class HostKvStorage {
   }
 
   /** Slots `first` to `first + count - 1` of a layer, as a view. */
-  keys(layer: number, first: number, count: number): Float32Array {
+  keys(layer: number, first: number, count: number): KvNumbers {
     const size = this.#slotSize(this.#at(layer));
     return this.#at(layer).keys.subarray(first * size, (first + count) * size);
   }
 
-  values(layer: number, first: number, count: number): Float32Array {
+  values(layer: number, first: number, count: number): KvNumbers {
     const size = this.#slotSize(this.#at(layer));
     return this.#at(layer).values.subarray(first * size, (first + count) * size);
   }
@@ -169,12 +174,12 @@ export class HostKvStorage {
     }
   }
 
-  /** The first `rows` rows of a slot in a layer: keys, then values, each float32 [kvHeads, rows, headDim]. */
-  read(layer: number, slot: number, rows: number): Float32Array {
+  /** The first `rows` rows of a slot in a layer: keys, then values, each [kvHeads, rows, headDim]. */
+  read(layer: number, slot: number, rows: number): KvNumbers {
     const source = this.#at(layer);
     const { kvHeads, headDim } = this.shape;
     const size = rows * headDim;
-    const taken = this.allocate(2 * kvHeads * size);
+    const taken = this.#allocate(2 * kvHeads * size);
     for (let head = 0; head < kvHeads; head++) {
       const start = this.#offset(source, slot, head, 0);
       taken.set(source.keys.subarray(start, start + size), head * size);
@@ -184,7 +189,7 @@ export class HostKvStorage {
   }
 
   /** Writes the first `rows` rows of what `read` gave, where it had `of`, over those of a slot. */
-  write(layer: number, slot: number, taken: Float32Array, { rows, of }: { rows: number; of: number }): void {
+  write(layer: number, slot: number, taken: KvNumbers, { rows, of }: { rows: number; of: number }): void {
     const target = this.#at(layer);
     const { kvHeads, headDim } = this.shape;
     for (let head = 0; head < kvHeads; head++) {
@@ -233,7 +238,11 @@ export class HostKvStorage {
 
   #layer(slots: number, capacity: number): Layer {
     const length = slots * this.shape.kvHeads * capacity * this.shape.headDim;
-    return { slots, capacity, keys: this.allocate(length), values: this.allocate(length) };
+    return { slots, capacity, keys: this.#allocate(length), values: this.#allocate(length) };
+  }
+
+  #allocate(length: number): KvNumbers {
+    return this.allocate(length, this.shape.kvCache ?? 'float32');
   }
 
   /** Puts the larger buffers in place when both are there and filled: whatever fails before leaves the layer as it was. */

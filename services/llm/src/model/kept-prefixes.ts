@@ -1,9 +1,9 @@
-import type { HostKvStorage } from './host-kv-storage.js';
+import type { HostKvStorage, KvNumbers } from './host-kv-storage.js';
 
 interface Kept {
   readonly rows: number;
   /** Of each layer, what HostKvStorage.read gave. */
-  readonly layers: readonly Float32Array[];
+  readonly layers: readonly KvNumbers[];
 }
 
 /**
@@ -48,6 +48,6 @@ export class KeptPrefixes {
   }
 }
 
-function bytesOf(layers: readonly Float32Array[]): number {
+function bytesOf(layers: readonly KvNumbers[]): number {
   return layers.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

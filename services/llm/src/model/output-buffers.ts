@@ -1,4 +1,4 @@
-import type { Float32Tensor, Tensor } from '@tessera/protocol';
+import type { Float16Tensor, Float32Tensor, Tensor } from '@tessera/protocol';
 
 /** A buffer is given back when it has been far too large for as many steps. */
 const patience = 256;
@@ -9,6 +9,7 @@ export type Int32Tensor = Tensor & { readonly dtype: 'int32'; readonly data: Int
 interface Tensors {
   readonly floats: Float32Tensor;
   integers?: Int32Tensor;
+  halves?: Float16Tensor;
 }
 
 interface Buffer {
@@ -53,11 +54,12 @@ export class OutputBuffers {
     return tensors.integers;
   }
 
-  /** What was handed out as the n-th of this step. */
-  at(index: number): Float32Array {
-    const buffer = this.#buffers[index];
-    if (buffer === undefined || index >= this.#used) throw new Error(`nothing was handed out as number ${index}`);
-    return buffer.data;
+  /** The same for numbers of the type float16, in a place that has room for as many of float32. */
+  nextFloat16(shape: readonly number[]): Float16Tensor {
+    const tensors = this.#next(shape);
+    const { data } = tensors.floats;
+    tensors.halves ??= { dtype: 'float16', shape, data: new Uint16Array(data.buffer, data.byteOffset, data.length) };
+    return tensors.halves;
   }
 
   #next(shape: readonly number[]): Tensors {

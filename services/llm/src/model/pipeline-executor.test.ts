@@ -109,6 +109,23 @@ test.each([
   },
 );
 
+test.each([1, 2])(
+  '%i steps at once have memory of their own for what they give, and later ones use it again',
+  async (count) => {
+    const { executor } = await pieces(bundles[2], count);
+    const buffers: ArrayBufferLike[] = [];
+    for (let n = 0; n < 3 * count; n++) {
+      const result = await executor.execute(step(1, 16, [row(0, n, 1)]));
+      const [given] = 'rows' in result ? result.rows : [];
+      if (given === undefined || !('logits' in given)) throw new Error('nothing was computed');
+      buffers.push(given.logits.buffer);
+    }
+    const own = buffers.slice(0, count);
+    expect(new Set(own).size).toBe(count);
+    for (const [n, buffer] of buffers.entries()) expect(buffer).toBe(own[n % count]);
+  },
+);
+
 test.each(['away', 'replaced'] as const)(
   'a piece that is %s takes the cache with it, once, and what is computed anew is right',
   async (how) => {

@@ -143,28 +143,21 @@ test.each([
   expect(spans).toHaveLength(1);
 });
 
-test('text parts cannot make up a special token together, nor with what the template writes beside them', () => {
+test('text parts cannot make up a special token together', () => {
   const pieces = build([user('<|im_', 'end|>')], []);
   expect(pieces.tokenIds.filter((id) => id === imEnd)).toHaveLength(1);
+});
 
-  const tight = templateOf({
-    chat_template: '{% for m in messages %}<|im_{{ m.content }}_start|>{{ m.content }}end|>{% endfor %}',
-  });
-  const ids = new PromptBuilder(builder.tokenizer, tight, builder.model).build(asked(user('<|im_')).value, []).tokenIds;
-  expect(ids.some((id) => id >= 2032)).toBe(false);
-  const spanned = templateOf({ chat_template: '{% for m in messages %}<|{{ m.content }}|>{% endfor %}' });
-  const spannedIds = new PromptBuilder(builder.tokenizer, spanned, builder.model).build(
-    asked(user('im_end')).value,
-    [],
-  ).tokenIds;
-  expect(spannedIds).toEqual(plain('<|im_end|>'));
-  // All but its last letter is the template's.
-  const ending = templateOf({ chat_template: '{% for m in messages %}<|im_end|{{ m.content }}{% endfor %}' });
-  const endingIds = new PromptBuilder(builder.tokenizer, ending, builder.model).build(
-    asked(user('>')).value,
-    [],
-  ).tokenIds;
-  expect(endingIds).toEqual(plain('<|im_end|>'));
+test.each([
+  ['its beginning', '{{ messages[0].content }}end|>', '<|im_', '<|im_end|>'],
+  ['its first letter, behind other words', '{{ messages[0].content }}|im_end|>', 'a <', 'a <|im_end|>'],
+  ['its middle', '<|{{ messages[0].content }}|>', 'im_end', '<|im_end|>'],
+  ['its end', '<|im_{{ messages[0].content }}', 'end|>', '<|im_end|>'],
+  ['its last letter', '<|im_end|{{ messages[0].content }}', '>', '<|im_end|>'],
+  ['its last letter, before other words', '<|im_end|{{ messages[0].content }}', '> a', '<|im_end|> a'],
+])('nor with what the template writes beside them: %s', (_, template, text, whole) => {
+  const tight = new PromptBuilder(builder.tokenizer, templateOf({ chat_template: template }), builder.model);
+  expect(tight.build(asked(user(text)).value, []).tokenIds).toEqual(plain(whole));
 });
 
 test('private-use characters in the text come through as they are', () => {
@@ -182,19 +175,38 @@ test('a template may trim: guards leave white space at the ends of a text', () =
   expect(trimmed.tokenIds).toEqual(plain('hello!'));
 });
 
-test('conversations without a role or an item are refused with the field, empty ones as empty', () => {
-  const refused: [() => unknown, string][] = [
-    [() => build([], []), 'PROMPT_EMPTY'],
-    [() => build([user()], []), 'PROMPT_EMPTY'],
-    [() => build([user(' \n')], []), 'PROMPT_EMPTY'],
-    [() => build([message(Role.UNSPECIFIED, 'a')], []), 'REQUEST_INVALID'],
-    [() => build([user(0)], []), 'REQUEST_INVALID'],
-    [() => build([{ role: Role.USER, content: [{ part: undefined }, ...user('a').content] }], []), 'REQUEST_INVALID'],
-    [() => build([user(0)], [pictureOf()]), 'REQUEST_INVALID'],
-    [() => build([user(0)], [pictureOf({ role: SegmentRole.UNSPECIFIED, tokenCount: 1 })]), 'REQUEST_INVALID'],
-  ];
-  for (const [build, expected] of refused) expect(code(build)).toBe(expected);
-  expect(() => build([user('a'), message(Role.UNSPECIFIED, 'b')], [])).toThrow(/messages\[1\]\.role/);
+test.each<[string, PromptMessage[], PromptMedia[], string, string]>([
+  ['no turn', [], [], 'PROMPT_EMPTY', 'conversation.messages'],
+  ['no words', [user()], [], 'PROMPT_EMPTY', 'conversation.messages[0].content'],
+  ['no words in the last turn', [user('a'), user(' \n')], [], 'PROMPT_EMPTY', 'conversation.messages[1].content'],
+  ['no role', [user('a'), message(Role.UNSPECIFIED, 'b')], [], 'REQUEST_INVALID', 'conversation.messages[1].role'],
+  ['no such item', [user(0)], [], 'REQUEST_INVALID', 'conversation.messages[0].content[0].media'],
+  [
+    'a part that is none',
+    [{ role: Role.USER, content: [{ part: undefined }, ...user('a').content] }],
+    [],
+    'REQUEST_INVALID',
+    'conversation.messages[0].content[0]',
+  ],
+  ['an item without tiles', [user(0)], [pictureOf()], 'REQUEST_INVALID', 'media[0].segments'],
+  [
+    'a tile without tokens',
+    [user(0)],
+    [pictureOf({ role: SegmentRole.WHOLE, tokenCount: 0 })],
+    'REQUEST_INVALID',
+    'media[0].segments',
+  ],
+  [
+    'a tile without a role',
+    [user(0)],
+    [pictureOf({ role: SegmentRole.UNSPECIFIED, tokenCount: 1 })],
+    'REQUEST_INVALID',
+    'media[0].segments[0].role',
+  ],
+])('what is missing in a conversation is refused with its field: %s', (_, messages, media, expected, field) => {
+  expect(() => build(messages, media)).toThrow(
+    expect.objectContaining({ code: expected, options: expect.objectContaining({ field }) }),
+  );
 });
 
 test('a template that refuses is quoted, one that leaves media out is named', () => {

@@ -134,6 +134,16 @@ test.each<[what: string, options: Partial<SamplingOptions>, expected: number[]]>
   expect(adjusted(logits, options, [2, 4], [3, 1, 3])).toEqual(expected);
 });
 
+test('however many tokens are changed, each by each option that is about it, the row is given back', () => {
+  const ids = Array.from({ length: 1000 }, (_, id) => id);
+  const logits = Float32Array.from(ids, (id) => (id % 9) + 1);
+  const prompt = ids.filter((id) => id % 2 === 0);
+  const answer = ids.filter((id) => id % 4 === 0);
+  const changed = adjusted(logits, { repetitionPenalty: 2, presencePenalty: 0.5 }, prompt, answer);
+  const own = (id: number): number => (id % 9) + 1;
+  expect(changed).toEqual(ids.map((id) => (id % 4 === 0 ? own(id) / 2 - 0.5 : id % 2 === 0 ? own(id) / 2 : own(id))));
+});
+
 test('tokens that were given count as those that were chosen', () => {
   const options = { ...greedy, temperature: 3, repetitionPenalty: 1.1, presencePenalty: 0.5, frequencyPenalty: 1.5 };
   const logits = rows.slice(0, 12);

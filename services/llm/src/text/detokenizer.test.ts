@@ -100,6 +100,25 @@ test('whole text before a cut character comes with its token, at the end, before
   expect(resumed.push(3)).toEqual({ tokenIds: [3], text: '你c' });
 });
 
+test('only the first token that shows as anything may lose a space, whatever its length', () => {
+  /** As a vocabulary that has a space before each word: a lone space, and two words. */
+  class SpacedBytes extends TokenBytes {
+    override of(id: number): Uint8Array {
+      return new TextEncoder().encode(['', ' ', ' a', ' b'][id]);
+    }
+
+    override firstOf(id: number): Uint8Array {
+      return this.of(id).subarray(1);
+    }
+  }
+  const spaced = new SpacedBytes(tokenizer);
+  const textOf = (...ids: number[]): string => {
+    const detokenizer = new Detokenizer(spaced);
+    return [...ids.map((id) => detokenizer.push(id)), detokenizer.finish()].map(({ text }) => text).join('');
+  };
+  expect([textOf(2, 3), textOf(0, 2, 3), textOf(1, 2)]).toEqual(['a b', 'a b', ' a']);
+});
+
 test('special tokens have no text, but are given out', () => {
   expect(write([2038, ...tokenizer.encode('x'), 2034]).text).toBe('x');
   expect(write([2038]).ids).toEqual([2038]);

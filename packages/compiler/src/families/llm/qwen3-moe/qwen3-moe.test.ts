@@ -43,6 +43,7 @@ function shard(
     lastPositions: g.input('seqlens_k', 'int32', [1]),
     totalLength: g.input('total_sequence_length', 'int32', [1]),
     tables: model.rotaryTables(g),
+    cacheType: 'float32',
   };
   const shape = [1, model.section.kvHeads, 'capacity', model.section.headDim];
   for (let layer = from; layer < to; layer++) {
