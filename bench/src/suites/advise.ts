@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import {
   type SimulationResult,
   type SyntheticTrace,
@@ -6,7 +7,7 @@ import {
   syntheticRequests,
   Trace,
 } from '@tessera/adviser';
-import { Asker, measureProfile, serviceNames } from '@tessera/cli';
+import { Asker, Meter, measureProfile, type Spent, serviceNames } from '@tessera/cli';
 import { LocalDeployment } from '@tessera/cli/testing/local-deployment';
 import { demoBundle } from '@tessera/compiler/testing/demo-model';
 import { drawSomething } from '../prompts.js';
@@ -81,10 +82,11 @@ export const advise: Suite = {
       }),
     );
     const { signal } = new AbortController();
+    const addresses = { stages, natsPid: deployment.pid('nats-server') };
     const drawingPrompt = drawSomething.text;
     const profile = await measureProfile({
       bundle,
-      addresses: { stages, natsPid: deployment.pid('nats-server') },
+      addresses,
       overrides: new Map(),
       drawingPrompt,
       effort: times(10) / 10,
@@ -95,13 +97,18 @@ export const advise: Suite = {
     });
     using asker = new Asker(deployment.gateway, signal, mutedTokens(bundle.manifest.llm.tokens.generationStart));
     const wordsFor = await asker.calibrate();
+    const meter = new Meter(addresses, signal);
+    await meter.calibrate();
     const rows: Cell[][] = [];
     const parts: Cell[][] = [];
     for (const { name, seconds, ...load } of loads) {
       const requests = times(Math.round(load.rate * seconds));
       say(`advise: ${name}, ${requests} requests, ${load.rate} a second`);
       const trace = Trace.from(syntheticRequests({ ...syntheticDefaults, ...load, requests }));
-      const replayed = await replay(asker, trace, { profile, drawingPrompt, wordsFor });
+      let replayed: Replayed[] = [];
+      const spent = await meter.during(async () => {
+        replayed = await replay(asker, trace, { profile, drawingPrompt, wordsFor });
+      });
       const { machineCores } = profile;
       const result = simulate({ trace: traceOf(replayed), profile, replicas: {}, machineCores });
       for (const { part, measured, forecast } of partsOf(replayed, result)) {
@@ -109,7 +116,7 @@ export const advise: Suite = {
         const at = [0.5, 0.95].flatMap((share) => [ofMeasured(share), ofForecast(share)]);
         parts.push([name, part, mean(measured), mean(forecast), ...at]);
       }
-      for (const { what, measured, forecast } of compare(replayed, result)) {
+      for (const { what, measured, forecast } of [...compare(replayed, result), ...busyOf(replayed, spent, result)]) {
         rows.push([name, replayed.length, load.rate, what, measured, forecast, forecast / measured]);
       }
     }
@@ -156,9 +163,32 @@ function mutedTokens(generationStart: number | undefined): number[] {
   return generationStart === undefined ? [] : [generationStart];
 }
 
-function compare(replayed: readonly Replayed[], result: SimulationResult): Compared[] {
+/** When the last answer had ended, in seconds since the first request came. */
+function secondsOf(replayed: readonly Replayed[]): number {
   const lastMs = Math.max(...replayed.map(({ request, latencyMs }) => request.at * 1000 + latencyMs));
-  const began = replayed[0]?.request.at ?? 0;
+  return lastMs / 1000 - (replayed[0]?.request.at ?? 0);
+}
+
+/** How busy the engine and all processes were. Where the first is off, steps take longer in a load than in a profile. */
+function busyOf(replayed: readonly Replayed[], spent: Spent, result: SimulationResult): Compared[] {
+  const ms = secondsOf(replayed) * 1000;
+  const cpuMs = [...spent.cpuMs.values()].reduce((sum, each) => sum + each, 0);
+  const { llm } = result.stages;
+  return [
+    {
+      what: 'engine busy, %',
+      measured: (100 * spent.busyMs('llm')) / ms,
+      forecast: 100 * (llm?.utilisation ?? Number.NaN),
+    },
+    {
+      what: 'machine busy with it, %',
+      measured: (100 * cpuMs) / ms / availableParallelism(),
+      forecast: 100 * (result.machineUtilisation ?? Number.NaN),
+    },
+  ];
+}
+
+function compare(replayed: readonly Replayed[], result: SimulationResult): Compared[] {
   const ofTtft = quantiles(replayed.map(({ ttftMs }) => ttftMs));
   const ofLatency = quantiles(replayed.map(({ latencyMs }) => latencyMs));
   return [
@@ -168,7 +198,7 @@ function compare(replayed: readonly Replayed[], result: SimulationResult): Compa
     { what: 'whole answer, p95 ms', measured: ofLatency(0.95), forecast: result.latency.quantile(0.95) },
     {
       what: 'answers a second',
-      measured: replayed.length / (lastMs / 1000 - began),
+      measured: replayed.length / secondsOf(replayed),
       forecast: result.answered / result.seconds,
     },
   ];

@@ -46,13 +46,14 @@ export async function measureOverheads(measuring: Measuring, of: OverheadsOf): P
     cpuMs: round(cpuBeside(ofTexts, ['llm']) / texts.length),
     gatewayCpuMs: round((ofTexts.cpuMs.get('gateway') ?? 0) / texts.length),
   };
-  const finishMs = round(median(texts.map(({ endMs, lastTextMs }) => endMs - lastTextMs)));
   tell('tokens');
   const writing = { words, tokens: 64 };
   let written: Asked[] = [];
   const ofTokens = await meter.during(async () => {
     written = (await repeat(times(10), () => together(2, () => asker.ask(writing)))).flat();
   });
+  // Of answers of one token the end comes with it.
+  const finishMs = round(median(written.map(({ endMs, lastTextMs }) => endMs - lastTextMs)));
   const tokens = written.length * (writing.tokens - 1);
   const perToken = (all: number, each: number): number => round((all - written.length * each) / tokens);
   const token = {
