@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { maxBytesOf } from '@tessera/protocol';
 import { Bus } from '../bus.js';
 import type { BusLimits, BusOptions } from '../bus-options.js';
@@ -41,11 +43,25 @@ export class Cleanup {
     return controller.signal;
   }
 
-  /** As `testBus`, and closed at the end of the test. */
+  /** As `testBus`; closed at the end of the test, and its streams removed: a file of many tests would fill the server. */
   async bus(url: string, options: Partial<BusOptions> = {}): Promise<Bus> {
-    const bus = await testBus(url, options);
+    const { prefix = newId('t') } = options;
+    this.add(() => removeStreams(url, prefix));
+    const bus = await testBus(url, { ...options, prefix });
     this.add(() => bus.close());
     return bus;
+  }
+}
+
+/** Of a server that is still there. */
+async function removeStreams(url: string, prefix: string): Promise<void> {
+  const nc = await connect({ servers: url, reconnect: false }).catch(() => undefined);
+  if (nc === undefined) return;
+  try {
+    const manager = await jetstreamManager(nc);
+    for await (const name of manager.streams.names(`${prefix}.>`)) await manager.streams.delete(name);
+  } finally {
+    await nc.close();
   }
 }
 
