@@ -24,9 +24,9 @@ beforeEach(async () => {
   });
   address = `127.0.0.1:${await server.listen('127.0.0.1:0')}`;
 });
-afterEach(async () => {
+afterEach(() => {
   for (const close of closers.splice(0)) close();
-  await server.shutdown();
+  server.forceShutdown();
 });
 
 /** What a call's opener is told, in order. */
@@ -98,10 +98,11 @@ test.each([
   expect(came).toHaveLength(3);
 });
 
-test.each([
-  [true, 2],
-  [false, 1],
-])('clients of one address that keep apart (%s) have %d connections', async (apart, connections) => {
+test.each<[settings: ChannelSettings, connections: number]>([
+  [{ apart: true }, 2],
+  [{ apart: false }, 1],
+  [{}, 1],
+])('two clients of one address with %j have %d connections', async (settings, connections) => {
   const own = createServer();
   const peers = new Set<string>();
   own.add(service, {
@@ -112,7 +113,7 @@ test.each([
   });
   address = `127.0.0.1:${await own.listen('127.0.0.1:0')}`;
   closers.push(() => own.forceShutdown());
-  for (const client of [clientWith(new Told(), { apart }), clientWith(new Told(), { apart })])
+  for (const client of [clientWith(new Told(), settings), clientWith(new Told(), settings)])
     await client.listModels({});
   expect(peers.size).toBe(connections);
 });
