@@ -93,8 +93,11 @@ test.each([
   await client.listModels({ pageToken: 'x'.repeat(within) });
   const told = new Told();
   const asking = clientWith(told, settings);
-  await expect(asking.listModels({ pageSize: beyond })).rejects.toBe(told.error);
-  await expect(asking.listModels({ pageToken: 'x'.repeat(beyond) })).rejects.toBe(told.error);
+  // Only whether it came: a failure would print all of it.
+  const answers = async (request: { pageSize?: number; pageToken?: string }) =>
+    (await asking.listModels(request)) !== null;
+  await expect(answers({ pageSize: beyond })).rejects.toBe(told.error);
+  await expect(answers({ pageToken: 'x'.repeat(beyond) })).rejects.toBe(told.error);
   expect(came).toHaveLength(3);
 });
 
