@@ -19,7 +19,7 @@ async function serve(ca: TestAuthority) {
   const server = createServer();
   server.add(service, { listModels: async () => ({ models: [], nextPageToken: 'answered' }) });
   const port = await server.listen('127.0.0.1:0', ServerCredentials.createSsl(root as Buffer, [pair], true));
-  return { address: `127.0.0.1:${port}`, [Symbol.asyncDispose]: () => server.shutdown() };
+  return { address: `127.0.0.1:${port}`, [Symbol.dispose]: () => server.forceShutdown() };
 }
 
 async function askAs(address: string, identity: TlsIdentity): Promise<string> {
@@ -33,7 +33,7 @@ async function askAs(address: string, identity: TlsIdentity): Promise<string> {
 
 test('who trusts the authority, has its certificate and expects the right name is answered, and nobody else', async () => {
   await using authority = await TestAuthority.create();
-  await using server = await serve(authority);
+  using server = await serve(authority);
   const files = await authority.issue('client');
   const [ca, cert, key] = await Promise.all(
     [authority.caFile, files.certFile, files.keyFile].map((file) => readFile(file, 'utf8')),

@@ -49,6 +49,7 @@ test('what is slower than the fastest that was seen is so by the company, as far
   expect(times.answerMs(undefined, outlook(4, 0))).toEqual({ alone, inCompany: 0 });
   expect(times.answerMs(undefined, outlook(4, 2))).toEqual({ alone, inCompany: more / 2 });
   expect(times.answerMs(undefined, outlook(4, 8))).toEqual({ alone, inCompany: more });
+  expect(times.answerMs(undefined, outlook(1, 1))).toEqual({ alone, inCompany: more });
 });
 
 test.each<[what: string, answer: WrittenAnswer]>([
