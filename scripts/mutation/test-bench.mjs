@@ -58,7 +58,7 @@ export class TestBench {
     const result = await Promise.race([late, answered]);
     clearTimeout(timer);
     for (const event of ['message', 'exit']) runner.removeAllListeners(event);
-    if (result.outcome === 'late' || runner.exitCode !== null) await this.end();
+    if (result.outcome === 'late' || hasEnded(runner)) await this.end();
     await endProcessesOf(temporary, result.outcome === 'passed' ? leaveMs : 0);
     rmSync(temporary, { recursive: true, force: true, maxRetries: 3 });
     return result;
@@ -85,9 +85,14 @@ export class TestBench {
     const runner = this.#runner;
     this.#runner = undefined;
     this.#loaded.clear();
-    if (runner === undefined || runner.exitCode !== null) return;
+    if (runner === undefined || hasEnded(runner)) return;
     const ended = new Promise((done) => runner.once('exit', done));
     runner.kill('SIGKILL');
     await ended;
   }
+}
+
+/** By itself, or by a signal. */
+function hasEnded({ exitCode, signalCode }) {
+  return exitCode !== null || signalCode !== null;
 }
