@@ -96,7 +96,7 @@ test('inspect counts Qwen-VL from its config.json alone: a fifth, under one per 
   expect(status).toBe(0);
   expect(stdout).toMatch(/encoder +1\.84 B +19\.1 %/);
   expect(stdout).toMatch(/connector +92\.84 M +0\.96 %/);
-  expect(stdout).toMatch(/llm +7\.72 B +79\.9 %/);
+  expect(stdout).toMatch(/llm +7\.72 B +80\.0 %/);
   expect(stderr).toContain('config.json alone');
 });
 
