@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { preprocessingSchema } from '@tessera/bundle';
+
 import { ChatStart, Media, type MediaPart, RequestState, Role, TesseraError } from '@tessera/protocol';
 import { samplePicture } from '@tessera/testing/demo-model/files';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { AnswerEventBody } from './answer/answer-event.js';
 import type { Chat, ChatDependencies, ChatLimits } from './chat.js';
-import type { MediaModel } from './intake/media-plan.js';
 import { RoutingFixture } from './testing/routing-fixture.js';
 import { admitted, answer, type Script, token } from './testing/scripted-engine.js';
+import { tiledPictures } from './testing/tiled-pictures.js';
 
 type End = Parameters<ChatDependencies['onEnd']>[0];
 
@@ -25,19 +25,7 @@ afterEach(async () => {
 });
 afterAll(() => routing.close());
 
-const pictures: MediaModel = {
-  preprocessing: preprocessingSchema.parse({
-    background: [0, 0, 0],
-    size: { height: 32, width: 32 },
-    resample: 'bicubic',
-    fit: 'stretch',
-    rescaleFactor: 1 / 255,
-    mean: [0, 0, 0],
-    std: [1, 1, 1],
-    highResolution: { mode: 'tile', tileSize: 32, maxTiles: 4, thumbnail: true },
-  }),
-  tokensPerTile: 4,
-};
+const pictures = tiledPictures(4);
 
 const newChat = (limits: Partial<ChatLimits> = {}): Chat =>
   routing.chat(limits, { media: pictures, onEnd: (end) => ends.push(end) });

@@ -1,25 +1,14 @@
 import { createHash } from 'node:crypto';
-import { preprocessingSchema } from '@tessera/bundle';
+
 import { defaultMediaLimits } from '@tessera/media';
 import { Media, SegmentRole, TesseraError } from '@tessera/protocol';
 import sharp from 'sharp';
 import { beforeAll, expect, test } from 'vitest';
+import { tiledPictures } from '../testing/tiled-pictures.js';
 import type { ReceivedMedia } from './media-intake.js';
-import { type MediaModel, nameMedia, type PlannedItem, planMedia } from './media-plan.js';
+import { nameMedia, type PlannedItem, planMedia } from './media-plan.js';
 
-const model: MediaModel = {
-  preprocessing: preprocessingSchema.parse({
-    background: [0, 0, 0],
-    size: { height: 32, width: 32 },
-    resample: 'bicubic',
-    fit: 'stretch',
-    rescaleFactor: 1 / 255,
-    mean: [0, 0, 0],
-    std: [1, 1, 1],
-    highResolution: { mode: 'tile', tileSize: 32, maxTiles: 4, thumbnail: true },
-  }),
-  tokensPerTile: 9,
-};
+const model = tiledPictures(9);
 
 let png: Uint8Array;
 let jpeg: Uint8Array;
