@@ -168,6 +168,20 @@ test('a refused request is a span with its code', async () => {
   expect(failed).toMatchObject({ name: 'chat demo', status: 2 });
 });
 
+test('what a client leaves says so in its trace, and is no failure', async () => {
+  const traceId = 'd'.repeat(32);
+  using chat = new RawChat(deployment.gateway, { traceparent: `00-${traceId}-${'e'.repeat(16)}-01` });
+  chat.ask('Hello!', [], { text: { temperature: 1, minTokens: 1500, maxTokens: 1500 } }).close();
+  await chat.event('textDelta');
+  chat.leave();
+  for (const name of ['engine decode', 'chat demo']) {
+    const left = (): ReceivedSpan | undefined =>
+      receiver.spans.find((span) => span.traceId === traceId && span.name === name);
+    await eventually(() => left() !== undefined, `${name} arrives`);
+    expect(left(), name).toMatchObject({ status: 0, attributes: { 'error.type': 'CANCELLED' } });
+  }
+});
+
 test('calls of an expert shard are told, and what it does, each as a trace of its own', async () => {
   const named = (name: string): ReceivedSpan[] => receiver.spans.filter((span) => span.name === name);
   await eventually(() => named('expert call').length > 0 && named('expert compute').length > 0, 'both have arrived');

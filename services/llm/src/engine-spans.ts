@@ -1,14 +1,18 @@
-import { mediaTokens } from '@tessera/protocol';
+import { mediaTokens, TesseraError } from '@tessera/protocol';
 import { failSpan, type Span, startSpan } from '@tessera/service';
 import type { EngineEvent, EngineRequest } from './engine/engine.js';
 
 type Phase = 'admission' | 'prefill' | 'decode';
 
-/** A span for each phase that a sequence's events mark: admission, prefill, decode. Dispose of it when they have ended. */
+/**
+ * A span for each phase that a sequence's events mark: admission, prefill, decode. Dispose of it when they have ended; where
+ * none of them was the last, and none failed, whoever asked has left.
+ */
 export class EngineSpans implements Disposable {
   readonly #attributes;
   #phase: Phase = 'admission';
   #span: Span;
+  #isOver = false;
   #prompt = { 'gen_ai.usage.input_tokens': 0, 'tessera.usage.media_tokens': 0 };
 
   constructor({ requestId, attempt }: EngineRequest) {
@@ -32,6 +36,7 @@ export class EngineSpans implements Disposable {
         if (this.#phase === 'prefill') this.#enter('decode');
         return;
       case 'finished':
+        this.#isOver = true;
         this.#span.setAttribute('gen_ai.usage.output_tokens', event.completionTokens);
         return;
       default:
@@ -40,10 +45,12 @@ export class EngineSpans implements Disposable {
   }
 
   failed(reason: unknown): void {
+    this.#isOver = true;
     failSpan(this.#span, reason);
   }
 
   [Symbol.dispose](): void {
+    if (!this.#isOver) failSpan(this.#span, new TesseraError('CANCELLED', 'whoever asked has left'));
     this.#span.end();
   }
 
