@@ -2,10 +2,9 @@ import { expect, test } from 'vitest';
 import { probeImage } from './probe-image.js';
 import { tiffColourSamples, tiffHeader } from './tiff-header.js';
 
-const short = 3;
-const long = 4;
-const bytesOf = { [short]: 2, [long]: 4 } as const;
-type Field = readonly [tag: number, type: typeof short | typeof long, ...values: number[]];
+const [byte, ascii, short, long, long8] = [1, 2, 3, 4, 16] as const;
+const bytesOf = { [byte]: 1, [ascii]: 1, [short]: 2, [long]: 4, [long8]: 8 } as const;
+type Field = readonly [tag: number, type: keyof typeof bytesOf, ...values: number[]];
 
 /** A TIFF of fields only, in either byte order and layout; what does not fit an entry lies behind the directory. */
 function tiffOf(order: 'little' | 'big', isBigTiff: boolean, fields: readonly Field[]): Buffer {
@@ -15,7 +14,13 @@ function tiffOf(order: 'little' | 'big', isBigTiff: boolean, fields: readonly Fi
   const file = Buffer.alloc(spare + 256);
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   const little = order === 'little';
-  const put = { [short]: view.setUint16.bind(view), [long]: view.setUint32.bind(view) } as const;
+  const put = {
+    [byte]: view.setUint8.bind(view),
+    [ascii]: view.setUint8.bind(view),
+    [short]: view.setUint16.bind(view),
+    [long]: view.setUint32.bind(view),
+    [long8]: (at: number, value: number) => view.setBigUint64(at, BigInt(value), little),
+  } as const;
   const putSize = (at: number, value: number) =>
     isBigTiff ? view.setBigUint64(at, BigInt(value), little) : view.setUint32(at, value, little);
   file.write(little ? 'II' : 'MM', 0, 'latin1');
@@ -81,6 +86,36 @@ test.each(kinds)('every field of a $name is read', ({ order, isBigTiff, type }) 
     extraSamples: [2, 0],
     sampleFormats: [1, 1, 1, 1, 3],
   });
+});
+
+test.each([
+  ['little', false],
+  ['little', true],
+  ['big', false],
+  ['big', true],
+] as const)(
+  'figures of one byte and of eight are read, %s-endian (BigTIFF: %s), and texts are none',
+  (order, isBig) => {
+    const file = tiffOf(order, isBig, [
+      [256, long8, 300],
+      [257, byte, 200],
+      [258, byte, 8, 16, 8, 1, 2, 3, 4, 5, 6],
+      [274, ascii, 6],
+      [338, long8, 2, 0],
+      [339, byte, 1, 3, 2, 1],
+    ]);
+    const { width, height, bits, orientation, extraSamples, sampleFormats } = tiffHeader(file);
+    expect([width, height, orientation, extraSamples]).toEqual([300, 200, undefined, [2, 0]]);
+    expect([bits, sampleFormats]).toEqual([
+      [8, 16, 8, 1, 2, 3, 4, 5, 6],
+      [1, 3, 2, 1],
+    ]);
+  },
+);
+
+test('of a field of very many values the first 64 are read', () => {
+  const bits = Array.from({ length: 70 }, (_, i) => i);
+  expect(tiffHeader(tiffOf('big', false, [[258, short, ...bits]])).bits).toEqual(bits.slice(0, 64));
 });
 
 test('what a file does not say is what the format takes for granted, and nothing behind its last field is read', () => {
