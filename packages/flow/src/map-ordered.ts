@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events';
 import { linkedAbort } from './linked-abort.js';
 
 /**
@@ -13,8 +12,6 @@ export async function* mapOrdered<Item, Result>(
   work: (item: Item, signal: AbortSignal) => Promise<Result>,
 ): AsyncGenerator<Result> {
   using stop = linkedAbort(signal);
-  // Each call under way may listen; that is no leak.
-  setMaxListeners(0, stop.signal);
   const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   type Outcome = { readonly done: false; readonly result: Promise<Result> } | { readonly done: true };
   const pending: Promise<Outcome>[] = [];

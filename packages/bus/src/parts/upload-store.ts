@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { StoredMsg } from '@nats-io/jetstream';
-import { abortable } from '@tessera/flow';
+import { abortable, linkedAbort } from '@tessera/flow';
 import { type Modality, TesseraError, UploadHead, uploads } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
@@ -28,7 +28,7 @@ export interface FoundUpload extends Pick<Upload, 'modality' | 'mimeType'> {
 /** The head of an upload, or one of its parts. */
 type Piece = 'head' | { readonly partBytes: number; readonly index: number };
 
-const never = new AbortController().signal;
+const never = linkedAbort().signal;
 
 /**
  * Media that callers uploaded, on streams of their own for as long as `uploadMs`: named by what they are, so that any

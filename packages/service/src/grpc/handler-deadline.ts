@@ -1,4 +1,4 @@
-import { signalWithDeadline } from '@tessera/flow';
+import { linkedAbort, signalWithDeadline } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
 
 /**
@@ -14,7 +14,7 @@ const transitMs = { atLeast: 500, atMost: 2_000 };
  * on, even if it does not heed its signal. When the caller leaves, the signal aborts and the handler's own end is awaited.
  */
 export class HandlerDeadline implements Disposable {
-  readonly #handler = new AbortController();
+  readonly #handler = linkedAbort();
   readonly #deadline;
   readonly #leaving: AbortSignal;
   /** Unix ms: who leaves from then on met its deadline. */
