@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { frameOf, jpegOf, segment } from '../testing/headers.js';
 import { formatOf, plane, rasterFormNames, rasterForms, withGifCanvas } from '../testing/pictures.js';
 import { declaredSize } from './declared-size.js';
 
@@ -46,12 +47,6 @@ test('a GIF has the size of its canvas, and of its first frame where that is 0, 
     expect(declaredSize(commented, 'gif')).toEqual(size);
   }
 });
-
-const segment = (marker: number, ...data: number[]) => [0xff, marker, 0, 2 + data.length, ...data];
-const frameOf = (marker: number, bits: number, [height, width]: readonly [number, number]) =>
-  segment(marker, bits, height >> 8, height & 255, width >> 8, width & 255, 1, 1, 0x11, 0);
-const jpegOf = (...segments: number[][]) =>
-  Uint8Array.from([0xff, 0xd8, ...segments.flat(), 0xff, 0xd9, 0, 0, 0, 0, 0]);
 
 test.each([
   ['tables', 0xc4],
