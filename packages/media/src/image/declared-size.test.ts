@@ -76,3 +76,30 @@ test('a JPEG without a frame says no size', () => {
   expect(declaredSize(jpegOf(segment(0xe0, 1, 2, 3)), 'jpeg')).toBeUndefined();
   expect(declaredSize(jpegOf(segment(0xe0), [1, 2, 3], frameOf(0xc0, 8, [1, 2])), 'jpeg')).toBeUndefined();
 });
+
+test('a JPEG that ends before the width of its frame says no size', () => {
+  const start = [...segment(0xe0, 1, 2, 3), 0xff];
+  const bytes = jpegOf(start, frameOf(0xc0, 8, [600, 300]));
+  const end = 2 + start.length + 9;
+  for (let length = 0; length < end; length++) {
+    expect(declaredSize(bytes.subarray(0, length), 'jpeg'), `${length} bytes`).toBeUndefined();
+  }
+  expect(declaredSize(bytes.subarray(0, end), 'jpeg')).toMatchObject({ width: 300, height: 600 });
+});
+
+test('the first frame of a GIF stands behind its palette, where it has one', () => {
+  const places = (...values: number[]) => values.flatMap((value) => [value & 255, value >> 8]);
+  const frame = [0x2c, ...places(5, 7, 40, 300), 0];
+  // The lower bits of the packed field say how large a palette is; the upper one, whether there is any.
+  for (const [packed, palette] of [
+    [0x00, 0],
+    [0x77, 0],
+    [0x80, 6],
+    [0xf2, 24],
+    [0x87, 768],
+  ] as const) {
+    const head = [...Buffer.from('GIF89a'), ...places(0, 0), packed, 0, 0, ...Array<number>(palette).fill(0x21)];
+    expect(declaredSize(Uint8Array.from([...head, ...frame]), 'gif'), `${packed}`).toEqual({ width: 45, height: 307 });
+    expect(declaredSize(Uint8Array.from([...head, 0x3b, ...frame]), 'gif'), `${packed}`).toBeUndefined();
+  }
+});
