@@ -1,5 +1,5 @@
 import { slowSvg } from '@tessera/testing/pictures/slow-svg';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { svgFile } from '../testing/pictures.js';
 import type { SvgDrawing } from './svg-drawing.js';
 import { SvgProcess } from './svg-process.js';
@@ -42,4 +42,21 @@ test('a process draws on behind a drawing that is damaged, until it is worn', as
     expect((await process.draw(drawing(red), minuteMs, never)).subarray(0, 3)).toEqual(Buffer.from([255, 0, 0]));
   }
   expect([process.isWorn, process.hasEnded]).toEqual([true, false]);
+});
+
+test('a process is not ended for a drawing that is over, neither by its time nor by who asked for it', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const process = started();
+  const leaving = new AbortController();
+  await process.draw(drawing(red), minuteMs, leaving.signal);
+  await expect(process.draw(drawing(red.subarray(0, -9)), minuteMs, leaving.signal)).rejects.toMatchObject({
+    code: 'MEDIA_CORRUPT',
+  });
+  expect(vi.getTimerCount()).toBe(0);
+  leaving.abort();
+  expect(process.hasEnded).toBe(false);
+  expect(await process.draw(drawing(red), minuteMs, never)).toHaveLength(8 * 8 * 3);
 });

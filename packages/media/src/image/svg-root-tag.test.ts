@@ -12,6 +12,7 @@ test.each([
   ['two comments', '<!-- <svg> --> \n<!---->'],
   ['a document type', '<!doctype svg>'],
   ['a document type with an inner part', '<!DOCTYPE svg [<!ENTITY a ">"> ] >'],
+  ['a document type behind a comment that shows its end', '<!-- [ ] > --><!DOCTYPE svg [<!ENTITY a "b">]>'],
   ['all of them', '\xef\xbb\xbf <?xml version="1.0"?>\n<!-- - -->\n<!DOCTYPE svg []>\n'],
 ])('the root tag stands behind %s', (_, before) => {
   const bytes = Buffer.from(`${before}${root}<svg/></svg>`, 'latin1');
