@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { long, short, tiffOf } from '../testing/headers.js';
 import { distance, pixelAt } from '../testing/pictures.js';
 import { decodeImage } from './decode-image.js';
 import { native } from './native.js';
@@ -83,6 +84,30 @@ test('sixteen bits with a profile take more memory while they are decoded, and t
   expect(await memoryOf('PNG of RGB, 16 bits, Display P3')).toBe(3 + 6);
   expect(await memoryOf('PNG of RGB, 16 bits, Display P3, alpha')).toBe(3 + 8);
   expect(await memoryOf('TIFF of RGB, 8 bits, no profile, alpha and a channel that says nothing')).toBe(3 + 5);
+});
+
+test('a channel that says nothing is left out in every row', async () => {
+  const [width, height, background] = [3, 5, [1, 2, 3]];
+  const clear = (pixel: number) => pixel % 4 === 3;
+  const colour = (pixel: number) => [10 * pixel, 255 - pixel, 7 + pixel];
+  const pixels = Array.from({ length: width * height }, (_, pixel) => pixel);
+  const samples = pixels.flatMap((pixel) => [...colour(pixel), clear(pixel) ? 0 : 255, 99]);
+  const fileOf = (pixelsAt: number) =>
+    tiffOf('little', false, [
+      [256, short, width],
+      [257, short, height],
+      [258, short, 8, 8, 8, 8, 8],
+      [259, short, 1],
+      [262, short, 2],
+      [273, long, pixelsAt],
+      [277, short, 5],
+      [278, short, height],
+      [279, long, samples.length],
+      [338, short, 2, 0],
+    ]);
+  const tiff = Buffer.concat([fileOf(fileOf(0).length), Buffer.from(samples)]);
+  const { data } = await decodeImage(tiff, { background });
+  expect([...data]).toEqual(pixels.flatMap((pixel) => (clear(pixel) ? background : colour(pixel))));
 });
 
 function vectorOf(name: string): Vector {
