@@ -284,3 +284,27 @@ test('an aborted signal stops the work with CANCELLED, a passed deadline with DE
   const late = AbortSignal.abort(new DOMException('late', 'TimeoutError'));
   await expect(decodeImage(bytes, { signal: late })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
 });
+
+test('who leaves while a picture is decoded is not given it', async () => {
+  const bytes = await rasterForms.PNG();
+  for (const info of [undefined, await probeImage(bytes)]) {
+    const leaving = new AbortController();
+    const drawing = decodeImage(bytes, { info, signal: leaving.signal });
+    leaving.abort();
+    await expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' });
+  }
+});
+
+test('pixels of another size than the header said are MEDIA_CORRUPT, with both sizes', async () => {
+  const bytes = await plane(6, 4, 'red').png().toBuffer();
+  const info = await probeImage(bytes);
+  for (const said of [
+    { width: 6, height: 5 },
+    { width: 7, height: 4 },
+  ]) {
+    await expect(decodeImage(bytes, { info: { ...info, ...said } })).rejects.toMatchObject({
+      code: 'MEDIA_CORRUPT',
+      message: `the picture's header says ${said.width}x${said.height}, its pixels are 6x4`,
+    });
+  }
+});
