@@ -308,3 +308,35 @@ test('pixels of another size than the header said are MEDIA_CORRUPT, with both s
     });
   }
 });
+
+test.each(['mif1', 'miaf', 'msf1', 'avis', 'heic'])('an AVIF may name the brand %s before its own', async (brand) => {
+  const avif = await rasterForms.AVIF();
+  const branded = Buffer.from(avif);
+  branded.write(brand, 8, 'latin1');
+  expect(await probeImage(branded)).toEqual(await probeImage(avif));
+  expect((await decodeImage(branded)).data).toEqual((await decodeImage(avif)).data);
+  // Nobody's bytes are written to.
+  expect(branded.toString('latin1', 8, 12)).toBe(brand);
+});
+
+test('a picture in HEVC that says that it is AVIF is of a kind that is not supported', async () => {
+  const avif = await rasterForms.AVIF();
+  const from = avif.indexOf('av1C') - 4;
+  const to = from + avif.readUInt32BE(from);
+  // A decoder configuration of version 1 (ISO 14496-15, 8.3.3), without parameter sets, in place of AV1's.
+  const configuration = Buffer.alloc(8 + 23);
+  configuration.writeUInt32BE(configuration.length);
+  configuration.write('hvcC', 4, 'latin1');
+  configuration[8] = 1;
+  const hevc = Buffer.concat([avif.subarray(0, from), configuration, avif.subarray(to)]);
+  const longer = hevc.length - avif.length;
+  for (const box of ['meta', 'iprp', 'ipco']) {
+    const at = hevc.indexOf(box) - 4;
+    hevc.writeUInt32BE(hevc.readUInt32BE(at) + longer, at);
+  }
+  const pixels = Buffer.alloc(4);
+  pixels.writeUInt32BE(avif.indexOf('mdat') + 4);
+  hevc.writeUInt32BE(pixels.readUInt32BE() + longer, hevc.indexOf(pixels, hevc.indexOf('iloc')));
+  hevc.write('hvc1', hevc.indexOf('av01'), 'latin1');
+  await expect(decodeImage(hevc)).rejects.toMatchObject({ code: 'MEDIA_UNSUPPORTED' });
+});
