@@ -28,7 +28,10 @@ test.each([
   ['nonsense, so the defaults', 'width="-5" height="abc"', { width: 512, height: 256 }],
   ['its viewBox', 'viewBox="0 0 30 60"', { width: 256, height: 512 }],
   ['percentages, so its viewBox', 'width="100%" height="100%" viewBox="0 0 60 30"', { width: 512, height: 256 }],
-  ['one side and the viewBox', 'width="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
+  ['its width and the viewBox', 'width="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
+  ['its height and the viewBox', 'height="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
+  ['half a viewBox, so the defaults', 'viewBox="0 0 10"', { width: 512, height: 256 }],
+  ['a viewBox of nonsense, so the defaults', 'viewBox="0 0 abc 10"', { width: 512, height: 256 }],
 ])('an SVG says its size by %s', async (_, attributes, size) => {
   const bytes = svgFile(attributes, red);
   const memoryBytes = size.width * size.height * 3;
@@ -62,6 +65,15 @@ test('a size in a style sheet does not change what the root tag says', async () 
   expect(raster).toMatchObject({ width: 512, height: 256 });
   expect(pixelAt(raster, 508, 252)).toEqual([255, 0, 0]);
 });
+
+test.each([`style='font-family: "Nobody"; fill: red'`, 'style="fill: red"', `fill='red' style=''`])(
+  'what the root tag says of style is kept: %s',
+  async (style) => {
+    const raster = await decodeImage(svgFile(`${style} width="8" height="8"`, '<rect width="8" height="8"/>'));
+    expect(raster).toMatchObject({ width: 512, height: 512 });
+    expect(pixelAt(raster, 256, 256)).toEqual([255, 0, 0]);
+  },
+);
 
 test('without any size it has the size that CSS gives, 300x150, scaled like any other', async () => {
   const bytes = svgFile('', '<rect width="10" height="20" fill="blue"/>');

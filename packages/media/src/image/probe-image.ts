@@ -77,14 +77,14 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
 
   const declared = declaredSize(bytes, format);
   if (declared !== undefined) checkSize(declared, limits);
-  const variant = unsupportedVariant(bytes, format);
+  const file = readableFile(bytes, format);
+  const variant = unsupportedVariant(file, format);
   if (variant !== undefined) {
     throw new TesseraError(
       'MEDIA_UNSUPPORTED',
       `the ${format.toUpperCase()} picture is of a kind that is not supported: it has ${variant}`,
     );
   }
-  const file = readableFile(bytes, format);
   const metadata = await readHeader(file, format);
   if (!isFormat(metadata, format)) {
     throw new TesseraError(

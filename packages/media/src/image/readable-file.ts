@@ -1,6 +1,7 @@
 import type { ImageFormat } from '../media-info.js';
 import { withEarlyOrientation } from './png-orientation.js';
 import { startsWith } from './starts-with.js';
+import { withExtraSamples } from './tiff-extra-samples.js';
 
 /** An AVIF may name its brand behind others; libvips asks the first alone whether it takes the file. */
 function withFirstBrand(avif: Uint8Array): Uint8Array {
@@ -13,5 +14,6 @@ function withFirstBrand(avif: Uint8Array): Uint8Array {
 /** The same file with everything where libvips looks for it; the very same bytes where it is there. */
 export function readableFile(bytes: Uint8Array, format: ImageFormat): Uint8Array {
   if (format === 'png') return withEarlyOrientation(bytes);
-  return format === 'avif' ? withFirstBrand(bytes) : bytes;
+  if (format === 'avif') return withFirstBrand(bytes);
+  return format === 'tiff' ? withExtraSamples(bytes) : bytes;
 }
