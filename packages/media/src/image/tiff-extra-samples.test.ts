@@ -24,6 +24,8 @@ test.each(forms)('a %s-endian TIFF (BigTIFF: %s) that is silent on its channels 
       for (const file of [tiff, tiff.subarray(0, -1)]) {
         const completed = withExtraSamples(file);
         expect(tiffHeader(completed)).toEqual({ ...tiffHeader(file), extraSamples });
+        // All of it is even, so that the directory at its end begins at an even place.
+        expect(completed.length % 2).toBe(0);
         expect(completed.subarray(16, file.length)).toEqual(file.subarray(16));
       }
     }
