@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { frameOf, jpegOf, segment } from '../testing/headers.js';
 import { formatOf, plane, rasterFormNames, rasterForms, withGifCanvas } from '../testing/pictures.js';
 import { declaredSize } from './declared-size.js';
 
@@ -47,12 +48,6 @@ test('a GIF has the size of its canvas, and of its first frame where that is 0, 
   }
 });
 
-const segment = (marker: number, ...data: number[]) => [0xff, marker, 0, 2 + data.length, ...data];
-const frameOf = (marker: number, bits: number, [height, width]: readonly [number, number]) =>
-  segment(marker, bits, height >> 8, height & 255, width >> 8, width & 255, 1, 1, 0x11, 0);
-const jpegOf = (...segments: number[][]) =>
-  Uint8Array.from([0xff, 0xd8, ...segments.flat(), 0xff, 0xd9, 0, 0, 0, 0, 0]);
-
 test.each([
   ['tables', 0xc4],
   ['a reserved marker', 0xc8],
@@ -80,4 +75,31 @@ test.each([0xc0, 0xc1, 0xc2, 0xc3, 0xc5, 0xc7, 0xc9, 0xcb, 0xcd, 0xcf, 0xf7])(
 test('a JPEG without a frame says no size', () => {
   expect(declaredSize(jpegOf(segment(0xe0, 1, 2, 3)), 'jpeg')).toBeUndefined();
   expect(declaredSize(jpegOf(segment(0xe0), [1, 2, 3], frameOf(0xc0, 8, [1, 2])), 'jpeg')).toBeUndefined();
+});
+
+test('a JPEG that ends before the width of its frame says no size', () => {
+  const start = [...segment(0xe0, 1, 2, 3), 0xff];
+  const bytes = jpegOf(start, frameOf(0xc0, 8, [600, 300]));
+  const end = 2 + start.length + 9;
+  for (let length = 0; length < end; length++) {
+    expect(declaredSize(bytes.subarray(0, length), 'jpeg'), `${length} bytes`).toBeUndefined();
+  }
+  expect(declaredSize(bytes.subarray(0, end), 'jpeg')).toMatchObject({ width: 300, height: 600 });
+});
+
+test('the first frame of a GIF stands behind its palette, where it has one', () => {
+  const places = (...values: number[]) => values.flatMap((value) => [value & 255, value >> 8]);
+  const frame = [0x2c, ...places(5, 7, 40, 300), 0];
+  // The lower bits of the packed field say how large a palette is; the upper one, whether there is any.
+  for (const [packed, palette] of [
+    [0x00, 0],
+    [0x77, 0],
+    [0x80, 6],
+    [0xf2, 24],
+    [0x87, 768],
+  ] as const) {
+    const head = [...Buffer.from('GIF89a'), ...places(0, 0), packed, 0, 0, ...Array<number>(palette).fill(0x21)];
+    expect(declaredSize(Uint8Array.from([...head, ...frame]), 'gif'), `${packed}`).toEqual({ width: 45, height: 307 });
+    expect(declaredSize(Uint8Array.from([...head, 0x3b, ...frame]), 'gif'), `${packed}`).toBeUndefined();
+  }
 });

@@ -2,6 +2,7 @@ import type { ImageFormat } from '../media-info.js';
 import { gifScreen } from './gif-screen.js';
 import { jpegFrame } from './jpeg-frame.js';
 import { tiffHeader } from './tiff-header.js';
+import { unlessCut } from './unless-cut.js';
 
 interface Size {
   readonly width: number;
@@ -61,10 +62,5 @@ function readSize(bytes: Uint8Array, view: DataView, format: ImageFormat): Size 
  * not tell them from damage.
  */
 export function declaredSize(bytes: Uint8Array, format: ImageFormat): Size | undefined {
-  try {
-    return readSize(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), format);
-  } catch (reason) {
-    if (reason instanceof RangeError) return undefined;
-    throw reason;
-  }
+  return unlessCut(() => readSize(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), format));
 }

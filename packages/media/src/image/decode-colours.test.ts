@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { long, short, tiffOf } from '../testing/headers.js';
 import { distance, pixelAt } from '../testing/pictures.js';
 import { decodeImage } from './decode-image.js';
 import { native } from './native.js';
@@ -71,6 +72,12 @@ test('a profile that is not for the colours of its picture, or broken, is as goo
   const plain = await decodeImage(none);
   expect((await decodeImage(foreign)).data).toEqual(plain.data);
   expect((await decodeImage(rgb)).data).not.toEqual(plain.data);
+
+  const tiff = Buffer.from(vectorOf('little-endian TIFF of RGB, 16 bits, Display P3').file, 'base64');
+  expect((await decodeImage(tiff)).data).toEqual((await decodeImage(rgb)).data);
+  const broken = Buffer.from(tiff);
+  broken.write('none', tiff.indexOf('acsp'), 'latin1');
+  expect((await decodeImage(broken)).data).toEqual(plain.data);
 });
 
 test('sixteen bits with a profile take more memory while they are decoded, and the header says so', async () => {
@@ -83,6 +90,37 @@ test('sixteen bits with a profile take more memory while they are decoded, and t
   expect(await memoryOf('PNG of RGB, 16 bits, Display P3')).toBe(3 + 6);
   expect(await memoryOf('PNG of RGB, 16 bits, Display P3, alpha')).toBe(3 + 8);
   expect(await memoryOf('TIFF of RGB, 8 bits, no profile, alpha and a channel that says nothing')).toBe(3 + 5);
+});
+
+test.each([
+  ['alpha', [2], true],
+  ['a channel that says nothing', [0], false],
+  ['alpha and a channel that says nothing', [2, 0], true],
+  ['another channel of which the file says nothing, which is alpha', [], true],
+  ['two channels of which the file says nothing', [], false, 5],
+])('the colours of every row of a TIFF with %s', async (_, extras, isClear, channels = 3 + (extras.length || 1)) => {
+  const [width, height, background] = [3, 5, [1, 2, 3]];
+  const clear = (pixel: number) => pixel % 4 === 3;
+  const colour = (pixel: number) => [10 * pixel, 255 - pixel, 7 + pixel];
+  const pixels = Array.from({ length: width * height }, (_, pixel) => pixel);
+  const others = (pixel: number) => [clear(pixel) ? 0 : 255, 99].slice(0, channels - 3);
+  const samples = pixels.map((pixel) => [...colour(pixel), ...others(pixel)]);
+  const fileOf = (pixelsAt: number) =>
+    tiffOf('little', false, [
+      [256, short, width],
+      [257, short, height],
+      [258, short, ...Array<number>(channels).fill(8)],
+      [259, short, 1],
+      [262, short, 2],
+      [273, long, pixelsAt],
+      [277, short, channels],
+      [278, short, height],
+      [279, long, samples.length * channels],
+      ...(extras.length > 0 ? [[338, short, ...extras] as const] : []),
+    ]);
+  const tiff = Buffer.concat([fileOf(fileOf(0).length), Buffer.from(samples.flat())]);
+  const { data } = await decodeImage(tiff, { background });
+  expect([...data]).toEqual(pixels.flatMap((pixel) => (isClear && clear(pixel) ? background : colour(pixel))));
 });
 
 function vectorOf(name: string): Vector {

@@ -169,10 +169,15 @@ test('a PNG with a damaged orientation is shown as it is stored', async () => {
 test('the canvas of a GIF shows the background where its frame is not', async () => {
   const frame = await plane(40, 30, 'blue').removeAlpha().gif().toBuffer();
   const clear = await plane(40, 30, '#0000ff00').gif().toBuffer();
+  // What is written here has a transparent colour even where none is used; most GIFs have none.
+  const opaque = Buffer.from(frame);
+  const control = opaque.indexOf(Buffer.from([0x21, 0xf9, 4])) + 3;
+  opaque[control] = (opaque[control] as number) & ~1;
   const background = [10, 20, 30];
   for (const [gif, within] of [
     [frame, [0, 0, 255]],
     [clear, background],
+    [opaque, [0, 0, 255]],
   ] as const) {
     const bytes = withGifCanvas(gif, { width: 90, height: 60 }, { left: 10, top: 20 });
     expect(await probeImage(bytes)).toMatchObject({ width: 90, height: 60 });
@@ -278,4 +283,60 @@ test('an aborted signal stops the work with CANCELLED, a passed deadline with DE
   await expect(decodeImage(bytes, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'CANCELLED' });
   const late = AbortSignal.abort(new DOMException('late', 'TimeoutError'));
   await expect(decodeImage(bytes, { signal: late })).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+});
+
+test('who leaves while a picture is decoded is not given it', async () => {
+  const bytes = await rasterForms.PNG();
+  for (const info of [undefined, await probeImage(bytes)]) {
+    const leaving = new AbortController();
+    const drawing = decodeImage(bytes, { info, signal: leaving.signal });
+    leaving.abort();
+    await expect(drawing).rejects.toMatchObject({ code: 'CANCELLED' });
+  }
+});
+
+test('pixels of another size than the header said are MEDIA_CORRUPT, with both sizes', async () => {
+  const bytes = await plane(6, 4, 'red').png().toBuffer();
+  const info = await probeImage(bytes);
+  for (const said of [
+    { width: 6, height: 5 },
+    { width: 7, height: 4 },
+  ]) {
+    await expect(decodeImage(bytes, { info: { ...info, ...said } })).rejects.toMatchObject({
+      code: 'MEDIA_CORRUPT',
+      message: `the picture's header says ${said.width}x${said.height}, its pixels are 6x4`,
+    });
+  }
+});
+
+test.each(['mif1', 'miaf', 'msf1', 'avis', 'heic'])('an AVIF may name the brand %s before its own', async (brand) => {
+  const avif = await rasterForms.AVIF();
+  const branded = Buffer.from(avif);
+  branded.write(brand, 8, 'latin1');
+  expect(await probeImage(branded)).toEqual(await probeImage(avif));
+  expect((await decodeImage(branded)).data).toEqual((await decodeImage(avif)).data);
+  // Nobody's bytes are written to.
+  expect(branded.toString('latin1', 8, 12)).toBe(brand);
+});
+
+test('a picture in HEVC that says that it is AVIF is of a kind that is not supported', async () => {
+  const avif = await rasterForms.AVIF();
+  const from = avif.indexOf('av1C') - 4;
+  const to = from + avif.readUInt32BE(from);
+  // A decoder configuration of version 1 (ISO 14496-15, 8.3.3), without parameter sets, in place of AV1's.
+  const configuration = Buffer.alloc(8 + 23);
+  configuration.writeUInt32BE(configuration.length);
+  configuration.write('hvcC', 4, 'latin1');
+  configuration[8] = 1;
+  const hevc = Buffer.concat([avif.subarray(0, from), configuration, avif.subarray(to)]);
+  const longer = hevc.length - avif.length;
+  for (const box of ['meta', 'iprp', 'ipco']) {
+    const at = hevc.indexOf(box) - 4;
+    hevc.writeUInt32BE(hevc.readUInt32BE(at) + longer, at);
+  }
+  const pixels = Buffer.alloc(4);
+  pixels.writeUInt32BE(avif.indexOf('mdat') + 4);
+  hevc.writeUInt32BE(pixels.readUInt32BE() + longer, hevc.indexOf(pixels, hevc.indexOf('iloc')));
+  hevc.write('hvc1', hevc.indexOf('av01'), 'latin1');
+  await expect(decodeImage(hevc)).rejects.toMatchObject({ code: 'MEDIA_UNSUPPORTED' });
 });

@@ -31,4 +31,6 @@ test('hundreds of decodes, good and bad, leave no memory behind', async () => {
   // One large picture is 4 MB decoded; a leak of each would be 130 MB and more.
   expect(process.memoryUsage.rss() - before).toBeLessThan(64 * 1024 * 1024);
   expect(native.counters()).toEqual({ queue: 0, process: 0 });
+  // What libvips keeps for another time.
+  expect(native.cache()).toMatchObject({ items: { current: 0 }, files: { current: 0 } });
 });

@@ -5,8 +5,8 @@ import type { ImageInfo } from '../media-info.js';
 import type { MediaLimits } from '../media-limits.js';
 import { gifScreen } from './gif-screen.js';
 import { native } from './native.js';
-import { withEarlyOrientation } from './png-orientation.js';
 import { type RasterPlan, rasterPlan } from './raster-plan.js';
+import { readableFile } from './readable-file.js';
 
 /** 8-bit RGB, row by row. */
 export interface Pixels {
@@ -114,7 +114,7 @@ function clearAround(gif: Uint8Array, { width, height, data }: Pixels, backgroun
 
 /** What libvips and its decoders say of whole files that they were built without; damage can bring out other words. */
 const unsupported =
-  /not configured|decoding is not implemented|separate planes not supported|Unsupported (?:JPEG process|feature|codec)|arithmetic coding/i;
+  /not configured|has not been built in|decoding is not implemented|separate planes not supported|Unsupported (?:JPEG process|feature|codec)|arithmetic coding/i;
 
 /**
  * Decodes the first frame of a picture that is no drawing.
@@ -123,7 +123,7 @@ const unsupported =
 export async function decodeRaster(bytes: Uint8Array, options: DecodeRasterOptions): Promise<Pixels> {
   const { info, background, limits } = options;
   const name = info.format.toUpperCase();
-  const file = info.format === 'png' ? withEarlyOrientation(bytes) : bytes;
+  const file = readableFile(bytes, info.format);
   try {
     const plan = rasterPlan(file, info.format, await native(file, { limitInputPixels: false }).metadata());
     const decode = plan.keptChannels === 0 ? decodeAtOnce : decodeInTwo;

@@ -7,6 +7,8 @@ import { expect, test } from 'vitest';
 import { distance, pixelAt, plane, svgFile } from '../testing/pictures.js';
 import { decodeImage } from './decode-image.js';
 import { probeImage } from './probe-image.js';
+import type { SvgDrawing } from './svg-drawing.js';
+import { type DrawOptions, SvgLane } from './svg-lane.js';
 
 const red = '<rect width="100%" height="100%" fill="red"/>';
 
@@ -26,7 +28,10 @@ test.each([
   ['nonsense, so the defaults', 'width="-5" height="abc"', { width: 512, height: 256 }],
   ['its viewBox', 'viewBox="0 0 30 60"', { width: 256, height: 512 }],
   ['percentages, so its viewBox', 'width="100%" height="100%" viewBox="0 0 60 30"', { width: 512, height: 256 }],
-  ['one side and the viewBox', 'width="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
+  ['its width and the viewBox', 'width="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
+  ['its height and the viewBox', 'height="100" viewBox="0 0 30 60"', { width: 256, height: 512 }],
+  ['half a viewBox, so the defaults', 'viewBox="0 0 10"', { width: 512, height: 256 }],
+  ['a viewBox of nonsense, so the defaults', 'viewBox="0 0 abc 10"', { width: 512, height: 256 }],
 ])('an SVG says its size by %s', async (_, attributes, size) => {
   const bytes = svgFile(attributes, red);
   const memoryBytes = size.width * size.height * 3;
@@ -60,6 +65,15 @@ test('a size in a style sheet does not change what the root tag says', async () 
   expect(raster).toMatchObject({ width: 512, height: 256 });
   expect(pixelAt(raster, 508, 252)).toEqual([255, 0, 0]);
 });
+
+test.each([`style='font-family: "Nobody"; fill: red'`, 'style="fill: red"', `fill='red' style=''`])(
+  'what the root tag says of style is kept: %s',
+  async (style) => {
+    const raster = await decodeImage(svgFile(`${style} width="8" height="8"`, '<rect width="8" height="8"/>'));
+    expect(raster).toMatchObject({ width: 512, height: 512 });
+    expect(pixelAt(raster, 256, 256)).toEqual([255, 0, 0]);
+  },
+);
 
 test('without any size it has the size that CSS gives, 300x150, scaled like any other', async () => {
   const bytes = svgFile('', '<rect width="10" height="20" fill="blue"/>');
@@ -150,6 +164,10 @@ test('what is not drawn shows the background', async () => {
 test.each([
   ['0x0', svgFile('width="0" height="0"', red), 'MEDIA_EMPTY'],
   ['a viewBox of no area', svgFile('viewBox="0 0 0 10"', red), 'MEDIA_EMPTY'],
+  ['a size, and a viewBox of no width', svgFile('width="90" height="80" viewBox="0 0 0 10"', red), 'MEDIA_EMPTY'],
+  ['a size, and a viewBox of no height', svgFile('width="90" height="80" viewBox="0 0 10 0"', red), 'MEDIA_EMPTY'],
+  ['no width', svgFile('width="0" height="80"', red), 'MEDIA_EMPTY'],
+  ['no height', svgFile('width="90" height="0"', red), 'MEDIA_EMPTY'],
   ['an endless width', svgFile('width="1e999" height="10"', red), 'MEDIA_TOO_LARGE'],
   ['an element cut in two', svgFile('width="10" height="10"', red).subarray(0, 90), 'MEDIA_CORRUPT'],
   ['an undefined entity', svgFile('width="10" height="10"', '<text>&nope;</text>'), 'MEDIA_CORRUPT'],
@@ -206,4 +224,21 @@ test('a drawing made to be slow ends at its limit, and the next one is right', a
     message: 'the SVG takes more computing to draw than the limit of 200 ms; simplify it, or send it as PNG',
   });
   expect(pixelAt(await decodeImage(svgFile('width="8" height="8"', red)), 1, 1)).toEqual([255, 0, 0]);
+});
+
+test.each([
+  [1, 30_000],
+  [2000, 30_000],
+  [2001, 30_015],
+  [100_000, 1_500_000],
+])('for %i ms of computing a drawing has %i ms of time', async (svgCpuMs, timeoutMs) => {
+  const asked: DrawOptions[] = [];
+  class Lane extends SvgLane {
+    override async draw({ width, height }: SvgDrawing, options: DrawOptions) {
+      asked.push(options);
+      return new Uint8Array(width * height * 3);
+    }
+  }
+  await decodeImage(svgFile('width="8" height="8"', red), { limits: { svgCpuMs }, svgLane: new Lane() });
+  expect(asked).toMatchObject([{ timeoutMs }]);
 });

@@ -16,7 +16,7 @@ function isFrameMarker(marker: number): boolean {
 export function jpegFrame(bytes: Uint8Array): JpegFrame | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 2;
-  while (at + 9 <= bytes.length && bytes[at] === 0xff) {
+  while (bytes[at] === 0xff) {
     const process = bytes[at + 1] as number;
     if (isFrameMarker(process)) {
       return { process, bits: view.getUint8(at + 4), width: view.getUint16(at + 7), height: view.getUint16(at + 5) };

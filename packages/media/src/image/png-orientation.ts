@@ -2,6 +2,7 @@ import { inflateSync } from 'node:zlib';
 import { crc32 } from './crc32.js';
 import { startsWith } from './starts-with.js';
 import { tiffHeader } from './tiff-header.js';
+import { unlessCut } from './unless-cut.js';
 
 const signatureBytes = 8;
 /** EXIF data fit a segment of JPEG; as hexadecimal text they take twice that, and line breaks. */
@@ -48,18 +49,12 @@ function exifOfText({ name, data }: Chunk): Uint8Array {
   return Buffer.from(digits.replace(/\s/g, ''), 'hex');
 }
 
-/** The orientation that an EXIF block says, which is a TIFF without pixels; undefined when it says none. */
-function orientationOf(exif: Uint8Array): number | undefined {
+/** How an EXIF block, which is a TIFF without pixels, says that the picture is turned; undefined when it is not. */
+function turnOf(exif: Uint8Array): number | undefined {
   const prefix = Buffer.from('Exif\0\0', 'latin1');
-  try {
-    const { orientation = 0 } = tiffHeader(
-      prefix.equals(exif.subarray(0, prefix.length)) ? exif.subarray(prefix.length) : exif,
-    );
-    return orientation >= 1 && orientation <= 8 ? orientation : undefined;
-  } catch (reason) {
-    if (reason instanceof RangeError) return undefined;
-    throw reason;
-  }
+  const tiff = prefix.equals(exif.subarray(0, prefix.length)) ? exif.subarray(prefix.length) : exif;
+  const orientation = unlessCut(() => tiffHeader(tiff).orientation) ?? 1;
+  return orientation > 1 && orientation <= 8 ? orientation : undefined;
 }
 
 /** An eXIf chunk that says an orientation and nothing else. */
@@ -95,8 +90,8 @@ export function withEarlyOrientation(png: Uint8Array): Uint8Array {
     if (text === undefined && isExifText(chunk)) text = exifOfText(chunk);
   }
   const exif = late ?? text;
-  const orientation = exif === undefined ? undefined : orientationOf(exif);
-  if (orientation === undefined || orientation === 1) return png;
+  const orientation = exif === undefined ? undefined : turnOf(exif);
+  if (orientation === undefined) return png;
   const headerEnd = signatureBytes + 12 + 13;
   return Buffer.concat([png.subarray(0, headerEnd), exifChunk(orientation), png.subarray(headerEnd)]);
 }

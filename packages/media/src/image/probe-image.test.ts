@@ -3,6 +3,7 @@ import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { withPngSize } from '@tessera/testing/pictures/png';
 import { expect, test } from 'vitest';
 import { formatOf, plane, rasterFormNames, rasterForms, svgFile } from '../testing/pictures.js';
+import { native } from './native.js';
 import { probeImage } from './probe-image.js';
 
 test.each(rasterFormNames)('knows a %s and its size from the header', async (form) => {
@@ -108,6 +109,8 @@ test.each([
   ['JPEG', Buffer.concat([Buffer.from([0xff, 0xd8, 0xff]), svgFile('width="8" height="8"', '<rect/>')])],
   ['GIF', Buffer.concat([Buffer.from('GIF89a'), svgFile('width="8" height="8"', '<rect/>')])],
   ['WebP', Buffer.concat([Buffer.from('RIFF\0\0\0\0WEBP'), svgFile('width="8" height="8"', '<rect/>')])],
+  // No box has 18 bytes, so the decoder of AVIF does not take it.
+  ['AVIF', Buffer.concat([Buffer.from('\0\0\0\x12ftypavif\0\0\0\0ab'), svgFile('width="8" height="8"', '<rect/>')])],
 ])('a file that begins as %s and goes on as SVG is not opened as SVG', async (_, bytes) => {
   await expect(probeImage(bytes)).rejects.toMatchObject({
     code: expect.stringMatching(/MEDIA_CORRUPT|MEDIA_TOO_LARGE|MEDIA_NOT_RECOGNISED/),
@@ -164,6 +167,24 @@ test('limits are the caller’s to set, for pixels, a side and bytes', async () 
     code: 'MEDIA_TOO_LARGE',
     message: `the media item has ${png.length} bytes; the limit is 100`,
   });
+});
+
+test.each(rasterFormNames)('a %s of more pixels than the limit is refused, wherever its size stands', async (form) => {
+  const refused = probeImage(await rasterForms[form](), { maxPixels: 150 * 101 - 1 });
+  await expect(refused).rejects.toMatchObject({
+    code: 'MEDIA_TOO_LARGE',
+    message: 'the picture has 150x101 = 15150 pixels; the limit is 15149',
+  });
+});
+
+test('frames of an animation and pages of a document are counted', async () => {
+  const frames = await Promise.all(['red', 'lime', 'blue'].map((color) => plane(8, 6, color).png().toBuffer()));
+  for (const format of ['gif', 'webp', 'tiff'] as const) {
+    const bytes = await native(frames, { join: { animated: true } })
+      .toFormat(format)
+      .toBuffer();
+    expect(await probeImage(bytes)).toMatchObject({ format, width: 8, height: 6, pages: 3 });
+  }
 });
 
 /** Finds the frame header of a baseline JPEG and overwrites its height and width. */

@@ -5,8 +5,8 @@ import { type MediaLimits, withDefaultLimits } from '../media-limits.js';
 import { declaredSize } from './declared-size.js';
 import { foreignFormat } from './foreign-format.js';
 import { native } from './native.js';
-import { withEarlyOrientation } from './png-orientation.js';
 import { bytesPerPixel, rasterPlan } from './raster-plan.js';
+import { readableFile } from './readable-file.js';
 import { sniffFormat } from './sniff-format.js';
 import { svgHead, svgRootTag } from './svg-root-tag.js';
 import { svgSize } from './svg-size.js';
@@ -28,11 +28,9 @@ function checkSize({ width, height }: { width: number; height: number }, limits:
   }
 }
 
-/** libvips names AVIF after its container; a HEIF of another codec is not AVIF. */
+/** libvips names AVIF after its container. */
 function isFormat(metadata: Metadata, format: ImageFormat): boolean {
-  return format === 'avif'
-    ? metadata.format === 'heif' && metadata.compression === 'av1'
-    : metadata.format === (format as string);
+  return metadata.format === (format === 'avif' ? 'heif' : (format as string));
 }
 
 async function readHeader(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
@@ -79,14 +77,14 @@ export async function probeImage(bytes: Uint8Array, partialLimits?: Partial<Medi
 
   const declared = declaredSize(bytes, format);
   if (declared !== undefined) checkSize(declared, limits);
-  const variant = unsupportedVariant(bytes, format);
+  const file = readableFile(bytes, format);
+  const variant = unsupportedVariant(file, format);
   if (variant !== undefined) {
     throw new TesseraError(
       'MEDIA_UNSUPPORTED',
       `the ${format.toUpperCase()} picture is of a kind that is not supported: it has ${variant}`,
     );
   }
-  const file = format === 'png' ? withEarlyOrientation(bytes) : bytes;
   const metadata = await readHeader(file, format);
   if (!isFormat(metadata, format)) {
     throw new TesseraError(

@@ -44,9 +44,7 @@ function extraChannels(
   if (format !== 'tiff') return { alpha: 'last', spareChannels: 0 };
   const header = tiffHeader(bytes);
   const extras = header.samples - (tiffColourSamples(header) ?? header.samples);
-  // A file that does not say what its one extra sample is means transparency, as every reader has it.
-  const isAlpha = header.extraSamples.length === 0 ? extras === 1 : header.extraSamples[0] !== 0;
-  if (!isAlpha) return { alpha: 'none', spareChannels: extras };
+  if (header.extraSamples[0] === 0) return { alpha: 'none', spareChannels: extras };
   return { alpha: extras === 1 ? 'last' : 'before spares', spareChannels: extras - 1 };
 }
 

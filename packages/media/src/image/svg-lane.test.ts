@@ -152,6 +152,40 @@ test('a drawing that is damaged is not tried again either', async () => {
   await expect(draw(cut)).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
 });
 
+test('a minute after a drawing failed it is tried again', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const { lane } = laneOf({ processes: 1 });
+  const failedMs = Date.now();
+  const ask = () =>
+    lane.draw(
+      {
+        bytes: red.subarray(0, -9),
+        width: 8,
+        height: 8,
+        background: [0, 0, 0],
+        maxCpuMs: 600_000,
+        maxMemoryBytes: 2 ** 40,
+      },
+      { timeoutMs: 600_000 },
+    );
+  await expect(ask()).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+  for (const [laterMs, drawings] of [
+    [59_999, 0],
+    [60_000, 1],
+    // It failed again.
+    [119_999, 0],
+    [120_000, 1],
+  ] as const) {
+    vi.setSystemTime(failedMs + laterMs);
+    const asked = ask();
+    expect(lane.active, `after ${laterMs} ms`).toBe(drawings);
+    await expect(asked).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
+  }
+});
+
 test('a drawing that takes too much memory is refused, and the next is right', async () => {
   const { draw } = laneOf();
   const large = await plane(9000, 9000, '#ff0000').png().toBuffer();
@@ -175,6 +209,7 @@ test('one more than may wait is refused with the figure', async () => {
   await expect(draw(slowSvg('lime'))).rejects.toMatchObject({
     code: 'QUEUE_FULL',
     message: 'as many SVG pictures wait to be drawn as may: 1',
+    retryAfterMs: 1000,
   });
   abort.abort();
   expect(pixelAt(await second, 1, 1)).toEqual([255, 0, 0]);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { throwIfAborted, unlessAborted } from '@tessera/flow';
 import { TesseraError } from '@tessera/protocol';
 import { justWait, type WhileWaiting } from '../while-waiting.js';
+import { RecentFailures } from './recent-failures.js';
 import type { SvgDrawing } from './svg-drawing.js';
 import { SvgProcess } from './svg-process.js';
 
@@ -24,9 +25,6 @@ export interface DrawOptions {
 
 /** How long a process is kept for the next drawing. */
 const idleMs = 30_000;
-/** How long, and of how many, a failure is remembered: jobs for the other tiles of an item come soon, or not at all. */
-const failureMs = 60_000;
-const maxFailures = 1024;
 
 /** A drawing that is made, and those who want it. */
 interface Flight {
@@ -43,7 +41,7 @@ interface Flight {
  */
 export class SvgLane {
   private readonly flights = new Map<string, Flight>();
-  private readonly failures = new Map<string, { readonly error: TesseraError; readonly untilMs: number }>();
+  private readonly failures = new RecentFailures();
   private readonly resting = new Map<SvgProcess, NodeJS.Timeout>();
   private waiting: (() => void)[] = [];
   private drawing = 0;
@@ -62,7 +60,8 @@ export class SvgLane {
   async draw(drawing: SvgDrawing, { timeoutMs, signal, whileWaiting = justWait }: DrawOptions): Promise<Uint8Array> {
     throwIfAborted(signal);
     const key = keyOf(drawing);
-    this.throwIfFailed(key);
+    const failure = this.failures.of(key);
+    if (failure !== undefined) throw failure;
     const joined = this.flights.get(key);
     const flight = joined ?? this.begin(key, drawing, timeoutMs);
     flight.users++;
@@ -142,7 +141,7 @@ export class SvgLane {
       }
     } catch (reason) {
       const error = TesseraError.from(reason);
-      if (error.code === 'MEDIA_TOO_LARGE' || error.code === 'MEDIA_CORRUPT') this.rememberFailure(key, error);
+      if (error.code === 'MEDIA_TOO_LARGE' || error.code === 'MEDIA_CORRUPT') this.failures.add(key, error);
       throw error;
     } finally {
       const next = this.waiting.shift();
@@ -167,21 +166,6 @@ export class SvgLane {
       process.end();
     };
     this.resting.set(process, setTimeout(retire, idleMs).unref());
-  }
-
-  private rememberFailure(key: string, error: TesseraError): void {
-    const nowMs = Date.now();
-    for (const [old, { untilMs }] of this.failures) {
-      // In the order of their times.
-      if (untilMs > nowMs && this.failures.size < maxFailures) break;
-      this.failures.delete(old);
-    }
-    this.failures.set(key, { error, untilMs: nowMs + failureMs });
-  }
-
-  private throwIfFailed(key: string): void {
-    const failure = this.failures.get(key);
-    if (failure !== undefined && Date.now() < failure.untilMs) throw failure.error;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ImageFormat } from '../media-info.js';
 import { jpegFrame } from './jpeg-frame.js';
 import { tiffColourSamples, tiffHeader } from './tiff-header.js';
+import { unlessCut } from './unless-cut.js';
 
 /** Coding processes of JPEG that its decoders leave out. */
 const jpegProcesses: Readonly<Record<number, string>> = {
@@ -83,11 +84,8 @@ function tiffVariant(bytes: Uint8Array): string | undefined {
  * or the header is cut.
  */
 export function unsupportedVariant(bytes: Uint8Array, format: ImageFormat): string | undefined {
-  try {
+  return unlessCut(() => {
     if (format === 'jpeg') return jpegVariant(bytes);
     return format === 'tiff' ? tiffVariant(bytes) : undefined;
-  } catch (reason) {
-    if (reason instanceof RangeError) return undefined;
-    throw reason;
-  }
+  });
 }
