@@ -66,3 +66,13 @@ test('without any answer it is expected to take ever longer', () => {
   const nowMs = flow(estimate, 10, 10, true);
   expect(estimate.expectedMs(true, nowMs + 60_000)).toBeGreaterThan(50_000);
 });
+
+test('the time in which slots were free counts for nothing, nor do the answers of it', () => {
+  const estimate = withUnderWay(39);
+  // Every slot is taken for a moment, and then for a minute none is wanting.
+  estimate.expectedMs(true, 0);
+  const fullAgainMs = flow(estimate, 1, 60, false);
+  estimate.expectedMs(true, fullAgainMs);
+  const nowMs = flow(estimate, 8, 1, true, fullAgainMs);
+  expect(estimate.expectedMs(true, nowMs)).toBeCloseTo(5000);
+});
