@@ -244,7 +244,7 @@ export class RoutingFixture {
   }
 
   /** The gateway's core in front of these engines. */
-  chat(limits: Partial<ChatLimits>, own: Pick<ChatDependencies, 'media' | 'onEnd'>): Chat {
+  chat(limits: Partial<ChatLimits>, own: Pick<ChatDependencies, 'media' | 'onEnd'> & Partial<ChatDependencies>): Chat {
     return new Chat({
       bus: this.bus,
       drawings: this.inboxes.get(this.bus) as ProductInbox<DrawingEvent>,
