@@ -143,6 +143,25 @@ test.each([
   expect(ends).toMatchObject([{ state, error: { code } }]);
 });
 
+const died: Script = { events: [admitted], fails: new TesseraError('STAGE_UNAVAILABLE', 'it died') };
+
+test.each<[what: string, scripts: Script[], own: Partial<ChatDependencies>, cancelled: boolean]>([
+  ['is done', [answer], {}, false],
+  ['is done after a further attempt', [died, answer], {}, true],
+  ['is left by its reader, and might have had a drawing queued', [endless], {}, true],
+  ['is left by its reader, of a model that does not draw', [endless], { canDraw: false }, false],
+])('a request that %s is cancelled on NATS, where work for it may be left', async (_what, scripts, own, cancelled) => {
+  const one = await routing.engine('one', ...scripts);
+  const stop = routing.announceAgain(one);
+  const chat = newChat({}, own);
+  const events = await begun(chat);
+  if (scripts.at(-1) === endless) await events.return?.();
+  else expect(await all(events)).toMatchObject({ code: 'OK' });
+  await chat.idle();
+  stop();
+  expect(await routing.bus.isCancelled(one.calls[0]?.requestId ?? '')).toBe(cancelled);
+});
+
 test('the gateway is idle when the last request has ended, not before', async () => {
   await routing.engine('one', endless);
   const chat = newChat();

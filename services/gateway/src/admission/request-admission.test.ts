@@ -180,6 +180,12 @@ test('pictures are refused where the encoders cannot have them in time, and text
   expect(refusal(() => picture.encodes(10))).toMatchObject({ code: 'QUEUE_FULL' });
 });
 
+test('a picture whose only job would come too late once it is whole is refused then', () => {
+  using picture = admission.admit(outline(20_000, { hasMedia: true }));
+  busyQueue('encode', 30);
+  expect(refusal(() => picture.encodes(1))).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'encoder' } });
+});
+
 test('pictures that an engine has hold a place, and wait for no encoder', () => {
   const pictures = Array.from({ length: 105 }, () => admission.admit(outline(6000, { hasMedia: true })));
   busyQueue('encode', 30);

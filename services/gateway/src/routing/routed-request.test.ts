@@ -121,6 +121,20 @@ test('engines that go while it waits in line are awaited until one is back', asy
   expect(told).toEqual([[Stage.LLM], []]);
 });
 
+test('a request that has its engine awaits none, whoever announces himself no more', async () => {
+  const one = await routing.engine('one', { events: [admitted, token(7)], waits: true });
+  const stop = new AbortController();
+  const awaited: Stage[] = [];
+  const onEvent = ({ $case }: AnswerEventBody): void => {
+    if ($case !== 'textDelta') return;
+    // What runs there runs on.
+    routing.roster.forget(one.status.engineId);
+    setImmediate(() => stop.abort(new TesseraError('CANCELLED', 'enough')));
+  };
+  await routing.run({ signal: stop.signal, onEvent, onAwaited: (stage) => awaited.push(stage) });
+  expect(awaited).toEqual([]);
+});
+
 test('one that begins is refused when every engine says that it is full', async () => {
   const full = await routing.engine('full', { fails: new TesseraError('QUEUE_FULL', 'full') });
   expect((await routing.run()).error).toMatchObject({ code: 'QUEUE_FULL' });
