@@ -161,6 +161,9 @@ test('full engines say how long all that they hold takes', () => {
   roster.heard(engineStatus('one', { running: 4, waiting: 20, maxRunning: 4, maxWaiting: 20 }));
   const error = refusal(() => admission.admit(outline(60_000)));
   expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 6000 } });
+  expect(admission.engineRetryMs()).toBe(6000);
+  roster.heard(engineStatus('one', { running: 4, waiting: 4, maxRunning: 4, maxWaiting: 20 }));
+  expect(admission.engineRetryMs()).toBe(2000);
 });
 
 test('without any engine a request is not refused here: one may come', () => {

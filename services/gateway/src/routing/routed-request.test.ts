@@ -224,6 +224,20 @@ test('what stages measured is told, each as its own', async () => {
   expect((await routing.run()).written).toMatchObject([{ hasMedia: false }]);
 });
 
+test('an engine that speaks again at once is not forgotten for the request that its silence took from it', async () => {
+  const hung = await routing.engine('hung', { events: [admitted, token(7)], waits: true });
+  const answering = routing.run();
+  await expect.poll(() => hung.calls.length).toBe(1);
+  const alive = await routing.engine('alive', { events: [admitted, token(8), finished] });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  routing.roster.heard(alive.status);
+  routing.roster.sweep(50);
+  routing.roster.heard(hung.status);
+  expect((await answering).error).toBeUndefined();
+  expect(alive.calls).toHaveLength(1);
+  expect(routing.roster.ready.map(({ status }) => status.engineId).sort()).toEqual(['alive', 'hung']);
+});
+
 /** A drawing as a generator sends it, in one part. */
 async function draw(requestId: string, drawing: number): Promise<void> {
   const picturePart = { data: Uint8Array.of(1, 2, 3), last: true, mimeType: 'image/png' };
