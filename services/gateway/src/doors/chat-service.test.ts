@@ -176,6 +176,15 @@ test.each<[what: string, bodies: Request['body'][], field: string]>([
   expect({ code, said }).toEqual({ code: 'REQUEST_INVALID', said: field });
 });
 
+test.each<[what: string, more: () => Request['body'], field: string]>([
+  ['a further part', () => part(samplePicture('apple')), 'media_part.name'],
+  ['what is no part', () => start(hello), 'media_part'],
+])('%s after all media were whole ends the request, which is under way', async (_what, more, field) => {
+  await routing.engine('one', endless);
+  const bodies = [start(shown), part(samplePicture('apple')), more()];
+  expect(await all(client.chat(stream(...bodies)))).toMatchObject({ code: 'REQUEST_INVALID', field });
+});
+
 test('a full gateway refuses a call before it has said anything, and describes itself', async () => {
   await shut();
   await open({ requests: 1 });
