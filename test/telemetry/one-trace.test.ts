@@ -146,7 +146,7 @@ test("a client's trace goes on, and its word that it is not sampled holds", asyn
     [sampled, '01'],
   ]) {
     using chat = new RawChat(deployment.gateway, { traceparent: `00-${traceId}-${'c'.repeat(16)}-${flags}` });
-    chat.send({ $case: 'start', value: question('Hello!') }).close();
+    chat.send({ $case: 'start', value: question('Hello!', [], { user: 'u-1' }) }).close();
     expect((await chat.ended).status).toBe('OK');
   }
   const served = (service: string): ReceivedSpan | undefined =>

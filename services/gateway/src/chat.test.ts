@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 
-import { ChatStart, Media, type MediaPart, RequestState, Role, TesseraError } from '@tessera/protocol';
+import { ChatMessage, ChatStart, Media, type MediaPart, RequestState, Role, TesseraError } from '@tessera/protocol';
 import { samplePicture } from '@tessera/testing/demo-model/files';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { RequestAdmission } from './admission/request-admission.js';
 import type { AnswerEventBody } from './answer/answer-event.js';
 import type { Chat, ChatDependencies, ChatLimits } from './chat.js';
 import { RoutingFixture } from './testing/routing-fixture.js';
@@ -20,6 +21,7 @@ beforeAll(async () => {
   routing = await RoutingFixture.start();
 });
 afterEach(async () => {
+  vi.useRealTimers();
   ends = [];
   await routing.reset();
 });
@@ -27,8 +29,8 @@ afterAll(() => routing.close());
 
 const pictures = tiledPictures(4);
 
-const newChat = (limits: Partial<ChatLimits> = {}): Chat =>
-  routing.chat(limits, { media: pictures, onEnd: (end) => ends.push(end) });
+const newChat = (limits: Partial<ChatLimits> = {}, own: Partial<ChatDependencies> = {}): Chat =>
+  routing.chat(limits, { media: pictures, onEnd: (end) => ends.push(end), ...own });
 
 const hello = ChatStart.fromPartial({
   messages: [{ role: Role.USER, content: [{ part: { $case: 'text', value: 'Hello!' } }] }],
@@ -105,7 +107,9 @@ test('a request takes as many places as it has choices, until it has ended', asy
   ]);
 });
 
-test('a call that has come takes a place until its request is looked at, or it is gone', async () => {
+test('a call that has come takes a place until its request is looked at, it is gone, or it says nothing for long', async () => {
+  // On a busy machine a moment may be long.
+  vi.useFakeTimers({ toFake: ['performance'] });
   await routing.engine('one', answer);
   const chat = newChat({ requests: 1 });
   const arrival = chat.arrive();
@@ -113,6 +117,9 @@ test('a call that has come takes a place until its request is looked at, or it i
   const { code } = await all(chat.answer(hello, parts(), { ...call(), arrival }));
   expect(code).toBe('OK');
   chat.arrive()[Symbol.dispose]();
+  chat.arrive();
+  expect(() => chat.arrive()).toThrow(TesseraError);
+  vi.advanceTimersByTime(1000);
   chat.arrive()[Symbol.dispose]();
 });
 
@@ -134,6 +141,25 @@ test.each([
   await chat.idle();
   expect(routing.pool.outlook().load).toBe(0);
   expect(ends).toMatchObject([{ state, error: { code } }]);
+});
+
+const died: Script = { events: [admitted], fails: new TesseraError('STAGE_UNAVAILABLE', 'it died') };
+
+test.each<[what: string, scripts: Script[], own: Partial<ChatDependencies>, cancelled: boolean]>([
+  ['is done', [answer], {}, false],
+  ['is done after a further attempt', [died, answer], {}, true],
+  ['is left by its reader, and might have had a drawing queued', [endless], {}, true],
+  ['is left by its reader, of a model that does not draw', [endless], { canDraw: false }, false],
+])('a request that %s is cancelled on NATS, where work for it may be left', async (_what, scripts, own, cancelled) => {
+  const one = await routing.engine('one', ...scripts);
+  const stop = routing.announceAgain(one);
+  const chat = newChat({}, own);
+  const events = await begun(chat);
+  if (scripts.at(-1) === endless) await events.return?.();
+  else expect(await all(events)).toMatchObject({ code: 'OK' });
+  await chat.idle();
+  stop();
+  expect(await routing.bus.isCancelled(one.calls[0]?.requestId ?? '')).toBe(cancelled);
 });
 
 test('the gateway is idle when the last request has ended, not before', async () => {
@@ -180,6 +206,50 @@ test('what a stage says of a picture is told under the name that the request has
   ]);
 });
 
+/** One that shows the apple, in five tiles: two encode jobs. */
+const shown = ChatStart.fromPartial({
+  media: [Media.fromPartial({ name: 'a', source: { $case: 'parts', value: {} } })],
+  messages: [{ role: Role.USER, content: [{ part: { $case: 'media', value: 'a' } }] }],
+});
+
+test('a request with a picture has a place from when its picture is whole, until it ends', async () => {
+  const chat = newChat();
+  let send = (_part: MediaPart): void => undefined;
+  const sent = new Promise<MediaPart>((resolve) => {
+    send = resolve;
+  });
+  async function* later(): AsyncGenerator<MediaPart> {
+    yield await sent;
+  }
+  const events = chat.answer(shown, later(), call());
+  expect((await events.next()).value).toMatchObject({ $case: 'accepted' });
+  expect(routing.pool.outlook().load).toBe(0);
+  send({ name: 'a', data: apple, last: true });
+  // No engine is there: it waits for one.
+  await expect.poll(() => routing.pool.outlook().load).toBe(1);
+  await events.return?.();
+  await chat.idle();
+  expect(routing.pool.outlook().load).toBe(0);
+});
+
+test('a picture is refused whose jobs take the encoders too long; a next turn is not, since its engine has the picture', async () => {
+  await routing.engine('one', answer);
+  const admission = new RequestAdmission({ engines: routing.pool, safety: 1, drawSteps: undefined });
+  const chat = newChat({}, { admission });
+  const says = (role: Role, value: string) =>
+    ChatMessage.fromPartial({ role, content: [{ part: { $case: 'text', value } }] });
+  const show = (...messages: ChatMessage[]) =>
+    all(chat.answer({ ...shown, messages }, parts({ data: apple, last: true }), call()));
+  expect(await show(...shown.messages)).toMatchObject({ code: 'OK' });
+  // From now on the encoders do a job in 40 s. They have nothing to do, and a request has a minute.
+  for (const settled of [0, 1]) admission.sampled('encode', { waiting: 1, running: 0, settled }, settled * 40_000);
+  admission.deserted('encode', { waiting: 0, running: 0, settled: 2 });
+  const nextTurn = [...shown.messages, says(Role.ASSISTANT, '<7>'), says(Role.USER, 'And what else?')];
+  expect(await show(...nextTurn)).toMatchObject({ code: 'OK' });
+  expect(await show(says(Role.USER, 'What is this?'), ...shown.messages)).toMatchObject({ code: 'QUEUE_FULL' });
+  expect(ends.at(-1)).toMatchObject({ state: RequestState.FAILED, error: { options: { stage: 'encoder' } } });
+});
+
 const declared = (rest: object = {}) =>
   Media.fromPartial({ name: 'a', source: { $case: 'parts', value: {} }, ...rest });
 
@@ -216,6 +286,6 @@ test.each<[what: string, start: Media, sent: Partial<MediaPart>[], code: string,
 });
 
 test('a model of words takes no upload', async () => {
-  const chat = routing.chat({}, { media: undefined, onEnd: () => undefined });
+  const chat = newChat({}, { media: undefined });
   await expect(chat.upload(declared(), parts(), call())).rejects.toMatchObject({ code: 'UNSUPPORTED' });
 });

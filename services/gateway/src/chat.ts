@@ -265,7 +265,6 @@ export class Chat {
       failure = signal.aborted ? TesseraError.from(signal.reason) : nameMedia(TesseraError.from(reason), items);
       throw failure;
     } finally {
-      stop.abort();
       intake.release();
       if (!lifecycle.ended) {
         lifecycle.enter(

@@ -58,6 +58,7 @@ export const spanTable = {
       'gen_ai.output.type',
       'tessera.request.id',
       'tessera.request.messages',
+      'enduser.id',
       'gen_ai.response.id',
       'gen_ai.response.model',
       'gen_ai.response.finish_reasons',

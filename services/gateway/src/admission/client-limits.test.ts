@@ -11,7 +11,12 @@ function limits(): { clients: ClientLimits; shared: MediaBudget } {
 test('one client gets no more places than its share, and another one its own', () => {
   const { clients } = limits();
   const places = [clients.enter('a'), clients.enter('a')];
-  expect(() => clients.enter('a')).toThrow('this client has 2 requests in flight');
+  expect(() => clients.enter('a')).toThrow(
+    expect.objectContaining({
+      code: 'QUEUE_FULL',
+      message: 'this client has 2 requests in flight; 2 is the limit of one client',
+    }),
+  );
   using _other = clients.enter('b');
   places[0]?.[Symbol.dispose]();
   using _again = clients.enter('a');

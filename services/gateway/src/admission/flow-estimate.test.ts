@@ -54,15 +54,30 @@ test('few answers say nothing before some time has passed, nor do many in no tim
 });
 
 test('a short pause says nothing, and none does while nothing is known', () => {
-  const estimate = withUnderWay(40);
-  const nowMs = flow(estimate, 10, 10, true);
-  expect(estimate.expectedMs(true, nowMs + 4900)).toBe(estimate.expectedMs(true, nowMs));
+  const estimate = withUnderWay(4);
+  const pausedMs = flow(estimate, 10, 10, true) + 1000;
+  const before = estimate.expectedMs(true, pausedMs);
+  expect(estimate.expectedMs(true, pausedMs + 4900)).toBe(before);
   const unknown = withUnderWay(40);
   for (const atMs of [0, 6000, 60_000]) expect(unknown.expectedMs(true, atMs)).toBe(0);
 });
 
 test('without any answer it is expected to take ever longer', () => {
   const estimate = withUnderWay(40);
-  const nowMs = flow(estimate, 10, 10, true);
-  expect(estimate.expectedMs(true, nowMs + 60_000)).toBeGreaterThan(50_000);
+  const pausedMs = flow(estimate, 10, 10, true) + 1000;
+  const before = estimate.expectedMs(true, pausedMs);
+  // As if all 40 became complete just then, and no more than that was ever done.
+  expect(estimate.expectedMs(true, pausedMs + 8000)).toBeCloseTo((8000 * 41) / 40);
+  expect(estimate.expectedMs(true, pausedMs + 60_000)).toBeCloseTo((60_000 * 41) / 40);
+  expect(before).toBeLessThan(8000);
+});
+
+test('the time in which slots were free counts for nothing, nor do the answers of it', () => {
+  const estimate = withUnderWay(39);
+  // Every slot is taken for a moment, and then for a minute none is wanting.
+  estimate.expectedMs(true, 0);
+  const fullAgainMs = flow(estimate, 1, 60, false);
+  estimate.expectedMs(true, fullAgainMs);
+  const nowMs = flow(estimate, 8, 1, true, fullAgainMs);
+  expect(estimate.expectedMs(true, nowMs)).toBeCloseTo(5000);
 });

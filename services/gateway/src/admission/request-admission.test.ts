@@ -6,6 +6,7 @@ import { engineStatus } from '../testing/engine-status.js';
 import { RequestAdmission, type RequestOutline } from './request-admission.js';
 
 let roster: EngineRoster;
+let pool: EnginePool;
 let admission: RequestAdmission;
 
 beforeEach(() => {
@@ -19,8 +20,8 @@ afterEach(() => {
 });
 
 function newAdmission(safety = 1): RequestAdmission {
-  const options = { waitMs: 1, expectMs: 1, retryAfterMs: () => 1 };
-  return new RequestAdmission({ engines: new EnginePool(roster, options), safety, drawSteps: 20 });
+  pool = new EnginePool(roster, { waitMs: 1, expectMs: 1, retryAfterMs: () => 1 });
+  return new RequestAdmission({ engines: pool, safety, drawSteps: 20 });
 }
 
 function outline(leftMs: number, facts: Partial<RequestOutline> = {}): RequestOutline {
@@ -161,6 +162,9 @@ test('full engines say how long all that they hold takes', () => {
   roster.heard(engineStatus('one', { running: 4, waiting: 20, maxRunning: 4, maxWaiting: 20 }));
   const error = refusal(() => admission.admit(outline(60_000)));
   expect(error).toMatchObject({ code: 'QUEUE_FULL', options: { retryAfterMs: 6000 } });
+  expect(admission.engineRetryMs()).toBe(6000);
+  roster.heard(engineStatus('one', { running: 4, waiting: 4, maxRunning: 4, maxWaiting: 20 }));
+  expect(admission.engineRetryMs()).toBe(2000);
 });
 
 test('without any engine a request is not refused here: one may come', () => {
@@ -178,6 +182,12 @@ test('pictures are refused where the encoders cannot have them in time, and text
   picture.encodes(1);
   // Now they are in the queue.
   expect(refusal(() => picture.encodes(10))).toMatchObject({ code: 'QUEUE_FULL' });
+});
+
+test('a picture whose only job would come too late once it is whole is refused then', () => {
+  using picture = admission.admit(outline(20_000, { hasMedia: true }));
+  busyQueue('encode', 30);
+  expect(refusal(() => picture.encodes(1))).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'encoder' } });
 });
 
 test('pictures that an engine has hold a place, and wait for no encoder', () => {
@@ -258,12 +268,18 @@ test('a request that ends before its media came takes nothing from the drawings 
 function keepFull(end: (request: ReturnType<RequestAdmission['admit']>) => void): void {
   vi.useFakeTimers({ toFake: ['Date', 'performance'] });
   roster.heard(engineStatus('one', { running: 4, waiting: 20, maxRunning: 4, maxWaiting: 100 }));
-  const underWay = Array.from({ length: 40 }, () => admission.admit(outline(60_000)));
+  const begin = () => {
+    const request = admission.admit(outline(60_000));
+    // The engine announces it.
+    request.placed();
+    return request;
+  };
+  const underWay = Array.from({ length: 40 }, begin);
   for (let n = 0; n < 40; n++) {
     vi.advanceTimersByTime(100);
     using first = underWay.shift();
     if (first !== undefined) end(first);
-    underWay.push(admission.admit(outline(60_000)));
+    underWay.push(begin());
   }
 }
 
@@ -276,6 +292,27 @@ test('where every slot is taken a newcomer waits as long as all that are under w
   });
   using _ = admission.admit(outline(5000));
 });
+
+test.each<[deserted: ('encode' | 'connect')[], wait: boolean]>([
+  [[], true],
+  [['encode'], false],
+  [['connect'], false],
+  [['encode', 'connect'], false],
+])(
+  'who waits for visual tokens will have a slot, unless nobody makes them: with %j deserted',
+  async (deserted, wait) => {
+    keepFull((request) => request.written(written(1, 1, 2)));
+    roster.heard(engineStatus('one', { running: 0, maxRunning: 4, maxWaiting: 100 }));
+    const signal = new AbortController().signal;
+    const seeker = { avoid: new Set<string>(), takeover: false, deadlineMs: Date.now() + 60_000, signal };
+    for (let n = 0; n < 4; n++) await pool.acquire({ ...seeker, awaitsTiles: true });
+    for (const kind of deserted) admission.deserted(kind, { waiting: 4, running: 0, settled: 0 });
+    // Forty are under way, of which ten a second become complete where they want for slots.
+    const ask = () => admission.admit(outline(3500));
+    if (wait) expect(refusal(ask)).toMatchObject({ code: 'QUEUE_FULL', options: { stage: 'llm' } });
+    else expect(ask).not.toThrow();
+  },
+);
 
 test('what is given up is no answer: nothing is known of how long they take', () => {
   keepFull(() => undefined);

@@ -1,7 +1,7 @@
 import type { Bus, BusLimits } from '@tessera/bus';
 import { testBus } from '@tessera/bus/testing/test-bus';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { encodeQueue, Modality } from '@tessera/protocol';
+import { connectQueue, encodeQueue, Modality, tensor, visualTokens } from '@tessera/protocol';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { EncodeDispatch, type EncodeItem, encodeJobs } from './encode-dispatch.js';
 
@@ -145,6 +145,31 @@ test('a tile that is missed is made again, once work on it is over, and under a 
   // Asked for at once as well.
   await Promise.all([1, 2, 3].map((tile) => encodes.resendIfLost(0, tile, next, recipient)));
   expect(await doneNow(bus)).toEqual(['3: 0/1+3 to 0-someengine']);
+});
+
+test('a tile is not made again whose job waits with the connectors, nor one whose tokens are on their way', async () => {
+  const bus = await newBus();
+  const encodes = dispatch(bus, items(4));
+  await encodes.sendAll(1, engine, never);
+  expect(await doneNow(bus)).toHaveLength(1);
+  const key = { requestId: 'req', attempt: 1, item: 0 };
+  const to = { deadlineMs: Date.now() + 60_000, deliverTo: engine };
+  await bus.publish(connectQueue, { key, tile: 1, features: undefined, encoder: undefined }, to);
+  await bus.send(
+    visualTokens,
+    { key, tile: 3, tensor: tensor('float32', [2, 2], new Float32Array(4)), timings: [] },
+    to,
+  );
+  let attempt = 1;
+  const resend = (tile: number) => encodes.resendIfLost(0, tile, () => ++attempt, { deliverTo: engine, signal: never });
+  for (const tile of [1, 3]) await resend(tile);
+  expect(attempt).toBe(1);
+  // What is lost before either is made again without it.
+  await resend(0);
+  expect(await doneNow(bus)).toEqual(['2: 0/0+1 to 0-someengine']);
+  await resend(2);
+  expect(await doneNow(bus)).toEqual(['3: 0/2+1 to 0-someengine']);
+  await bus.removeInbox(visualTokens, engine);
 });
 
 test('a request is unfinished until the last tile of each item has come, in whatever order', async () => {

@@ -20,3 +20,16 @@ test.each<[engines: string | undefined, clients: string | undefined]>([
   expect(said).toMatchObject({ code: 'REQUEST_INVALID', options: { stage: 'llm', cause } });
   if (clients !== undefined) expect(said.message).toBe(`${clients} is wrong`);
 });
+
+test('what does not begin with the field is said as it is', () => {
+  const error = new TesseraError('MEDIA_CORRUPT', 'nothing can be read of it', { field: 'conversation.messages' });
+  expect(inClientsFields(error)).toMatchObject({
+    message: 'nothing can be read of it',
+    options: { field: 'messages' },
+  });
+});
+
+test('an error of any other kind comes back as it is', () => {
+  const error = new Error('conversation.messages is wrong');
+  expect(inClientsFields(error)).toBe(error);
+});

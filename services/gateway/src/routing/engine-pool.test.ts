@@ -69,6 +69,15 @@ test('an engine that is preferred is taken while it has a free slot, and then if
   expect(await choose({ prefer: 'one that is gone' })).toBe('known');
 });
 
+test('an engine that is preferred and full is not taken, however much there is to do elsewhere', async () => {
+  roster.heard(engineStatus('known', { running: 4, maxWaiting: 0 }));
+  roster.heard(engineStatus('busy', { running: 4, waiting: 4, maxWaiting: 5 }));
+  const pool = newPool();
+  const choose = () => pool.acquire(seeker({ prefer: 'known' }));
+  expect((await choose()).engineId).toBe('busy');
+  await expect(choose()).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+});
+
 test('an engine that is full by its announcement is not chosen while another is not', async () => {
   roster.heard(engineStatus('full', { running: 4, waiting: 4 }));
   roster.heard(engineStatus('free', { running: 4, waiting: 1 }));
@@ -286,6 +295,24 @@ test('the attempts on an engine that falls silent are told; those on one that di
   const other = await pool.acquire(seeker());
   other.lost();
   expect(other.silence.aborted).toBe(false);
+});
+
+test('whether any engine takes work is told at once, and then each time that it changes', () => {
+  roster.heard(engineStatus('one'));
+  const pool = newPool();
+  const told: boolean[] = [];
+  const watch = pool.watchPresence((there) => told.push(there));
+  expect(told).toEqual([true]);
+  roster.heard(engineStatus('two'));
+  roster.forget('one');
+  expect(told).toEqual([true]);
+  roster.heard(engineStatus('two', { draining: true }));
+  expect(told).toEqual([true, false]);
+  roster.heard(engineStatus('one'));
+  expect(told).toEqual([true, false, true]);
+  watch[Symbol.dispose]();
+  roster.forget('one');
+  expect(told).toEqual([true, false, true]);
 });
 
 /** Many gateways that hear the same announcements and choose by themselves. */

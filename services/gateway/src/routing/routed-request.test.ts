@@ -1,16 +1,19 @@
 import {
   type DrawingEvent,
   drawingEvents,
+  durationOf,
   encodeQueue,
   type PromptMessage,
   RequestState,
   Role,
   Stage,
+  type StageTiming,
   TesseraError,
 } from '@tessera/protocol';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { AnswerEventBody } from '../answer/answer-event.js';
 import { picture, RoutingFixture } from '../testing/routing-fixture.js';
-import { admitted, answer, finished, type Script, token } from '../testing/scripted-engine.js';
+import { admitted, answer, arrived, finished, type Script, token } from '../testing/scripted-engine.js';
 
 let routing: RoutingFixture;
 beforeAll(async () => {
@@ -118,6 +121,20 @@ test('engines that go while it waits in line are awaited until one is back', asy
   expect(told).toEqual([[Stage.LLM], []]);
 });
 
+test('a request that has its engine awaits none, whoever announces himself no more', async () => {
+  const one = await routing.engine('one', { events: [admitted, token(7)], waits: true });
+  const stop = new AbortController();
+  const awaited: Stage[] = [];
+  const onEvent = ({ $case }: AnswerEventBody): void => {
+    if ($case !== 'textDelta') return;
+    // What runs there runs on.
+    routing.roster.forget(one.status.engineId);
+    setImmediate(() => stop.abort(new TesseraError('CANCELLED', 'enough')));
+  };
+  await routing.run({ signal: stop.signal, onEvent, onAwaited: (stage) => awaited.push(stage) });
+  expect(awaited).toEqual([]);
+});
+
 test('one that begins is refused when every engine says that it is full', async () => {
   const full = await routing.engine('full', { fails: new TesseraError('QUEUE_FULL', 'full') });
   expect((await routing.run()).error).toMatchObject({ code: 'QUEUE_FULL' });
@@ -170,6 +187,57 @@ test('an engine that falls silent loses its request, and what it says later is n
   expect(alive.calls).toMatchObject([{ attempt: 2 }]);
 });
 
+test.each([
+  [4, { load: 0, awaitingTiles: 1 }],
+  [5, { load: 1, awaitingTiles: 0 }],
+])('a request with %d of its 5 tiles there is load, or not yet', async (count, outlook) => {
+  const tiles = Array.from({ length: count }, (_, segment) => arrived(segment));
+  await routing.engine('one', { events: [admitted, ...tiles, token(7)], waits: true });
+  const stop = new AbortController();
+  let seen: unknown;
+  const onEvent = ({ $case }: AnswerEventBody): void => {
+    if ($case !== 'textDelta') return;
+    seen = routing.pool.outlook();
+    stop.abort(new TesseraError('CANCELLED', 'enough'));
+  };
+  await routing.run({ items: [picture(5)], signal: stop.signal, onEvent });
+  expect(seen).toMatchObject(outlook);
+});
+
+test('what stages measured is told, each as its own', async () => {
+  const times = (stage: Stage, queueMs: number, busyMs: number): StageTiming => ({
+    stage,
+    queue: durationOf(queueMs),
+    busy: durationOf(busyMs),
+    endTime: new Date(),
+  });
+  const { ENCODER, CONNECTOR } = Stage;
+  const tile = arrived(0, [times(ENCODER, 1, 2), times(CONNECTOR, 3, 4)]);
+  await routing.engine('one', { events: [admitted, tile, token(7), finished] }, answer);
+  const { measured, written } = await routing.run({ items: [picture(1)] });
+  expect(measured).toEqual([
+    ['encode', { queueMs: 1, busyMs: 2 }],
+    ['connect', { queueMs: 3, busyMs: 4 }],
+  ]);
+  // A prefill that waited for pictures says nothing of one without.
+  expect(written).toMatchObject([{ hasMedia: true, tokens: 1, timing: { prefillMs: 1, decodeMs: 1 } }]);
+  expect((await routing.run()).written).toMatchObject([{ hasMedia: false }]);
+});
+
+test('an engine that speaks again at once is not forgotten for the request that its silence took from it', async () => {
+  const hung = await routing.engine('hung', { events: [admitted, token(7)], waits: true });
+  const answering = routing.run();
+  await expect.poll(() => hung.calls.length).toBe(1);
+  const alive = await routing.engine('alive', { events: [admitted, token(8), finished] });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  routing.roster.heard(alive.status);
+  routing.roster.sweep(50);
+  routing.roster.heard(hung.status);
+  expect((await answering).error).toBeUndefined();
+  expect(alive.calls).toHaveLength(1);
+  expect(routing.roster.ready.map(({ status }) => status.engineId).sort()).toEqual(['alive', 'hung']);
+});
+
 /** A drawing as a generator sends it, in one part. */
 async function draw(requestId: string, drawing: number): Promise<void> {
   const picturePart = { data: Uint8Array.of(1, 2, 3), last: true, mimeType: 'image/png' };
@@ -177,7 +245,7 @@ async function draw(requestId: string, drawing: number): Promise<void> {
     key: { requestId, attempt: 1, item: drawing },
     event: { $case: 'picturePart', value: picturePart },
     sequence: 0,
-    timing: undefined,
+    timing: { stage: 'generator', queueMs: 5, busyMs: 6, endedAtMs: Date.now() },
   };
   const deliverTo = routing.drawingsTo;
   await routing.bus.send(drawingEvents, event, { deadlineMs: Date.now() + 60_000, deliverTo });
@@ -193,9 +261,10 @@ test('a drawing that comes after the engine has said all and closed its stream i
   await expect.poll(() => routing.pool.outlook().load).toBe(0);
   await new Promise((resolve) => setTimeout(resolve, 50));
   await draw(one.calls[0]?.requestId ?? '', 0);
-  const { events, error } = await answered;
+  const { events, error, measured } = await answered;
   expect(error).toBeUndefined();
   expect(events.map(({ $case }) => $case)).toContain('mediaPart');
+  expect(measured).toMatchObject([['generate', { queueMs: 5, busyMs: 6 }]]);
   expect(events.at(-1)).toMatchObject({ $case: 'finished', value: { usage: { outputMedia: 1 } } });
 });
 
@@ -209,6 +278,22 @@ test('a request whose text is complete and whose drawing is not is generating, a
   const states = events.flatMap((event) => (event.$case === 'stateChanged' ? [event.value.state] : []));
   const { QUEUED, PREFILLING, GENERATING, DONE } = RequestState;
   expect(states).toEqual([QUEUED, PREFILLING, GENERATING, DONE]);
+});
+
+test('a drawing that nobody is there to make is awaited, until it has come', async () => {
+  for (let look = 0; look < 2; look++) routing.attendance.sampled(new Set(['generate']));
+  const one = await routing.engine('one', { events: [admitted, ...drawingQueued, token(7), finished] });
+  const awaited: [Stage, boolean][] = [];
+  const answered = routing.run({ onAwaited: (...change) => awaited.push(change) });
+  await expect.poll(() => awaited).toEqual([[Stage.GENERATOR, true]]);
+  await draw(one.calls[0]?.requestId ?? '', 0);
+  const { events } = await answered;
+  const told = events.flatMap((event) => (event.$case === 'stagesAwaited' ? [event.value.stages] : []));
+  expect(told[0]).toEqual([Stage.GENERATOR]);
+  expect(awaited).toEqual([
+    [Stage.GENERATOR, true],
+    [Stage.GENERATOR, false],
+  ]);
 });
 
 function says(role: Role, ...parts: (string | number)[]): PromptMessage {

@@ -5,6 +5,7 @@ import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import {
   type DrawingEvent,
   drawingEvents,
+  type JobKind,
   Modality,
   type PromptMessage,
   SegmentRole,
@@ -16,6 +17,7 @@ import { AdmittedChoices } from '../admission/admitted-choices.js';
 import type { WrittenAnswer } from '../admission/answer-times.js';
 import { ClientLimits } from '../admission/client-limits.js';
 import { QueueAttendance } from '../admission/queue-attendance.js';
+import type { DoneJob } from '../admission/queue-estimate.js';
 import { RequestAdmission } from '../admission/request-admission.js';
 import { UploadShares } from '../admission/upload-shares.js';
 import type { AnswerEventBody } from '../answer/answer-event.js';
@@ -39,6 +41,8 @@ export interface Asked {
   readonly seed?: bigint;
   readonly signal?: AbortSignal;
   readonly onAwaited?: AwaitedListener;
+  /** Told each event of the answer as it comes. */
+  readonly onEvent?: (event: AnswerEventBody) => void;
 }
 
 /** What came of it. */
@@ -50,6 +54,8 @@ export interface Answered {
   readonly attempts: number;
   /** What the admission was told of the choices' texts. */
   readonly written: WrittenAnswer[];
+  /** What it was told that other stages measured. */
+  readonly measured: [kind: JobKind, job: DoneJob][];
 }
 
 const roomyLimits: ChatLimits = {
@@ -105,6 +111,7 @@ export class RoutingFixture {
     for (const engine of this.engines.splice(0)) await engine.stop();
     this.roster = new EngineRoster();
     this.affinity = new PrefixAffinity(100);
+    this.attendance.sampled(new Set());
     this.pool = this.newPool();
     const open = [...this.inboxes.values()].reduce((sum, { size }) => sum + size, 0);
     if (open > 0) throw new Error(`${open} requests have ended and still listen for generators`);
@@ -148,6 +155,7 @@ export class RoutingFixture {
     seed = 1n,
     signal,
     onAwaited = () => undefined,
+    onEvent = () => undefined,
   }: Asked = {}): Promise<Answered> {
     const requestId = `request-${this.nextId++}`;
     const deadlineMs = Date.now() + leftMs;
@@ -164,11 +172,20 @@ export class RoutingFixture {
     };
     using admitted = new AdmittedChoices(admission, outline, choices);
     const written: WrittenAnswer[] = [];
+    const measured: Answered['measured'] = [];
     for (const each of admitted.each) {
-      const tell = each.written;
+      const told = { ...each };
       each.written = (text) => {
         written.push(text);
-        tell(text);
+        told.written(text);
+      };
+      each.tileMade = (kind, job) => {
+        measured.push([kind, job]);
+        told.tileMade(kind, job);
+      };
+      each.drawn = (job) => {
+        measured.push(['generate', job]);
+        told.drawn(job);
       };
     }
     const begun = beginnings(
@@ -214,16 +231,20 @@ export class RoutingFixture {
         () => answer.end(),
         (reason) => answer.fail(reason),
       );
-      for await (const event of answer) events.push(event);
+      for await (const event of answer) {
+        events.push(event);
+        onEvent(event);
+      }
     } catch (reason) {
       error = reason as TesseraError;
     }
     stop.abort();
-    return { events, text: textOf(events, 0), attempts, written, ...(error === undefined ? {} : { error }) };
+    const text = textOf(events, 0);
+    return { events, text, attempts, written, measured, ...(error === undefined ? {} : { error }) };
   }
 
   /** The gateway's core in front of these engines. */
-  chat(limits: Partial<ChatLimits>, own: Pick<ChatDependencies, 'media' | 'onEnd'>): Chat {
+  chat(limits: Partial<ChatLimits>, own: Pick<ChatDependencies, 'media' | 'onEnd'> & Partial<ChatDependencies>): Chat {
     return new Chat({
       bus: this.bus,
       drawings: this.inboxes.get(this.bus) as ProductInbox<DrawingEvent>,

@@ -7,6 +7,7 @@ import {
   type GenerateResponse,
   LlmServiceDefinition,
   Modality,
+  type StageTiming,
   TesseraError,
 } from '@tessera/protocol';
 import { commonSettings, grpcService, type RunningService, startService } from '@tessera/service';
@@ -38,6 +39,11 @@ export const finished: Event = {
 
 export function token(id: number): Event {
   return { $case: 'tokens', value: { tokenIds: [id], text: `<${id}>`, logprobs: [] } };
+}
+
+/** A tile's visual tokens are there. */
+export function arrived(segment: number, timings: StageTiming[] = []): Event {
+  return { $case: 'segmentArrived', value: { media: 0, segment, tokenCount: 4, timings } };
 }
 
 /** A whole answer of one token. */
