@@ -2,6 +2,7 @@ import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { expect, test } from 'vitest';
 import { buildProgram } from './build-program.js';
 import { type AutomatonState, ByteAutomaton } from './byte-automaton.js';
+import { type ConstraintProgram, mostNesting } from './constraint-program.js';
 import { Constraints } from './constraints.js';
 import { regexGrammar } from './regex-grammar.js';
 import { schemaGrammar } from './schema-grammar.js';
@@ -57,8 +58,8 @@ const programs = [
   ['an enum', buildProgram(schemaGrammar({ enum: ['ab', 1, '你'] }, 'f'), 'enum', 'f')],
 ] as const;
 
-test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', (_what, program) => {
-  const random = seededRandom(5);
+/** Masks of a form, each held against reading every token by itself. */
+function checkedMasks(program: ConstraintProgram) {
   const automaton = new ByteAutomaton(program);
   const after = (from: AutomatonState, bytes: Uint8Array) => {
     let state: AutomatonState | null = from;
@@ -71,22 +72,32 @@ test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', 
     kept.set(inner, mask);
     return mask;
   };
+  const maskOf = (state: AutomatonState): TokenMask => {
+    automaton.allowWork();
+    const mask = tokenMask(automaton, state, trie, [endTokenId], keep);
+    const expected = [...vocabulary.keys()].filter((id) => {
+      const bytes = vocabulary[id] as Uint8Array;
+      if (id === endTokenId) return state.isAccepting;
+      return bytes.length > 0 && after(state, bytes) !== null;
+    });
+    expect(idsOf(mask)).toEqual(expected);
+    return mask;
+  };
+  return { start: automaton.start, after, maskOf };
+}
+
+test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', (_what, program) => {
+  const random = seededRandom(5);
+  const { start, after, maskOf } = checkedMasks(program);
   let few = 0;
   let many = 0;
   for (let round = 0; round < 40; round++) {
-    let state = automaton.start;
+    let state = start;
     for (let length = 0; length < 15; length++) {
-      automaton.allowWork();
-      const mask = tokenMask(automaton, state, trie, [endTokenId], keep);
+      const mask = maskOf(state);
       if (mask.type === 'few') few++;
       else many++;
       const ids = idsOf(mask);
-      const expected = [...vocabulary.keys()].filter((id) => {
-        const bytes = vocabulary[id] as Uint8Array;
-        if (id === endTokenId) return state.isAccepting;
-        return bytes.length > 0 && after(state, bytes) !== null;
-      });
-      expect(ids).toEqual(expected);
       expect(ids.length).toBeGreaterThan(0);
       const id = ids[Math.floor(random() * ids.length)] as number;
       if (id === endTokenId) break;
@@ -96,6 +107,20 @@ test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', 
   expect(few).toBeGreaterThan(0);
   if (program.key === 'json') expect(many).toBeGreaterThan(0);
 });
+
+test.each(['from the outside', 'from the inside'])(
+  'a mask allows as many levels as a text may have yet, wherever a like one was made before: %s',
+  (order) => {
+    const { start, after, maskOf } = checkedMasks(programs[0][1]);
+    const opening = Buffer.from('[');
+    const states = [start];
+    for (let level = 1; level <= mostNesting; level++) {
+      states.push(after(states.at(-1) as AutomatonState, opening) as AutomatonState);
+    }
+    expect(after(states.at(-1) as AutomatonState, opening)).toBeNull();
+    for (const state of order === 'from the outside' ? states : states.toReversed()) maskOf(state);
+  },
+);
 
 test('masks of a form are made once, whoever asks, and nothing may follow what may not come', () => {
   let read = 0;
