@@ -148,3 +148,31 @@ test('masks of a form are made once, whoever asks, and nothing may follow what m
   other.write('x'.charCodeAt(0));
   expect(idsOf(other.mask())).toEqual([]);
 });
+
+test('masks are kept up to so many bytes; of more, those unused longest go', () => {
+  const single = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte));
+  const [a, end] = ['a'.charCodeAt(0), 255];
+  const vocabularyOf = { trie: new TokenTrie(single, [end]), bytesOf: (id: number) => single[id] as Uint8Array };
+  const program = buildProgram(regexGrammar('[ab]{9}', { field: 'f', matches: 'whole' }), 'ab', 'f');
+  // Two ids of four bytes each, after every letter.
+  const constraints = new Constraints({ ...vocabularyOf, endTokenIds: [end] }, 3 * 8);
+  const after = (letters: number): TokenMask => {
+    const text = constraints.begin(program);
+    for (let n = 0; n < letters; n++) text.write(a);
+    return text.mask();
+  };
+  const made = [1, 2, 3].map(after);
+  expect([1, 2, 3].map(after).every((mask, at) => mask === made[at])).toBe(true);
+  // The first is used again before there is a fourth, the second is not.
+  expect(after(1)).toBe(made[0]);
+  const fourth = after(4);
+  expect(after(3)).toBe(made[2]);
+  expect(after(1)).toBe(made[0]);
+  expect(after(4)).toBe(fourth);
+  expect(after(2)).not.toBe(made[1]);
+  expect(after(2)).toEqual(made[1]);
+  // Now the third was unused longest.
+  expect(after(1)).toBe(made[0]);
+  expect(after(4)).toBe(fourth);
+  expect(after(3)).not.toBe(made[2]);
+});
