@@ -3,7 +3,7 @@ import type { ConstraintProgram } from './constraint-program.js';
 import { type InnerMask, maskBytes, type TokenMask, tokenMask } from './token-mask.js';
 import type { TokenTrie } from './token-trie.js';
 
-/** Bytes of masks of one kind that are kept, of all forms together. */
+/** Bytes of masks of one kind that are kept, of all forms together, unless something else is said. */
 const mostMaskBytes = 32 * 1024 * 1024;
 /** What a leaving takes beside its path, about. */
 const leavingBytes = 200;
@@ -48,14 +48,21 @@ export interface Constraint {
  */
 export class Constraints {
   readonly #automatons = new Map<string, ByteAutomaton>();
-  readonly #masks = new KeptMasks<TokenMask>(mostMaskBytes, maskBytes);
+  readonly #masks: KeptMasks<TokenMask>;
   /** Of texts that have not begun. */
-  readonly #firstMasks = new KeptMasks<TokenMask>(mostMaskBytes / 8, maskBytes);
-  readonly #innerMasks = new KeptMasks<InnerMask>(mostMaskBytes, ({ bits, leavings }) =>
-    leavings.reduce((sum, { path }) => sum + path.length + leavingBytes, bits.byteLength),
-  );
+  readonly #firstMasks: KeptMasks<TokenMask>;
+  readonly #innerMasks: KeptMasks<InnerMask>;
 
-  constructor(private readonly vocabulary: ConstraintVocabulary) {}
+  constructor(
+    private readonly vocabulary: ConstraintVocabulary,
+    mostBytes = mostMaskBytes,
+  ) {
+    this.#masks = new KeptMasks(mostBytes, maskBytes);
+    this.#firstMasks = new KeptMasks(mostBytes / 8, maskBytes);
+    this.#innerMasks = new KeptMasks(mostBytes, ({ bits, leavings }) =>
+      leavings.reduce((sum, { path }) => sum + path.length + leavingBytes, bits.byteLength),
+    );
+  }
 
   /** Begins a text. */
   begin(program: ConstraintProgram): Constraint {

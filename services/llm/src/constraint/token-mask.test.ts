@@ -2,6 +2,7 @@ import { seededRandom } from '@tessera/testing/numbers/seeded-random';
 import { expect, test } from 'vitest';
 import { buildProgram } from './build-program.js';
 import { type AutomatonState, ByteAutomaton } from './byte-automaton.js';
+import { type ConstraintProgram, mostNesting } from './constraint-program.js';
 import { Constraints } from './constraints.js';
 import { regexGrammar } from './regex-grammar.js';
 import { schemaGrammar } from './schema-grammar.js';
@@ -57,8 +58,8 @@ const programs = [
   ['an enum', buildProgram(schemaGrammar({ enum: ['ab', 1, '你'] }, 'f'), 'enum', 'f')],
 ] as const;
 
-test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', (_what, program) => {
-  const random = seededRandom(5);
+/** Masks of a form, each held against reading every token by itself. */
+function checkedMasks(program: ConstraintProgram) {
   const automaton = new ByteAutomaton(program);
   const after = (from: AutomatonState, bytes: Uint8Array) => {
     let state: AutomatonState | null = from;
@@ -71,22 +72,32 @@ test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', 
     kept.set(inner, mask);
     return mask;
   };
+  const maskOf = (state: AutomatonState): TokenMask => {
+    automaton.allowWork();
+    const mask = tokenMask(automaton, state, trie, [endTokenId], keep);
+    const expected = [...vocabulary.keys()].filter((id) => {
+      const bytes = vocabulary[id] as Uint8Array;
+      if (id === endTokenId) return state.isAccepting;
+      return bytes.length > 0 && after(state, bytes) !== null;
+    });
+    expect(idsOf(mask)).toEqual(expected);
+    return mask;
+  };
+  return { start: automaton.start, after, maskOf };
+}
+
+test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', (_what, program) => {
+  const random = seededRandom(5);
+  const { start, after, maskOf } = checkedMasks(program);
   let few = 0;
   let many = 0;
   for (let round = 0; round < 40; round++) {
-    let state = automaton.start;
+    let state = start;
     for (let length = 0; length < 15; length++) {
-      automaton.allowWork();
-      const mask = tokenMask(automaton, state, trie, [endTokenId], keep);
+      const mask = maskOf(state);
       if (mask.type === 'few') few++;
       else many++;
       const ids = idsOf(mask);
-      const expected = [...vocabulary.keys()].filter((id) => {
-        const bytes = vocabulary[id] as Uint8Array;
-        if (id === endTokenId) return state.isAccepting;
-        return bytes.length > 0 && after(state, bytes) !== null;
-      });
-      expect(ids).toEqual(expected);
       expect(ids.length).toBeGreaterThan(0);
       const id = ids[Math.floor(random() * ids.length)] as number;
       if (id === endTokenId) break;
@@ -96,6 +107,20 @@ test.each(programs)('%s: a mask allows exactly the tokens whose bytes lead on', 
   expect(few).toBeGreaterThan(0);
   if (program.key === 'json') expect(many).toBeGreaterThan(0);
 });
+
+test.each(['from the outside', 'from the inside'])(
+  'a mask allows as many levels as a text may have yet, wherever a like one was made before: %s',
+  (order) => {
+    const { start, after, maskOf } = checkedMasks(programs[0][1]);
+    const opening = Buffer.from('[');
+    const states = [start];
+    for (let level = 1; level <= mostNesting; level++) {
+      states.push(after(states.at(-1) as AutomatonState, opening) as AutomatonState);
+    }
+    expect(after(states.at(-1) as AutomatonState, opening)).toBeNull();
+    for (const state of order === 'from the outside' ? states : states.toReversed()) maskOf(state);
+  },
+);
 
 test('masks of a form are made once, whoever asks, and nothing may follow what may not come', () => {
   let read = 0;
@@ -122,4 +147,32 @@ test('masks of a form are made once, whoever asks, and nothing may follow what m
   expect(read).toBeGreaterThan(first);
   other.write('x'.charCodeAt(0));
   expect(idsOf(other.mask())).toEqual([]);
+});
+
+test('masks are kept up to so many bytes; of more, those unused longest go', () => {
+  const single = Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte));
+  const [a, end] = ['a'.charCodeAt(0), 255];
+  const vocabularyOf = { trie: new TokenTrie(single, [end]), bytesOf: (id: number) => single[id] as Uint8Array };
+  const program = buildProgram(regexGrammar('[ab]{9}', { field: 'f', matches: 'whole' }), 'ab', 'f');
+  // Two ids of four bytes each, after every letter.
+  const constraints = new Constraints({ ...vocabularyOf, endTokenIds: [end] }, 3 * 8);
+  const after = (letters: number): TokenMask => {
+    const text = constraints.begin(program);
+    for (let n = 0; n < letters; n++) text.write(a);
+    return text.mask();
+  };
+  const made = [1, 2, 3].map(after);
+  expect([1, 2, 3].map(after).every((mask, at) => mask === made[at])).toBe(true);
+  // The first is used again before there is a fourth, the second is not.
+  expect(after(1)).toBe(made[0]);
+  const fourth = after(4);
+  expect(after(3)).toBe(made[2]);
+  expect(after(1)).toBe(made[0]);
+  expect(after(4)).toBe(fourth);
+  expect(after(2)).not.toBe(made[1]);
+  expect(after(2)).toEqual(made[1]);
+  // Now the third was unused longest.
+  expect(after(1)).toBe(made[0]);
+  expect(after(4)).toBe(fourth);
+  expect(after(3)).not.toBe(made[2]);
 });

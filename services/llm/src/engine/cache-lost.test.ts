@@ -3,11 +3,15 @@ import { smallLlamaBundle } from '@tessera/compiler/testing/small-llama';
 import { eventually } from '@tessera/testing/async/eventually';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { StepPlan } from '../model/step-plan.js';
+import { greedySampling } from '../sampling/sampling-options.js';
 import { collect, DemoEngine, testLimits, user } from '../testing/demo-engine.js';
+import { hashEngine, hashRequest } from '../testing/hash-engine.js';
+import { HashExecutor } from '../testing/hash-executor.js';
 import { localPipeline } from '../testing/local-pieces.js';
 import { withExecute } from '../testing/with-execute.js';
 import { engineCoreOptions } from './create-engine-core.js';
-import type { EngineEvent } from './engine.js';
+import type { EngineEvent, EngineRequest } from './engine.js';
+import { EngineCore } from './engine-core.js';
 
 let bundle: Bundle;
 
@@ -155,4 +159,77 @@ test('a beginning that was kept is gone with the cache, and a conversation that 
   expect(again).toEqual(first);
   expect([first, again]).toEqual(await asked(await engineOver('whole')));
   expect(over.losses).toHaveLength(1);
+});
+
+test('one that waits, and counted on what was kept, asks for its tiles when that is lost, not when its turn comes', async () => {
+  let loses = false;
+  const executor = new HashExecutor({
+    slots: 1,
+    maxPositions: 200,
+    maxBytes: 400 * 16,
+    hasMemory: () => true,
+    losesCache: () => {
+      const now = loses;
+      loses = false;
+      return now ? 0 : undefined;
+    },
+  });
+  const core = new EngineCore(
+    hashEngine(executor, {
+      maxPositions: 200,
+      kvBytes: 400 * 16,
+      conditionRows: 1,
+      maxDrawings: 0,
+      limits: { maxRunning: 1 },
+    }),
+  );
+  onTestFinished(() => core.close());
+  const seen: string[] = [];
+  const provide = (requestId: string): void => {
+    const tokens = { dtype: 'float32' as const, shape: [5, 1], data: Float32Array.of(50, 51, 52, 53, 54) };
+    core.provideTile({ requestId, item: 0, tile: 0, tokens, timings: [] });
+  };
+  const ask = (requestId: string, options: Partial<EngineRequest>, onToken = () => {}) =>
+    new Promise<void>((resolve, reject) => {
+      const put = (event: EngineEvent): void => {
+        seen.push(
+          event.type === 'admitted' ? `${requestId}: ${event.cachedTokens} cached` : `${requestId}: ${event.type}`,
+        );
+        if (event.type === 'tileNeeded') provide(requestId);
+        if (event.type === 'tokens') onToken();
+      };
+      core.submit(hashRequest(requestId, tokenIds, { tilesOnDemand: true, ...options }), {
+        put,
+        fail: reject,
+        end: resolve,
+      });
+    });
+  const tokenIds = Array.from({ length: 40 }, (_, n) => n % 20);
+  const prompt = { tokenIds, spans: [{ item: 0, tile: 0, start: 5, length: 5 }], byModality: [] };
+  await ask('before', { prompt, maxTokens: 1 });
+  expect(seen.filter((event) => event.startsWith('before: tile'))).toEqual([
+    'before: tileNeeded',
+    'before: tileArrived',
+  ]);
+
+  let waiting: Promise<void> | undefined;
+  const sampling = { ...greedySampling, minTokens: 60 };
+  await ask('running', { cacheScope: 'other', sampling, maxTokens: 60 }, () => {
+    waiting ??= ask('waiting', { prompt, maxTokens: 1 });
+    // Not before the step after the one in which it came: it has counted on the cache by then.
+    if (core.stats().waiting === 1 && core.stats().cacheLosses === 0) loses = true;
+  });
+  await waiting;
+  expect(core.stats().cacheLosses).toBe(1);
+  const ofInterest = seen.filter((event) => /^waiting|running: finished/.test(event));
+  expect(ofInterest).toEqual([
+    'waiting: 39 cached',
+    'waiting: tileNeeded',
+    'waiting: tileArrived',
+    'running: finished',
+    'waiting: prefillStarted',
+    'waiting: tokens',
+    'waiting: finished',
+  ]);
+  expect(executor.problems).toEqual(new Set());
 });

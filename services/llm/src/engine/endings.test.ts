@@ -227,5 +227,12 @@ test('a drain lets what runs finish and refuses what is new; a close ends what i
   await turn();
   await other.close();
   expect((await cut).error).toMatchObject({ code: 'CANCELLED' });
+  // Told at once: no step comes any more.
+  let late: Answer | undefined;
+  void other.start(goldenCase('apple.1')).then((answer) => {
+    late = answer;
+  });
+  await turn();
+  expect(late?.error).toMatchObject({ code: 'DRAINING' });
   expect(other.engine.stats()).toMatchObject(free);
 });

@@ -128,6 +128,37 @@ test('a shard that goes is stepped in for by another holder; without one, only i
   await pool.release();
 });
 
+test('a shard that is still announced is tried again until it is there, and it is told of once', async () => {
+  const placement = { revision, epoch: 1, groups: { a: [every] } };
+  const first = await startTestShard(bundle, placement, 'a');
+  const missing: number[] = [];
+  const { pool, troubles } = await createTestPool(bundle, placement, { onMissing: ({ count }) => missing.push(count) });
+  const { address } = first.address;
+  const again = async () => {
+    return await startTestShard(bundle, placement, 'a', undefined, { 'grpc.port': Number(address.split(':')[1]) });
+  };
+  pool.setShards(told(first));
+  await whole(pool);
+  await first.stop();
+  await eventually(() => missing.at(-1) === 48, 'it is gone');
+  await using second = await again();
+  await eventually(() => missing.at(-1) === 0, 'one is there at the same address');
+  expect(numbers(await step(pool, 1))).toEqual(await expected(1));
+  // It went in peace.
+  expect(troubles).toEqual([]);
+  await pool.release();
+  await second.stop();
+
+  const { pool: early, troubles: refusals } = await createTestPool(bundle, placement);
+  early.setShards(told(first));
+  await eventually(() => refusals.length > 0, 'nobody is there');
+  await using third = await again();
+  await whole(early);
+  expect(refusals).toHaveLength(1);
+  await early.release();
+  await third.stop();
+});
+
 /** A shard whose answers wait when they are told to. */
 class SlowShard extends ExpertShard {
   waitMs = 0;

@@ -131,16 +131,26 @@ test('float16 on the way rounds, and no more', async () => {
   }
 });
 
-test('an address where nobody says anything is given up for another one', async () => {
-  const silent = createServer(() => {});
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void silent.close());
-  const { port } = silent.address() as AddressInfo;
+test('addresses where nobody says anything are given up, one after the other, for one where somebody does', async () => {
+  const silent = await Promise.all(
+    [1, 2].map(async (n) => {
+      const server = createServer(() => {});
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      onTestFinished(() => void server.close());
+      const { port } = server.address() as AddressInfo;
+      return { shardId: `silent ${n}`, address: `127.0.0.1:${port}`, piece: 2, freePositions: 1 };
+    }),
+  );
   const [one, two] = [await shard(1), await shard(2)];
   const { links, troubles } = linked({ callTimeoutMs: 300 });
-  links.setShards([one.address, { shardId: 'silent', address: `127.0.0.1:${port}`, piece: 2, freePositions: 1 }]);
-  await eventually(() => troubles.length === 1, 'it is given up');
-  expect(troubles[0]).toMatchObject({ code: 'STAGE_UNAVAILABLE', message: expect.stringContaining('within 300 ms') });
+  links.setShards([one.address, ...silent]);
+  await eventually(() => troubles.length >= 2, 'both are given up');
+  for (const [at, { address }] of silent.entries()) {
+    expect(troubles[at]).toMatchObject({
+      code: 'STAGE_UNAVAILABLE',
+      message: expect.stringMatching(`${address} .*within 300 ms`),
+    });
+  }
   expect(links.missing?.message).toContain('within 300 ms');
   links.setShards([one.address, two.address]);
   await eventually(() => links.missing === undefined, 'the other one is taken');

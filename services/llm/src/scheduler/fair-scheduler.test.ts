@@ -361,3 +361,15 @@ test('who waits for room holds up those behind, but for what they may take from 
   scheduler.add(item('high', 6, { priority: 1 }));
   expect(shape(planned(scheduler))).toMatchObject({ displaced: ['running'], admitted: ['high'] });
 });
+
+test('who lost its slot waits as any other: who comes anew is not served before it as if nobody waited', () => {
+  const scheduler = new FairScheduler<Item>({ ...limits, maxRunning: 1 }, anyRoom);
+  scheduler.add(item('a', 6, { client: 'a', maxTokens: 20 }));
+  for (let step = 0; step < 3; step++) compute(planned(scheduler));
+  const high = item('high', 6, { client: 'other', priority: 1 });
+  scheduler.add(high);
+  expect(shape(planned(scheduler))).toMatchObject({ displaced: ['a'], admitted: ['high'] });
+  scheduler.add(item('b', 6, { client: 'b' }));
+  scheduler.remove(high);
+  expect(shape(planned(scheduler)).admitted).toEqual(['a']);
+});

@@ -135,6 +135,10 @@ test('two engines have caches of their own, and a third finds no room', async ()
   expect(results[1]).toEqual(results[0]);
   await using three = open();
   expect(await three.ended).toMatchObject({ code: 'QUEUE_FULL', message: expect.stringContaining('200 left of 1000') });
+  // One that asks for all that is left finds it.
+  await using four = open({ positions: 200n });
+  await four.answers(1);
+  expect(four.seen).toMatchObject([{ $case: 'holdings', value: { freePositions: 0n } }]);
 });
 
 test.each<[string, RunRequest[], object]>([
