@@ -69,6 +69,28 @@ test('a worker takes no more than it has free slots, so another replica gets the
   gate.resolve();
 });
 
+test('a worker that has done a job asks for one more, not for those that it has asked for already', async () => {
+  const bus = await cleanup.bus(server.url);
+  const gate = deferred();
+  let busy = 0;
+  void bus.work(encodeQueue, {
+    slots: 3,
+    signal: cleanup.signal(),
+    handler: async ({ firstTile }) => {
+      if (firstTile === 0) return;
+      busy++;
+      await gate.promise;
+    },
+  });
+  await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
+  await eventually(async () => (await bus.queueDepths())[0]?.settled === 1, 'the first is done');
+  for (let tile = 1; tile <= 6; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
+  await eventually(() => busy >= 3, 'all slots are busy');
+  expect((await bus.queueDepths())[0]).toMatchObject({ waiting: 3, running: 3 });
+  gate.resolve();
+  await eventually(() => busy === 6, 'the others have their turn');
+});
+
 test('the same job published twice is queued once', async () => {
   const bus = await cleanup.bus(server.url);
   for (let i = 0; i < 3; i++) await bus.publish(encodeQueue, encodeJob('a'), toNobody());

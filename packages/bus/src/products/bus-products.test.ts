@@ -174,6 +174,35 @@ test('a failure is told once, and not when the tile came from another attempt be
   ]);
 });
 
+test('of each attempt and stage a failure is told once, however often it comes', async () => {
+  const { inbox, prefix } = await engine();
+  const { js } = await raw();
+  const reading = take(inbox.receive('a', cleanup.signal()), 5);
+  /** Without an id of the message, as after the server has forgotten it. */
+  const fail = async (tile: number, attempt = 1, stage = 'connector') => {
+    const at = { requestId: 'a', item: 0, tile, part: failurePart } as const;
+    const failure = { key: jobKey('a', attempt), code: 'TENSOR_INVALID', message: 'odd', stage };
+    const subject = new Subjects(prefix, 'r1').product(visualTokens, inbox.address, at);
+    await js.publish(subject, Failure.encode(failure).finish());
+  };
+  for (let copy = 0; copy < 2; copy++) {
+    await fail(1);
+    await fail(2);
+    await fail(1, 2);
+    await fail(1, 1, 'encoder');
+  }
+  await fail(3);
+  expect(
+    (await reading).map((failure) => 'stage' in failure && [failure.tile, failure.attempt, failure.stage]),
+  ).toEqual([
+    [1, 1, 'connector'],
+    [2, 1, 'connector'],
+    [1, 2, 'connector'],
+    [1, 1, 'encoder'],
+    [3, 1, 'connector'],
+  ]);
+});
+
 test('a failure that is not of the request to which it was sent is counted as corrupt, and told to nobody', async () => {
   const drops: string[] = [];
   const observer = { dropped: (_kind: string, reason: string) => drops.push(reason) };
