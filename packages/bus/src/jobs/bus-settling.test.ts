@@ -3,6 +3,7 @@ import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, maxBytesOf, Subjects, TesseraError, visualTokens } from '@tessera/protocol';
 import { take } from '@tessera/testing/async/collect';
+import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { encodeJob, inAMinute, nobody, toNobody } from '../testing/messages.js';
@@ -47,6 +48,29 @@ test('a job that fails again and again is given back with a growing delay, and t
   await eventually(() => answers.includes('+TERM'), 'it is given up');
   const delays = [1, 2, 3, 4, 5, 6].map((deliveries) => retryDelay(2, deliveries));
   expect(answers).toEqual([...delays.map((ms) => `-NAK {"delay":${ms * 1e6}}`), '+TERM']);
+});
+
+test('a job that a worker hands back as it ends is to be delivered again without a delay', async () => {
+  const prefix = newId('t');
+  const { nc, answers } = await answersTo(prefix);
+  const bus = await cleanup.bus(server.url, { prefix, limits: { ackWaitMs: 600_000 } });
+  const [leave, begun] = [new AbortController(), deferred()];
+  const working = bus.work(encodeQueue, {
+    slots: 1,
+    signal: leave.signal,
+    overdue: leave.signal,
+    handler: () => {
+      begun.resolve();
+      return new Promise<void>(() => {});
+    },
+  });
+  await bus.publish(encodeQueue, encodeJob('a'), toNobody());
+  await begun.promise;
+  leave.abort();
+  await working;
+  await eventually(() => answers.length > 0, 'it is handed back');
+  await nc.flush();
+  expect(answers).toEqual(['-NAK']);
 });
 
 test('a job that failed stays in its queue until its failure is on the stream', async () => {

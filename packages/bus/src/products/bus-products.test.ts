@@ -402,6 +402,29 @@ test('features whose number is another message by now are not taken for it', asy
   });
 });
 
+test('features in one part are taken as those in many; a job that says nothing of them, or of no part or too many, is refused', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const { js } = await raw();
+  const signal = cleanup.signal();
+  const encoded = encodeTensor(counted(8, 8), 'float16');
+  const { seq } = await js.publish(new Subjects(prefix, 'r1').part(0, 'whole', 0), encoded.data);
+  const tensor = { ...encoded, data: Buffer.alloc(0) };
+  const inParts = (...sequences: number[]) => ({ shard: 0, name: 'whole', sequences: sequences.map(BigInt) });
+  expect((await bus.takeTensor({ tensor, stored: inParts(seq) }, signal)).tensor).toEqual(counted(8, 8));
+  for (const reference of [
+    { tensor: undefined, stored: undefined },
+    { tensor: undefined, stored: inParts(seq) },
+    { tensor, stored: inParts() },
+    // Each holds at least a byte.
+    { tensor, stored: inParts(...new Array<number>(encoded.data.length + 1).fill(seq)) },
+  ]) {
+    await expect(bus.takeTensor(reference, signal)).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
+  }
+  await bus.close();
+  await expect(bus.takeTensor({ tensor, stored: inParts(seq) }, signal)).rejects.toMatchObject({ code: 'DRAINING' });
+});
+
 test('tensors over the limits are refused where they are made', async () => {
   const bus = await cleanup.bus(server.url, { limits: { partBytes: 64, maxTensorBytes: 1024 } });
   const options = { deadlineMs: inAMinute(), deliverTo: nobody, timings };
