@@ -91,6 +91,34 @@ test('a worker that has done a job asks for one more, not for those that it has 
   await eventually(() => busy === 6, 'the others have their turn');
 });
 
+test('a queue is as old as the oldest job that is not done, be it waiting or in work', async () => {
+  const bus = await cleanup.bus(server.url);
+  const state = async () => (await bus.queueStates()).find(({ kind }) => kind === 'encode');
+  const idle = { kind: 'encode', waiting: 0, running: 0, settled: 0, oldestAgeMs: 0 };
+  expect((await bus.queueStates()).map(({ kind }) => kind)).toEqual(['encode', 'connect', 'generate']);
+  expect(await state()).toEqual(idle);
+  const before = Date.now();
+  await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
+  await bus.publish(encodeQueue, encodeJob('a', 1), toNobody());
+  const [gate, begun] = [deferred(), deferred()];
+  void bus.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      begun.resolve();
+      await gate.promise;
+    },
+  });
+  await begun.promise;
+  await eventually(async () => ((await state())?.oldestAgeMs ?? 0) > 50, 'it gets older');
+  const { oldestAgeMs, ...depth } = (await state()) ?? idle;
+  expect(depth).toEqual({ kind: 'encode', waiting: 1, running: 1, settled: 0 });
+  expect(oldestAgeMs).toBeLessThanOrEqual(Date.now() - before + 1);
+  gate.resolve();
+  await eventually(async () => (await state())?.settled === 2, 'both are done');
+  expect(await state()).toEqual({ ...idle, settled: 2 });
+});
+
 test('the same job published twice is queued once', async () => {
   const bus = await cleanup.bus(server.url);
   for (let i = 0; i < 3; i++) await bus.publish(encodeQueue, encodeJob('a'), toNobody());

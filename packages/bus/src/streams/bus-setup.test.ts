@@ -1,9 +1,9 @@
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type ConsumerSpec, encodeQueue, streamPlan, visualTokens } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { Bus } from '../bus.js';
 import type { BusLimits } from '../bus-options.js';
 import { BusConnection } from '../connection/bus-connection.js';
@@ -73,6 +73,34 @@ test('of many that make the same stream at once none is told that it overlaps wi
     await first.manager.streams.delete(stream.name);
   }
 }, 60_000);
+
+test('whoever loses a race for a stream takes the one that is there as its own', async () => {
+  const prefix = newId('t');
+  const [winner, loser] = [
+    await cleanup.bus(server.url, { prefix }),
+    await connection(prefix, 'r1', { ...smallStreams, maxJobs: 7 }),
+  ];
+  const plan = streamPlan(loser.subjects, loser.limits);
+  const notThere = await loser.manager.streams.info(`${prefix}_none`).catch((reason) => reason);
+  // It looked just before the other one made them.
+  vi.spyOn(loser.manager.streams, 'info').mockRejectedValueOnce(notThere);
+  const outcomes = new Map<string, string>();
+  await applyStreamPlan(loser, plan, 'apply', ({ what, stream, outcome }) =>
+    outcomes.set(`${what} ${stream}`, outcome),
+  );
+  expect(outcomes.get(`stream ${plan.streams[0]?.name}`)).toBe('changed');
+  expect((await winner.queueDepths()).length).toBe(3);
+});
+
+test('a stream whose subjects another one has for good is a clear error', async () => {
+  const prefix = newId('t');
+  const { streams } = await manager();
+  await streams.add({ name: newId('other'), subjects: [`${prefix}.v2.encode.r1.>`], storage: StorageType.Memory });
+  await expect(cleanup.bus(server.url, { prefix })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(new RegExp(`stream ${prefix}_v2_encode_r1: subjects overlap`)),
+  });
+});
 
 test('changed limits are applied by a process that starts, and not taken back by one that sets up again', async () => {
   const prefix = newId('t');
