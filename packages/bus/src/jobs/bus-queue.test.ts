@@ -119,6 +119,29 @@ test('a queue is as old as the oldest job that is not done, be it waiting or in 
   expect(await state()).toEqual({ ...idle, settled: 2 });
 });
 
+test('a job is told how long it waited in its queue', async () => {
+  const ended: { queueMs: number; busyMs: number }[] = [];
+  const bus = await cleanup.bus(server.url, { observer: { jobEnded: (_kind, _outcome, times) => ended.push(times) } });
+  const before = Date.now();
+  await bus.publish(encodeQueue, encodeJob('a'), toNobody());
+  const queued = Date.now();
+  await eventually(() => Date.now() > queued + 100, 'it has waited for a while');
+  const begun = Date.now();
+  const told: number[] = [];
+  void bus.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, { queueMs }) => {
+      told.push(queueMs);
+    },
+  });
+  await eventually(() => ended.length === 1, 'it is done');
+  // The server's clock and this one are one, but not of one precision.
+  expect(told[0]).toBeGreaterThan(begun - queued - 2);
+  expect(told[0]).toBeLessThan(Date.now() - before + 2);
+  expect(ended[0]?.queueMs).toBe(told[0]);
+});
+
 test('the same job published twice is queued once', async () => {
   const bus = await cleanup.bus(server.url);
   for (let i = 0; i < 3; i++) await bus.publish(encodeQueue, encodeJob('a'), toNobody());

@@ -70,6 +70,8 @@ test('without room an upload is refused, leaves nothing, and those that are ther
   await bus.upload(first, soon());
   const held = async () => (await bus.streamStates()).find(({ name }) => name.includes('uploads'))?.messages;
   const before = await held();
+  // Its parts and its head.
+  expect(before).toBe(8);
   await expect(bus.upload(upload(700_000), soon())).rejects.toMatchObject({
     code: 'QUEUE_FULL',
     message: expect.stringContaining('no room for more uploads'),

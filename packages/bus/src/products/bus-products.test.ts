@@ -355,6 +355,26 @@ test('features of a job that is thrown away go with it, and so does what was sto
   await eventually(async () => (await parts()) === 0, 'they are gone with the job');
 });
 
+test('features of a job that cannot be done go with it', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix, limits: { partBytes: 16_000 } });
+  const { jsm } = await raw();
+  const parts = async () => (await jsm.streams.info(`${prefix}_v2_parts_0`)).state.messages;
+  const to = { deadlineMs: inAMinute(), deliverTo: nobody };
+  const key = jobKey('a');
+  const features = await bus.storeTensor(key, 0, counted(128, 512), to);
+  await bus.publish(connectQueue, { key, tile: 0, features, encoder: undefined }, to);
+  expect(await parts()).toBe(9);
+  void bus.work(connectQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      throw new TesseraError('TENSOR_INVALID', 'odd');
+    },
+  });
+  await eventually(async () => (await parts()) === 0, 'they are gone with the job');
+});
+
 test('features of a job that a full queue did not take go when nobody will try again, and stay for who will', async () => {
   const prefix = newId('t');
   let full = 0;

@@ -73,6 +73,9 @@ test('what waits ten seconds for its request is thrown away, and no sooner', asy
   expect(dropped()).toBe(1);
   await eventually(async () => (await lying()) === 1, 'the first is thrown away');
   expect(await take(inbox.receive('b', cleanup.signal()), 1)).toMatchObject([{ kind: 'tensor' }]);
+  // What was taken waits no more.
+  vi.advanceTimersByTime(20_000);
+  expect(dropped()).toBe(1);
 });
 
 test('requests that ended are remembered, the last 4096 of them', async () => {
