@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, TesseraError, visualTokens } from '@tessera/protocol';
 import { take } from '@tessera/testing/async/collect';
@@ -53,6 +54,25 @@ test.each([
   expect(failure).toMatchObject({ kind: 'failure', code: 'DEADLINE_EXCEEDED', stage: 'encoder' });
   await eventually(() => outcomes.length > 0, 'it is settled');
   expect(outcomes).toEqual(['late']);
+});
+
+test('a job whose deadline passed by less than the clocks may differ is done as if it had not', async () => {
+  const outcomes: JobOutcome[] = [];
+  const observer = { jobEnded: (_kind: string, outcome: JobOutcome) => outcomes.push(outcome) };
+  const bus = await cleanup.bus(server.url, { limits: { clockMarginMs: 3_600_000 }, observer });
+  const aborted: boolean[] = [];
+  void bus.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    expectedMs: () => 1000,
+    handler: async (_job, { signal }) => {
+      await setImmediate();
+      aborted.push(signal.aborted);
+    },
+  });
+  await bus.publish(encodeQueue, encodeJob('a'), { deadlineMs: Date.now() - 60_000, deliverTo: nobody });
+  await eventually(() => outcomes.length === 1, 'it ends');
+  expect([outcomes, aborted]).toEqual([['done'], [false]]);
 });
 
 test('trace context and deadline cross the queue', async () => {

@@ -142,6 +142,12 @@ test('bytes that do not have the digest are not handed out', async () => {
   await expect(bus.getMedia(inline, cleanup.signal())).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
 });
 
+test('a job that does not say where its media is names media that is missing', async () => {
+  const bus = await cleanup.bus(server.url);
+  const nowhere: Blob = { place: undefined, digest: media(1).digest, size: 1n };
+  await expect(bus.getMedia(nowhere, cleanup.signal())).rejects.toMatchObject({ code: 'MEDIA_MISSING' });
+});
+
 test('media of exactly the limit is taken, a byte more is refused', async () => {
   const bus = await cleanup.bus(server.url, { limits: { maxMediaBytes: 2_000_000 } });
   const most = media(2_000_000);

@@ -1,13 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { generateQueue, TesseraError, visualTokens } from '@tessera/protocol';
+import { connectQueue, generateQueue, TesseraError, visualTokens } from '@tessera/protocol';
 import { Metrics } from '@tessera/service';
 import { take } from '@tessera/testing/async/collect';
 import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterEach, expect, test } from 'vitest';
 import type { Bus } from './bus.js';
-import { counted, jobKey, sendTokens, toNobody } from './testing/messages.js';
+import { counted, jobKey, nobody, sendTokens, toNobody } from './testing/messages.js';
 import { Cleanup, newId } from './testing/test-bus.js';
 
 const cleanup = new Cleanup();
@@ -138,6 +139,45 @@ test('a sender whose deadline passes while NATS is away is told so', async () =>
   const waiting = bus.publish(generateQueue, drawing('b'), { ...toNobody(), signal: controller.signal });
   controller.abort();
   await expect(waiting).rejects.toMatchObject({ code: 'CANCELLED' });
+});
+
+test('while NATS is away nothing that could wait is asked of it', async () => {
+  const server = await restartable();
+  const bus = await cleanup.bus(server.url, { limits: { partBytes: 1024 } });
+  const job = await bus.publish(generateQueue, drawing('a'), toNobody());
+  const features = await bus.storeTensor(jobKey('a'), 0, counted(100, 64), toNobody());
+  await server.kill();
+  await gone(bus);
+  const connect = { key: jobKey('a'), tile: 0, features, encoder: undefined };
+  const late = bus.publish(connectQueue, connect, { ...toNobody(), signal: AbortSignal.abort() });
+  const asked = {
+    depths: bus.queueDepths(),
+    states: bus.queueStates(),
+    streams: bus.streamStates(),
+    unattended: bus.unattendedQueues(),
+    foreign: bus.hearForeignEngines(cleanup.signal()),
+    looked: bus.lookForStreams(),
+    withdrawn: bus.withdraw(job),
+    removed: bus.removeInbox(visualTokens, nobody),
+    // Whose features nobody will take.
+    refused: late.catch(({ code }: TesseraError) => code),
+  };
+  const answers: Record<string, unknown> = {};
+  for (const [what, answer] of Object.entries(asked)) void answer.then((given) => (answers[what] = given));
+  // Nothing comes from a server in one turn.
+  await setImmediate();
+  expect(answers).toEqual({
+    depths: [],
+    states: [],
+    streams: [],
+    unattended: undefined,
+    foreign: [],
+    looked: undefined,
+    withdrawn: undefined,
+    removed: undefined,
+    refused: 'CANCELLED',
+  });
+  expect(Object.keys(answers)).toHaveLength(Object.keys(asked).length);
 });
 
 test('who cancels a request while NATS is away knows it at once', async () => {

@@ -1,9 +1,24 @@
+import { jetstream } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { type EncodeJob, EngineStatus, encodeQueue } from '@tessera/protocol';
+import {
+  drawingEvents,
+  type EncodeJob,
+  EngineStatus,
+  ExpertShardStatus,
+  encodeQueue,
+  Failure,
+  failurePart,
+  generateQueue,
+  Subjects,
+  TesseraError,
+} from '@tessera/protocol';
 import { Metrics } from '@tessera/service';
+import { take } from '@tessera/testing/async/collect';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { encodeJob, inAMinute } from './testing/messages.js';
+import { expertShards } from './shards/shard-kinds.js';
+import { encodeJob, inAMinute, jobKey } from './testing/messages.js';
 import { Cleanup, newId } from './testing/test-bus.js';
 
 let server: NatsServer;
@@ -43,8 +58,46 @@ test("a newer engine's announcement is heard, and counted", async () => {
   const metrics = new Metrics();
   const bus = await cleanup.bus(server.url, { metrics });
   const directory = bus.watchEngines(cleanup.signal());
-  const status = EngineStatus.fromPartial({ engineId: 'newer', address: '127.0.0.1:1', maxRunning: 1 });
-  bus.announce(() => ({ ...status, ...added }), cleanup.signal());
+  const status = EngineStatus.fromPartial({ engineId: 'plain', address: '127.0.0.1:1', maxRunning: 1 });
+  bus.announce(() => status, cleanup.signal());
   await eventually(() => directory.ready.length === 1, 'the engine is known');
+  expect(await metrics.registry.metrics()).not.toContain('message="engines"');
+  bus.announce(() => ({ ...status, engineId: 'newer', ...added }), cleanup.signal());
+  await eventually(() => directory.ready.length === 2, 'the newer one, too');
   expect(await metrics.registry.metrics()).toMatch(/unknown_fields_total\{message="engines"\} [1-9]/);
+});
+
+test("a newer shard's announcement is heard, and counted", async () => {
+  const metrics = new Metrics();
+  const bus = await cleanup.bus(server.url, { metrics });
+  const told: string[] = [];
+  bus.watchShards(expertShards, (shards) => told.push(...shards.map(({ shardId }) => shardId)), cleanup.signal());
+  const holdings = { placementEpoch: 1, held: Buffer.of(1), draining: false };
+  const status = ExpertShardStatus.fromPartial({ shardId: 'newer', address: '127.0.0.1:1', group: 'one' });
+  bus.announceShard(expertShards, () => ({ ...status, holdings, ...added }), cleanup.signal());
+  await eventually(() => told.includes('newer'), 'the shard is known');
+  expect(await metrics.registry.metrics()).toMatch(/unknown_fields_total\{message="experts"\} [1-9]/);
+});
+
+test('what newer stages make, and say of what fails, is taken for what is known of it, and counted', async () => {
+  const [prefix, metrics] = [newId('t'), new Metrics()];
+  const bus = await cleanup.bus(server.url, { prefix, metrics });
+  const inbox = await bus.openInbox(drawingEvents);
+  const reading = take(inbox.receive('a', cleanup.signal()), 4);
+  const to = { deadlineMs: inAMinute(), deliverTo: inbox.address };
+  const event = { $case: 'progress', value: { step: 1, steps: 10 } } as const;
+  const progress = { key: jobKey('a'), event, timing: undefined };
+  await bus.send(drawingEvents, { ...progress, sequence: 0 }, to);
+  await bus.send(drawingEvents, { ...progress, sequence: 1, ...added }, to);
+  await bus.publishFailure(generateQueue, jobKey('a'), 0, new TesseraError('INTERNAL', 'plain'), to);
+  const nc = await connect({ servers: server.url });
+  cleanup.add(() => nc.close());
+  const at = { requestId: 'a', item: 0, tile: 0, part: failurePart } as const;
+  const failure = { key: jobKey('a', 2), code: 'INTERNAL', message: 'newer', stage: 'generator', ...added };
+  const subject = new Subjects(prefix, 'r1').product(drawingEvents, inbox.address, at);
+  await jetstream(nc).publish(subject, Failure.encode(failure).finish());
+  expect(await reading).toMatchObject([{ sequence: 0 }, { sequence: 1 }, { message: 'plain' }, { message: 'newer' }]);
+  const counted = await metrics.registry.metrics();
+  expect(counted).toMatch(/unknown_fields_total\{message="drawings"\} 1\n/);
+  expect(counted).toMatch(/unknown_fields_total\{message="failures"\} 1\n/);
 });

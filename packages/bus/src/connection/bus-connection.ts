@@ -167,7 +167,6 @@ export class BusConnection {
         this.online = false;
         this.lives++;
         this.onlineAgain = deferred<void>();
-        this.onlineAgain.catch(() => {});
         this.log.warn({ url: this.url }, 'the connection to NATS is lost; trying again until it is back');
         this.observer.connection?.('disconnected');
       } else if (status.type === 'reconnect') {

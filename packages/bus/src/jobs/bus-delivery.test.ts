@@ -13,11 +13,12 @@ import {
 import { take } from '@tessera/testing/async/collect';
 import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { Bus } from '../bus.js';
 import { encodeJob, inAMinute, jobKey, toNobody } from '../testing/messages.js';
 import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 import type { JobOutcome } from './job-outcome.js';
+import type { JobContext } from './worker.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();
@@ -25,7 +26,10 @@ const cleanup = new Cleanup();
 beforeAll(async () => {
   server = await startNatsServer();
 });
-afterEach(() => cleanup.run());
+afterEach(async () => {
+  vi.useRealTimers();
+  await cleanup.run();
+});
 afterAll(() => server.stop());
 
 test('a retryable failure brings the job back, and the last one is told as DELIVERY_EXHAUSTED', async () => {
@@ -173,6 +177,40 @@ test('a handler that is stuck loses its job, even if it never ends; one that wai
   await bus.publish(encodeQueue, encodeJob('a', 1), toNobody());
   await eventually(() => outcomes.length === 3, 'the patient one is done');
   expect({ runs, stalled, last: outcomes[2] }).toEqual({ runs: 3, stalled: ['encode'], last: 'done' });
+});
+
+test('a handler that goes on after it waited, or gives a sign, has its time again', async () => {
+  const stalled: string[] = [];
+  const bus = await cleanup.bus(server.url, {
+    limits: { ackWaitMs: 40_000, stallMs: 60_000 },
+    observer: { jobStalled: (kind) => stalled.push(kind) },
+  });
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  const others = deferred();
+  let context: JobContext | undefined;
+  let goesOn = false;
+  void bus.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, given) => {
+      context = given;
+      await given.waits(others.promise);
+      goesOn = true;
+      await new Promise(() => {});
+    },
+  });
+  await bus.publish(encodeQueue, encodeJob('a'), toNobody());
+  await eventually(() => context !== undefined, 'the job is begun');
+  vi.advanceTimersByTime(300_000);
+  others.resolve();
+  await eventually(() => goesOn, 'what it waited for has come');
+  vi.advanceTimersByTime(50_000);
+  context?.progress();
+  vi.advanceTimersByTime(50_000);
+  expect([stalled, context?.signal.aborted]).toEqual([[], false]);
+  // It is taken once.
+  vi.advanceTimersByTime(60_000);
+  expect([stalled, context?.signal.aborted]).toEqual([['encode'], true]);
 });
 
 test('a job that only waits lends its slot, up to a bound', async () => {

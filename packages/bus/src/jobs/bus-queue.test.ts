@@ -69,6 +69,79 @@ test('a worker takes no more than it has free slots, so another replica gets the
   gate.resolve();
 });
 
+test('a worker that has done a job asks for one more, not for those that it has asked for already', async () => {
+  const bus = await cleanup.bus(server.url);
+  const gate = deferred();
+  let busy = 0;
+  void bus.work(encodeQueue, {
+    slots: 3,
+    signal: cleanup.signal(),
+    handler: async ({ firstTile }) => {
+      if (firstTile === 0) return;
+      busy++;
+      await gate.promise;
+    },
+  });
+  await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
+  await eventually(async () => (await bus.queueDepths())[0]?.settled === 1, 'the first is done');
+  for (let tile = 1; tile <= 6; tile++) await bus.publish(encodeQueue, encodeJob('a', tile), toNobody());
+  await eventually(() => busy >= 3, 'all slots are busy');
+  expect((await bus.queueDepths())[0]).toMatchObject({ waiting: 3, running: 3 });
+  gate.resolve();
+  await eventually(() => busy === 6, 'the others have their turn');
+});
+
+test('a queue is as old as the oldest job that is not done, be it waiting or in work', async () => {
+  const bus = await cleanup.bus(server.url);
+  const state = async () => (await bus.queueStates()).find(({ kind }) => kind === 'encode');
+  const idle = { kind: 'encode', waiting: 0, running: 0, settled: 0, oldestAgeMs: 0 };
+  expect((await bus.queueStates()).map(({ kind }) => kind)).toEqual(['encode', 'connect', 'generate']);
+  expect(await state()).toEqual(idle);
+  const before = Date.now();
+  await bus.publish(encodeQueue, encodeJob('a', 0), toNobody());
+  await bus.publish(encodeQueue, encodeJob('a', 1), toNobody());
+  const [gate, begun] = [deferred(), deferred()];
+  void bus.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      begun.resolve();
+      await gate.promise;
+    },
+  });
+  await begun.promise;
+  await eventually(async () => ((await state())?.oldestAgeMs ?? 0) > 50, 'it gets older');
+  const { oldestAgeMs, ...depth } = (await state()) ?? idle;
+  expect(depth).toEqual({ kind: 'encode', waiting: 1, running: 1, settled: 0 });
+  expect(oldestAgeMs).toBeLessThanOrEqual(Date.now() - before + 1);
+  gate.resolve();
+  await eventually(async () => (await state())?.settled === 2, 'both are done');
+  expect(await state()).toEqual({ ...idle, settled: 2 });
+});
+
+test('a job is told how long it waited in its queue', async () => {
+  const ended: { queueMs: number; busyMs: number }[] = [];
+  const bus = await cleanup.bus(server.url, { observer: { jobEnded: (_kind, _outcome, times) => ended.push(times) } });
+  const before = Date.now();
+  await bus.publish(encodeQueue, encodeJob('a'), toNobody());
+  const queued = Date.now();
+  await eventually(() => Date.now() > queued + 100, 'it has waited for a while');
+  const begun = Date.now();
+  const told: number[] = [];
+  void bus.work(encodeQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async (_job, { queueMs }) => {
+      told.push(queueMs);
+    },
+  });
+  await eventually(() => ended.length === 1, 'it is done');
+  // The server's clock and this one are one, but not of one precision.
+  expect(told[0]).toBeGreaterThan(begun - queued - 2);
+  expect(told[0]).toBeLessThan(Date.now() - before + 2);
+  expect(ended[0]?.queueMs).toBe(told[0]);
+});
+
 test('the same job published twice is queued once', async () => {
   const bus = await cleanup.bus(server.url);
   for (let i = 0; i < 3; i++) await bus.publish(encodeQueue, encodeJob('a'), toNobody());

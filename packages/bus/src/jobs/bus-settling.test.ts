@@ -3,11 +3,13 @@ import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, maxBytesOf, Subjects, TesseraError, visualTokens } from '@tessera/protocol';
 import { take } from '@tessera/testing/async/collect';
+import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { encodeJob, inAMinute, nobody, toNobody } from '../testing/messages.js';
 import { Cleanup, newId } from '../testing/test-bus.js';
 import { retryDelay } from './retry-delay.js';
+import type { JobContext } from './worker.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();
@@ -48,6 +50,41 @@ test('a job that fails again and again is given back with a growing delay, and t
   const delays = [1, 2, 3, 4, 5, 6].map((deliveries) => retryDelay(2, deliveries));
   expect(answers).toEqual([...delays.map((ms) => `-NAK {"delay":${ms * 1e6}}`), '+TERM']);
 });
+
+test.each([
+  ['heeds no signal', () => new Promise<void>(() => {})],
+  [
+    'ends for a reason of its own',
+    ({ signal }: JobContext) =>
+      new Promise<void>((_, reject) => {
+        signal.addEventListener('abort', () => reject(new TesseraError('INTERNAL', 'cut off')));
+      }),
+  ],
+])(
+  'a job that an ending worker hands back is to be delivered again at once, though its handler %s',
+  async (_, work) => {
+    const prefix = newId('t');
+    const { nc, answers } = await answersTo(prefix);
+    const bus = await cleanup.bus(server.url, { prefix, limits: { ackWaitMs: 600_000 } });
+    const [leave, begun] = [new AbortController(), deferred()];
+    const working = bus.work(encodeQueue, {
+      slots: 1,
+      signal: leave.signal,
+      overdue: leave.signal,
+      handler: (_job, context) => {
+        begun.resolve();
+        return work(context);
+      },
+    });
+    await bus.publish(encodeQueue, encodeJob('a'), toNobody());
+    await begun.promise;
+    leave.abort();
+    await working;
+    await eventually(() => answers.length > 0, 'it is handed back');
+    await nc.flush();
+    expect(answers).toEqual(['-NAK']);
+  },
+);
 
 test('a job that failed stays in its queue until its failure is on the stream', async () => {
   const prefix = newId('t');

@@ -19,8 +19,9 @@ export class Cancellation {
     const { nc, subjects } = connection;
     nc.subscribe(subjects.cancel(), {
       callback: (error, message) => {
-        const requestId = message?.subject.split('.').at(-1);
-        if (error === null && requestId !== undefined) this.remember(requestId);
+        // With an error, as where this user may not hear them, there is no message.
+        const requestId = error === null ? message.subject.split('.').at(-1) : undefined;
+        if (requestId !== undefined) this.remember(requestId);
       },
     });
   }

@@ -1,6 +1,7 @@
 import { AckPolicy, jetstream, jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { connect, headers } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
+import { deferred } from '@tessera/testing/async/deferred';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { BusConnection } from '../connection/bus-connection.js';
@@ -202,6 +203,38 @@ test.each([
   },
 );
 
+test('a loss that is noticed while the consumer is being restored is restored with it', async () => {
+  const gate = deferred();
+  const { puller, connection, settled, batches, end, restored } = await pulling(() => gate.promise);
+  puller.request(2);
+  await settled();
+  end(0, 409, 'Consumer Deleted');
+  await eventually(() => restored() === 1, 'it is being restored');
+  await connection.nc.reconnect();
+  await eventually(() => !connection.isCurrent(1) && connection.isOnline, 'the connection was lost and is back');
+  await settled();
+  expect([restored(), batches()]).toEqual([1, [2]]);
+  gate.resolve();
+  await eventually(() => batches().length > 1, 'it asks again');
+  await settled();
+  expect([restored(), batches()]).toEqual([1, [2, 2]]);
+});
+
+test('a request that is out is not forgotten when another one is made, however long the process has run', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  vi.advanceTimersByTime(3_600_000);
+  const { puller, settled, batches, end } = await pulling();
+  puller.request(2);
+  await settled();
+  vi.advanceTimersByTime(60_000);
+  puller.request(4);
+  await settled();
+  end(0, 408, 'Request Timeout', 2);
+  end(1, 408, 'Request Timeout', 4);
+  await settled();
+  expect(batches()).toEqual([2, 4, 6]);
+});
+
 test('a server that has gone silent has lost the consumer; one that gives signs of life has not', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
   const { puller, settled, batches, end, restored } = await pulling();
@@ -229,9 +262,12 @@ test('one that is stopped takes what was on its way, and asks for no more', asyn
   await settled();
   await deliver('a');
   await settled();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   await puller.stop();
   puller.request(2);
   await settled();
+  // One that is left would keep a process that ends.
+  expect(vi.getTimerCount()).toBe(0);
   expect(received).toEqual(['a']);
   expect(batches()).toEqual([3]);
 });

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { jetstream } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { Modality, maxBytesOf, Subjects } from '@tessera/protocol';
@@ -70,6 +70,8 @@ test('without room an upload is refused, leaves nothing, and those that are ther
   await bus.upload(first, soon());
   const held = async () => (await bus.streamStates()).find(({ name }) => name.includes('uploads'))?.messages;
   const before = await held();
+  // Its parts and its head.
+  expect(before).toBe(8);
   await expect(bus.upload(upload(700_000), soon())).rejects.toMatchObject({
     code: 'QUEUE_FULL',
     message: expect.stringContaining('no room for more uploads'),
@@ -95,14 +97,34 @@ test('gateways that cut otherwise do not spoil each other what is there', async 
   expect(await again?.read(cleanup.signal())).toHaveLength(600_000);
 });
 
-test('bytes that are not those of the digest are no upload', async () => {
+test.each([
+  ['other bytes', () => randomBytes(10)],
+  ['a byte more', (bytes: Uint8Array) => Buffer.concat([bytes, Buffer.alloc(1)])],
+  ['a byte less', (bytes: Uint8Array) => bytes.subarray(1)],
+  ['no bytes', () => undefined],
+])('where its part is %s there is no upload', async (_, spoilt) => {
   const prefix = newId('t');
   const bus = await cleanup.bus(server.url, { prefix });
   const sent = upload(10);
   await bus.upload(sent, soon());
   const nc = await connect({ servers: server.url });
   cleanup.add(() => nc.close());
-  await jetstream(nc).publish(new Subjects(prefix, 'r1').uploadPart(0, sent.digest, 512 * 1024, 0), randomBytes(10));
+  const part = new Subjects(prefix, 'r1').uploadPart(0, sent.digest, 512 * 1024, 0);
+  const payload = spoilt(sent.bytes);
+  if (payload === undefined)
+    await (await jetstreamManager(nc)).streams.purge(`${prefix}_v2_uploads_0`, { filter: part });
+  else await jetstream(nc).publish(part, payload);
   const found = await bus.findUpload(sent.digest, cleanup.signal());
   await expect(found?.read(cleanup.signal())).rejects.toMatchObject({ code: 'MEDIA_MISSING' });
+});
+
+test('an upload that comes again and fails leaves the one that is there', async () => {
+  const bus = await cleanup.bus(server.url);
+  const sent = upload(10);
+  await bus.upload(sent, soon());
+  await expect(bus.upload(sent, { deadlineMs: Date.now() - 60_000 })).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+  });
+  const found = await bus.findUpload(sent.digest, cleanup.signal());
+  expect(Buffer.compare((await found?.read(cleanup.signal())) ?? Buffer.alloc(0), sent.bytes)).toBe(0);
 });

@@ -174,6 +174,35 @@ test('a failure is told once, and not when the tile came from another attempt be
   ]);
 });
 
+test('of each attempt and stage a failure is told once, however often it comes', async () => {
+  const { inbox, prefix } = await engine();
+  const { js } = await raw();
+  const reading = take(inbox.receive('a', cleanup.signal()), 5);
+  /** Without an id of the message, as after the server has forgotten it. */
+  const fail = async (tile: number, attempt = 1, stage = 'connector') => {
+    const at = { requestId: 'a', item: 0, tile, part: failurePart } as const;
+    const failure = { key: jobKey('a', attempt), code: 'TENSOR_INVALID', message: 'odd', stage };
+    const subject = new Subjects(prefix, 'r1').product(visualTokens, inbox.address, at);
+    await js.publish(subject, Failure.encode(failure).finish());
+  };
+  for (let copy = 0; copy < 2; copy++) {
+    await fail(1);
+    await fail(2);
+    await fail(1, 2);
+    await fail(1, 1, 'encoder');
+  }
+  await fail(3);
+  expect(
+    (await reading).map((failure) => 'stage' in failure && [failure.tile, failure.attempt, failure.stage]),
+  ).toEqual([
+    [1, 1, 'connector'],
+    [2, 1, 'connector'],
+    [1, 2, 'connector'],
+    [1, 1, 'encoder'],
+    [3, 1, 'connector'],
+  ]);
+});
+
 test('a failure that is not of the request to which it was sent is counted as corrupt, and told to nobody', async () => {
   const drops: string[] = [];
   const observer = { dropped: (_kind: string, reason: string) => drops.push(reason) };
@@ -326,6 +355,26 @@ test('features of a job that is thrown away go with it, and so does what was sto
   await eventually(async () => (await parts()) === 0, 'they are gone with the job');
 });
 
+test('features of a job that cannot be done go with it', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix, limits: { partBytes: 16_000 } });
+  const { jsm } = await raw();
+  const parts = async () => (await jsm.streams.info(`${prefix}_v2_parts_0`)).state.messages;
+  const to = { deadlineMs: inAMinute(), deliverTo: nobody };
+  const key = jobKey('a');
+  const features = await bus.storeTensor(key, 0, counted(128, 512), to);
+  await bus.publish(connectQueue, { key, tile: 0, features, encoder: undefined }, to);
+  expect(await parts()).toBe(9);
+  void bus.work(connectQueue, {
+    slots: 1,
+    signal: cleanup.signal(),
+    handler: async () => {
+      throw new TesseraError('TENSOR_INVALID', 'odd');
+    },
+  });
+  await eventually(async () => (await parts()) === 0, 'they are gone with the job');
+});
+
 test('features of a job that a full queue did not take go when nobody will try again, and stay for who will', async () => {
   const prefix = newId('t');
   let full = 0;
@@ -371,6 +420,29 @@ test('features whose number is another message by now are not taken for it', asy
   await expect(bus.takeTensor({ ...first, tensor: smaller }, signal)).rejects.toMatchObject({
     code: 'TENSOR_INVALID',
   });
+});
+
+test('features in one part are taken as those in many; a job that says nothing of them, or of no part or too many, is refused', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const { js } = await raw();
+  const signal = cleanup.signal();
+  const encoded = encodeTensor(counted(8, 8), 'float16');
+  const { seq } = await js.publish(new Subjects(prefix, 'r1').part(0, 'whole', 0), encoded.data);
+  const tensor = { ...encoded, data: Buffer.alloc(0) };
+  const inParts = (...sequences: number[]) => ({ shard: 0, name: 'whole', sequences: sequences.map(BigInt) });
+  expect((await bus.takeTensor({ tensor, stored: inParts(seq) }, signal)).tensor).toEqual(counted(8, 8));
+  for (const reference of [
+    { tensor: undefined, stored: undefined },
+    { tensor: undefined, stored: inParts(seq) },
+    { tensor, stored: inParts() },
+    // Each holds at least a byte.
+    { tensor, stored: inParts(...new Array<number>(encoded.data.length + 1).fill(seq)) },
+  ]) {
+    await expect(bus.takeTensor(reference, signal)).rejects.toMatchObject({ code: 'TENSOR_INVALID' });
+  }
+  await bus.close();
+  await expect(bus.takeTensor({ tensor, stored: inParts(seq) }, signal)).rejects.toMatchObject({ code: 'DRAINING' });
 });
 
 test('tensors over the limits are refused where they are made', async () => {

@@ -1,7 +1,7 @@
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { visualTokens } from '@tessera/protocol';
+import { Subjects, visualTokens } from '@tessera/protocol';
 import { take } from '@tessera/testing/async/collect';
 import { eventually } from '@tessera/testing/async/eventually';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
@@ -37,6 +37,11 @@ async function engine() {
     lying: async () => (await manager.streams.info(`${prefix}_v2_tokens_0`)).state.messages,
     /** Messages that were delivered and are not acknowledged. */
     held: async () => (await manager.consumers.info(`${prefix}_v2_tokens_0`, inbox.address)).num_ack_pending,
+    /** Sends nothing to a place behind the inbox's address. */
+    sendTo: async (place: string) => {
+      const filter = new Subjects(prefix, 'r1').inboxFilter(visualTokens, inbox.address);
+      await jetstream(nc).publish(filter.replace(/>$/, place));
+    },
     send: (requestId: string, attempt = 1) => sendTokens(bus, jobKey(requestId, attempt), 0, counted(1, 8), options),
   };
 }
@@ -73,6 +78,9 @@ test('what waits ten seconds for its request is thrown away, and no sooner', asy
   expect(dropped()).toBe(1);
   await eventually(async () => (await lying()) === 1, 'the first is thrown away');
   expect(await take(inbox.receive('b', cleanup.signal()), 1)).toMatchObject([{ kind: 'tensor' }]);
+  // What was taken waits no more.
+  vi.advanceTimersByTime(20_000);
+  expect(dropped()).toBe(1);
 });
 
 test('requests that ended are remembered, the last 4096 of them', async () => {
@@ -92,4 +100,14 @@ test('requests that ended are remembered, the last 4096 of them', async () => {
   const reading = take(inbox.receive('ended1', cleanup.signal()), 1);
   await send('ended1', 2);
   expect(await reading).toMatchObject([{ kind: 'tensor', attempt: 2 }]);
+});
+
+test('a message whose subject names no part of a product is thrown away, and others still come', async () => {
+  const { inbox, dropped, lying, send, sendTo } = await engine();
+  const reading = take(inbox.receive('a', cleanup.signal()), 1);
+  for (const odd of ['a.0.0.0.0', 'a.0.0', 'a.x.0.0', 'a']) await sendTo(odd);
+  await send('a');
+  expect(await reading).toMatchObject([{ kind: 'tensor' }]);
+  expect(dropped()).toBe(4);
+  await eventually(async () => (await lying()) === 0, 'nothing is left');
 });

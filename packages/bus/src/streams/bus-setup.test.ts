@@ -1,15 +1,16 @@
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, StorageType } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
-import { encodeQueue, streamPlan, visualTokens } from '@tessera/protocol';
+import { type ConsumerSpec, encodeQueue, streamPlan, visualTokens } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { Bus } from '../bus.js';
+import type { BusLimits } from '../bus-options.js';
 import { BusConnection } from '../connection/bus-connection.js';
 import { counted, encodeJob, inAMinute, jobKey, sendTokens, toNobody } from '../testing/messages.js';
 import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 import { Janitor } from './janitor.js';
-import { applyStreamPlan } from './setup.js';
+import { applyStreamPlan, type SetupMode } from './setup.js';
 
 let server: NatsServer;
 const cleanup = new Cleanup();
@@ -47,7 +48,11 @@ test('many processes set up at once, and again, and all is as planned', async ()
     allow_direct: true,
   });
   const consumer = await jsm.consumers.info(`${prefix}_v2_encode_r1`, 'workers');
-  expect(consumer.config).toMatchObject({ ack_policy: 'explicit', filter_subject: `${prefix}.v2.encode.r1.>` });
+  expect(consumer.config).toMatchObject({
+    ack_policy: 'explicit',
+    filter_subject: `${prefix}.v2.encode.r1.>`,
+    max_deliver: -1,
+  });
 });
 
 test('of many that make the same stream at once none is told that it overlaps with itself', async () => {
@@ -68,6 +73,36 @@ test('of many that make the same stream at once none is told that it overlaps wi
     await first.manager.streams.delete(stream.name);
   }
 }, 60_000);
+
+test('whoever loses a race for a stream takes the one that is there as its own', async () => {
+  const prefix = newId('t');
+  const [winner, loser] = [
+    await cleanup.bus(server.url, { prefix }),
+    await connection(prefix, 'r1', { ...smallStreams, maxJobs: 7 }),
+  ];
+  const plan = streamPlan(loser.subjects, loser.limits);
+  const notThere = await loser.manager.streams.info(`${prefix}_none`).catch((reason) => reason);
+  // It looked just before the other one made them.
+  vi.spyOn(loser.manager.streams, 'info').mockRejectedValueOnce(notThere);
+  const outcomes = new Map<string, string>();
+  await applyStreamPlan(loser, plan, 'apply', ({ what, stream, outcome }) =>
+    outcomes.set(`${what} ${stream}`, outcome),
+  );
+  expect(outcomes.get(`stream ${plan.streams[0]?.name}`)).toBe('changed');
+  expect((await winner.queueDepths()).length).toBe(3);
+});
+
+test('a stream whose subjects another one has for good is a clear error', async () => {
+  const prefix = newId('t');
+  const { streams } = await manager();
+  await streams.add({ name: newId('other'), subjects: [`${prefix}.v2.encode.r1.>`], storage: StorageType.Memory });
+  await expect(cleanup.bus(server.url, { prefix })).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringMatching(
+      new RegExp(`refuses stream ${prefix}_v2_encode_r1: subjects overlap.*; .*another nats\\.prefix$`),
+    ),
+  });
+});
 
 test('changed limits are applied by a process that starts, and not taken back by one that sets up again', async () => {
   const prefix = newId('t');
@@ -101,6 +136,43 @@ test('products are spread over as many streams as are set, and found wherever th
   }
   expect(shards.size).toBeGreaterThan(1);
 });
+
+test('a setup says of each stream and consumer whether it was made, changed or kept', async () => {
+  const prefix = newId('t');
+  const { streams } = await manager();
+  cleanup.add(async () => {
+    for await (const name of streams.names(`${prefix}.>`)) await streams.delete(name);
+  });
+  const setUp = async (mode: SetupMode, more: Partial<BusLimits> = {}) => {
+    const its = await connection(prefix, 'r1', { ...smallStreams, ...more });
+    const plan = streamPlan(its.subjects, its.limits);
+    const steps: string[] = [];
+    await applyStreamPlan(its, plan, mode, ({ what, stream, outcome }) => steps.push(`${what} ${stream} ${outcome}`));
+    return { plan, steps };
+  };
+  const { plan, steps } = await setUp('apply');
+  const all = [...plan.streams.map(({ name }) => `stream ${name}`), ...plan.consumers.map(inWords)];
+  expect(steps).toEqual(all.map((each) => `${each} made`));
+  expect((await setUp('apply')).steps).toEqual(all.map((each) => `${each} kept`));
+  // Who only makes what is missing changes nothing, and does not ask for each stream that is there.
+  const [queue] = plan.consumers;
+  await streams.delete(queue?.stream ?? '');
+  expect((await setUp('create', { maxJobs: 7, ackWaitMs: 12_000 })).steps).toEqual([
+    `stream ${queue?.stream} made`,
+    ...plan.consumers.map((spec) => `${inWords(spec)} ${spec === queue ? 'made' : 'kept'}`),
+  ]);
+  const changed = (await setUp('apply', { maxJobs: 8, ackWaitMs: 12_000 })).steps.filter((step) =>
+    step.endsWith('changed'),
+  );
+  expect(changed).toEqual([
+    ...plan.consumers.map(({ stream }) => `stream ${stream} changed`),
+    ...plan.consumers.filter((spec) => spec !== queue).map((spec) => `${inWords(spec)} changed`),
+  ]);
+});
+
+function inWords({ stream }: ConsumerSpec): string {
+  return `consumer ${stream}`;
+}
 
 test('a stream of that name that cannot become ours is a clear error', async () => {
   const prefix = newId('t');
@@ -185,7 +257,7 @@ test('what lies for a process that died is removed at the second look, what lies
   expect(await lying()).toBe(1);
 });
 
-async function connection(prefix: string, revision: string, limits: typeof smallStreams): Promise<BusConnection> {
+async function connection(prefix: string, revision: string, limits: Partial<BusLimits>): Promise<BusConnection> {
   const opened = await BusConnection.open({ url: server.url, prefix, revision, name: 'janitor', limits });
   cleanup.add(() => opened.close());
   return opened;

@@ -100,3 +100,14 @@ test('a sign of life is given six times in the time that one counts, though one 
   await ended;
   expect(publish).toHaveBeenCalledTimes(6);
 });
+
+test('a sign of life that is not heard as the process ends is not said', async () => {
+  const stop = new AbortController();
+  const publish = async () => {
+    stop.abort();
+    throw new Error('the connection is closed');
+  };
+  const { connection, said } = online({ js: { publish }, subjects: { revisionAlive: () => 'alive' } });
+  await sayRevision(connection, stop.signal);
+  expect(said).toEqual([]);
+});

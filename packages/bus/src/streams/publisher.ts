@@ -31,8 +31,8 @@ export interface Stored {
   readonly epoch: number;
 }
 
-/** Stream limits that were reached: the store refused (10077), or memory of the account or the server is used up. */
-const fullCodes = new Set([10023, 10028, 10047, 10077]);
+/** Limits that were reached: the store refused (10077), or memory of the account (10002) or the server is used up. */
+const fullCodes = new Set([10002, 10023, 10028, 10077]);
 const messageTooLarge = 10054;
 /** JetStream is starting (10008), or the stream is not there again yet (10059). */
 const passingCodes = new Set([10008, 10059]);

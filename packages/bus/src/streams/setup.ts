@@ -19,7 +19,7 @@ import { isForbidden } from '../connection/is-forbidden.js';
 /** JetStream's codes that the type definitions of the client do not name. */
 const streamNameInUse = 10058;
 const subjectsOverlap = 10065;
-const insufficientMemory = new Set([10023, 10028, 10047]);
+const insufficientMemory = new Set([10023, 10028]);
 
 type StreamSettings = Partial<StreamConfig> & { name: string };
 
