@@ -3,6 +3,7 @@ import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type ConsumerSpec, encodeQueue, streamPlan, visualTokens } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
+import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { Bus } from '../bus.js';
 import type { BusLimits } from '../bus-options.js';
@@ -190,6 +191,30 @@ test('limits beyond the memory of the server are refused with the sum that is ne
     code: 'CONFIG_INVALID',
     message: expect.stringContaining('max_mem'),
   });
+});
+
+test.each([
+  ['memory', 'max_mem: 20MB', /all streams together need \d+ bytes.*max_mem/],
+  ['room for streams', 'max_streams: 2', /a revision of a model takes \d\d+ streams: raise .* max_streams$/],
+  [
+    'room in a stream',
+    'mem_max_stream_bytes: 1MB',
+    /the largest stream takes \d{7,} bytes: raise .* mem_max_stream_bytes/,
+  ],
+])('an account with too little %s is refused with what to raise', async (_, limit, help) => {
+  const nats = await startNatsServer({
+    configuration: `accounts { A: { jetstream: { ${limit} }, users: [{ user: a, password: "p" }] } }`,
+  });
+  cleanup.add(() => nats.stop());
+  const files = await TestAuthority.create();
+  cleanup.add(() => files[Symbol.asyncDispose]());
+  const credentials = { user: 'a', passwordFile: await files.file('password', 'p') };
+  const connected = Bus.connect({ url: nats.url, prefix: 't', revision: 'r1', name: 'test', credentials });
+  const refused = connected.then((bus) => {
+    cleanup.add(() => bus.close());
+    return bus.setup();
+  });
+  await expect(refused).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringMatching(help) });
 });
 
 test('a part larger than the server takes in a message is refused at connect, with what to set', async () => {

@@ -12,6 +12,7 @@ import {
 } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
 import { type ConsumerSpec, type StreamPlan, type StreamSpec, TesseraError, totalStreamBytes } from '@tessera/protocol';
+import type { BusLimits } from '../bus-options.js';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import { isForbidden } from '../connection/is-forbidden.js';
@@ -19,7 +20,9 @@ import { isForbidden } from '../connection/is-forbidden.js';
 /** JetStream's codes that the type definitions of the client do not name. */
 const streamNameInUse = 10058;
 const subjectsOverlap = 10065;
-const insufficientMemory = new Set([10023, 10028]);
+const insufficientMemory = new Set([10002, 10023, 10028]);
+const tooManyStreams = 10027;
+const tooLargeStream = 10122;
 
 type StreamSettings = Partial<StreamConfig> & { name: string };
 
@@ -177,11 +180,25 @@ export async function applyStreamPlan(
         },
       );
     }
-    const help = insufficientMemory.has(reason.code)
-      ? `; all streams together need ${totalStreamBytes(limits)} bytes: raise the server's max_mem or lower the limits`
-      : `; delete it if nothing uses it, or give this deployment another nats.prefix`;
-    throw new TesseraError('CONFIG_INVALID', `NATS at ${url} refuses ${subject}: ${reason.message}${help}`, {
+    const help = whatToDo(reason.code, plan, limits);
+    throw new TesseraError('CONFIG_INVALID', `NATS at ${url} refuses ${subject}: ${reason.message}; ${help}`, {
       cause: reason,
     });
   }
+}
+
+/** What whoever runs the server does about a refusal of a stream or consumer. */
+function whatToDo(code: number, { streams }: StreamPlan, limits: BusLimits): string {
+  if (insufficientMemory.has(code)) {
+    const bytes = totalStreamBytes(limits);
+    return `all streams together need ${bytes} bytes: raise max_mem of the server, or of the account, or lower the limits`;
+  }
+  if (code === tooManyStreams) {
+    return `a revision of a model takes ${streams.length} streams: raise the account's max_streams`;
+  }
+  if (code === tooLargeStream) {
+    const bytes = Math.max(...streams.map((spec) => streamSettings(spec).max_bytes ?? 0));
+    return `the largest stream takes ${bytes} bytes: raise the account's mem_max_stream_bytes, or lower the limits`;
+  }
+  return 'delete it if nothing uses it, or give this deployment another nats.prefix';
 }
