@@ -63,15 +63,19 @@ test('a vocabulary that does not say what its tokens are has words alone', () =>
   expect(tokenizerOf(new Metadata('model.gguf', silent), 1000).tokenizer.tokenizer).toMatchObject({ added_tokens: [] });
 });
 
-test('chat templates by name stand beside the one that is used', () => {
-  const more = {
-    'tokenizer.chat_template': 'first',
+test('chat templates: the one that is used, those by name beside it or alone, or none at all', () => {
+  const key = 'tokenizer.chat_template';
+  const named = {
     'tokenizer.chat_templates': ['tool_use', 'missing'],
-    'tokenizer.chat_template.tool_use': 'second',
+    [`${key}.tool_use`]: 'second',
   };
-  const { config } = tokenizerOf(metadataOf(cases[0] as Case, more), 1000).tokenizer;
-  expect(config.chat_template).toEqual([
+  const configWith = (more: Record<string, MetadataValue>): Readonly<Record<string, unknown>> =>
+    tokenizerOf(metadataOf(cases[0] as Case, more), 1000).tokenizer.config as Readonly<Record<string, unknown>>;
+  expect(configWith({ [key]: 'first', ...named }).chat_template).toEqual([
     { name: 'default', template: 'first' },
     { name: 'tool_use', template: 'second' },
   ]);
+  expect(configWith(named).chat_template).toEqual([{ name: 'tool_use', template: 'second' }]);
+  expect(configWith({ [key]: 'first' }).chat_template).toBe('first');
+  expect(configWith({})).not.toHaveProperty('chat_template');
 });
