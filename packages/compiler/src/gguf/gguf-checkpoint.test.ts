@@ -312,6 +312,8 @@ test.each<[string, GgufContent, RegExp]>([
     beside([1, 1], 'blk.0.ffn_gate.2.weight'),
     /ffn_gate.2.weight of shape .* is no tensor/,
   ],
+  ['a tensor of no layer that is not known', beside([1], 'token_types.weight'), /token_types.weight .* is no tensor/],
+  ['an expert of no layer', beside([1], 'output_norm.0.weight'), /output_norm.0.weight of shape .* is no tensor/],
   ['a layer behind the last', beside([1], 'blk.2.attn_norm.weight'), /blk.2.attn_norm.weight of shape .* is no tensor/],
   ['a layer written another way', beside([1], 'blk.00.attn_norm.weight'), /blk.00.attn_norm.weight .* is no tensor/],
   [
