@@ -13,6 +13,10 @@ test('what is wrong is named', () => {
   expect(() => generationFromConfig({ temperature: -1 })).toThrow('generation_config.json.temperature');
 });
 
+test.each([7, 'text', true])('a file that holds no object is wrong: %j', (content) => {
+  expect(() => generationFromConfig(content)).toThrow(/^generation_config.json: .*expected object/);
+});
+
 test.each([
   ['min_p', { min_p: 0.05 }],
   ['num_beams', { num_beams: 4 }],
