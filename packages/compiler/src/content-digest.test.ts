@@ -114,6 +114,13 @@ test.each(['model-00001-of-00002.gguf', 'model.safetensors'])(
   },
 );
 
+test('who digests a file may end it: what is thrown then is no fault of the checkpoint', async () => {
+  const reason = new DOMException('nobody waits any more', 'AbortError');
+  await expect(contentDigest(dir, { weights: 'int8' }, () => Promise.reject(reason))).rejects.toBe(reason);
+  const signal = AbortSignal.abort(reason);
+  await expect(contentDigest(dir, { weights: 'int8' }, (path) => fileDigest(path, signal))).rejects.toBe(reason);
+});
+
 test('the same checkpoint has the same digest in every release, until the compiler makes something else of it', async () => {
   // To be changed together with `compilerVersion` only: by another digest a fleet compiles all its models again.
   expect(await digest()).toBe('d2249b63fd51e7561e371811b69f2f89d5de60f2a1f8fca4f6ef88232efee8c9');

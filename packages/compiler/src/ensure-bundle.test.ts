@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, rmSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import { declaredParameters } from './count-parameters.js';
 import { ensureBundle } from './ensure-bundle.js';
 import { planModel } from './models/plan-model.js';
 import { temporarySibling } from './temporary-sibling.js';
+import { openFilesIn, tellsOpenFiles } from './testing/open-files.js';
 import { ones, writeSafetensors } from './testing/write-safetensors.js';
 import { writeSparseLlama } from './testing/write-sparse-llama.js';
 
@@ -151,15 +153,19 @@ test('a killed process that had the id of this one, as in a container, or a livi
   await rm(dir, { recursive: true });
   const dead = `${dir}.part-${thisHost}-${process.pid}-00000000`;
   const old = `${dir}.part-${thisHost}-${process.ppid}-00000000`;
+  const recent = `${dir}.part-${thisHost}-${process.ppid}-22222222`;
   const anothers = `${dir}.part-${thisHost}-${process.ppid}-11111111`;
   const notOurs = `${dir}.part-one-1-two`;
-  const longAgo = new Date(Date.now() - 48 * 60 * 60 * 1000);
-  for (const each of [dead, old, anothers, notOurs]) await mkdir(each);
+  // Around a day.
+  const hoursAgo = (hours: number): Date => new Date(Date.now() - hours * 60 * 60 * 1000);
+  const [longAgo, lately] = [hoursAgo(24.2), hoursAgo(23.8)];
+  for (const each of [dead, old, recent, anothers, notOurs]) await mkdir(each);
   await writeFile(join(anothers, 'llm.onnx.data'), 'on its way');
   for (const each of [old, anothers, notOurs]) await utimes(each, longAgo, longAgo);
+  await utimes(recent, lately, lately);
   await writeFile(`${dir}.lock`, `${thisHost} ${process.pid}`);
   expect(await ensureBundle(checkpoint, cache, { weights: 'float32' })).toEqual({ dir, compiled: true });
-  expect((await bundles()).map((name) => join(cache, name)).sort()).toEqual([dir, anothers, notOurs].sort());
+  expect((await bundles()).map((name) => join(cache, name)).sort()).toEqual([dir, recent, anothers, notOurs].sort());
 });
 
 test('compiling to a folder removes what killed processes left of it, and nothing of others', async () => {
@@ -285,7 +291,8 @@ test('a GGUF file that is not there is named', async () => {
   }
 });
 
-test('what would be refused is refused before its gigabytes are hashed', async () => {
+test('what would be refused is refused before its gigabytes are hashed, and after leftovers made room', async () => {
+  await mkdir(join(cache, `large.part-${thisHost}-${process.pid}-00000000`), { recursive: true });
   // Eight terabytes: to read them would take longer than any test may.
   const shape = { vocabulary: 2 ** 30, hidden: 2048, inner: 64, layers: 1, tied: true };
   const large = join(root, 'large');
@@ -297,6 +304,33 @@ test('what would be refused is refused before its gigabytes are hashed', async (
   await writeFile(join(large, 'config.json'), JSON.stringify({ ...config, attention_bias: 'yes' }));
   await expect(ensureBundle(large, cache, { weights: 'int4' })).rejects.toThrow(/config.json.attention_bias/);
   expect(await bundles()).toEqual([]);
+});
+
+test('what ends a compilation is told, though its folder is gone already', async () => {
+  const out = join(root, 'bundle');
+  const stop = (): void => {
+    const [work] = readdirSync(root).filter((name) => name.startsWith('bundle.part-'));
+    rmSync(join(root, work as string), { recursive: true });
+    throw new Error('the end of it');
+  };
+  const options = { weights: 'float32', onProgress: stop } as const;
+  await expect(compileCheckpoint(checkpoint, out, options)).rejects.toThrow('the end of it');
+  expect((await readdir(root)).sort()).toEqual(['tiny']);
+});
+
+test.runIf(tellsOpenFiles)('no file stays open, of a bundle that is made or of one that is not', async () => {
+  for (const cut of [undefined, 'experts', 'layers=2'] as const) {
+    await ensureBundle(checkpoint, cache, { weights: 'int8', ...(cut && { cut }) });
+    expect(openFilesIn(root)).toEqual([]);
+  }
+  const onProgress = (): void => {
+    throw new Error('the end of it');
+  };
+  await expect(ensureBundle(checkpoint, cache, { weights: 'int4', onProgress })).rejects.toThrow('the end of it');
+  expect(openFilesIn(root)).toEqual([]);
+  await writeSafetensors(join(checkpoint, 'more.safetensors'), { 'model.norm.weight': ones(16) });
+  await expect(ensureBundle(checkpoint, cache, { weights: 'int8' })).rejects.toThrow(/is in .* too/);
+  expect(openFilesIn(root)).toEqual([]);
 });
 
 test('compiling to a folder that exists is refused, and the folder left as it is', async () => {

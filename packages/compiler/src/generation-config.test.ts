@@ -13,6 +13,10 @@ test('what is wrong is named', () => {
   expect(() => generationFromConfig({ temperature: -1 })).toThrow('generation_config.json.temperature');
 });
 
+test.each([7, 'text', true])('a file that holds no object is wrong: %j', (content) => {
+  expect(() => generationFromConfig(content)).toThrow(/^generation_config.json: .*expected object/);
+});
+
 test.each([
   ['min_p', { min_p: 0.05 }],
   ['num_beams', { num_beams: 4 }],
@@ -32,6 +36,38 @@ test.each([
   expect(() => generationFromConfig(config)).toThrow(`generation_config.json.${field}`);
   expect(() => generationFromConfig(config)).toThrow('is not supported');
 });
+
+const nothingAtZero = [
+  'min_length',
+  'min_new_tokens',
+  'penalty_alpha',
+  'min_p',
+  'epsilon_cutoff',
+  'eta_cutoff',
+  'diversity_penalty',
+  'no_repeat_ngram_size',
+  'encoder_no_repeat_ngram_size',
+];
+const nothingAtOne = [
+  'num_beams',
+  'num_beam_groups',
+  'num_return_sequences',
+  'typical_p',
+  'encoder_repetition_penalty',
+  'guidance_scale',
+];
+
+test.each([...nothingAtZero.map((field) => [field, 0] as const), ...nothingAtOne.map((field) => [field, 1] as const)])(
+  '%s of %i asks for nothing, and is taken; any other is refused',
+  (field, neutral) => {
+    expect(generationFromConfig({ [field]: neutral })).toEqual(generationFromConfig(undefined));
+    for (const other of [neutral + 1, 1 - neutral]) {
+      expect(() => generationFromConfig({ [field]: other })).toThrow(
+        `generation_config.json.${field}: is not supported`,
+      );
+    }
+  },
+);
 
 test('what transformers writes at its defaults changes nothing', () => {
   const defaults = {

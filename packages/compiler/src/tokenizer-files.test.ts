@@ -39,7 +39,7 @@ test('a tokenizer.model alone becomes a tokenizer.json in the bundle, with the t
 test('tokens that older checkpoints have in files of their own are tokens, and special where they are named so', async () => {
   await copyFile(join(fixture, 'tokenizer.model'), join(dir, 'tokenizer.model'));
   const size = (await built()).size;
-  await put('added_tokens.json', { '<|im_start|>': size, '<think>': size + 1 });
+  await put('added_tokens.json', { '<|im_start|>': size, '<think>': size + 1, '\u2318': size + 2 });
   await put('special_tokens_map.json', { bos_token: '<s>', additional_special_tokens: ['<|im_start|>'] });
   await put('tokenizer_config.json', { add_bos_token: false, eos_token: { content: '</s>' } });
   const tokenizer = await built();
@@ -47,6 +47,7 @@ test('tokens that older checkpoints have in files of their own are tokens, and s
   expect(added.map(({ content, special }) => [content, special])).toEqual([
     ['<|im_start|>', true],
     ['<think>', false],
+    ['\u2318', false],
   ]);
   expect(tokenizer.prefix).toEqual([]);
   expect(new ChatTemplates((await readTokenizer(dir)).config).endText).toBe('</s>');

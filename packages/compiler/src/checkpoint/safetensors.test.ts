@@ -134,6 +134,24 @@ test.each([
   await file.close();
 });
 
+test('a header is read as far as the file and the format reach, and no further', async () => {
+  const lengthOf = (headerBytes: number): Buffer => {
+    const prefix = Buffer.alloc(8);
+    prefix.writeBigUInt64LE(BigInt(headerBytes));
+    return prefix;
+  };
+  const refusal = (headerBytes: number, fileBytes: number): string =>
+    `${path}: says its header has ${headerBytes} bytes; the file has ${fileBytes}, the limit is 100000000`;
+  await writeFile(path, Buffer.concat([lengthOf(2), Buffer.from('{}')]));
+  await (await SafetensorsFile.open(path)).close();
+  await writeFile(path, Buffer.concat([lengthOf(3), Buffer.from('{}')]));
+  await expect(SafetensorsFile.open(path)).rejects.toMatchObject({ message: refusal(3, 10) });
+  // But for its length the file is a hole.
+  await writeFile(path, lengthOf(100_000_001));
+  await truncate(path, 200_000_000);
+  await expect(SafetensorsFile.open(path)).rejects.toMatchObject({ message: refusal(100_000_001, 200_000_000) });
+});
+
 test('tensors without elements may lie where another begins, whichever the header names first', async () => {
   const text = JSON.stringify({ full: entry('F32', [1], 0, 4), empty: entry('F32', [0], 0, 0) });
   await writeFile(path, withHeader(text, Buffer.from(Float32Array.of(7).buffer)));

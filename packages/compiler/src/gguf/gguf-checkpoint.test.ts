@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileCheckpoint } from '../compile-checkpoint.js';
 import { ensureBundle } from '../ensure-bundle.js';
 import { inspectCheckpoint } from '../inspect-checkpoint.js';
+import { openFilesIn, tellsOpenFiles } from '../testing/open-files.js';
 import { toyGguf } from '../testing/toy-gguf.js';
 import { type GgufContent, type GgufTensor, type GgufValue, ggufBytes, writeGguf } from '../testing/write-gguf.js';
 import { GgufCheckpoint } from './gguf-checkpoint.js';
@@ -97,11 +98,18 @@ describe('a model in several files', () => {
     ['one that is missing', 2, () => rm(part(2)), () => part(1), /toy-00002-of-00002.gguf: ENOENT/],
     ['another count', 3, async () => {}, () => part(1), /split.count is 3, but by its name it is one of 2/],
     [
+      'a file that was not cut',
+      2,
+      async () => writeGguf(part(1), toyGguf()),
+      () => part(1),
+      /toy-00001-of-00002.gguf: split.count is 1, but by its name it is one of 2$/,
+    ],
+    [
       'another name',
       2,
       () => copyTo(part(1), path),
       () => path,
-      /toy.gguf: split.count is 2, but by its name it is one of 1: they must lie beside each other, named/,
+      /toy.gguf: split.count is 2, but by its name it is one of 1: they must lie beside each other, named \.\.\.-00001-of-00002\.gguf$/,
     ],
     [
       'the wrong order',
@@ -114,6 +122,7 @@ describe('a model in several files', () => {
     await write(7, counts);
     await prepare();
     await expect(GgufCheckpoint.open(opened())).rejects.toThrow(message);
+    if (tellsOpenFiles) expect(openFilesIn(dir)).toEqual([]);
   });
 });
 
@@ -141,6 +150,7 @@ test.each<[Record<string, GgufValue | undefined>, RegExp]>([
   [{ [`${names}.model`]: undefined }, /tokenizer.ggml.model is missing/],
   [{ [`${names}.model`]: 'rwkv' }, /tokenizer.ggml.model is rwkv, which is not supported/],
   [{ [`${names}.pre`]: undefined }, /tokenizer.ggml.pre is missing: how text is cut into words is not known/],
+  [{ [`${names}.pre`]: 'constructor' }, /tokenizer.ggml.pre is constructor, which is not supported/],
   [{ [`${names}.pre`]: 'default' }, /tokenizer.ggml.pre is default, which is not supported; known are .*qwen2/],
   [{ [`${names}.merges`]: undefined }, /tokenizer.ggml.merges is missing/],
   [{ [`${names}.tokens`]: [1, 2] }, /tokenizer.ggml.tokens is not a list of texts/],
@@ -153,6 +163,7 @@ test.each<[Record<string, GgufValue | undefined>, RegExp]>([
   const opened = GgufCheckpoint.open(path);
   await expect(opened).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID', message: expect.stringMatching(message) });
   await expect(opened).rejects.toThrow(path);
+  if (tellsOpenFiles) expect(openFilesIn(dir)).toEqual([]);
 });
 
 /** The toy's config, with what each frequency of positions is divided by. */
@@ -275,6 +286,7 @@ test.each<[string, GgufContent, RegExp]>([
     await expect(compiled).rejects.toThrow(path);
   }
   expect(await readdir(dir)).toEqual(['toy.gguf']);
+  if (tellsOpenFiles) expect(openFilesIn(dir)).toEqual([]);
 });
 
 /** The toy model, and tensors of one value each beside it. */
@@ -300,6 +312,8 @@ test.each<[string, GgufContent, RegExp]>([
     beside([1, 1], 'blk.0.ffn_gate.2.weight'),
     /ffn_gate.2.weight of shape .* is no tensor/,
   ],
+  ['a tensor of no layer that is not known', beside([1], 'token_types.weight'), /token_types.weight .* is no tensor/],
+  ['an expert of no layer', beside([1], 'output_norm.0.weight'), /output_norm.0.weight of shape .* is no tensor/],
   ['a layer behind the last', beside([1], 'blk.2.attn_norm.weight'), /blk.2.attn_norm.weight of shape .* is no tensor/],
   ['a layer written another way', beside([1], 'blk.00.attn_norm.weight'), /blk.00.attn_norm.weight .* is no tensor/],
   [

@@ -176,6 +176,30 @@ test('a value twice, and a file that ends within a tensor', async () => {
   await expect(GgufFile.open(path)).rejects.toThrow(/is cut short: a ends at byte 320 of 316/);
 });
 
+test('a list of texts of which one is not UTF-8 is refused', async () => {
+  const file = ggufBytes(content([], { words: ['first', 'second', 'third'] }));
+  file[file.indexOf('second')] = 0xff;
+  await writeFile(path, file);
+  await expect(GgufFile.open(path)).rejects.toThrow(/words has a text that is not UTF-8/);
+});
+
+test('of a file that is larger than any header, a header is read up to its limit', async () => {
+  const limit = 256 * 1024 * 1024;
+  // magic, version, no tensors, one value: its key of one letter, its type, and how long its text is.
+  const begin = Buffer.concat([Buffer.from('GGUF'), u32(3), u64(0n), u64(1n), u64(1n), Buffer.from('k'), u32(8)]);
+  const most = limit - begin.length - 8;
+  await writeFile(path, Buffer.concat([begin, u64(BigInt(most + 1))]));
+  // The rest is a hole: nothing of it is written, nor read.
+  await truncate(path, limit + 1024);
+  await expect(GgufFile.open(path)).rejects.toThrow(
+    `k needs ${most + 1} more bytes at byte ${begin.length + 8}: a header has at most ${limit}`,
+  );
+  await truncate(path, limit);
+  await expect(GgufFile.open(path)).rejects.toThrow(
+    `k needs ${most + 1} more bytes at byte ${begin.length + 8}: the file ends before`,
+  );
+});
+
 test('lists in lists are read four deep, and no deeper', async () => {
   const nested = (depth: number): Buffer => {
     const lists = Array.from({ length: depth }, () => Buffer.concat([u32(9), u64(1n)]));

@@ -73,7 +73,63 @@ test.each(['F32', 'Q4_0', 'Q6_K'])(
   },
 );
 
+test.each(['F32', 'Q4_0', 'Q6_K'])(
+  'rows of %s are turned back within their head, and counted from the first',
+  async (name) => {
+    // The same bytes, as rows of half the width: two heads of four.
+    const { rowBytes, ...whole } = file.tensors.get(name) as StoredTensor;
+    const [width, count] = [columns / 2, 8];
+    const stored = { ...whole, shape: [count, width], rows: count, rowBytes: rowBytes / 2 };
+    const plain = placed(name, { stored, shape: [count, width], rows: count });
+    const read = async (tensor: PlacedTensor, first: number, rows: number): Promise<number[]> => {
+      const values = new Float32Array(rows * width);
+      await readRows(tensor, first, values);
+      return [...values];
+    };
+    const each = await Promise.all(Array.from({ length: count }, (_, row) => read(plain, row, 1)));
+    const order = [0, 2, 1, 3, 4, 6, 5, 7];
+    for (const [first, rows] of [
+      [0, 8],
+      [5, 2],
+      [3, 3],
+    ] as const) {
+      const expected = order.slice(first, first + rows).flatMap((row) => each[row] as number[]);
+      expect(await read({ ...plain, turnedHead: 4 }, first, rows)).toEqual(expected);
+    }
+    const second = { ...plain, firstRow: 4, rows: 4, shape: [4, width], turnedHead: 4 };
+    expect(await read(second, 1, 2)).toEqual([...(each[6] as number[]), ...(each[5] as number[])]);
+  },
+);
+
 test('one of several tensors that lie in one begins at its first row', async () => {
   const second = placed('Q8_0', { firstRow: 2, rows: 2, shape: [2, columns] });
   expect(await rows(second, 1, 1)).toEqual(await rows(placed('Q8_0'), 3, 1));
 });
+
+test.each(['F32', 'Q8_0'])(
+  'a vector of %s is one stored row: its values are read from any of them, and turned one by one',
+  async (name) => {
+    const all = await rows(placed(name), 0, 1);
+    const stored = { ...(file.tensors.get(name) as StoredTensor), shape: [columns], rows: 1 };
+    const vector = (more: Partial<PlacedTensor> = {}): PlacedTensor =>
+      placed(name, { stored, shape: [columns], rows: 1, ...more });
+    const read = async (tensor: PlacedTensor, first: number, count: number): Promise<number[]> => {
+      const values = new Float32Array(count);
+      await readRows(tensor, first, values);
+      return [...values];
+    };
+    // Heads of four values: pairs 0 and 1, each with its two sides beside each other.
+    const turned = Array.from(
+      { length: columns },
+      (_, i) => all[i - (i % 4) + ([0, 2, 1, 3][i % 4] as number)] as number,
+    );
+    for (const [first, count] of [
+      [0, columns],
+      [101, 6],
+      [columns - 1, 1],
+    ] as const) {
+      expect(await read(vector(), first, count)).toEqual([...all.subarray(first, first + count)]);
+      expect(await read(vector({ turnedHead: 4 }), first, count)).toEqual(turned.slice(first, first + count));
+    }
+  },
+);

@@ -63,15 +63,61 @@ test('a vocabulary that does not say what its tokens are has words alone', () =>
   expect(tokenizerOf(new Metadata('model.gguf', silent), 1000).tokenizer.tokenizer).toMatchObject({ added_tokens: [] });
 });
 
-test('chat templates by name stand beside the one that is used', () => {
-  const more = {
-    'tokenizer.chat_template': 'first',
-    'tokenizer.chat_templates': ['tool_use', 'missing'],
-    'tokenizer.chat_template.tool_use': 'second',
+/** A vocabulary of sentencepiece: a text ends, what begins a word, letters, and both together. */
+const pieces = ['<unk>', '<s>', '</s>', '\u2581', 'a', '\u2581a'];
+
+const sentencePieces = (more: Record<string, MetadataValue> = {}): Metadata =>
+  new Metadata(
+    'model.gguf',
+    new Map<string, MetadataValue>([
+      ['tokenizer.ggml.model', 'llama'],
+      ['tokenizer.ggml.tokens', pieces],
+      ['tokenizer.ggml.token_type', Int32Array.of(2, 3, 3, 1, 1, 1)],
+      ['tokenizer.ggml.scores', Float32Array.of(0, 0, 0, -3, -2, -1)],
+      ['tokenizer.ggml.bos_token_id', 1],
+      ['tokenizer.ggml.eos_token_id', 2],
+      ...Object.entries(more),
+    ]),
+  );
+
+test('a vocabulary of sentencepiece: words begin a text, and what follows a token, where the file does not deny it', () => {
+  const ids = (text: string, more: Record<string, MetadataValue> = {}): number[] => {
+    const tokenizer = new Tokenizer(tokenizerOf(sentencePieces(more), pieces.length).tokenizer.tokenizer);
+    return [...tokenizer.split(text)].flatMap((part) => ('id' in part ? [part.id] : part));
   };
-  const { config } = tokenizerOf(metadataOf(cases[0] as Case, more), 1000).tokenizer;
-  expect(config.chat_template).toEqual([
+  expect(ids('a a</s>a')).toEqual([5, 5, 2, 5]);
+  expect(ids('a a</s>a', { 'tokenizer.ggml.add_space_prefix': false })).toEqual([4, 5, 2, 4]);
+  expect(ids('a  a')).toEqual([5, 3, 5]);
+  expect(ids('a  a', { 'tokenizer.ggml.remove_extra_whitespaces': true })).toEqual([5, 5]);
+});
+
+test('texts of a vocabulary of sentencepiece begin with its token, where the file does not deny it', () => {
+  const prefix = (more: Record<string, MetadataValue> = {}): number[] =>
+    new Tokenizer(tokenizerOf(sentencePieces(more), pieces.length).tokenizer.tokenizer).prefix.map(({ id }) => id);
+  expect(prefix()).toEqual([1]);
+  expect(prefix({ 'tokenizer.ggml.add_bos_token': false })).toEqual([]);
+});
+
+test('scores of sentencepiece are one for each token', () => {
+  const more = { 'tokenizer.ggml.scores': Float32Array.of(0, 0) };
+  expect(() => tokenizerOf(sentencePieces(more), pieces.length)).toThrow(
+    'model.gguf: tokenizer.ggml.scores has 2 entries for 6 tokens',
+  );
+});
+
+test('chat templates: the one that is used, those by name beside it or alone, or none at all', () => {
+  const key = 'tokenizer.chat_template';
+  const named = {
+    'tokenizer.chat_templates': ['tool_use', 'missing'],
+    [`${key}.tool_use`]: 'second',
+  };
+  const configWith = (more: Record<string, MetadataValue>): Readonly<Record<string, unknown>> =>
+    tokenizerOf(metadataOf(cases[0] as Case, more), 1000).tokenizer.config as Readonly<Record<string, unknown>>;
+  expect(configWith({ [key]: 'first', ...named }).chat_template).toEqual([
     { name: 'default', template: 'first' },
     { name: 'tool_use', template: 'second' },
   ]);
+  expect(configWith(named).chat_template).toEqual([{ name: 'tool_use', template: 'second' }]);
+  expect(configWith({ [key]: 'first' }).chat_template).toBe('first');
+  expect(configWith({})).not.toHaveProperty('chat_template');
 });

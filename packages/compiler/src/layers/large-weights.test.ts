@@ -68,6 +68,28 @@ test.each(types)('a weight that is turned, of one part and of several: %s', asyn
 
 const layout: RoundedLayout = { bits: 4, blockSize: 32, zeroPoints: 'uint8' };
 
+test('once nobody wants it, nothing more is read of a weight that is in blocks', async () => {
+  const { weight } = weightOf(2500);
+  const read: number[] = [];
+  const controller = new AbortController();
+  const readRows = async (first: number, count: number) => {
+    read.push(first);
+    controller.abort();
+    const blocks = (count * columns) / 32;
+    return {
+      values: new Uint8Array(blocks * 16),
+      scales: new Float32Array(blocks),
+      zeroPoints: new Uint8Array(blocks / 2),
+    };
+  };
+  const g = new GraphBuilder('blocks', 'int4-zp');
+  const x = g.input('x', 'float32', ['rows', columns]);
+  projectByBlocks(x, { ...weight, stored: { ...layout, readRows } }, 'int4-zp', layout);
+  const loaded = g.weights[0]?.load(async () => undefined, controller.signal);
+  await expect(loaded).rejects.toThrow(/abort/i);
+  expect(read).toEqual([0]);
+});
+
 test.each(['rounded', 'taken as it is stored'])('a weight of several parts in blocks, %s', async (how) => {
   const { values, weight } = weightOf(2500);
   const blocks = quantizeBlocks(values, 2500, columns, layout);

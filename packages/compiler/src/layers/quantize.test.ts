@@ -58,7 +58,10 @@ test.each(layouts)('every weight within half a step, the last block filled with 
 });
 
 test.each(layouts)('rows one by one give what all at once do: %o', (layout) => {
-  const [rows, columns] = [4, layout.blockSize + 6];
+  for (const columns of [layout.blockSize + 6, 2 * layout.blockSize]) expectRowsAlone(4, columns, layout);
+});
+
+function expectRowsAlone(rows: number, columns: number, layout: RoundedLayout): void {
   const source = wave(rows * columns);
   const whole = quantizeBlocks(source, rows, columns, layout);
   const each = Array.from({ length: rows }, (_, row) =>
@@ -67,7 +70,7 @@ test.each(layouts)('rows one by one give what all at once do: %o', (layout) => {
   expect(each.flatMap(({ values }) => [...values])).toEqual([...whole.values]);
   expect(each.flatMap(({ scales }) => [...scales])).toEqual([...whole.scales]);
   expect(each.flatMap(({ zeroPoints = [] }) => [...zeroPoints])).toEqual([...(whole.zeroPoints ?? [])]);
-});
+}
 
 test.each([1, -1])('of 4 bits, the weight of the largest magnitude is exact, whatever its sign: %i', (sign) => {
   const source = new Float32Array(32).fill(0.1 * sign);

@@ -20,3 +20,17 @@ test('a table is made part by part, each number in its place', async () => {
     expect([...table.subarray(4 * position, 4 * position + 4)]).toEqual(expected);
   }
 });
+
+test('nothing more is made once nobody wants it', async () => {
+  const g = new GraphBuilder('tables', 'float32');
+  rotaryTables(g, { positions: 2 << 20, frequencies: [1], scale: 1 });
+  const [cos] = g.weights;
+  const controller = new AbortController();
+  const parts: number[] = [];
+  const loaded = cos?.load(async (_, offset) => {
+    parts.push(offset);
+    controller.abort();
+  }, controller.signal);
+  await expect(loaded).rejects.toThrow(/abort/i);
+  expect(parts).toEqual([0]);
+});

@@ -2,8 +2,10 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bundle, readBundle } from '@tessera/bundle';
+import type { Float32Tensor } from '@tessera/protocol';
 import { demoModelDir } from '@tessera/testing/demo-model/files';
 import { goldenCases } from '@tessera/testing/demo-model/goldens';
+import { relativeErrors } from '@tessera/testing/numbers/relative-error';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compileCheckpoint } from '../compile-checkpoint.js';
 import { type Cut, parseCut } from '../cut.js';
@@ -93,6 +95,26 @@ describe.each([
     expect(await graphs.run(graph, hidden)).toEqual(await whole.run(graph, hidden));
     await expect(carried.require(carried.filesOfLayers(0))).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' });
   });
+});
+
+test('a cache of float16 changes logits by its rounding alone, and is what pieces take and give, too', async () => {
+  const [out, plain] = [join(root, 'half'), join(root, 'plain')];
+  await compileCheckpoint(join(root, 'small'), out, { weights: 'float32', cut: 'layers=2', kvCache: 'float16' });
+  await compileCheckpoint(join(root, 'small'), plain, { weights: 'float32' });
+  const [bundle, reference] = [await readBundle(out), await readBundle(plain)];
+  expect(bundle.manifest.llm.kvCache).toBe('float16');
+  await using graphs = new BundleGraphs(bundle);
+  await using exact = new BundleGraphs(reference);
+  const feeds = beginnings(bundle.manifest.llm, prompts);
+  const whole = await graphs.run('llm.onnx', feeds);
+  const cached = Object.entries(whole).filter(([name]) => name.startsWith('new_'));
+  expect(new Set(cached.map(([, { dtype }]) => dtype))).toEqual(new Set(['float16']));
+  expect(await graphs.runPieces(feeds)).toEqual(whole);
+  const { logits } = await exact.run('llm.onnx', beginnings(reference.manifest.llm, prompts));
+  const { l2 } = relativeErrors((whole.logits as Float32Tensor).data, (logits as Float32Tensor).data);
+  // float16 rounds by 2^-12 at most, in each of five layers.
+  expect(l2).toBeGreaterThan(0);
+  expect(l2).toBeLessThan(0.01);
 });
 
 test('a cut is part of the revision', async () => {
