@@ -199,6 +199,12 @@ test('a range of numbers has those that are in it, and neither bound that is lef
   }
 });
 
+test('a line is indented by 40 blanks and tabs at most, so that none goes on for ever', () => {
+  const form = read(person);
+  expect(form(`{\n${' \t'.repeat(20)}"age": 1\n}`)).toBe('whole');
+  expect(form(`{\n${' '.repeat(41)}`)).toBe('neither');
+});
+
 test('values are nested 32 deep, and what could not be closed then is not begun', () => {
   const form = read({ type: 'array', items: { $ref: '#' } });
   expect(form('['.repeat(32))).toBe('beginning');
@@ -242,6 +248,8 @@ test.each<[schema: unknown, problem: string]>([
   [{ type: 'string', minLength: -1 }, 'minLength that is no count'],
   [{ type: 'string', minLength: 3, maxLength: 2 }, 'maxLength below its minLength'],
   [{ type: 'integer', minimum: 3, maximum: 2 }, 'allows no number'],
+  [{ type: 'number', exclusiveMinimum: 2, maximum: 2 }, 'allows no number'],
+  [{ type: 'number', minimum: -2, exclusiveMaximum: -2 }, 'allows no number'],
   [{ type: 'string', pattern: '(' }, '#/pattern is no regular expression'],
   [{ enum: [] }, 'enum that is no list'],
   [{ type: 'integer', enum: ['a'] }, 'allows no value'],

@@ -19,6 +19,16 @@ test('the same memory is used at each step, grows, and is given back when it is 
   expect(step(10)[0]?.data.buffer.byteLength).toBe(80);
 });
 
+test('what is four times as large as it has to be is not far too large', () => {
+  const buffers = new OutputBuffers();
+  const step = (length: number) => {
+    buffers.begin();
+    return buffers.next([length]).data.buffer;
+  };
+  const first = step(40);
+  for (let n = 0; n < 300; n++) expect(step(10)).toBe(first);
+});
+
 test('what steps no longer ask for is given back', () => {
   const buffers = new OutputBuffers();
   const step = (count: number) => {

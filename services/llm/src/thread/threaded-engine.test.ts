@@ -85,6 +85,21 @@ test('a reader who leaves frees the thread', async () => {
   expect(llm.engine.stats()).toMatchObject({ running: 0, waiting: 0 });
 });
 
+test('of an engine whose thread has ended nothing runs, waits or is held any more', async () => {
+  const config = { modelDir: await demoBundleDir(), session: { threads: 1, device: 'cpu' as const } };
+  const model = await Llm.inThread({ ...config, limits: { ...testLimits, maxRunning: 1 } });
+  const text = TextOptions.fromPartial({ maxTokens: 1500, minTokens: 1500, temperature: 50, seed: 1n });
+  const held = ask({ prompt: asked(user(0, 'What is this?')), media: [wholePicture] });
+  const requests = [1, 2].map(() => ask({ prompt: asked(user('Hello!')), text })).concat(held);
+  const answers = requests.map((request) => collect(model.generate(request, soon())));
+  const before = () => model.engine.stats();
+  await eventually(() => before().cacheUsage > 0 && before().waiting > 0 && before().waitingForTiles > 0, 'all stand');
+  await model.close();
+  const none = { running: 0, waiting: 0, waitingForTiles: 0, slotsInUse: 0, heldTiles: 0, cacheUsage: 0 };
+  expect(model.engine.stats()).toMatchObject(none);
+  for (const { error } of await Promise.all(answers)) expect(error).toMatchObject({ code: 'CANCELLED' });
+});
+
 test('a model that cannot be loaded refuses the start with its own error', async () => {
   await expect(open('/nowhere')).rejects.toMatchObject({ code: 'CHECKPOINT_INVALID' });
   const limits = { ...testLimits, maxStepTokens: 1 };
