@@ -241,6 +241,7 @@ test('receiving ends with the signal, and a closed inbox leaves neither consumer
   const { jsm } = await raw();
   const controller = new AbortController();
   const reading = take(inbox.receive('a', controller.signal), 1);
+  expect(inbox.size).toBe(1);
   controller.abort();
   expect(await reading).toEqual([]);
   await expect(
@@ -251,6 +252,7 @@ test('receiving ends with the signal, and a closed inbox leaves neither consumer
     })(),
   ).rejects.toThrow('the reader fails');
   expect(await take(inbox.receive('a', AbortSignal.abort()), 1)).toEqual([]);
+  expect(inbox.size).toBe(0);
   await sendTokens(bus, jobKey('nobody'), 0, counted(2, 8), to());
   await inbox.close();
   const { state } = await jsm.streams.info(`${prefix}_v2_tokens_0`);

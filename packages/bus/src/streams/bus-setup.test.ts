@@ -48,6 +48,13 @@ test('many processes set up at once, and again, and all is as planned', async ()
     retention: 'workqueue',
     allow_direct: true,
   });
+  // What is stored for whoever may come, and what the last one said, stays when it was read.
+  const kept: string[] = [];
+  for await (const { config } of jsm.streams.list()) {
+    if (config.name.startsWith(`${prefix}_v2_`) && config.retention === 'limits')
+      kept.push(`${config.name.slice(prefix.length + 4)} ${config.discard}`);
+  }
+  expect(kept.sort()).toEqual(['cancelled old', 'parts_0 new', 'revisions old', 'uploads_0 new']);
   const consumer = await jsm.consumers.info(`${prefix}_v2_encode_r1`, 'workers');
   expect(consumer.config).toMatchObject({
     ack_policy: 'explicit',

@@ -55,6 +55,22 @@ test('what its stream refuses for good is told at once, by what is wrong with it
   });
 });
 
+test('a sender whose stream was deleted, and cannot be made again, is told why', async () => {
+  const prefix = newId('t');
+  const bus = await cleanup.bus(server.url, { prefix });
+  const { streams } = await manager();
+  await streams.delete(`${prefix}_v2_encode_r1`);
+  await streams.add({
+    name: newId('other'),
+    subjects: [`${prefix}.v2.encode.r1.other.>`],
+    storage: StorageType.Memory,
+  });
+  await expect(bus.publish(encodeQueue, encodeJob('a'), toNobody())).rejects.toMatchObject({
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining(`refuses stream ${prefix}_v2_encode_r1: subjects overlap`),
+  });
+});
+
 test('that a stream is full is said once, not at each refusal', async () => {
   const { log, lines } = memoryLog();
   const bus = await cleanup.bus(server.url, { log, limits: { maxJobs: 1, queueWaitMs: 50 } });
