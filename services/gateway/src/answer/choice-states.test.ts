@@ -20,6 +20,7 @@ function told(choices: number, ...steps: readonly (readonly [choice: number, sta
 test('one choice is the request', () => {
   const way = [QUEUED, PREFILLING, DECODING, QUEUED, PREFILLING, DECODING, GENERATING, DONE];
   expect(told(1, ...way.map((state) => [0, state] as const))).toEqual(way);
+  expect(told(1, [0, QUEUED], [0, PREFILLING], [0, PREFILLING])).toEqual([QUEUED, PREFILLING]);
   expect(() => told(1, [0, QUEUED], [0, DONE])).toThrow('cannot go from queued to done');
 });
 

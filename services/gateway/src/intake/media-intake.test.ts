@@ -71,3 +71,10 @@ test('an item that never comes, or never ends, is named', () => {
 test('a part of what is not declared is refused', () => {
   expect(() => intakeOf().add({ ...part(1), name: 'b' })).toThrow('media "b", which is not declared');
 });
+
+test('a part after the last one of its item is refused, though another item is still to come', () => {
+  const intake = new MediaIntake([declared(), declared({ name: 'b' })], limits, new MediaBudget(1000));
+  intake.add(part(3, true));
+  expect(intake.complete).toBe(false);
+  expect(() => intake.add(part(1))).toThrow('a part was sent for media "a" after its last part');
+});
