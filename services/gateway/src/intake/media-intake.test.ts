@@ -1,4 +1,4 @@
-import { Media } from '@tessera/protocol';
+import { Media, Modality, TesseraError } from '@tessera/protocol';
 import { expect, test } from 'vitest';
 import { MediaBudget, MediaIntake } from './media-intake.js';
 
@@ -77,4 +77,46 @@ test('a part after the last one of its item is refused, though another item is s
   intake.add(part(3, true));
   expect(intake.complete).toBe(false);
   expect(() => intake.add(part(1))).toThrow('a part was sent for media "a" after its last part');
+});
+
+const uploaded =
+  (size: number, read = async () => new Uint8Array(size)) =>
+  async () => ({
+    modality: Modality.IMAGE,
+    mimeType: 'image/png',
+    expiresAtMs: Number.POSITIVE_INFINITY,
+    size,
+    read,
+  });
+const named = declared({ source: { $case: 'digest', value: 'sha256:00ff' } });
+const { signal } = new AbortController();
+
+test('an upload of exactly the byte limit is taken by its digest, and is of the budget before it is read', async () => {
+  const budget = new MediaBudget(100);
+  const intake = new MediaIntake([named], limits, budget);
+  const asked: string[] = [];
+  let usedAtRead = 0;
+  const find = uploaded(100, async () => {
+    usedAtRead = budget.usedBytes;
+    return new Uint8Array(100);
+  });
+  await intake.takeUploads((digest) => {
+    asked.push(digest);
+    return find();
+  }, signal);
+  expect([asked, usedAtRead, intake.complete]).toEqual([['00ff'], 100, true]);
+  expect(intake.finish()[0]?.bytes).toHaveLength(100);
+});
+
+test.each([
+  ['is larger than an item may be', uploaded(101), 'MEDIA_TOO_LARGE'],
+  ['is not there', async () => undefined, 'MEDIA_MISSING'],
+  [
+    'cannot be read',
+    uploaded(7, () => Promise.reject(new TesseraError('STAGE_UNAVAILABLE', 'away'))),
+    'STAGE_UNAVAILABLE',
+  ],
+])('an upload that %s is refused, by the place where it is named', async (_, find, code) => {
+  const intake = new MediaIntake([declared(inline(1)), { ...named, name: 'b' }], limits, new MediaBudget(1000));
+  await expect(intake.takeUploads(find, signal)).rejects.toMatchObject({ code, options: { field: 'media[1].digest' } });
 });
