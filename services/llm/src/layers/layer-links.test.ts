@@ -235,29 +235,45 @@ test('a shard without room is told once, and one that has room is taken', async 
   expect(links.losses.count).toBe(0);
 });
 
-test('a shard that takes streams and ends them at each plan is tried ever more rarely', async () => {
-  const one = await shard(1);
+/** What passes for the shard of the second piece: it has room, and on everything else it says what the test has it say. */
+async function scriptedShard(onOther: () => void) {
   const run = exchange<RunRequest, RunResponse>((stream) => ({
     onMessage: ({ message }) => {
-      if (message?.$case !== 'start') throw new TesseraError('INTERNAL', 'it will not');
-      stream.send({ message: { $case: 'holdings', value: LayerHoldings.fromPartial({ piece: 2 }) } });
+      if (message?.$case !== 'start') onOther();
+      else stream.send({ message: { $case: 'holdings', value: LayerHoldings.fromPartial({ piece: 2 }) } });
       return undefined;
     },
     onHalfClose: () => stream.end(),
     onClose: () => {},
   }));
   const describe = async () => LayerServiceDescribeResponse.fromPartial({});
-  const unwilling = await startService(
+  const scripted = await startService(
     {
-      name: 'unwilling',
+      name: 'scripted',
       settings: commonSettings,
       start: async () => ({ services: [grpcService(LayerServiceDefinition, { describe, run })], stop: async () => {} }),
     },
     { 'model.dir': bundle.dir },
-    { log: createLog({ service: 'unwilling', level: 'fatal', format: 'json' }) },
+    { log: createLog({ service: 'scripted', level: 'fatal', format: 'json' }) },
   );
-  onTestFinished(() => unwilling.stop());
-  const address = { shardId: 'unwilling', address: unwilling.grpcAddress, piece: 2, freePositions: 4096 };
+  onTestFinished(() => scripted.stop());
+  return { shardId: 'scripted', address: scripted.grpcAddress, piece: 2, freePositions: 4096 };
+}
+
+test('a shard that was ready, and then says nothing at all, is given up', async () => {
+  const { links } = linked({ callTimeoutMs: 400 });
+  links.setShards([await scriptedShard(() => {})]);
+  const piece = links.pieces[1];
+  await eventually(() => piece?.isReady === true, 'it is there');
+  const answer = piece?.prepare((steps[0] as StepPlan).cache);
+  await expect(answer).rejects.toThrow('did not answer within 400 ms');
+});
+
+test('a shard that takes streams and ends them at each plan is tried ever more rarely', async () => {
+  const one = await shard(1);
+  const address = await scriptedShard(() => {
+    throw new TesseraError('INTERNAL', 'it will not');
+  });
   const { links } = linked();
   const ask = (): void => {
     if (links.missing === undefined)
