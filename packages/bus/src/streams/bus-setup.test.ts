@@ -3,11 +3,11 @@ import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type ConsumerSpec, encodeQueue, streamPlan, visualTokens } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
-import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { Bus } from '../bus.js';
 import type { BusLimits } from '../bus-options.js';
 import { BusConnection } from '../connection/bus-connection.js';
+import { limitedAccount } from '../testing/limited-account.js';
 import { counted, encodeJob, inAMinute, jobKey, sendTokens, toNobody } from '../testing/messages.js';
 import { Cleanup, newId, smallStreams } from '../testing/test-bus.js';
 import { Janitor } from './janitor.js';
@@ -209,14 +209,8 @@ test.each([
     /the largest stream takes \d{7,} bytes: raise .* mem_max_stream_bytes/,
   ],
 ])('an account with too little %s is refused with what to raise', async (_, limit, help) => {
-  const nats = await startNatsServer({
-    configuration: `accounts { A: { jetstream: { ${limit} }, users: [{ user: a, password: "p" }] } }`,
-  });
-  cleanup.add(() => nats.stop());
-  const files = await TestAuthority.create();
-  cleanup.add(() => files[Symbol.asyncDispose]());
-  const credentials = { user: 'a', passwordFile: await files.file('password', 'p') };
-  const connected = Bus.connect({ url: nats.url, prefix: 't', revision: 'r1', name: 'test', credentials });
+  const account = await limitedAccount(cleanup, limit);
+  const connected = Bus.connect({ ...account, prefix: 't', revision: 'r1', name: 'test' });
   const refused = connected.then((bus) => {
     cleanup.add(() => bus.close());
     return bus.setup();

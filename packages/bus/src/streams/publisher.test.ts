@@ -4,9 +4,9 @@ import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { encodeQueue, maxBytesOf } from '@tessera/protocol';
 import { memoryLog } from '@tessera/service/testing/memory-log';
 import { eventually } from '@tessera/testing/async/eventually';
-import { TestAuthority } from '@tessera/testing/tls/certificates';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { Bus } from '../bus.js';
+import { limitedAccount } from '../testing/limited-account.js';
 import { encodeJob, toNobody } from '../testing/messages.js';
 import { Cleanup, newId } from '../testing/test-bus.js';
 
@@ -83,26 +83,19 @@ test('that a stream is full is said once, not at each refusal', async () => {
 });
 
 test("memory of the server's account that others have used up is waited for, as room on a stream is", async () => {
-  const limit = 'jetstream: { max_mem: 20MB, max_file: 0, max_streams: -1, max_consumers: -1 }';
-  const nats = await startNatsServer({
-    configuration: `accounts { A: { ${limit}, users: [{ user: a, password: "p" }] } }`,
-  });
-  cleanup.add(() => nats.stop());
-  const files = await TestAuthority.create();
-  cleanup.add(() => files[Symbol.asyncDispose]());
+  const account = await limitedAccount(cleanup, 'max_mem: 20MB, max_file: 0, max_streams: -1, max_consumers: -1');
   let full = 0;
   const bus = await Bus.connect({
-    url: nats.url,
+    ...account,
     prefix: 't',
     revision: 'r1',
     name: 'test',
-    credentials: { user: 'a', passwordFile: await files.file('password', 'p') },
     limits: { maxBytes: maxBytesOf(() => 1e6), maxTombstoneBytes: 1e6, queueWaitMs: 600_000 },
     observer: { queueFull: () => full++ },
   });
   cleanup.add(() => bus.close());
   await bus.setup();
-  const nc = await connect({ servers: nats.url, user: 'a', pass: 'p' });
+  const nc = await connect({ servers: account.url, user: account.user, pass: account.password });
   cleanup.add(() => nc.close());
   const { streams } = await jetstreamManager(nc);
   await streams.add({ name: 'others', subjects: ['others'], storage: StorageType.Memory });
