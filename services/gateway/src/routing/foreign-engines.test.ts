@@ -53,6 +53,7 @@ function watched(...looks: { engines?: number; foreign: ForeignEngine[] | Error 
 
 const other = { version: 'v2', revision: 'r2' };
 const older = { version: 'v1', revision: 'r1' };
+const ofOlder = expect.stringMatching(/^engines of revision r1 on version v1 of the bus are there/);
 const ofOther = expect.stringMatching(/^engines of revision r2 are there.* revision r1 on version v2/);
 
 test('engines of other models or releases are described, those of another version of the bus as such', async () => {
@@ -63,9 +64,9 @@ test('engines of other models or releases are described, those of another versio
 });
 
 test('they are told when they are others than before, and not told again while they stay', async () => {
-  await using watch = watched({ foreign: [other] }, { foreign: [other] }, { foreign: [] }, { foreign: [other] });
-  expect(await watch.looks()).toEqual([ofOther, ofOther, '', ofOther]);
-  expect(watch.told).toEqual([ofOther, ofOther]);
+  await using watch = watched({ foreign: [other] }, { foreign: [other] }, { foreign: [] }, { foreign: [older] });
+  expect(await watch.looks()).toEqual([ofOther, ofOther, '', ofOlder]);
+  expect(watch.told).toEqual([ofOther, ofOlder]);
 });
 
 test('nobody listens for them while an engine of its own is there; what cannot be heard is none', async () => {
@@ -74,4 +75,22 @@ test('nobody listens for them while an engine of its own is there; what cannot b
   expect([watch.heard(), watch.told]).toEqual([0, []]);
   await using away = watched({ foreign: new Error('NATS is away') }, { foreign: [other] });
   expect(await away.looks()).toEqual(['', ofOther]);
+});
+
+test('an engine of its own that comes while others are listened for ends all talk of them', async () => {
+  const foreign = new ForeignEngines(own);
+  const told: string[] = [];
+  const stop = new AbortController();
+  const roster = { size: 0 };
+  const bus = {
+    async hearForeignEngines() {
+      roster.size = 1;
+      return [other];
+    },
+  };
+  const ended = foreign.watch(bus, roster, (words) => told.push(words), stop.signal);
+  await vi.advanceTimersByTimeAsync(1);
+  expect([roster.size, foreign.inWords, told]).toEqual([1, '', []]);
+  stop.abort();
+  await ended;
 });
