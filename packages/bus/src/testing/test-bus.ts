@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { linkedAbort } from '@tessera/flow';
 import { maxBytesOf } from '@tessera/protocol';
 import { Bus } from '../bus.js';
 import type { BusLimits, BusOptions } from '../bus-options.js';
@@ -38,9 +39,9 @@ export class Cleanup {
 
   /** A signal that aborts at the end of the test. */
   signal(): AbortSignal {
-    const controller = new AbortController();
-    this.add(() => controller.abort());
-    return controller.signal;
+    const stop = linkedAbort();
+    this.add(() => stop.abort());
+    return stop.signal;
   }
 
   /** As `testBus`; closed at the end of the test, and its streams removed: a file of many tests would fill the server. */

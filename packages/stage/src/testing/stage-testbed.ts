@@ -1,5 +1,6 @@
 import type { Bundle } from '@tessera/bundle';
 import { Bus, type BusLimits, type ReceivedTensor, type StageFailure } from '@tessera/bus';
+import { linkedAbort } from '@tessera/flow';
 import { startNatsServer } from '@tessera/nats-server';
 import { visualTokens } from '@tessera/protocol';
 import type { RunningService } from '@tessera/service';
@@ -31,7 +32,7 @@ export async function stageTestbed(bundle: Bundle, limits: Partial<BusLimits> = 
   await bus.setup();
   const inbox = await bus.openInbox(visualTokens);
   const outcomes = new Map<string, Promise<ReceivedTensor | StageFailure | undefined>>();
-  const stop = new AbortController();
+  const stop = linkedAbort();
   const services: RunningService[] = [];
   return {
     bus,
