@@ -77,7 +77,7 @@ test('NATS that has too little memory for the streams is told how much they need
   const { status, sentence } = await start('gateway', ['--nats-uploads-bytes', String(2 ** 40)]);
   expect(status).toBe(2);
   expect(sentence).toMatch(
-    /refuses stream .*; all streams together need \d+ bytes: raise the server's max_mem or lower/,
+    /refuses stream .*; all streams together need \d+ bytes: raise max_mem of the server, or of the account, or lower/,
   );
 });
 
