@@ -1,7 +1,7 @@
 import type { Metadata } from 'sharp';
 import type { ImageFormat } from '../media-info.js';
 import { startsWith } from './starts-with.js';
-import { tiffColourSamples, tiffHeader } from './tiff-header.js';
+import { tiffExtraChannels, tiffHeader } from './tiff-header.js';
 
 /** How a picture's samples become 8-bit sRGB. */
 export interface RasterPlan {
@@ -43,7 +43,7 @@ function extraChannels(
   if (!metadata.hasAlpha) return { alpha: 'none', spareChannels: 0 };
   if (format !== 'tiff') return { alpha: 'last', spareChannels: 0 };
   const header = tiffHeader(bytes);
-  const extras = header.samples - (tiffColourSamples(header) ?? header.samples);
+  const extras = tiffExtraChannels(header);
   if (header.extraSamples[0] === 0) return { alpha: 'none', spareChannels: extras };
   return { alpha: extras === 1 ? 'last' : 'before spares', spareChannels: extras - 1 };
 }

@@ -1,4 +1,4 @@
-import { tiffColourSamples, tiffHeader } from './tiff-header.js';
+import { TiffReader, tiffExtraChannels, tiffHeader } from './tiff-header.js';
 import { unlessCut } from './unless-cut.js';
 
 const extraSamplesTag = 338;
@@ -17,38 +17,31 @@ export function withExtraSamples(tiff: Uint8Array): Uint8Array {
 /** A new first directory, behind all else, takes the old one's place; what entries point to stays where it is. */
 function completed(tiff: Uint8Array): Uint8Array | undefined {
   const header = tiffHeader(tiff);
-  const extras = header.samples - (tiffColourSamples(header) ?? header.samples);
-  const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength);
-  const little = tiff[0] === 0x49;
-  const isBig = view.getUint16(2, little) === 43;
-  const [entryBytes, sizeBytes, inlineAt] = isBig ? [20, 8, 12] : [12, 4, 8];
-  if (header.extraSamples.length > 0 || extras < 1 || inlineAt + extras * 2 > entryBytes) return undefined;
+  const extras = tiffExtraChannels(header);
+  const reader = new TiffReader(tiff);
+  const { little, isBig, directory, entries, inlineAt } = reader;
+  if (header.extraSamples.length > 0 || extras < 1 || inlineAt + extras * 2 > entries.bytes) return undefined;
 
-  const sizeAt = (from: DataView, at: number) =>
-    isBig ? Number(from.getBigUint64(at, little)) : from.getUint32(at, little);
+  const sizeBytes = isBig ? 8 : 4;
   const putSize = (to: DataView, at: number, value: number) =>
     isBig ? to.setBigUint64(at, BigInt(value), little) : to.setUint32(at, value, little);
-  const directory = sizeAt(view, isBig ? 8 : 4);
-  const count = isBig ? sizeAt(view, directory) : view.getUint16(directory, little);
-  const countBytes = isBig ? 8 : 2;
-  const entries = directory + countBytes;
   // Entries are in the order of their tags.
   let before = 0;
-  while (before < count && view.getUint16(entries + before * entryBytes, little) < extraSamplesTag) before++;
-  const insertAt = entries + before * entryBytes;
-  const end = entries + count * entryBytes + sizeBytes;
+  while (before < entries.count && reader.short(entries.start + before * entries.bytes) < extraSamplesTag) before++;
+  const insertAt = entries.start + before * entries.bytes;
+  const end = entries.start + entries.count * entries.bytes + sizeBytes;
   // Directories begin at even places.
   const start = tiff.length + (tiff.length % 2);
 
-  const file = Buffer.alloc(start + (end - directory) + entryBytes);
+  const file = Buffer.alloc(start + (end - directory) + entries.bytes);
   file.set(tiff);
   file.set(tiff.subarray(directory, insertAt), start);
   const entry = start + insertAt - directory;
-  file.set(tiff.subarray(insertAt, end), entry + entryBytes);
+  file.set(tiff.subarray(insertAt, end), entry + entries.bytes);
   const out = new DataView(file.buffer, file.byteOffset, file.length);
   putSize(out, isBig ? 8 : 4, start);
-  if (isBig) putSize(out, start, count + 1);
-  else out.setUint16(start, count + 1, little);
+  if (isBig) putSize(out, start, entries.count + 1);
+  else out.setUint16(start, entries.count + 1, little);
   out.setUint16(entry, extraSamplesTag, little);
   out.setUint16(entry + 2, short, little);
   putSize(out, entry + 4, extras);

@@ -35,15 +35,27 @@ const tags = {
 const maxValues = 64;
 
 /** Reads numbers of either byte order, in the layout of classic TIFF or of BigTIFF. */
-class Reader {
+export class TiffReader {
   private readonly view: DataView;
-  private readonly little: boolean;
+  readonly little: boolean;
   readonly isBig: boolean;
+  /** Where the first directory begins: with its count, behind which its entries lie. */
+  readonly directory: number;
+  readonly entries: { readonly count: number; readonly start: number; readonly bytes: number };
+  /** Where in an entry its values lie, if they fit there. */
+  readonly inlineAt: number;
 
+  /** @throws RangeError when the directory does not begin within the bytes */
   constructor(bytes: Uint8Array) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.little = bytes[0] === 0x49;
     this.isBig = this.short(2) === 43;
+    const directory = this.size(this.isBig ? 8 : 4);
+    this.directory = directory;
+    this.entries = this.isBig
+      ? { count: this.size(directory), start: directory + 8, bytes: 20 }
+      : { count: this.short(directory), start: directory + 2, bytes: 12 };
+    this.inlineAt = this.isBig ? 12 : 8;
   }
 
   short(at: number): number {
@@ -66,8 +78,8 @@ class Reader {
     const width = bytesOf[type];
     if (width === undefined) return [];
     const count = Math.min(this.size(entry + 4), maxValues);
-    const inline = entry + (this.isBig ? 12 : 8);
-    const from = count * width <= (this.isBig ? 8 : 4) ? inline : this.size(inline);
+    const inline = entry + this.inlineAt;
+    const from = this.inlineAt + count * width <= this.entries.bytes ? inline : this.size(inline);
     return Array.from({ length: count }, (_, i) => {
       const at = from + i * width;
       if (width === 1) return this.view.getUint8(at);
@@ -79,14 +91,12 @@ class Reader {
 
 /** @throws RangeError when the directory does not lie within the bytes */
 export function tiffHeader(bytes: Uint8Array): TiffHeader {
-  const reader = new Reader(bytes);
-  const directory = reader.isBig ? reader.size(8) : reader.long(4);
-  const entries = reader.isBig ? reader.size(directory) : reader.short(directory);
-  const [first, step] = reader.isBig ? [directory + 8, 20] : [directory + 2, 12];
+  const reader = new TiffReader(bytes);
+  const { entries } = reader;
   const fields = new Map<number, number[]>();
   const known = new Set(Object.values(tags));
-  for (let i = 0; i < entries; i++) {
-    const entry = first + i * step;
+  for (let i = 0; i < entries.count; i++) {
+    const entry = entries.start + i * entries.bytes;
     const tag = reader.short(entry);
     if (known.has(tag)) fields.set(tag, reader.values(entry));
   }
@@ -112,4 +122,9 @@ const colourSamples: Readonly<Record<number, number>> = { 0: 1, 1: 1, 2: 3, 3: 1
 /** How many samples of a pixel are its colours; undefined where it is a matter of a kind that is not decoded. */
 export function tiffColourSamples({ photometric = -1 }: TiffHeader): number | undefined {
   return colourSamples[photometric];
+}
+
+/** How many samples of a pixel are beyond its colours; 0 where it is not known which those are. */
+export function tiffExtraChannels(header: TiffHeader): number {
+  return header.samples - (tiffColourSamples(header) ?? header.samples);
 }
