@@ -1,6 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { jetstreamManager } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type Blob, type DrawingEvent, drawingEvents, maxBytesOf } from '@tessera/protocol';
 import { take } from '@tessera/testing/async/collect';
@@ -24,14 +22,8 @@ function media(size: number): { bytes: Uint8Array; digest: string } {
   return { bytes, digest: createHash('sha256').update(bytes).digest('hex') };
 }
 
-async function manager() {
-  const nc = await connect({ servers: server.url });
-  cleanup.add(() => nc.close());
-  return jetstreamManager(nc);
-}
-
 async function parts(prefix: string): Promise<{ messages: number; last_seq: number; consumer_count: number }> {
-  return (await (await manager()).streams.info(`${prefix}_v2_parts_0`)).state;
+  return (await (await cleanup.manager(server.url)).streams.info(`${prefix}_v2_parts_0`)).state;
 }
 
 function progress(sequence: number, attempt = 1, item = 0): DrawingEvent {
@@ -126,7 +118,7 @@ test('media whose parts are gone is an error that a retry may mend, and is store
   const { bytes, digest } = media(2_000_000);
   const hold = bus.holdMedia(bytes, digest);
   const blob = await hold.blob(soon());
-  await (await manager()).streams.purge(`${prefix}_v2_parts_0`);
+  await (await cleanup.manager(server.url)).streams.purge(`${prefix}_v2_parts_0`);
   await expect(bus.getMedia(blob, cleanup.signal())).rejects.toMatchObject({ code: 'STAGE_UNAVAILABLE' });
   const again = await hold.blob({ ...soon(), again: true });
   expect(Buffer.compare(await bus.getMedia(again, cleanup.signal()), bytes)).toBe(0);

@@ -1,5 +1,4 @@
-import { jetstreamManager, StorageType } from '@nats-io/jetstream';
-import { connect } from '@nats-io/transport-node';
+import { StorageType } from '@nats-io/jetstream';
 import { type NatsServer, startNatsServer } from '@tessera/nats-server';
 import { type ConsumerSpec, encodeQueue, streamPlan, visualTokens } from '@tessera/protocol';
 import { eventually } from '@tessera/testing/async/eventually';
@@ -22,12 +21,6 @@ beforeAll(async () => {
 afterEach(() => cleanup.run());
 afterAll(() => server.stop());
 
-async function manager() {
-  const nc = await connect({ servers: server.url });
-  cleanup.add(() => nc.close());
-  return jetstreamManager(nc);
-}
-
 test('many processes set up at once, and again, and all is as planned', async () => {
   const prefix = newId('t');
   const options = { url: server.url, prefix, revision: 'r1', name: 'test', limits: smallStreams };
@@ -35,7 +28,7 @@ test('many processes set up at once, and again, and all is as planned', async ()
   for (const bus of buses) cleanup.add(() => bus.close());
   await Promise.all(buses.map((bus) => bus.setup()));
   await buses[0]?.setup();
-  const jsm = await manager();
+  const jsm = await cleanup.manager(server.url);
   const encode = await jsm.streams.info(`${prefix}_v2_encode_r1`);
   expect(encode.config).toMatchObject({
     retention: 'workqueue',
@@ -102,7 +95,7 @@ test('whoever loses a race for a stream takes the one that is there as its own',
 
 test('a stream whose subjects another one has for good is a clear error', async () => {
   const prefix = newId('t');
-  const { streams } = await manager();
+  const { streams } = await cleanup.manager(server.url);
   await streams.add({ name: newId('other'), subjects: [`${prefix}.v2.encode.r1.>`], storage: StorageType.Memory });
   await expect(cleanup.bus(server.url, { prefix })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
@@ -118,7 +111,7 @@ test('changed limits are applied by a process that starts, and not taken back by
   await cleanup.bus(server.url, { prefix, limits: { maxJobs: 7, ackWaitMs: 12_000 } });
   // As after a reconnect.
   await old.setup();
-  const jsm = await manager();
+  const jsm = await cleanup.manager(server.url);
   expect((await jsm.streams.info(`${prefix}_v2_encode_r1`)).config.max_msgs).toBe(7);
   expect((await jsm.consumers.info(`${prefix}_v2_encode_r1`, 'workers')).config.ack_wait).toBe(12_000 * 1e6);
 });
@@ -127,7 +120,7 @@ test('products are spread over as many streams as are set, and found wherever th
   const prefix = newId('t');
   const limits = { shards: 3, partBytes: 1024 };
   const bus = await cleanup.bus(server.url, { prefix, limits });
-  const jsm = await manager();
+  const jsm = await cleanup.manager(server.url);
   const names = (await jsm.streams.names(`${prefix}.v2.parts.>`).next()).toSorted();
   expect(names).toEqual([0, 1, 2].map((shard) => `${prefix}_v2_parts_${shard}`));
   const shards = new Set<string>();
@@ -147,7 +140,7 @@ test('products are spread over as many streams as are set, and found wherever th
 
 test('a setup says of each stream and consumer whether it was made, changed or kept', async () => {
   const prefix = newId('t');
-  const { streams } = await manager();
+  const { streams } = await cleanup.manager(server.url);
   cleanup.add(async () => {
     for await (const name of streams.names(`${prefix}.>`)) await streams.delete(name);
   });
@@ -184,7 +177,7 @@ function inWords({ stream }: ConsumerSpec): string {
 
 test('a stream of that name that cannot become ours is a clear error', async () => {
   const prefix = newId('t');
-  const jsm = await manager();
+  const jsm = await cleanup.manager(server.url);
   await jsm.streams.add({ name: `${prefix}_v2_encode_r1`, subjects: [`${prefix}.v2.encode.r1.>`], storage: 'file' });
   await expect(cleanup.bus(server.url, { prefix })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
@@ -247,7 +240,7 @@ test('the queues of a revision that nobody serves any more are removed, those of
   const tidy = await connection(prefix, 'r1', limits);
   await cleanup.bus(server.url, { prefix, revision: 'r1', limits });
   await new Janitor(tidy).look();
-  const jsm = await manager();
+  const jsm = await cleanup.manager(server.url);
   const there = (name: string) =>
     jsm.streams.info(`${prefix}_v2_${name}`).then(
       () => true,
@@ -269,7 +262,7 @@ test('what lies for a process that died is removed at the second look, what lies
   const bus = await cleanup.bus(server.url, { prefix });
   const dead = await bus.openInbox(visualTokens);
   const living = await bus.openInbox(visualTokens);
-  const jsm = await manager();
+  const jsm = await cleanup.manager(server.url);
   const lying = async () => (await jsm.streams.info(`${prefix}_v2_tokens_0`)).state.messages;
   await dead.close();
   for (const { address } of [dead, living]) {

@@ -19,16 +19,10 @@ beforeAll(async () => {
 afterEach(() => cleanup.run());
 afterAll(() => server.stop());
 
-async function manager() {
-  const nc = await connect({ servers: server.url });
-  cleanup.add(() => nc.close());
-  return jetstreamManager(nc);
-}
-
 test('a queue that was deleted is made again by whoever sends a job to it', async () => {
   const prefix = newId('t');
   const bus = await cleanup.bus(server.url, { prefix });
-  await (await manager()).streams.delete(`${prefix}_v2_encode_r1`);
+  await (await cleanup.manager(server.url)).streams.delete(`${prefix}_v2_encode_r1`);
   await bus.publish(encodeQueue, encodeJob('a'), toNobody());
   expect((await bus.queueDepths())[0]).toMatchObject({ kind: 'encode', waiting: 1 });
 });
@@ -45,7 +39,7 @@ test('what its stream refuses for good is told at once, by what is wrong with it
     message: expect.stringContaining(`stream ${stream} refuses a message of`),
   });
   await sending(1, 1000);
-  const { streams } = await manager();
+  const { streams } = await cleanup.manager(server.url);
   // Which the client's type does not have.
   const sealed: object = { sealed: true };
   await streams.update(stream, sealed);
@@ -58,7 +52,7 @@ test('what its stream refuses for good is told at once, by what is wrong with it
 test('a sender whose stream was deleted, and cannot be made again, is told why', async () => {
   const prefix = newId('t');
   const bus = await cleanup.bus(server.url, { prefix });
-  const { streams } = await manager();
+  const { streams } = await cleanup.manager(server.url);
   await streams.delete(`${prefix}_v2_encode_r1`);
   await streams.add({
     name: newId('other'),

@@ -4,6 +4,7 @@ import { remainingMs, signalWithDeadline, sleep } from '@tessera/flow';
 import { maxMessageBytes, messageHeaders, queues, type StreamKind, TesseraError, uploads } from '@tessera/protocol';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
+import { memoryUsedUp } from './memory-used-up.js';
 import { StreamGate, type Turn } from './stream-gate.js';
 
 export interface PublishOptions {
@@ -31,8 +32,8 @@ export interface Stored {
   readonly epoch: number;
 }
 
-/** Limits that were reached: the store refused (10077), or memory of the account (10002) or the server is used up. */
-const fullCodes = new Set([10002, 10023, 10028, 10077]);
+/** Limits that were reached: the store refused (10077), or memory is used up. */
+const fullCodes: ReadonlySet<number> = new Set([...memoryUsedUp, 10077]);
 const messageTooLarge = 10054;
 /** JetStream is starting (10008), or the stream is not there again yet (10059). */
 const passingCodes = new Set([10008, 10059]);

@@ -16,11 +16,11 @@ import type { BusLimits } from '../bus-options.js';
 import type { BusConnection } from '../connection/bus-connection.js';
 import { messageOf } from '../connection/bus-connection.js';
 import { isForbidden } from '../connection/is-forbidden.js';
+import { memoryUsedUp } from './memory-used-up.js';
 
 /** JetStream's codes that the type definitions of the client do not name. */
 const streamNameInUse = 10058;
 const subjectsOverlap = 10065;
-const insufficientMemory = new Set([10002, 10023, 10028]);
 const tooManyStreams = 10027;
 const tooLargeStream = 10122;
 
@@ -189,7 +189,7 @@ export async function applyStreamPlan(
 
 /** What whoever runs the server does about a refusal of a stream or consumer. */
 function whatToDo(code: number, { streams }: StreamPlan, limits: BusLimits): string {
-  if (insufficientMemory.has(code)) {
+  if (memoryUsedUp.has(code)) {
     const bytes = totalStreamBytes(limits);
     return `all streams together need ${bytes} bytes: raise max_mem of the server, or of the account, or lower the limits`;
   }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { linkedAbort } from '@tessera/flow';
 import { maxBytesOf } from '@tessera/protocol';
@@ -42,6 +42,13 @@ export class Cleanup {
     const stop = linkedAbort();
     this.add(() => stop.abort());
     return stop.signal;
+  }
+
+  /** JetStream of a server as its clients manage it, for what no bus does; closed at the end of the test. */
+  async manager(url: string): Promise<JetStreamManager> {
+    const nc = await connect({ servers: url });
+    this.add(() => nc.close());
+    return jetstreamManager(nc);
   }
 
   /** As `testBus`; closed at the end of the test, and its streams removed: a file of many tests would fill the server. */
